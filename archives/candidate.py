@@ -1,0 +1,39 @@
+"""A program the search has seen, and the two identities that tell whether it has been seen before."""
+
+import ast
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One program with its origin. `structure` is its fingerprint with the tunable numbers taken out."""
+
+    source: str
+    operator: str
+    intent: str
+    parents: tuple[str, ...]
+    fingerprint: str
+    structure: str
+
+    @property
+    def id(self) -> str:
+        """Hash of the source: equal programs are one program."""
+        return digest(self.source)
+
+
+def digest(text: str) -> str:
+    """Return 16 hex digits that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fingerprint(source: str) -> str:
+    """Hash a program with comments, docstrings and formatting taken out; unparsable text is hashed as it is."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return digest(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return digest(ast.dump(tree))

@@ -1,0 +1,108 @@
+"""What can happen in a run. The journal holds nothing else, and a run's state is the fold of these.
+
+A worked trace of one request: `Proposed(4, candidate)` when an operator answered request 4, then
+`Judged(4, evaluation)`; or `Refused(4, "knob-step", ("1f..",), "every neighbour is known")` alone.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from archives.candidate import Candidate
+from fitness import evaluation as evaluations
+from fitness.evaluation import Evaluation
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first event: everything that decides how the run goes, and where it was begun."""
+
+    settings: dict[str, Any]
+    task: dict[str, Any]
+    versions: dict[str, str]
+    machine: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """An operator answered a request with a new program."""
+
+    number: int
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An operator had nothing to give for a request."""
+
+    number: int
+    operator: str
+    parents: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The judge's verdict on what was proposed under this number."""
+
+    number: int
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """A person gave the run a new number of generations."""
+
+    generations: int
+
+
+Event = Started | Proposed | Refused | Judged | Extended
+
+
+class EventError(ValueError):
+    """A payload that is no event of this version or an older one."""
+
+
+def encode(event: Event) -> tuple[str, bytes]:
+    """Return an event's kind and payload."""
+    body: list[Any]
+    if isinstance(event, Proposed):
+        c = event.candidate
+        body = [event.number, c.source, c.operator, c.intent, c.parents, c.fingerprint, c.structure]
+    elif isinstance(event, Judged):
+        body = [event.number, evaluations.pack(event.evaluation)]
+    elif isinstance(event, Refused):
+        body = [event.number, event.operator, event.parents, event.why]
+    elif isinstance(event, Started):
+        body = [event.settings, event.task, event.versions, event.machine]
+    else:
+        body = [event.generations]
+    return type(event).__name__.lower(), msgpack.packb([FORMAT, *body])
+
+
+def decode(kind: str, payload: bytes) -> Event:
+    """Rebuild an event from its kind and payload."""
+    try:
+        version, *body = msgpack.unpackb(payload, use_list=False, strict_map_key=False)
+        if version > FORMAT:
+            raise EventError(f"event format {version} is newer than this program's {FORMAT}")
+        event: Event = _DECODERS[kind](*body)
+        return event
+    except (ValueError, TypeError, KeyError, IndexError, msgpack.UnpackException) as error:
+        raise EventError(f"unreadable {kind} event: {error}") from error
+
+
+def _proposed(number: int, source: str, operator: str, intent: str, parents: Any, mark: str, structure: str) -> Event:
+    return Proposed(number, Candidate(source, operator, intent, parents, mark, structure))
+
+
+_DECODERS: dict[str, Any] = {
+    "started": Started,
+    "proposed": _proposed,
+    "refused": Refused,
+    "judged": lambda number, plain: Judged(number, evaluations.unpack(plain)),
+    "extended": Extended,
+}

@@ -1,0 +1,192 @@
+"""One SQLite file per run: events in order, written by one process, readable by anyone while the run goes on.
+
+Commits are synced by the operating system, not one by one: a killed process loses nothing, a power cut may lose the
+last second, and neither leaves half an event. Clock times stand in columns of their own: the payloads of two runs
+with the same seed are equal byte for byte.
+"""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Self
+
+from archives import events
+from archives.events import Event
+
+FILE = "journal.db"
+SCHEMA = 1
+_APPLICATION = 0x45564F4B  # "EVOK": tells a journal from any other SQLite file
+
+_TABLE = """
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    at REAL NOT NULL,       -- seconds since 1970
+    seconds REAL NOT NULL   -- what it cost: proposing or judging
+)
+"""
+
+
+class JournalError(Exception):
+    """A journal that cannot be read or written: what came, and what to do."""
+
+
+class Journal:
+    """A run's events. Open it with `create`, `append_to` or `read`."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: IO[str] | None) -> None:
+        self.folder = folder
+        self._connection, self._lock = connection, lock
+
+    @classmethod
+    def create(cls, folder: Path) -> Self:
+        """Begin a new journal in a new or empty folder."""
+        if (folder / FILE).exists():
+            raise JournalError(f"{folder} already holds a run; resume it, or give another --run folder")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(f"cannot write into {folder}")
+        except OSError as error:
+            raise JournalError(f"cannot make the run folder {folder}: {error}") from error
+        lock = _take_lock(folder)
+        connection = _connect(folder / FILE, "rwc")
+        with _translated(folder):
+            # the file appears whole: a kill between these statements leaves no half-made journal behind
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("BEGIN")
+            connection.execute(f"PRAGMA application_id={_APPLICATION}")
+            connection.execute(f"PRAGMA user_version={SCHEMA}")
+            connection.execute(_TABLE)
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA synchronous=NORMAL")
+        return cls(folder, connection, lock)
+
+    @classmethod
+    def append_to(cls, folder: Path) -> Self:
+        """Open an existing journal as its only writer."""
+        _check(folder)
+        lock = _take_lock(folder)
+        connection = _connect(folder / FILE, "rw")
+        with _translated(folder):
+            connection.execute("PRAGMA synchronous=NORMAL")
+        return cls(folder, connection, lock)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Open an existing journal for reading, also while its run goes on."""
+        _check(folder)
+        return cls(folder, _connect(folder / FILE, "ro"), None)
+
+    def append(self, event: Event, seconds: float = 0.0) -> None:
+        """Write one event; when this returns, killing the process cannot lose it."""
+        kind, payload = events.encode(event)
+        with _translated(self.folder):
+            self._connection.execute(
+                "INSERT INTO events (kind, payload, at, seconds) VALUES (?, ?, ?, ?)",
+                (kind, payload, time.time(), seconds),
+            )
+
+    def events(self, after: int = 0) -> Iterator[Event]:
+        """Yield the events from a position on, in order."""
+        for _, event, _, _ in self.rows(after):
+            yield event
+
+    def rows(self, after: int = 0) -> Iterator[tuple[int, Event, float, float]]:
+        """Yield (position, event, time, cost in seconds) from a position on."""
+        with _translated(self.folder):
+            query = "SELECT seq, kind, payload, at, seconds FROM events WHERE seq > ? ORDER BY seq"
+            for seq, kind, payload, at, seconds in self._connection.execute(query, (after,)):
+                try:
+                    yield seq, events.decode(kind, payload), at, seconds
+                except events.EventError as error:
+                    raise JournalError(f"{self.folder / FILE}, event {seq}: {error}") from error
+
+    def close(self) -> None:
+        """Close the file and give up the lock."""
+        self._connection.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _translated:  # noqa: N801  reads as a statement
+    """Turns SQLite's errors into one clear line."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, sqlite3.Error):
+            return
+        text = str(error)
+        if "full" in text or "disk I/O" in text:
+            advice = "free some space, then resume: all that was told before is safe"
+            raise JournalError(f"cannot write to {self._folder}: {text}; {advice}") from error
+        raise JournalError(f"{self._folder / FILE}: {text}") from error
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open the file in SQLite's own transactions of one statement each."""
+    try:
+        return sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=10,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise JournalError(f"cannot open {path}: {error}") from error
+
+
+def _check(folder: Path) -> None:
+    """Say clearly when a folder is no run, or one of a newer program."""
+    if not folder.is_dir():
+        raise JournalError(f"no run folder at {folder}")
+    if not (folder / FILE).is_file():
+        raise JournalError(f"{folder} is not a run folder: it has no {FILE}")
+    connection = _connect(folder / FILE, "ro")
+    try:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.Error as error:
+        raise JournalError(f"{folder / FILE} is not a journal: {error}") from error
+    finally:
+        connection.close()
+    if application != _APPLICATION:
+        raise JournalError(f"{folder / FILE} is not a journal of evo-kernel")
+    if version > SCHEMA:
+        raise JournalError(
+            f"{folder / FILE} was written by a newer evo-kernel (format {version}; this one reads up to {SCHEMA}): "
+            "upgrade evo-kernel to open it"
+        )
+
+
+def _take_lock(folder: Path) -> IO[str]:
+    """Make this process the run's only writer; the lock dies with the process."""
+    lock = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115  held for the life of the run
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise JournalError(f"{folder} is in use by another process (pid {holder}): stop it first") from error
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock

@@ -1,0 +1,129 @@
+"""The public Python API: what the command line does, in a few calls."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from archives.archive import Archive, Entry
+from evo_kernel import config, runs
+from evo_kernel.config import Settings
+from evo_kernel.errors import RunError
+from evo_kernel.export import Exported, export
+from evo_kernel.pools import InlinePool
+from evo_kernel.population import Population, Progress
+from suites import Task, load
+
+
+class Driver(Protocol):
+    """What drives a run: a Population here, or one in an actor."""
+
+    def advance(self, seconds: float = 0.5) -> Progress:
+        """Do some work and say where the run stands."""
+
+    def close(self) -> None:
+        """Stop all work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run on disk."""
+
+    folder: Path
+
+    @property
+    def archive(self) -> Archive:
+        """Everything judged so far, rebuilt from the journal."""
+        return runs.read(self.folder).search.archive
+
+    @property
+    def best(self) -> Entry:
+        """The fastest program that passed."""
+        archive = self.archive
+        if archive.best is None:
+            raise RunError(f"no program of {self.folder} has passed yet")
+        return archive[archive.best]
+
+    def export(self, top: int = 1, out: Path | str | None = None) -> list[Exported]:
+        """Check the fastest programs on the held-out cases and write them as files of their own."""
+        return export(self.folder, top, Path(out) if out else self.folder / "exported")
+
+
+def search(
+    task: str | Task,
+    run: Path | str | None = None,
+    *,
+    config_file: str | None = None,
+    seed_from: Path | str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    **settings: Any,
+) -> Run:
+    """Search for a faster kernel of a task; keyword arguments are the settings of config.Settings."""
+    chosen = config.load(config_file, settings)
+    what = load(task) if isinstance(task, str) else task
+    folder = Path(run) if run else free_folder(what.name, chosen.target)
+    runs.begin(folder, chosen, what, runs.elites(Path(seed_from)) if seed_from else ())
+    drive(folder, chosen, on_progress)
+    return Run(folder)
+
+
+def resume(
+    run: Path | str,
+    *,
+    generations: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    **machine: Any,
+) -> Run:
+    """Go on with a run where its journal ends, with more generations if wanted."""
+    folder = Path(run)
+    settings = reopened(folder, generations, machine)
+    drive(folder, settings, on_progress)
+    return Run(folder)
+
+
+def reopened(folder: Path, generations: int | None, machine: dict[str, Any]) -> Settings:
+    """Return a run's settings with this machine's own, after extending the run if asked."""
+    state = runs.read(folder)
+    if generations is not None and generations < 1:
+        raise RunError(f"generations must be at least 1; got {generations}")
+    if generations is not None and generations != state.search.generations:
+        runs.extend(folder, generations)
+    given = {k: v for k, v in machine.items() if v is not None}
+    return config.load(None, {**state.settings.model_dump(), **given})
+
+
+def drive(folder: Path, settings: Settings, on_progress: Callable[[Progress], None] | None = None) -> None:
+    """Advance a run until it is done; an interrupt leaves it ready to be resumed."""
+    with driver(folder, settings) as running:
+        while True:
+            progress = running.advance()
+            if on_progress is not None:
+                on_progress(progress)
+            if progress.done:
+                return
+
+
+@contextlib.contextmanager
+def driver(folder: Path, settings: Settings) -> Iterator[Driver]:
+    """Open a run with the pool its settings name, and close it whatever happens."""
+    machine = {k: getattr(settings, k) for k in ("pool", "workers", "address", "seconds", "memory_gb")}
+    with contextlib.ExitStack() as stack:
+        running: Driver
+        if settings.pool == "inline":
+            running = Population(folder, InlinePool, settings=machine)
+        else:
+            from evo_kernel import workers
+
+            stack.enter_context(workers.cluster(settings.address))
+            running = workers.RayDriver(folder, settings)
+        stack.callback(running.close)
+        yield running
+
+
+def free_folder(task: str, target: str) -> Path:
+    """Return the first folder runs/TASK-TARGET-N that does not exist."""
+    number = 1
+    while (folder := Path("runs") / f"{task}-{target}-{number}").exists():
+        number += 1
+    return folder

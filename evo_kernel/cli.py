@@ -1,0 +1,356 @@
+"""The command line. Heavy modules load inside the commands: `--help` takes 0.1 s, torch alone would take 2."""
+
+import contextlib
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+DEFAULT_TASK = "softmax"
+
+
+class Cli(click.Group):
+    """Prints an expected error as one line and exits with its status."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command; anything but an expected error is a bug and keeps its traceback."""
+        try:
+            return super().invoke(context)
+        except Exception as error:
+            status = _expected(error)
+            if status is None:
+                raise
+            click.echo(f"evo-kernel: {error}", err=True)
+            sys.exit(status)
+
+
+def _expected(error: Exception) -> int | None:
+    """Return the exit status of an error a person can act on."""
+    if isinstance(error, (click.ClickException, click.exceptions.Exit, click.Abort)):
+        return None
+    from archives.journal import JournalError
+    from evo_kernel.errors import ConfigError, EvoKernelError
+    from fitness.targets import TargetError
+    from suites.loading import TaskError
+
+    if isinstance(error, (ConfigError, TargetError)):
+        return 2
+    return 1 if isinstance(error, (EvoKernelError, JournalError, TaskError)) else None
+
+
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="evo-kernel", prog_name="evo-kernel")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens inside, to stderr.")
+def main(verbose: bool) -> None:
+    """Search for correct, fast Triton kernels.
+
+    \b
+    Examples:
+      evo-kernel search softmax --generations 20 --target mi300
+      evo-kernel resume runs/softmax-mi300-1
+      evo-kernel export runs/softmax-mi300-1 --top 3 --out kernels
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say where judging runs."""
+    for option in (
+        click.option("--quiet", is_flag=True, help="Show no progress."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
+        click.option("--address", help="Join a Ray cluster instead of the embedded one, e.g. auto or HOST:6379."),
+        click.option("--workers", type=click.IntRange(min=0), help="Judges at once; 0: one for every core."),
+        click.option(
+            "--pool",
+            type=click.Choice(["ray", "inline"]),
+            help="ray: in parallel; inline: one at a time, repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("task", default=DEFAULT_TASK, metavar="[TASK|FILE]")
+@click.option("--generations", type=click.IntRange(min=1), help="Generations of --population evaluations each [20].")
+@click.option("--population", type=click.IntRange(min=1), help="Evaluations in a generation [8].")
+@click.option("--target", help="Chip to compile for: mi300, mi250, gfx950, h100 or h200 [mi300].")
+@click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
+@click.option("--policy", help="How parents are chosen: archive or best-of-n [archive].")
+@click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
+@click.option("--config", "config_file", help="TOML file, or the name of a shipped one: quick, mi250, mi300.")
+@click.option("--seed-from", type=click.Path(path_type=Path), help="Begin with the elites of another run too.")
+@_machine_options
+def search(task: str, run: Path | None, config_file: str | None, seed_from: Path | None, as_json: bool, quiet: bool,
+           **given: Any) -> None:  # fmt: skip
+    """Search for a faster kernel of a TASK (by name) or of a task FILE.
+
+    \b
+    Examples:
+      evo-kernel search                                  the default task, no GPU needed
+      evo-kernel search gemm_fp16 --target mi250 --generations 40
+      evo-kernel search my_task.py --config quick --pool inline --seed 7
+      evo-kernel search softmax --seed-from runs/softmax-mi300-1
+
+    Without a GPU, correctness is checked under Triton's interpreter and times are predicted from compiled code.
+    """
+    from evo_kernel import api, config, runs
+    from suites import load
+
+    settings = config.load(config_file, given)
+    what = load(task)
+    folder = run or api.free_folder(what.name, settings.target)
+    runs.begin(folder, settings, what, runs.elites(seed_from) if seed_from else ())
+    click.echo(f"searching {what.name} for {settings.target} in {folder}", err=True)
+    _drive(folder, settings, as_json, quiet)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--generations", type=int, help="Go on to this many generations in all.")
+@_machine_options
+def resume(run: Path, generations: int | None, as_json: bool, quiet: bool, **machine: Any) -> None:
+    """Go on with a RUN where it stopped; nothing judged is judged again.
+
+    \b
+    Examples:
+      evo-kernel resume runs/softmax-mi300-1
+      evo-kernel resume runs/softmax-mi300-1 --generations 60
+    """
+    from evo_kernel import api
+
+    settings = api.reopened(run, generations, machine)
+    _drive(run, settings, as_json, quiet)
+
+
+def _drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
+    """Run to the end, export the best, and say what to type next; an interrupt says how to resume."""
+    from evo_kernel import api, display, report, runs
+
+    shown = display.make(quiet)
+    try:
+        with _terminated_like_interrupted():
+            api.drive(folder, settings, shown.update)
+            shown.close()
+            exported = api.Run(folder).export()
+    except KeyboardInterrupt:
+        shown.close()
+        click.echo(f"\nstopped; nothing is lost. Go on with:\n  evo-kernel resume {folder}", err=True)
+        sys.exit(130)
+    finally:
+        shown.close()
+    state = runs.read(folder)
+    if as_json:
+        files = [_exported(e) for e in exported]
+        click.echo(json.dumps({**report.summary(state), "run": str(folder), "exported": files}, indent=2))
+        return
+    click.echo(report.text(state))
+    _tell_exported(exported)
+    click.echo(f"next: evo-kernel resume {folder} --generations {2 * state.search.generations}")
+
+
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Make SIGTERM end a run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def show(run: Path, as_json: bool) -> None:
+    """Show a RUN: the best so far, elites, failures by stage, lineage. Works while the run goes on.
+
+    \b
+    Example:
+      evo-kernel show runs/softmax-mi300-1
+    """
+    from evo_kernel import report, runs
+
+    state = runs.read(run)
+    click.echo(json.dumps(report.summary(state), indent=2) if as_json else report.text(state))
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between looks.")
+def watch(run: Path, every: float) -> None:
+    """Follow a RUN that another process drives, until it is done."""
+    from time import sleep
+
+    from evo_kernel import report, runs
+
+    while True:
+        state = runs.read(run)
+        summary = report.summary(state)
+        best = summary["best"]
+        shown = "none yet" if best is None else f"{best['predicted_us']:.2f} us predicted"
+        click.echo(
+            f"evaluations {summary['evaluations']}/{summary['budget']}  best {shown}  failures {summary['failures']}"
+        )
+        if summary["done"]:
+            return
+        sleep(every)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="How many programs.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write into [RUN/exported].")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
+    """Write the best programs of a RUN as files that need torch and triton alone.
+
+    Each is first judged on the task's held-out cases, which no operator ever saw.
+
+    \b
+    Example:
+      evo-kernel export runs/softmax-mi300-1 --top 3 --out kernels
+    """
+    from evo_kernel import api
+
+    exported = api.Run(run).export(top, out)
+    if as_json:
+        click.echo(json.dumps([_exported(e) for e in exported], indent=2))
+    else:
+        _tell_exported(exported)
+    if not any(e.path for e in exported):
+        sys.exit(1)
+
+
+def _exported(one: Any) -> dict[str, Any]:
+    failure = None if one.failure is None else {"case": one.failure.case, "message": one.failure.message}
+    return {"id": one.candidate, "path": None if one.path is None else str(one.path), "held_out_failure": failure}
+
+
+def _tell_exported(exported: list[Any]) -> None:
+    for one in exported:
+        if one.path is not None:
+            click.echo(f"exported: {one.path}")
+        else:
+            click.echo(f"not exported: {one.candidate[:8]} fails a held-out case: {one.failure.message}", err=True)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--task", required=True, help="Task name or task file.")
+@click.option("--target", default="mi300", show_default=True, help="Chip to compile for.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs.")
+@click.option("--held-out", is_flag=True, help="Judge the held-out cases too.")
+def judge(file: Path, task: str, target: str, seed: int, held_out: bool) -> None:
+    """Judge one program FILE of a task and print the verdict.
+
+    \b
+    Example:
+      evo-kernel judge kernels/softmax_mi300_1a2b3c4d.py --task softmax --held-out
+    """
+    from evo_kernel import config, tasks
+    from suites import load
+
+    settings = config.load(None, {"target": target, "seed": seed})
+    passed = tasks.judge_file(load(task), file.read_text(encoding="utf-8"), settings, held_out)
+    sys.exit(0 if passed else 1)
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def tasks(context: click.Context) -> None:
+    """List, show, make and check tasks."""
+    if context.invoked_subcommand is not None:
+        return
+    from suites import load, names
+
+    for name in names():
+        click.echo(f"{name:<14} {load(name).about.splitlines()[0]}")
+
+
+@tasks.command("show")
+@click.argument("task", metavar="TASK|FILE")
+def tasks_show(task: str) -> None:
+    """Show a task: words, cases, held-out cases, seed kernels."""
+    from evo_kernel import tasks as module
+    from suites import load
+
+    click.echo(module.describe(load(task)))
+
+
+@tasks.command("new")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def tasks_new(file: Path) -> None:
+    """Write a commented template of a task to FILE (which must not exist)."""
+    from evo_kernel import tasks as module
+
+    module.write_template(file)
+    click.echo(f"wrote {file}; edit it, then: evo-kernel tasks check {file}")
+
+
+@tasks.command("check")
+@click.argument("task", metavar="TASK|FILE")
+@click.option("--target", default="mi300", show_default=True, help="Chip to compile for.")
+def tasks_check(task: str, target: str) -> None:
+    """Check that a task can be used: all its parts, its reference, and every seed on every case."""
+    from evo_kernel import config
+    from evo_kernel import tasks as module
+    from suites import load
+
+    settings = config.load(None, {"target": target})
+    what = load(task)
+    results = [module.judge_file(what, s.source, settings, held_out=True, title=f"seed {s.name}") for s in what.seeds]
+    if not all(results):
+        sys.exit(1)
+    click.echo(f"task {what.name} can be used: evo-kernel search {task}")
+
+
+@main.group()
+def archive() -> None:
+    """Work with the archives of whole runs."""
+
+
+@archive.command("merge")
+@click.argument("one", type=click.Path(path_type=Path))
+@click.argument("other", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the merged run.")
+def merge(one: Path, other: Path, out: Path) -> None:
+    """Make one run of two runs of the same task and target.
+
+    \b
+    Example:
+      evo-kernel archive merge runs/softmax-mi300-1 runs/softmax-mi300-2 --out runs/both
+    """
+    from evo_kernel import report, runs
+
+    click.echo(report.text(runs.merge(one, other, out)))
+    click.echo(f"merged into {out}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what this machine can do: packages, GPU, targets, isolation, providers, and what is missing."""
+    from evo_kernel import doctor as module
+
+    findings = []
+    for finding in module.examine():
+        findings.append(finding)
+        if not as_json:
+            mark = {True: "ok", False: "MISSING", None: "-"}[finding.works]
+            click.echo(f"{mark:<8} {finding.topic:<16} {finding.detail}")
+    if as_json:
+        click.echo(json.dumps([{"topic": f.topic, "works": f.works, "detail": f.detail} for f in findings], indent=2))
+    if any(f.works is False for f in findings):
+        sys.exit(1)

@@ -1,0 +1,177 @@
+"""The loop around the search: propose, judge, write down, tell. The same class runs inline and as a Ray actor.
+
+Every event is in the journal before the search is told of it, so that a kill at any moment costs the work in
+flight and nothing else.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from operators.knob_operators import KnobCross, KnobStep
+
+from archives.candidate import Candidate, fingerprint
+from archives.events import Event, Judged, Proposed, Refused
+from archives.journal import Journal
+from evo_kernel import runs
+from evo_kernel.config import Settings
+from evo_kernel.errors import SeedFailed
+from evo_kernel.pools import Done, Pool
+from evo_kernel.search import Request
+from fitness import targets
+from fitness.evaluation import Basis, Evaluation, Failure, Stage
+from fitness.jail import ISOLATION
+from operators.knobs import structure
+from operators.proposal import Context, Operator, ProposalError
+from suites import Task
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 2  # a candidate whose worker was lost gets one more
+
+
+def default_operators() -> tuple[Operator, ...]:
+    """Return the operators of a search without models."""
+    return (KnobStep(), KnobCross())
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands, as plain values that can be sent anywhere. Times are predicted microseconds."""
+
+    generation: int
+    generations: int
+    evaluations: int
+    budget: int
+    best_us: float | None
+    seed_us: float | None
+    best_intent: str
+    elites: int
+    failures: tuple[tuple[str, int], ...]
+    twins: int
+    refusals: int
+    judged_here: int
+    done: bool
+    exhausted: bool
+
+
+class Population:
+    """Owns one run's search and journal, and keeps a pool busy."""
+
+    def __init__(
+        self,
+        folder: Path,
+        make_pool: Callable[[Task, Settings], Pool],
+        operators: Sequence[Operator] | None = None,
+        settings: dict[str, object] | None = None,
+    ) -> None:
+        self._journal = Journal.append_to(folder)
+        state = runs.fold(self._journal)
+        self.task, self.search = state.task, state.search
+        self.settings = state.settings.model_copy(update=settings or {})
+        self._operators = {o.name: o for o in operators or default_operators()}
+        self._flying: dict[int, int] = {}  # request -> attempts made
+        self._judged_here = 0
+        self._check_seeds()
+        self._pool = make_pool(self.task, self.settings)
+
+    def advance(self, seconds: float = 0.5) -> Progress:
+        """Give the pool what it can take, wait for verdicts at most so long, write them down."""
+        while self._pool.free():
+            ready = self._next()
+            if ready is None:
+                break
+            number, candidate = ready
+            self._flying[number] = self._flying.get(number, 0) + 1
+            self._pool.submit(number, candidate.source)
+        for done in self._pool.wait(seconds):
+            self._finish(done)
+        return self.progress()
+
+    def progress(self) -> Progress:
+        """Say where the run stands."""
+        search, archive = self.search, self.search.archive
+        best = archive[archive.best] if archive.best else None
+        passed = [archive[s].score_us for s in search.seeds if s in archive and archive[s].candidate.operator == "seed"]
+        return Progress(
+            generation=search.generation,
+            generations=search.generations,
+            evaluations=search.evaluations,
+            budget=search.budget,
+            best_us=best.score_us if best else None,
+            seed_us=min(passed) if passed else None,
+            best_intent=best.candidate.intent if best else "",
+            elites=len(archive.elites),
+            failures=tuple(sorted(archive.failures.items())),
+            twins=archive.twins,
+            refusals=search.refusals,
+            judged_here=self._judged_here,
+            done=search.done and not search.pending,
+            exhausted=search.exhausted,
+        )
+
+    def close(self) -> None:
+        """Stop the workers and close the journal."""
+        self._pool.close()
+        self._journal.close()
+
+    def _next(self) -> tuple[int, Candidate] | None:
+        """Return the next program to judge: one already proposed, or a new one."""
+        for number, candidate in self.search.pending.items():
+            if number not in self._flying:
+                return number, candidate
+        while requests := self.search.ask(1):
+            proposed = self._propose(requests[0])
+            if proposed is not None:
+                return requests[0].number, proposed
+        return None
+
+    def _propose(self, request: Request) -> Candidate | None:
+        """Ask an operator; write down what it gave, or why it gave nothing."""
+        started = monotonic()
+        parents = tuple(p.id for p in request.parents)
+        target = targets.find(self.settings.target)
+        context = Context(request.rng, self.search.known, target.name, target.backend)
+        try:
+            proposal = self._operators[request.operator].propose(request.parents, context)
+            mark = fingerprint(proposal.source)
+            if self.search.known(mark):
+                raise ProposalError("the program was proposed before")
+        except ProposalError as error:
+            self._record(Refused(request.number, request.operator, parents, str(error)), monotonic() - started)
+            return None
+        candidate = Candidate(
+            proposal.source, request.operator, proposal.intent, parents, mark, structure(proposal.source)
+        )
+        self._record(Proposed(request.number, candidate), monotonic() - started)
+        return candidate
+
+    def _finish(self, done: Done) -> None:
+        """Write down a verdict; a lost worker is no verdict, and its candidate is tried once more."""
+        evaluation = done.evaluation
+        if evaluation is None:
+            if self._flying[done.ticket] < ATTEMPTS:
+                logger.warning("request %d lost its worker and is tried again: %s", done.ticket, done.lost)
+                candidate = self.search.pending[done.ticket]
+                self._flying[done.ticket] += 1
+                self._pool.submit(done.ticket, candidate.source)
+                return
+            message = f"two workers were lost while judging it; the last: {done.lost}"
+            failure = Failure(Stage.MACHINE, "worker-lost", message)
+            evaluation = Evaluation(self.settings.target, Basis.PREDICTED, ISOLATION, failure)
+        del self._flying[done.ticket]
+        self._judged_here += 1
+        self._record(Judged(done.ticket, evaluation), done.seconds)
+        self._check_seeds()
+
+    def _record(self, event: Event, seconds: float) -> None:
+        """Journal first, then tell."""
+        self._journal.append(event, seconds)
+        self.search.tell(event)
+
+    def _check_seeds(self) -> None:
+        """Stop at once when a seed kernel failed: nothing bred from it would mean anything."""
+        for seed in self.search.failed_seeds:
+            raise SeedFailed(seed[0].intent, seed[1])

@@ -1,0 +1,149 @@
+"""Begins and reopens runs: a folder with a journal, from which settings, task and search are rebuilt."""
+
+import platform
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from archives.candidate import Candidate, fingerprint
+from archives.events import Event, Extended, Judged, Proposed, Started
+from archives.journal import Journal
+from evo_kernel import __version__
+from evo_kernel.config import Settings
+from evo_kernel.errors import RunError
+from evo_kernel.search import Search
+from operators.knobs import structure
+from suites import Task
+from suites import task as tasks
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A run as its journal tells it."""
+
+    settings: Settings
+    task: Task
+    search: Search
+    started: Started
+
+
+def begin(folder: Path, settings: Settings, task: Task, imported: Iterable[Candidate] = ()) -> None:
+    """Create a run: what it is, and the programs it begins with."""
+    with Journal.create(folder) as journal:
+        journal.append(Started(settings.model_dump(), tasks.pack(task), _versions(), _machine()))
+        given = [
+            Candidate(s.source, "seed", s.name, (), fingerprint(s.source), structure(s.source)) for s in task.seeds
+        ]
+        known = {c.fingerprint for c in given}
+        for candidate in imported:
+            if candidate.fingerprint not in known:
+                known.add(candidate.fingerprint)
+                given.append(candidate)
+        for number, candidate in enumerate(given):
+            journal.append(Proposed(number, candidate))
+
+
+def fold(journal: Journal) -> State:
+    """Rebuild a run from its journal."""
+    return fold_events(journal.events(), str(journal.folder))
+
+
+def fold_events(events: Iterable[Event], origin: str) -> State:
+    """Rebuild a run from its events."""
+    stream = iter(events)
+    started = next(stream, None)
+    if not isinstance(started, Started):
+        raise RunError(f"{origin} holds a run that never began: start it again in another folder")
+    settings = Settings(**_known_settings(started.settings))
+    search = Search(settings.seed, settings.population, settings.generations, settings.policy, settings.history)
+    for event in stream:
+        search.tell(event)
+    return State(settings, tasks.unpack(started.task), search, started)
+
+
+def read(folder: Path) -> State:
+    """Read a run without disturbing whoever writes it."""
+    with Journal.read(folder) as journal:
+        return fold(journal)
+
+
+def extend(folder: Path, generations: int) -> None:
+    """Give a run another number of generations."""
+    with Journal.append_to(folder) as journal:
+        journal.append(Extended(generations))
+
+
+def elites(folder: Path) -> list[Candidate]:
+    """Return a run's elites as programs that another run can begin with."""
+    ranked = read(folder).search.archive.ranked()
+    return [replace(e.candidate, operator="imported", intent=f"elite of {folder.name}", parents=()) for e in ranked]
+
+
+def merge(one: Path, other: Path, into: Path) -> State:
+    """Make one run of two: all programs and verdicts of both, each program once."""
+    first, second = read(one), read(other)
+    if first.task.digest != second.task.digest:
+        raise RunError(f"{one} and {other} are runs of different tasks ({first.task.name}, {second.task.name})")
+    if first.settings.target != second.settings.target or first.settings.seed != second.settings.seed:
+        raise RunError(
+            f"{one} and {other} were judged differently: target {first.settings.target}, seed {first.settings.seed}; "
+            f"target {second.settings.target}, seed {second.settings.seed}"
+        )
+    with Journal.create(into) as journal:
+        journal.append(first.started)
+        generations = first.settings.generations + second.settings.generations
+        journal.append(Extended(generations))
+        number, known = 0, set()
+        for candidate, verdict, seconds in (*_verdicts(one), *_verdicts(other)):
+            if candidate.fingerprint in known:
+                continue
+            known.add(candidate.fingerprint)
+            journal.append(Proposed(number, candidate))
+            journal.append(Judged(number, verdict), seconds)
+            number += 1
+    return read(into)
+
+
+def _verdicts(folder: Path) -> Iterable[tuple[Candidate, Any, float]]:
+    """Yield each judged program of a run with its verdict and cost."""
+    pending: dict[int, Candidate] = {}
+    with Journal.read(folder) as journal:
+        for _, event, _, seconds in journal.rows():
+            if isinstance(event, Proposed):
+                pending[event.number] = event.candidate
+            elif isinstance(event, Judged):
+                yield pending.pop(event.number), event.evaluation, seconds
+
+
+def _known_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Drop settings of older versions that no longer exist."""
+    return {k: v for k, v in settings.items() if k in Settings.model_fields}
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions that a verdict may depend on, and the commit this program runs from."""
+    found = {"evo-kernel": __version__, "python": platform.python_version()}
+    for name in ("torch", "triton", "pytorch-triton-rocm", "numpy", "libcst"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    root = Path(__file__).parent.parent
+    if (root / ".git").exists():
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+        if head.returncode == 0:
+            found["commit"] = head.stdout.strip()
+    return found
+
+
+def _machine() -> dict[str, str]:
+    """Describe this machine in a few words."""
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "processor": platform.machine(),
+        "gpu": "none used",
+    }

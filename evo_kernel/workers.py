@@ -1,0 +1,204 @@
+"""Ray: the same plain classes as actors, on this machine or a cluster. The only file that imports ray.
+
+What is guaranteed: verdicts come back in any order, so two runs may ask different questions; but a program's
+verdict is the same as inline, every request is a function of the journal before it, and the journal replays to the
+state the actor had. A lost worker costs the attempts it was making; a lost Population is rebuilt from its journal.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from evo_kernel.config import Settings
+from evo_kernel.errors import EvoKernelError, RunError
+from evo_kernel.pools import Done, make_judge
+from evo_kernel.population import Population, Progress
+from fitness import evaluation as evaluations
+from fitness.judge import WorkerLost
+from suites import Task, TaskError
+from suites import task as tasks
+
+logger = logging.getLogger(__name__)
+
+_LOST = (ActorDiedError, ActorUnavailableError, RayActorError)
+RESTARTS = 20  # of a Population, before the run is given up
+
+
+class JudgeActor:
+    """A judge in a process of its own."""
+
+    def __init__(self, task: dict[str, Any], settings: dict[str, Any]) -> None:
+        self._judge = make_judge(tasks.unpack(task), Settings(**settings))
+
+    def judge(self, source: str) -> tuple[str, Any, float]:
+        """Return a packed verdict, or say why there is none."""
+        started = monotonic()
+        try:
+            return "judged", evaluations.pack(self._judge.judge(source)), monotonic() - started
+        except WorkerLost as error:
+            return "lost", str(error), monotonic() - started
+        except TaskError as error:
+            return "task", str(error), monotonic() - started
+
+    def pids(self) -> list[int]:
+        """Return this process and its fork servers."""
+        return [os.getpid(), *self._judge.pids()]
+
+
+class RayPool:
+    """Judges on as many actors as there are workers."""
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        count = settings.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        actor = ray.remote(num_cpus=1, max_restarts=-1)(JudgeActor)
+        arguments = (tasks.pack(task), settings.model_dump())
+        self._idle = [actor.remote(*arguments) for _ in range(count)]
+        self._busy: dict[Any, tuple[int, Any]] = {}
+
+    def free(self) -> int:
+        """Return the number of idle judges."""
+        return len(self._idle)
+
+    def submit(self, ticket: int, source: str) -> None:
+        """Give the source to an idle judge."""
+        judge = self._idle.pop()
+        self._busy[judge.judge.remote(source)] = (ticket, judge)
+
+    def wait(self, seconds: float) -> list[Done]:
+        """Return what is done; a judge that died is restarted by Ray and can be used again."""
+        if not self._busy:
+            sleep(min(seconds, 0.05))
+            return []
+        ready, _ = ray.wait(list(self._busy), num_returns=1, timeout=seconds)
+        return [self._collect(reference) for reference in ready]
+
+    def _collect(self, reference: Any) -> Done:
+        """Take one result and free its judge."""
+        ticket, judge = self._busy.pop(reference)
+        self._idle.append(judge)
+        try:
+            kind, value, seconds = ray.get(reference)
+        except _LOST as error:
+            return Done(ticket, None, 0.0, f"worker process died ({type(error).__name__})")
+        if kind == "task":
+            raise TaskError(value)
+        if kind == "lost":
+            return Done(ticket, None, seconds, value)
+        return Done(ticket, evaluations.unpack(value), seconds)
+
+    def pids(self) -> list[int]:
+        """Return the processes of the idle judges."""
+        return [pid for judge in self._idle for pid in ray.get(judge.pids.remote())]
+
+    def close(self) -> None:
+        """Kill the judges; their fork servers die with them."""
+        for judge in [*self._idle, *(j for _, j in self._busy.values())]:
+            ray.kill(judge)
+        self._idle, self._busy = [], {}
+
+
+class PopulationActor:
+    """A Population in a process of its own; errors travel as values, so that they stay themselves."""
+
+    def __init__(self, folder: str, settings: dict[str, object]) -> None:
+        self._folder, self._settings = Path(folder), settings
+        self._population: Population | None = None
+
+    def advance(self, seconds: float) -> tuple[str, Any]:
+        """Advance the run, opening it first; rebuilt from the journal when this process is a new one."""
+        try:
+            if self._population is None:
+                self._population = Population(self._folder, RayPool, settings=self._settings)
+            return "progress", self._population.advance(seconds)
+        except (EvoKernelError, TaskError) as error:
+            return "error", error
+
+    def pids(self) -> list[int]:
+        """Return this process and the judges' that are idle."""
+        pool = self._population._pool if self._population else None
+        return [os.getpid(), *(pool.pids() if isinstance(pool, RayPool) else [])]
+
+    def close(self) -> None:
+        """Stop the workers and close the journal."""
+        if self._population is not None:
+            self._population.close()
+            self._population = None
+
+
+@dataclass
+class RayDriver:
+    """Drives a PopulationActor from the person's process, with the same `advance` and `close`."""
+
+    folder: Path
+    settings: Settings
+    _actor: Any = None
+    _losses: int = 0
+
+    def __post_init__(self) -> None:
+        update = {k: getattr(self.settings, k) for k in ("pool", "workers", "address", "seconds", "memory_gb")}
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)  # the journal's disk
+        actor = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(PopulationActor)
+        self._actor = actor.remote(str(self.folder.resolve()), update)
+
+    def advance(self, seconds: float = 0.5) -> Progress:
+        """Advance the run; when the actor was lost, wait for Ray to start it again."""
+        while True:
+            try:
+                kind, value = ray.get(self._actor.advance.remote(seconds))
+            except _LOST as error:
+                self._losses += 1
+                if self._losses > RESTARTS:
+                    raise RunError(f"the search process was lost {RESTARTS} times; resume the run") from error
+                logger.warning("the search process was lost and is rebuilt from the journal")
+                sleep(1.0)
+                continue
+            except RayTaskError as error:
+                raise RunError(f"the search process failed: {error}") from error
+            if kind == "error":
+                raise value
+            progress: Progress = value
+            return progress
+
+    def pids(self) -> list[int]:
+        """Return the actors' processes, for those who watch or kill them."""
+        found: list[int] = ray.get(self._actor.pids.remote())
+        return found
+
+    def close(self) -> None:
+        """Stop the actor and leave the journal closed."""
+        with contextlib.suppress(*_LOST, ray.exceptions.GetTimeoutError):
+            ray.get(self._actor.close.remote(), timeout=10)
+        ray.kill(self._actor)
+
+
+@contextlib.contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """Join a cluster, or start the embedded one; leave it afterwards."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=False if address is None else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=False,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise RunError(f"cannot join the Ray cluster at {address or 'this machine'}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

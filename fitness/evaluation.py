@@ -1,0 +1,125 @@
+"""What judging says about a program: passed with times, or failed at one stage for one reason."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+FORMAT = 1
+
+
+class Stage(StrEnum):
+    """The gates in order of rising cost; a failure belongs to the one it happened at."""
+
+    STATIC = "static"
+    IMPORT = "import"
+    RECORD = "record"
+    COMPILE = "compile"
+    CORRECTNESS = "correctness"
+    PREDICT = "predict"
+    MACHINE = "machine"  # the candidate cost a worker its life, twice
+
+
+class Basis(StrEnum):
+    """Where times come from. The two are never compared or printed in one column."""
+
+    PREDICTED = "predicted"
+    MEASURED = "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a candidate was refused: ready to be read by a person or a repair operator."""
+
+    stage: Stage
+    kind: str  # syntax, refused, exception, timeout, memory, output, crash, exit, compiler, wrong, schema, ...
+    message: str
+    trace: str = ""
+    case: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the compiler made of one kernel; None where the target has no such figure."""
+
+    symbol: str
+    vgprs: int  # per lane; accumulation registers included on AMD
+    sgprs: int | None
+    agprs: int | None
+    spills: int  # registers spilled to memory (hip) or bytes of stack per thread (cuda)
+    shared_bytes: int  # LDS or shared memory of one program
+    waves_per_program: int
+    occupancy: int  # waves a scheduler can hold, limited by registers, LDS and slots
+    matrix_ops: int  # MFMA, or wgmma and mma.sync, instructions in the code
+    load_bytes: float  # mean bytes a lane moves per global memory instruction
+    code: str  # digest of the machine code
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One public case: its time in microseconds and how far the output was from the truth."""
+
+    case: str
+    time_us: float
+    error: float  # largest of the rule's ratios; 1.0 is the limit
+    floor_us: float  # roofline of this case on this target
+    bound: str  # what the time is made of: memory, cache, matrix, vector, issue, launch
+    choice: tuple[tuple[str, str], ...] = ()  # autotune configuration per kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The verdict on one program for one task and target. `failure` is None when every gate was passed."""
+
+    target: str
+    basis: Basis
+    isolation: str
+    failure: Failure | None
+    cases: tuple[CaseResult, ...] = ()
+    kernels: tuple[Resources, ...] = ()
+    program: str | None = None  # digest of plan and machine code: equal programs are measured once
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.failure is None and not self.cases:
+            raise ValueError("an evaluation that passed needs a result for every case")
+        if any(not math.isfinite(c.time_us) or c.time_us <= 0 for c in self.cases):
+            raise ValueError("times must be finite and positive")
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate was passed."""
+        return self.failure is None
+
+    @property
+    def score_us(self) -> float:
+        """Geometric mean of the case times, in microseconds; only a passed evaluation has one."""
+        if self.failure is not None:
+            raise ValueError("a failed evaluation has no score")
+        return math.exp(sum(math.log(c.time_us) for c in self.cases) / len(self.cases))
+
+
+def pack(e: Evaluation) -> list[Any]:
+    """Turn an evaluation into plain lists for the wire and the journal."""
+    f = e.failure
+    failure = None if f is None else [f.stage.value, f.kind, f.message, f.trace, f.case]
+    cases = [[c.case, c.time_us, c.error, c.floor_us, c.bound, c.choice] for c in e.cases]
+    kernels = [[getattr(r, n) for n in Resources.__slots__] for r in e.kernels]
+    return [FORMAT, e.target, e.basis.value, e.isolation, failure, cases, kernels, e.program, list(e.notes)]
+
+
+def unpack(plain: Any) -> Evaluation:
+    """Rebuild an evaluation from `pack`."""
+    version, target, basis, isolation, f, cases, kernels, program, notes = plain
+    if version != FORMAT:
+        raise ValueError(f"evaluation format {version} is not {FORMAT}")
+    return Evaluation(
+        target=target,
+        basis=Basis(basis),
+        isolation=isolation,
+        failure=None if f is None else Failure(Stage(f[0]), f[1], f[2], f[3], f[4]),
+        cases=tuple(CaseResult(c[0], c[1], c[2], c[3], c[4], tuple((k, v) for k, v in c[5])) for c in cases),
+        kernels=tuple(Resources(*r) for r in kernels),
+        program=program,
+        notes=tuple(notes),
+    )

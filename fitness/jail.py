@@ -1,0 +1,111 @@
+"""The worker's side of a fork server: start it, give it jobs, replace it when it dies."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from fitness import wire
+from fitness.zygote import Limits
+
+ISOLATION = "process"  # own process, session, limits, empty environment; not: files, network, other processes
+
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from fitness.zygote import main; main(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))"
+)
+_START_SECONDS = 120.0
+_GRACE_SECONDS = 15.0
+
+
+class WorkerLost(Exception):
+    """The fork server died or hung: nobody's verdict, to be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended: with a value, or with a failure's kind and message at a stage."""
+
+    stage: str | None
+    value: Any
+    kind: str | None
+    message: str
+    trace: str
+    log: str
+    seconds: float
+
+
+class Jail:
+    """One fork server of one flavour; `run` may be called any number of times."""
+
+    def __init__(self, flavour: str) -> None:
+        self._flavour = flavour
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._ready = False
+
+    def start(self) -> None:
+        """Begin to load the server without waiting for it."""
+        if self._process is not None:
+            return
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _BOOT, json.dumps(sys.path),
+                 str(theirs.fileno()), self._flavour, str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )  # fmt: skip
+        self._channel, self._ready = ours, False
+
+    def run(self, job: str, payload: Any, limits: Limits) -> Outcome:
+        """Run one job in a fresh child; WorkerLost when the server itself is lost."""
+        self.start()
+        try:
+            if not self._ready:
+                self._await(_START_SECONDS)
+                self._ready = True
+            self._socket().sendall(wire.encode([job, payload, astuple(limits)]))
+            stage, ending, log, seconds = self._await(limits.seconds + _GRACE_SECONDS)
+        except (EOFError, OSError, wire.WireError, ValueError) as error:
+            self.close()
+            raise WorkerLost(f"the {self._flavour} fork server was lost: {error}") from error
+        if ending[0] == "result":
+            return Outcome(stage, ending[1], None, "", "", log, seconds)
+        return Outcome(stage, None, ending[1], ending[2], ending[3], log, seconds)
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, for those who watch or kill it."""
+        return self._process.pid if self._process else None
+
+    def close(self) -> None:
+        """Kill the server and all its children."""
+        if self._channel is not None:
+            self._channel.close()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+        self._process = self._channel = None
+
+    def _socket(self) -> socket.socket:
+        if self._channel is None:
+            raise EOFError("not started")
+        return self._channel
+
+    def _await(self, seconds: float) -> Any:
+        """Receive one frame, or give up."""
+        channel = self._socket()
+        deadline = time.monotonic() + seconds
+        if not select.select([channel], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise EOFError(f"no answer within {seconds:g} s")
+        return wire.receive(channel.fileno())

@@ -1,0 +1,20 @@
+"""What runs inside the fork server's children. Import this only there: it loads torch and triton."""
+
+import torch
+
+from fitness.jobs.compile import compile_kernels, warm_up
+from fitness.jobs.interpret import interpret
+from fitness.jobs.record import record
+from fitness.jobs.truth import truth
+
+JOBS = {
+    "compiled": {"record": record, "compile": compile_kernels, "truth": truth},
+    "interpreter": {"interpret": interpret},
+}
+
+
+def preload(flavour: str) -> None:
+    """Pay once, in the server, for what every child would pay again."""
+    if flavour == "compiled":
+        torch.empty_like(torch.empty(1, device="meta"))  # the first meta operation imports sympy: 0.4 s
+        warm_up()

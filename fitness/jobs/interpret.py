@@ -1,0 +1,276 @@
+"""Replays launch plans under Triton's interpreter: for outputs to compare, and for the work a program does.
+
+The launcher does not run here: the plan says what to launch, so what is checked is what would be shipped. Kernels
+run as Python on the CPU, one program after another, so races between programs do not show.
+"""
+
+import dataclasses
+import math
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import triton.language as tl
+from triton.runtime import interpreter
+
+from fitness import plan as plans
+from fitness.jobs import program
+from fitness.plan import Buffer, LaunchPlan, Pointer, Variant
+from fitness.zygote import Refused, Report
+from suites.task import ITEM_BYTES
+
+GUARD = 4096  # bytes on both sides of every buffer that nothing may write
+_GUARD_BYTE = 0xA5
+_POISON = {"float64": float("nan"), "float32": float("nan"), "float16": float("nan"), "bfloat16": float("nan")}
+_POISON_INT = 0x5B  # every byte of an integer output that is never written
+LINE = 64  # bytes that move together between memory and cache
+MANY_OPERATIONS = 1200  # in one program: one sample of it is enough, and slow enough
+
+
+class Memory:
+    """The buffers of one plan in this process, with guards around them."""
+
+    def __init__(self, plan: LaunchPlan, inputs: dict[str, bytes], guarded: bool) -> None:
+        self.plan = plan
+        self._guard = GUARD if guarded else 0
+        self._raw = [self._allocate(b, inputs) for b in plan.buffers]
+
+    def _allocate(self, buffer: Buffer, inputs: dict[str, bytes]) -> torch.Tensor:
+        """Allocate, then fill with the input, the launcher's fill, or poison."""
+        if not self._guard:
+            return torch.zeros(buffer.bytes + 64, dtype=torch.uint8)  # untouched pages cost nothing
+        raw = torch.full((buffer.bytes + 2 * self._guard,), _GUARD_BYTE, dtype=torch.uint8)
+        body = raw[self._guard : self._guard + buffer.bytes]
+        if buffer.input is not None:
+            body.copy_(torch.frombuffer(bytearray(inputs[buffer.input]), dtype=torch.uint8))
+        elif buffer.bytes:
+            typed = body.view(getattr(torch, buffer.dtype))
+            if buffer.fill is not None:
+                typed.fill_(buffer.fill)
+            elif buffer.dtype in _POISON:
+                typed.fill_(_POISON[buffer.dtype])
+            else:
+                body.fill_(_POISON_INT)
+        return raw
+
+    def tensor(self, pointer: Pointer, dtype: str) -> torch.Tensor:
+        """Return a flat tensor that begins where the pointer points."""
+        raw = self._raw[pointer.buffer]
+        end = raw.numel() - self._guard
+        body = raw[self._guard + pointer.offset : end]
+        size = ITEM_BYTES[dtype]
+        return body[: body.numel() // size * size].view(getattr(torch, dtype))
+
+    def output(self, number: int) -> list[Any]:
+        """Return one output's schema and its bytes in row-major order."""
+        view = self.plan.outputs[number]
+        flat = self.tensor(Pointer(view.buffer, view.offset), view.dtype)
+        shaped = flat.as_strided(view.shape, view.strides).contiguous()
+        data = shaped.reshape(-1).view(torch.uint8).numpy().tobytes() if shaped.numel() else b""
+        return [view.dtype, list(view.shape), data]
+
+    def verify(self, inputs: dict[str, bytes]) -> None:
+        """Refuse writes outside the buffers, and writes into inputs."""
+        for buffer, raw in zip(self.plan.buffers, self._raw, strict=True):
+            what = f"input `{buffer.input}`" if buffer.input else "an allocation"
+            edges = (raw[: self._guard], raw[raw.numel() - self._guard :])
+            if any(bool((edge != _GUARD_BYTE).any()) for edge in edges):
+                raise Refused("out-of-bounds", f"the kernel writes outside {what} of {buffer.bytes} bytes")
+            body = raw[self._guard : raw.numel() - self._guard]
+            if buffer.input and body.numpy().tobytes() != inputs[buffer.input]:
+                raise Refused("input-changed", f"the kernel changes its {what}")
+
+
+@dataclass(slots=True)
+class Work:
+    """What sampled programs of one launch did; the judge scales it to the grid."""
+
+    programs: int = 0
+    operations: int = 0
+    accesses: int = 0
+    load_bytes: int = 0
+    store_bytes: int = 0
+    lines: int = 0  # memory lines touched by each access, summed
+    elements: int = 0  # results of elementwise arithmetic
+    transcendentals: int = 0
+    dot_flops: int = 0
+    dot_bytes: int = 0  # operands
+    dot_dtype: str = ""
+
+    def plain(self) -> list[Any]:
+        """Return plain data for the wire, in the order of predict.Work."""
+        return [self.programs, self.accesses, self.load_bytes, self.store_bytes, self.lines * LINE, self.elements,
+                self.transcendentals, self.dot_flops, self.dot_bytes, self.dot_dtype]  # fmt: skip
+
+
+def interpret(payload: Any, report: Report) -> Any:
+    """Check small plans (outputs as bytes) and profile full plans (work of sampled programs)."""
+    torch.set_num_threads(1)
+    np.seterr(all="ignore")
+    # the checks are only evaluated in debug mode, but cost 40% of the time without it
+    builder = interpreter.interpreter_builder
+    builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)
+    module = program.load(payload["source"], report)
+    checked = []
+    for case, plain, given in payload["checks"]:
+        report.stage(f"correctness:{case}")
+        plan, inputs = plans.unpack(plain), dict(given)
+        memory = Memory(plan, inputs, guarded=True)
+        for launch in plan.launches:
+            _launch(module, memory, launch.chosen, launch.arguments)
+        memory.verify(inputs)
+        checked.append([memory.output(n) for n in range(len(plan.outputs))])
+    profiled = []
+    for case, plain in payload["profiles"]:
+        report.stage(f"predict:{case}")
+        plan = plans.unpack(plain)
+        memory = Memory(plan, {}, guarded=False)
+        profiled.append(
+            [[_profile(module, memory, v, one.arguments).plain() for v in one.variants] for one in plan.launches]
+        )
+    return checked, profiled
+
+
+def _launch(module: types.ModuleType, memory: Memory, variant: Variant, arguments: tuple[tuple[str, Any], ...]) -> None:
+    """Run a whole grid."""
+    values = _values(module, memory, variant, arguments)
+    _kernel(module, variant)[variant.grid](**values)
+
+
+def _profile(
+    module: types.ModuleType, memory: Memory, variant: Variant, arguments: tuple[tuple[str, Any], ...]
+) -> Work:
+    """Run a few programs of a grid and count what they do."""
+    values = _values(module, memory, variant, arguments)
+    kernel = _kernel(module, variant)
+    x, y, z = variant.grid
+    total = x * y * z
+    work = Work()
+    for number in dict.fromkeys((total // 2, 0, total - 1)):
+        place = (number % x, number // x % y, number // (x * y))
+        with _counting(work), _placed(place, variant.grid):
+            kernel[(1, 1, 1)](**values)
+        work.programs += 1
+        if work.operations > MANY_OPERATIONS:
+            break
+    return work
+
+
+def _kernel(module: types.ModuleType, variant: Variant) -> Any:
+    kernel = program.innermost(getattr(module, variant.kernel.function, None))
+    if not isinstance(kernel, interpreter.InterpretedFunction):
+        raise Refused("kernel", f"`{variant.kernel.function}` is no kernel when the program is imported again")
+    return kernel
+
+
+def _values(
+    module: types.ModuleType, memory: Memory, variant: Variant, arguments: tuple[tuple[str, Any], ...]
+) -> dict[str, Any]:
+    """Build the keyword arguments of a launch from plan data."""
+    types_of = dict(variant.kernel.signature)
+    values: dict[str, Any] = {}
+    for name, value in arguments:
+        values[name] = memory.tensor(value, types_of[name]) if isinstance(value, Pointer) else value
+    for name, constant in variant.kernel.constants:
+        values[name] = _constant(module, constant)
+    return values
+
+
+def _constant(module: types.ModuleType, value: Any) -> Any:
+    """Undo the recorder's writing of a constexpr."""
+    if not isinstance(value, tuple):
+        return value
+    kind, *rest = value
+    if kind == "dtype":
+        return tl.dtype(rest[0])
+    if kind == "function":
+        return getattr(module, rest[0])
+    return tuple(_constant(module, v) for v in rest)
+
+
+@contextmanager
+def _placed(place: tuple[int, int, int], grid: tuple[int, int, int]) -> Iterator[None]:
+    """Make a launch of one program believe it is another program of a larger grid."""
+    builder = interpreter.interpreter_builder
+    kind = type(builder)
+    builder.set_grid_dim = lambda *_: kind.set_grid_dim(builder, *grid)
+    builder.set_grid_idx = lambda *_: kind.set_grid_idx(builder, *place)
+    try:
+        yield
+    finally:
+        del builder.set_grid_dim, builder.set_grid_idx
+
+
+@contextmanager
+def _counting(work: Work) -> Iterator[None]:
+    """Count loads, stores, arithmetic and dots of the interpreter while a program runs."""
+    builder = interpreter.interpreter_builder
+    kind = type(builder)
+    wrapped: dict[str, Callable[..., Any]] = {}
+
+    def wrap(name: str, count: Callable[[Work, tuple[Any, ...], Any], None]) -> None:
+        plain = getattr(kind, name, None)
+        if plain is None:
+            return
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            result = plain(builder, *args, **kwargs)
+            work.operations += 1
+            count(work, args, result)
+            return result
+
+        wrapped[name] = counted
+
+    wrap("create_masked_load", lambda w, a, r: _memory_access(w, a[0], a[1], load=True))
+    wrap("create_masked_store", lambda w, a, r: _memory_access(w, a[0], a[2], load=False))
+    wrap("create_atomic_rmw", lambda w, a, r: _memory_access(w, a[1], a[3], load=False))
+    wrap("create_dot", _dot)
+    wrap("binary_op", _elementwise)
+    wrap("ternary_op", _elementwise)
+    wrap("unary_op", _transcendental)
+    for name, counted in wrapped.items():
+        setattr(builder, name, counted)
+    try:
+        yield
+    finally:
+        for name in wrapped:
+            delattr(builder, name)
+
+
+def _memory_access(work: Work, pointers: Any, mask: Any, load: bool) -> None:
+    """Count the bytes one access moves and the memory lines it touches."""
+    addresses = np.asarray(pointers.data)
+    active = addresses[np.broadcast_to(mask.data, addresses.shape).astype(bool)] if mask is not None else addresses
+    size = max(1, pointers.get_element_ty().primitive_bitwidth // 8)
+    moved = int(active.size) * size
+    work.accesses += 1
+    if load:
+        work.load_bytes += moved
+    else:
+        work.store_bytes += moved
+    if active.size:
+        lines = active.reshape(-1) // LINE
+        # sorted tiles are the rule: count steps where it is so, sort where it is not
+        steps = np.count_nonzero(np.diff(lines)) + 1
+        work.lines += int(steps) if steps <= moved // LINE + 1 else int(np.unique(lines).size)
+
+
+def _dot(work: Work, args: tuple[Any, ...], result: Any) -> None:
+    left, right = args[0], args[1]
+    m, k = left.data.shape[-2:]
+    batch = math.prod(left.data.shape[:-2])
+    work.dot_flops += 2 * batch * m * k * right.data.shape[-1]
+    work.dot_bytes += batch * k * (m + right.data.shape[-1]) * left.data.itemsize
+    work.dot_dtype = str(left.get_element_ty())
+
+
+def _elementwise(work: Work, args: tuple[Any, ...], result: Any) -> None:
+    work.elements += int(np.size(result.data))
+
+
+def _transcendental(work: Work, args: tuple[Any, ...], result: Any) -> None:
+    work.transcendentals += int(np.size(result.data))

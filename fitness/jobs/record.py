@@ -1,0 +1,388 @@
+"""Runs a candidate's launcher on tensors that hold nothing, and writes down what it would have done on a GPU.
+
+Allocations and views are allowed; any other computation by the host is refused, because a LaunchPlan cannot hold
+it. Shapes, strides, dtypes, device queries and Python's own arithmetic work as on the real device.
+"""
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import triton
+import triton.compiler.compiler as triton_compiler
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, make_backend
+from triton.runtime.autotuner import Autotuner
+
+from fitness import plan as plans
+from fitness.jobs import driver, program
+from fitness.jobs.frontend import lower
+from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
+from fitness.zygote import Refused, Report
+from suites.task import ITEM_BYTES, Argument, Input, unpack_arguments
+
+MAX_VARIANTS = 24  # autotune configurations that are compiled; more would cost more than they teach
+MAX_LAUNCHES = 256  # in one call of a launcher
+
+_FILLS = {"zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0}
+_ALLOCATIONS = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", *_FILLS}
+_FORBIDDEN = (
+    "the launcher computes with torch on the host (aten.{}); a sealed launcher may only allocate, take views and "
+    "launch kernels: do this in a kernel"
+)
+_FULL = {"full": 1, "full_like": 1, "new_full": 2}  # position of the fill value
+
+
+class Recorder:
+    """Collects one plan while a launcher runs."""
+
+    def __init__(self, module: types.ModuleType, target: GPUTarget, lowering: bool, report: Report) -> None:
+        self.module, self.target, self.lowering, self.report = module, target, lowering, report
+        self.buffers: list[Buffer] = []
+        self.launches: list[Launch] = []
+        self.variants: list[tuple[Variant, tuple[tuple[str, Any], ...]]] | None = None
+        self.label: str | None = None
+        self.notes: list[str] = []
+        self._lowered: dict[Any, str] = {}
+        self._defaults = make_backend(target).parse_options({})
+
+    def allocate(self, meta: torch.Tensor, source: str | None, fill: float | None = None) -> "Recorded":
+        """Add a buffer under a tensor that has no memory."""
+        size = meta.untyped_storage().nbytes()
+        self.buffers.append(Buffer(size, _dtype_name(meta.dtype), source, fill))
+        return Recorded(meta, len(self.buffers) - 1)
+
+    def apply(self, op: Any, args: Any, kwargs: Any) -> Any:
+        """Answer one tensor operation of the launcher: allocation, view, or refusal."""
+        name = op.overloadpacket.__name__
+        plain_args, plain_kwargs = tree_map(_to_meta, (args, kwargs))
+        if name in _ALLOCATIONS or name in _FULL:
+            plain_kwargs["device"] = torch.device("meta")
+            fill = args[_FULL[name]] if name in _FULL else _FILLS.get(name)
+            return self.allocate(op(*plain_args, **plain_kwargs), None, fill)
+        source = next((a for a in args if isinstance(a, Recorded)), None)
+        if source is not None and name in ("fill_", "zero_"):
+            return self._fill(source, float(args[1]) if name == "fill_" else 0.0)
+        if source is not None and not op._schema.is_mutable and any(r.alias_info for r in op._schema.returns):
+            views = op(*plain_args, **plain_kwargs)
+            if all(_shares(v, source.meta) for v in _tensors(views)):
+                return tree_map(lambda v: Recorded(v, source.buffer) if isinstance(v, torch.Tensor) else v, views)
+        raise Refused("host-operation", _FORBIDDEN.format(name))
+
+    def _fill(self, tensor: "Recorded", value: float) -> "Recorded":
+        """Fold a fill of a whole fresh allocation into the allocation."""
+        buffer = self.buffers[tensor.buffer]
+        if self.launches or buffer.input or tensor.meta.nbytes != buffer.bytes:
+            raise Refused("host-operation", "only a whole, fresh allocation can be filled, before any launch")
+        self.buffers[tensor.buffer] = Buffer(buffer.bytes, buffer.dtype, None, value)
+        return tensor
+
+    def compile(self, src: ASTSource, target: Any = None, options: Any = None, **_: Any) -> "Pending":
+        """Stand in for triton.compile: lower to TTIR now, leave machine code to another process."""
+        key = (src.hash(), str(sorted(options.items(), key=str)))
+        if self.lowering and key not in self._lowered:
+            self.report.stage("compile")
+            self._lowered[key] = lower(src, self.target, options)
+            self.report.stage("record")
+        return Pending(self, src, dict(options), self._lowered.get(key))
+
+    def launch(self, kernel: "Pending", grid: tuple[int, int, int], values: tuple[Any, ...]) -> None:
+        """Add a launch, or one more variant of an autotuned launch."""
+        src = kernel.src
+        constants, arguments, signature = [], [], []
+        for param, value in zip(src.fn.params, values, strict=True):
+            if param.is_constexpr:
+                constants.append((param.name, _constant(self.module, value)))
+                continue
+            arguments.append((param.name, _argument(param.name, value)))
+            pointer = isinstance(value, Recorded)
+            signature.append((param.name, _dtype_name(value.dtype) if pointer else src.signature[param.name]))
+        if any(type(g) is not int or g < 0 for g in grid):
+            raise Refused("grid", f"the grid of {src.name} must be non-negative integers; got {grid}")
+        options = tuple(sorted((k, plans.freeze(v)) for k, v in kernel.options.items() if self._told(k, v)))
+        spec = KernelSpec(
+            program.global_name(self.module, src.fn),
+            src.name,
+            tuple(signature),
+            tuple(constants),
+            options,
+            kernel.ttir,
+        )
+        if 0 in grid:
+            return  # nothing runs, as on the device
+        variant = Variant(spec, grid, self.label)
+        if self.variants is not None:
+            self.variants.append((variant, tuple(arguments)))
+        else:
+            self._add(Launch((variant,), tuple(arguments)))
+
+    def _told(self, name: str, value: Any) -> bool:
+        """Keep an option only if it is not the backend's own choice: those hold paths of this machine."""
+        return _is_plain(value) and getattr(self._defaults, name, None) != value
+
+    def tune(self, tuner: Any, args: Any, kwargs: Any) -> None:
+        """Record every autotune configuration as a variant of one launch."""
+        if self.variants is not None:
+            raise Refused("autotune", "one autotuned kernel inside another cannot be recorded")
+        tuner.nargs = dict(zip(tuner.arg_names, args, strict=False))
+        configs = tuner.prune_configs(kwargs) if len(tuner.configs) > 1 else tuner.configs
+        self.notes += [f"{len(configs) - MAX_VARIANTS} autotune configurations left out"] * (
+            len(configs) > MAX_VARIANTS
+        )
+        self.variants = []
+        try:
+            for config in configs[:MAX_VARIANTS]:
+                self.label = str(config)
+                if config.pre_hook is not None:
+                    config.pre_hook({**tuner.nargs, **kwargs, **config.all_kwargs()})
+                tuner.fn.run(*args, **kwargs, **config.all_kwargs())
+            found = self.variants
+        finally:
+            self.variants, self.label = None, None
+        if len({arguments for _, arguments in found}) > 1:
+            raise Refused("autotune", "the configurations of an autotuned kernel must take the same arguments")
+        if found:
+            self._add(Launch(tuple(v for v, _ in found), found[0][1]))
+
+    def _add(self, launch: Launch) -> None:
+        self.launches.append(launch)
+        if len(self.launches) > MAX_LAUNCHES:
+            raise Refused("launches", f"the launcher makes more than {MAX_LAUNCHES} launches")
+
+    def plan(self, returned: Any) -> LaunchPlan:
+        """Close the plan with what the launcher returned."""
+        outputs = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
+        if not outputs or not all(isinstance(o, Recorded) for o in outputs):
+            kinds = ", ".join(type(o).__name__ for o in outputs) or "nothing"
+            raise Refused("schema", f"the launcher must return a tensor or a tuple of tensors; got {kinds}")
+        if any(self.buffers[o.buffer].input for o in outputs):
+            raise Refused(
+                "alias", "the launcher returns (a view of) one of its inputs; it must return what it computed"
+            )
+        if not all(o.meta.is_contiguous() for o in outputs):
+            raise Refused("schema", "the launcher must return tensors that are contiguous in row-major order")
+        return LaunchPlan(tuple(self.buffers), tuple(self.launches), tuple(o.view_of() for o in outputs))
+
+
+class Recorded(torch.Tensor):
+    """A tensor with shape, stride, dtype and an address, and nothing behind it."""
+
+    meta: torch.Tensor
+    buffer: int
+
+    @staticmethod
+    def __new__(cls, meta: torch.Tensor, buffer: int) -> "Recorded":
+        """Wrap a meta tensor."""
+        made: Recorded = torch.Tensor._make_wrapper_subclass(
+            cls,
+            meta.shape,
+            strides=meta.stride(),
+            storage_offset=meta.storage_offset(),
+            dtype=meta.dtype,
+            device="cuda:0",
+        )
+        return made
+
+    def __init__(self, meta: torch.Tensor, buffer: int) -> None:
+        self.meta, self.buffer = meta, buffer
+
+    def data_ptr(self) -> int:
+        """Return an address that no memory has: 2^36 apart, aligned as an allocator would."""
+        return ((self.buffer + 1) << 36) + self.offset
+
+    def untyped_storage(self) -> Any:
+        """Return the meta storage, which has the true size: the AMD backend asks for it."""
+        return self.meta.untyped_storage()
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the start of the buffer."""
+        return self.meta.storage_offset() * self.meta.element_size()
+
+    def view_of(self) -> View:
+        """Describe this tensor in a plan."""
+        dtype = _dtype_name(self.meta.dtype)
+        return View(self.buffer, self.offset, tuple(self.meta.shape), tuple(self.meta.stride()), dtype)
+
+    def __getitem__(self, index: Any) -> "Recorded":
+        """Take a view by index; torch's own would ask for a real device first."""
+        view = self.meta[index]
+        if not _shares(view, self.meta):
+            raise Refused("host-operation", _FORBIDDEN.format("index"))
+        return Recorded(view, self.buffer)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Refuse to write from the host."""
+        raise Refused("host-operation", _FORBIDDEN.format("index_put_"))
+
+    def __repr__(self, **_: Any) -> str:
+        return f"recorded tensor {tuple(self.shape)} {self.dtype}"
+
+    @classmethod
+    def __torch_dispatch__(cls, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Send every operation to the recorder of this process."""
+        return _CURRENT[-1].apply(op, args, kwargs or {})
+
+
+_CURRENT: list[Recorder] = []
+
+
+def _intercept(mode: TorchDispatchMode, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """Send operations on the device to the recorder; host-only tensors are the host's business."""
+    kwargs = kwargs or {}
+    device = kwargs.get("device")
+    on_device = device is not None and torch.device(device).type == "cuda"
+    if on_device or any(isinstance(a, Recorded) for a in args):
+        return _CURRENT[-1].apply(op, args, kwargs)
+    return op(*args, **kwargs)
+
+
+# torch wraps a mode's method to keep dynamo out, and its first call would import torch._dynamo for that: 1.2 s
+setattr(_intercept, "__dynamo_disable", _intercept)
+
+
+class Intercept(TorchDispatchMode):
+    """Catches allocations on the device, which no tensor argument announces."""
+
+    __torch_dispatch__ = _intercept
+
+
+class Pending:
+    """Stands in for a compiled kernel: launching it is written down."""
+
+    function, packed_metadata = 0, None
+
+    def __init__(self, recorder: Recorder, src: ASTSource, options: dict[str, Any], ttir: str | None) -> None:
+        self._recorder, self.src, self.options, self.ttir = recorder, src, options, ttir
+
+    def launch_metadata(self, *_: Any) -> None:
+        """Tell no profiler anything."""
+
+    def run(self, x: int, y: int, z: int, *rest: Any) -> None:
+        """Record a launch; the runtime puts stream, function, two metadata and two hooks before the arguments."""
+        self._recorder.launch(self, (x, y, z), rest[6:])
+
+    def _init_handles(self) -> None:
+        """Load nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Compile for real when a launcher asks for figures, as those that compute their own occupancy do."""
+        if name not in ("metadata", "asm", "n_regs", "n_spills", "n_max_threads", "name"):
+            raise AttributeError(name)
+        compiled = _TRITON_COMPILE(self.src, target=self._recorder.target, options=self.options)
+        if name in ("n_regs", "n_spills"):
+            from fitness.resources import read
+
+            figures = read(compiled.asm, compiled.metadata._asdict(), self.src.name, self._recorder.target)
+            return figures.vgprs if name == "n_regs" else figures.spills
+        return getattr(compiled, name)
+
+
+_TRITON_COMPILE: Callable[..., Any] = triton_compiler.compile
+
+
+def record(payload: Any, report: Report) -> Any:
+    """Record the plans of every case: for the timed size with TTIR, for the interpreter's size without."""
+    report.stage("static")
+    program.check_source(payload["source"], payload["entry"])
+    target = GPUTarget(*payload["target"])
+    driver.install(target, payload["sheet"])
+    module = program.load(payload["source"], report)
+    report.stage("record")
+    recorded = []
+    for name, full, small in payload["cases"]:
+        try:
+            plan, notes = _record_case(module, payload["entry"], unpack_arguments(full), target, True, report)
+            check = (
+                plan
+                if small is None
+                else _record_case(module, payload["entry"], unpack_arguments(small), target, False, report)[0]
+            )
+        except Refused as refusal:
+            raise Refused(refusal.kind, f"case {name}: {refusal}") from refusal
+        recorded.append([name, plans.pack(plan), plans.pack(check), notes])
+    return recorded
+
+
+def _record_case(
+    module: types.ModuleType,
+    entry: str,
+    arguments: Mapping[str, Argument],
+    target: GPUTarget,
+    lowering: bool,
+    report: Report,
+) -> tuple[LaunchPlan, list[str]]:
+    """Run the launcher once and return its plan."""
+    recorder = Recorder(module, target, lowering, report)
+    _CURRENT.append(recorder)
+    triton.compiler.compile = triton_compiler.compile = recorder.compile
+    Autotuner.run = lambda self, *args, **kwargs: recorder.tune(self, args, kwargs)
+    for value in vars(module).values():
+        caches = getattr(program.innermost(value), "device_caches", None)
+        if caches is not None:
+            caches.clear()
+    try:
+        values = [recorder.allocate(_meta(a), name) if isinstance(a, Input) else a for name, a in arguments.items()]
+        with Intercept():
+            returned = getattr(module, entry)(*values)
+        return recorder.plan(returned), recorder.notes
+    finally:
+        _CURRENT.pop()
+
+
+def _meta(spec: Input) -> torch.Tensor:
+    """Make a tensor of the right shape, dtype and memory order with nothing behind it."""
+    order = spec.order or tuple(range(len(spec.shape)))
+    stored = torch.empty([spec.shape[d] for d in order], dtype=getattr(torch, spec.dtype), device="meta")
+    return stored.permute([order.index(d) for d in range(len(order))])
+
+
+def _argument(name: str, value: Any) -> Any:
+    """Turn a runtime argument into plan data."""
+    if isinstance(value, Recorded):
+        return Pointer(value.buffer, value.offset)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, torch.Tensor):
+        raise Refused("argument", f"argument `{name}` is a tensor on {value.device}: make it on the input's device")
+    raise Refused("argument", f"argument `{name}` is a {type(value).__name__}, which a plan cannot hold yet")
+
+
+def _constant(module: types.ModuleType, value: Any) -> Any:
+    """Turn a constexpr into plan data: a plain value, a dtype, a function of the program, or a tuple of those."""
+    value = getattr(value, "value", value) if type(value).__name__ == "constexpr" else value
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, triton.language.dtype):
+        return ("dtype", str(value))
+    if isinstance(value, triton.JITFunction):
+        return ("function", program.global_name(module, value))
+    if isinstance(value, (tuple, list)):
+        return ("tuple", *[_constant(module, v) for v in value])
+    raise Refused("argument", f"a constexpr of type {type(value).__name__} cannot be part of a plan")
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str, tuple, list))
+
+
+def _to_meta(value: Any) -> Any:
+    return value.meta if isinstance(value, Recorded) else value
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    return [v for v in (value if isinstance(value, (tuple, list)) else [value]) if isinstance(v, torch.Tensor)]
+
+
+def _shares(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return bool(one.untyped_storage()._cdata == other.untyped_storage()._cdata)
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    name = str(dtype).removeprefix("torch.")
+    if name not in ITEM_BYTES:
+        raise Refused("dtype", f"tensors of {name} cannot be judged yet")
+    return name

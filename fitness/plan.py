@@ -1,0 +1,182 @@
+"""What a launcher does, as plain data: buffers, kernels and launches, with no Python of the candidate in it.
+
+A LaunchPlan can be hashed, journalled, sent to another machine, compiled and replayed there. A worked trace: for
+`y = empty_like(x); k[(8,)](x, y, n, BLOCK=256)` the plan holds buffer 0 (an input), buffer 1 (allocated, not
+filled), one KernelSpec (k's TTIR with BLOCK=256 folded in, its options) and one Launch (that kernel, grid (8, 1, 1),
+arguments Pointer(0), Pointer(1), 2048); its output is View(buffer 1).
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import msgpack
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Memory a launcher uses: an input by its argument's name, or an allocation, filled with a value or not."""
+
+    bytes: int
+    dtype: str
+    input: str | None = None
+    fill: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """An argument that points into a buffer."""
+
+    buffer: int
+    offset: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A tensor on a buffer: what the launcher returned."""
+
+    buffer: int
+    offset: int  # bytes
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]  # elements
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSpec:
+    """One specialised kernel. `ttir` is None where a plan is only meant for the interpreter."""
+
+    function: str  # the global name that holds it in the candidate
+    symbol: str  # the name of the compiled function
+    signature: tuple[tuple[str, str], ...]  # runtime arguments by name: an element dtype for pointers, else Triton's
+    constants: tuple[tuple[str, Any], ...]  # constexpr arguments by name, as written by the recorder
+    options: tuple[tuple[str, Any], ...]  # Triton's: num_warps, num_stages, waves_per_eu, ...
+    ttir: str | None
+
+    @property
+    def digest(self) -> str:
+        """Identity of the compiled code: the intermediate code and the options, not the names."""
+        return _digest([self.ttir, [list(o) for o in self.options]])
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to make a launch; autotuned launches have one for every configuration."""
+
+    kernel: KernelSpec
+    grid: tuple[int, int, int]
+    label: str | None = None  # the autotune configuration in words
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One kernel launch. `arguments` are runtime arguments by name: Pointer, int, float, bool or None."""
+
+    variants: tuple[Variant, ...]
+    arguments: tuple[tuple[str, Any], ...]
+
+    @property
+    def chosen(self) -> Variant:
+        """The only variant of a resolved launch."""
+        if len(self.variants) != 1:
+            raise ValueError(f"launch of {self.variants[0].kernel.function} still has {len(self.variants)} variants")
+        return self.variants[0]
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """Everything a launcher did for one case."""
+
+    buffers: tuple[Buffer, ...]
+    launches: tuple[Launch, ...]
+    outputs: tuple[View, ...]
+
+    @property
+    def shape_digest(self) -> str:
+        """Identity of buffers, grids and arguments; the code launched is identified by its binaries."""
+        memory = [[asdict(b) for b in self.buffers], [asdict(v) for v in self.outputs]]
+        steps = [[[v.grid for v in one.variants], [_plain(a) for _, a in one.arguments]] for one in self.launches]
+        return _digest([memory, steps])
+
+    @property
+    def bytes(self) -> int:
+        """Memory the plan needs."""
+        return sum(b.bytes for b in self.buffers)
+
+    def resolve(self, choice: dict[str, str]) -> "LaunchPlan":
+        """Keep one variant of every launch: the one whose label `choice` names for its function."""
+        launches = []
+        for one in self.launches:
+            wanted = choice.get(one.variants[0].kernel.function)
+            kept = next((v for v in one.variants if v.label == wanted), one.variants[0])
+            launches.append(replace(one, variants=(kept,)))
+        return replace(self, launches=tuple(launches))
+
+
+def pack(plan: LaunchPlan) -> list[Any]:
+    """Turn a plan into plain lists for the wire."""
+    return [
+        FORMAT,
+        [[b.bytes, b.dtype, b.input, b.fill] for b in plan.buffers],
+        [
+            [
+                [[_pack_kernel(v.kernel), v.grid, v.label] for v in one.variants],
+                [[name, _plain(a)] for name, a in one.arguments],
+            ]
+            for one in plan.launches
+        ],
+        [[v.buffer, v.offset, v.shape, v.strides, v.dtype] for v in plan.outputs],
+    ]
+
+
+def unpack(plain: Any) -> LaunchPlan:
+    """Rebuild a plan from `pack`; raises ValueError on anything else."""
+    try:
+        version, buffers, launches, outputs = plain
+        if version != FORMAT:
+            raise ValueError(f"plan format {version} is not {FORMAT}")
+        return LaunchPlan(
+            buffers=tuple(Buffer(int(b[0]), str(b[1]), b[2], b[3]) for b in buffers),
+            launches=tuple(
+                Launch(
+                    variants=tuple(Variant(_unpack_kernel(k), (g[0], g[1], g[2]), label) for k, g, label in variants),
+                    arguments=tuple((name, _unplain(a)) for name, a in arguments),
+                )
+                for variants, arguments in launches
+            ),
+            outputs=tuple(View(v[0], v[1], tuple(v[2]), tuple(v[3]), v[4]) for v in outputs),
+        )
+    except (TypeError, IndexError, KeyError) as error:
+        raise ValueError(f"not a launch plan: {error}") from error
+
+
+def _pack_kernel(kernel: KernelSpec) -> list[Any]:
+    return [kernel.function, kernel.symbol, kernel.signature, kernel.constants, kernel.options, kernel.ttir]
+
+
+def _unpack_kernel(plain: Any) -> KernelSpec:
+    function, symbol, signature, constants, options, ttir = plain
+    return KernelSpec(function, symbol, _pairs(signature), _pairs(constants), _pairs(options), ttir)
+
+
+def _pairs(plain: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple((k, freeze(v)) for k, v in plain)
+
+
+def _plain(argument: Any) -> Any:
+    return [argument.buffer, argument.offset] if isinstance(argument, Pointer) else argument
+
+
+def _unplain(argument: Any) -> Any:
+    return Pointer(argument[0], argument[1]) if isinstance(argument, (list, tuple)) else argument
+
+
+def freeze(value: Any) -> Any:
+    """Turn lists into tuples, all the way down."""
+    return tuple(freeze(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(msgpack.packb(value)).hexdigest()[:16]

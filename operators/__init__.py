@@ -1,0 +1,1 @@
+"""How new programs come: every operator proposes one program from its parents."""

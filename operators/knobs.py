@@ -1,0 +1,177 @@
+"""The tunable numbers of a Triton program: found, listed with their legal values, and rewritten without loss.
+
+    >>> knobs = find(source, "hip")
+    >>> [(k.name, k.value) for k in knobs]
+    [('softmax_kernel.BLOCK', 256), ('softmax_kernel.num_warps', 4), ('softmax_kernel.waves_per_eu', None)]
+    >>> rewrite(source, {"softmax_kernel.BLOCK": 1024, "softmax_kernel.waves_per_eu": 2})
+
+Only those numbers change, and an option that was left out joins its launch: comments, spacing and line ends stay.
+Names belong to the structure: two programs that differ in the values of knobs alone have equal names. Booleans
+are no knobs: a flag such as HAS_BIAS says what is computed, and one that does not cannot be told by its name.
+That a value is legal says no more than that it is worth a try; the judge sees what breaks.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import libcst as cst
+
+from archives.candidate import fingerprint
+from operators import knob_values
+from operators.knob_sites import Place, places
+from operators.program_tree import Path, Step, Tree, Unreadable, parse
+
+logger = logging.getLogger(__name__)
+
+Edit = Callable[[Any], Any]  # a node in, the node that takes its place out
+
+_EQUAL = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
+_COMMA = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """A number with the values it may take, in rising order.
+
+    A `value` of None stands for an option that the program leaves to Triton, which then takes `default`.
+    """
+
+    name: str
+    kind: str
+    value: int | None
+    legal: tuple[int, ...]
+    default: int | None
+    place: Place
+
+
+def find(source: str, backend: str) -> tuple[Knob, ...]:
+    """Return the knobs of a program on a backend, none for a program that cannot be read."""
+    knobs = tuple(_knob(place, backend) for place in _survey(source)[1] if not place.idle)
+    return tuple(knob for knob in knobs if any(value != knob.value for value in knob.legal))
+
+
+def values(source: str) -> dict[str, int | None]:
+    """Return the present value of every knob on any backend, None for an option left out."""
+    return {place.name: place.value for place in _survey(source)[1]}
+
+
+def rewrite(source: str, changes: Mapping[str, int | None]) -> str:
+    """Set knobs by name; None takes an option out of its call. Raise ValueError for what cannot be done."""
+    tree, found = _survey(source)
+    unknown = sorted(set(changes).difference(place.name for place in found))
+    if unknown:
+        raise ValueError(f"expected knobs of this program, {[place.name for place in found]}, got {unknown}")
+    edits = [edit for place in found if place.name in changes for edit in _edits(place, changes[place.name])]
+    return _edited(tree.module, edits).code if tree and edits else source
+
+
+@lru_cache(maxsize=256)
+def structure(source: str) -> str:
+    """Hash a program with the values of its knobs, and the options it may leave out, taken out.
+
+    A number gives way to its knob's name, so programs of one structure have equal names in equal places.
+    """
+    tree, found = _survey(source)
+    edits = [edit for place in found for edit in _blanks(place)]
+    return fingerprint(_edited(tree.module, edits).code if tree and edits else source)
+
+
+# One program's tree takes about a megabyte; a proposal asks for its parents and its own.
+@lru_cache(maxsize=32)
+def _survey(source: str) -> tuple[Tree | None, tuple[Place, ...]]:
+    try:
+        tree = parse(source)
+        found = places(tree)
+    except (Unreadable, RecursionError) as error:
+        logger.debug("no knobs: the program cannot be read: %s", error)
+        return None, ()
+    if not found:
+        logger.debug("no knobs: no launch of a kernel of this program has a tunable number or option")
+    return tree, found
+
+
+def _knob(place: Place, backend: str) -> Knob:
+    default = None
+    if place.kind in knob_values.OPTIONS:
+        default = knob_values.default(place.kind, backend, place.configured)
+    legal = knob_values.legal(place.kind, place.value, backend, default)
+    return Knob(place.name, place.kind, place.value, legal, default, place)
+
+
+def _edits(place: Place, value: int | None) -> list[tuple[Path, Edit]]:
+    """List what turns a place's present value into another."""
+    if value == place.value:
+        return []
+    if value is None:
+        if place.call is None:
+            raise ValueError(f"expected a number for {place.name}, which cannot be left out, got None")
+        return [(place.call, partial(_removed, option=place.key))]
+    if place.value is None and place.call is not None:
+        return [(place.call, partial(_inserted, option=place.key, value=value))]
+    return [(site.path, partial(_number, text=str(value + site.shift))) for site in place.sites]
+
+
+def _blanks(place: Place) -> list[tuple[Path, Edit]]:
+    if place.value is None:
+        return []
+    if place.call is not None:
+        return [(place.call, partial(_removed, option=place.key))]
+    # the shift needs no mark: it follows from the operators around the number
+    return [(site.path, partial(_named, name=place.name)) for site in place.sites]
+
+
+def _edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
+    """Apply edits below a node, the deeper ones first, and copy only what lies above them."""
+    below: dict[Step, list[tuple[Path, Edit]]] = {}
+    for path, edit in edits:
+        if path:
+            below.setdefault(path[0], []).append((path[1:], edit))
+    changed: dict[str, Any] = {}
+    for (name, index), deeper in below.items():
+        old = changed.get(name, getattr(node, name))
+        if index is None:
+            changed[name] = _edited(old, deeper)
+        else:
+            changed[name] = (*old[:index], _edited(old[index], deeper), *old[index + 1 :])
+    node = node.with_changes(**changed) if changed else node
+    for path, edit in edits:
+        node = node if path else edit(node)
+    return node
+
+
+def _number(node: cst.Integer, text: str) -> cst.Integer:
+    return node.with_changes(value=text)
+
+
+def _named(node: cst.Integer, name: str) -> cst.SimpleString:
+    return cst.SimpleString(repr(name), lpar=node.lpar, rpar=node.rpar)
+
+
+def _inserted(call: cst.Call, option: str, value: int) -> cst.Call:
+    """Append a keyword argument to a call, before a trailing comma if there is one."""
+    new = cst.Arg(cst.Integer(str(value)), keyword=cst.Name(option), equal=_EQUAL)
+    if not call.args:
+        return call.with_changes(args=(new,))
+    last = call.args[-1]
+    new = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
+    last = last.with_changes(comma=_COMMA, whitespace_after_arg=cst.SimpleWhitespace(""))
+    return call.with_changes(args=(*call.args[:-1], last, new))
+
+
+def _removed(call: cst.Call, option: str) -> cst.Call:
+    """Take a keyword argument out of a call, with the comma before it."""
+    names = [arg.keyword.value if arg.keyword else None for arg in call.args]
+    index = names.index(option)
+    before, gone, after = call.args[:index], call.args[index], call.args[index + 1 :]
+    if before and not _has_comment(before[-1].comma):
+        moved = {"comma": gone.comma, "whitespace_after_arg": gone.whitespace_after_arg}
+        before = (*before[:-1], before[-1].with_changes(**moved))
+    return call.with_changes(args=(*before, *after))
+
+
+def _has_comment(comma: cst.Comma | cst.MaybeSentinel) -> bool:
+    space = comma.whitespace_after if isinstance(comma, cst.Comma) else None
+    return isinstance(space, cst.ParenthesizedWhitespace) and "#" in cst.Module([]).code_for_node(space)

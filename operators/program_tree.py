@@ -1,0 +1,203 @@
+"""A program's syntax tree with what a search for its numbers asks of it: parents, scopes and bindings."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from functools import cache
+
+import libcst as cst
+
+Step = tuple[str, int | None]
+Path = tuple[Step, ...]
+
+# Tokens and space hold no numbers, and most of libcst's nodes are just that.
+_TOKENS = {
+    "comma", "lpar", "rpar", "lbracket", "rbracket", "lbrace", "rbrace", "equal", "operator", "semicolon",
+    "dot", "first_colon", "second_colon", "leading_lines", "lines_after_decorators", "header", "footer", "newline",
+    "keyword", "attr", "trailing_whitespace",
+}  # fmt: skip
+_TARGETS = {
+    (cst.AssignTarget, "target"), (cst.AnnAssign, "target"), (cst.AugAssign, "target"), (cst.Del, "target"),
+    (cst.NamedExpr, "target"), (cst.For, "target"), (cst.CompFor, "target"), (cst.AsName, "name"),
+    (cst.Param, "name"), (cst.ImportAlias, "name"), (cst.NameItem, "name"), (cst.FunctionDef, "name"),
+    (cst.ClassDef, "name"), (cst.MatchAs, "name"), (cst.MatchStar, "name"), (cst.MatchMapping, "rest"),
+}  # fmt: skip
+_UNPACKED = (cst.Tuple, cst.List, cst.Element, cst.StarredElement)
+
+
+class Unreadable(Exception):
+    """A program has no tree that gives its very text back; the message says why."""
+
+
+@dataclass(eq=False, slots=True)
+class Scope:
+    """A module, function or lambda: what it binds, calls and reads. A name bound twice has two bindings."""
+
+    outer: "Scope | None"
+    bindings: dict[str, list[cst.CSTNode | None]] = field(default_factory=dict)
+    calls: list[cst.Call] = field(default_factory=list)
+    reads: list[cst.Name] = field(default_factory=list)
+    loops: bool = False
+
+    def home(self, name: str) -> "Scope | None":
+        """Return the scope that binds a name read here."""
+        return next((scope for scope in self.chain() if name in scope.bindings), None)
+
+    def chain(self) -> Iterator["Scope"]:
+        """Give this scope and those around it, the module last."""
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.outer
+
+    def bound(self, name: str) -> tuple[cst.CSTNode | None, ...]:
+        """Return every value bound to a name read here; None stands for one that is no plain expression."""
+        home = self.home(name)
+        return tuple(home.bindings[name]) if home else ()
+
+
+class Tree:
+    """A parsed program. Class bodies count as part of the scope around them."""
+
+    def __init__(self, module: cst.Module) -> None:
+        self.module = module
+        self.top = Scope(None)
+        self.functions: list[tuple[cst.FunctionDef, Scope]] = []
+        self.calls: list[tuple[cst.Call, Scope]] = []
+        self.reads: dict[tuple[Scope, str], list[tuple[cst.Name, Scope]]] = {}
+        self._parents: dict[cst.CSTNode, tuple[cst.CSTNode, str, int | None]] = {}
+        self._scopes = [self.top]
+        self._visit(module, self.top, stored=False)
+        self._resolve()
+
+    def parent(self, node: cst.CSTNode) -> tuple[cst.CSTNode, str]:
+        """Return the node around another one and the field that holds it; the module holds itself."""
+        above, name, _ = self._parents.get(node, (self.module, "", None))
+        return above, name
+
+    def above(self, node: cst.CSTNode) -> Iterator[tuple[cst.CSTNode, cst.CSTNode, str]]:
+        """Climb from a node to its statement: each time the child, its parent and the field between them."""
+        while not isinstance(node, (cst.BaseStatement, cst.BaseSmallStatement, cst.Module)):
+            parent, name = self.parent(node)
+            yield node, parent, name
+            node = parent
+
+    def path(self, node: cst.CSTNode) -> Path:
+        """Return the steps from the module down to a node."""
+        steps: list[Step] = []
+        while node in self._parents:
+            node, name, index = self._parents[node]
+            steps.append((name, index))
+        return tuple(reversed(steps))
+
+    def _visit(self, node: cst.CSTNode, scope: Scope, stored: bool) -> None:
+        kind = type(node)
+        if isinstance(node, cst.Name):
+            self._name(node, scope, stored)
+            return
+        inner = scope
+        if kind is cst.Call:
+            scope.calls.append(node)  # type: ignore[arg-type]
+            self.calls.append((node, scope))  # type: ignore[arg-type]
+        elif kind is cst.FunctionDef or kind is cst.Lambda:
+            inner = Scope(scope)
+            self._scopes.append(inner)
+            if isinstance(node, cst.FunctionDef):
+                self.functions.append((node, inner))
+        elif kind is cst.For or kind is cst.While:
+            scope.loops = True
+        stored = stored and isinstance(node, _UNPACKED)
+        for name, index, child in _children(node):
+            self._parents[child] = (node, name, index)
+            self._visit(child, _place(kind, name, scope, inner), stored or (kind, name) in _TARGETS)
+
+    def _name(self, node: cst.Name, scope: Scope, stored: bool) -> None:
+        if not stored:
+            scope.reads.append(node)
+            return
+        scope.bindings.setdefault(node.value, []).append(self._assigned(node))
+        while isinstance(self.parent(node)[0], cst.NameItem) and scope.outer is not None:
+            # global or nonlocal: assigned here, read elsewhere, so in no scope on the way a constant
+            scope = scope.outer
+            scope.bindings.setdefault(node.value, []).append(None)
+
+    def _assigned(self, name: cst.Name) -> cst.CSTNode | None:
+        parent, _ = self.parent(name)
+        if isinstance(parent, cst.AssignTarget):
+            statement, _ = self.parent(parent)
+            single = isinstance(statement, cst.Assign) and len(statement.targets) == 1
+            return statement.value if single and isinstance(statement, cst.Assign) else None
+        if isinstance(parent, cst.AnnAssign):
+            return parent.value
+        if isinstance(parent, cst.Param):
+            return parent.default
+        return parent if isinstance(parent, cst.FunctionDef) else None
+
+    def _resolve(self) -> None:
+        for scope in self._scopes:
+            for name in scope.reads:
+                home = scope.home(name.value)
+                if home is not None:
+                    self.reads.setdefault((home, name.value), []).append((name, scope))
+
+
+def parse(source: str) -> Tree:
+    """Parse a program; raise Unreadable where that cannot be done without loss."""
+    try:
+        # First Python's own parser: where it refuses 20,000 open brackets, libcst's overflows the stack and takes
+        # the process along. ValueError is its word for lone surrogates and null characters.
+        ast.parse(source)
+        module = cst.parse_module(source)
+        lossless = module.code == source
+        tree = Tree(module)
+    except (SyntaxError, ValueError, cst.ParserSyntaxError, RecursionError, MemoryError) as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
+    if not lossless:  # libcst drops form feeds and byte order marks
+        raise Unreadable("its text does not survive a round trip through libcst")
+    return tree
+
+
+def last_name(node: cst.CSTNode) -> str:
+    """Return the last part of a dotted name, or nothing for another expression."""
+    if isinstance(node, cst.Attribute):
+        return node.attr.value
+    return node.value if isinstance(node, cst.Name) else ""
+
+
+def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """Give the nodes right below one, tokens and space left out."""
+    for _, _, child in _children(node):
+        yield child
+
+
+def descend(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """Give a node and everything below it, in the order of the text."""
+    yield node
+    for _, _, child in _children(node):
+        yield from descend(child)
+
+
+def _children(node: cst.CSTNode) -> Iterator[tuple[str, int | None, cst.CSTNode]]:
+    for name in _fields(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, cst.CSTNode):
+            yield name, None, value
+        elif isinstance(value, (list, tuple)):
+            for index, item in enumerate(value):
+                if isinstance(item, cst.CSTNode):
+                    yield name, index, item
+
+
+@cache
+def _fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
+    names = [f.name for f in fields(kind)]
+    if kind is cst.FunctionDef:
+        names.sort(key=lambda name: name != "decorators")
+    return tuple(name for name in names if name not in _TOKENS and not name.startswith("whitespace"))
+
+
+def _place(kind: type[cst.CSTNode], name: str, scope: Scope, inner: Scope) -> Scope:
+    if kind is cst.Param and name != "name" and scope.outer is not None:
+        return scope.outer  # defaults and annotations are evaluated where the function is defined
+    outside = kind is cst.FunctionDef and name not in ("params", "body")
+    return scope if outside else inner

@@ -1,0 +1,51 @@
+"""The joint between the search and everything that makes new programs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from archives.candidate import Candidate
+
+
+class ProposalError(Exception):
+    """An operator has nothing to give for these parents; the message says why. It costs no evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A new program and, in a few words, what it tries."""
+
+    source: str
+    intent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an operator may know besides the parents.
+
+    `rng` belongs to this one request: draw from nothing else. `known` tells whether a fingerprint was already
+    proposed in this run, so an operator can draw again before it gives a program that would be thrown away.
+    `target` is the chip's name, `backend` Triton's ("hip" or "cuda").
+    """
+
+    rng: np.random.Generator
+    known: Callable[[str], bool]
+    target: str
+    backend: str
+
+
+class Operator(Protocol):
+    """Makes one new program from `arity` parents, or raises ProposalError."""
+
+    @property
+    def name(self) -> str:
+        """The name in the journal and in tables."""
+
+    @property
+    def arity(self) -> int:
+        """How many parents `propose` takes."""
+
+    def propose(self, parents: Sequence[Candidate], context: Context) -> Proposal:
+        """Make one program that differs from every parent."""

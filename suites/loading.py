@@ -1,0 +1,180 @@
+"""Task files become Tasks: markers cut the seeds out, the rest is executed and every fault is named at once."""
+
+import ast
+import difflib
+import inspect
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from suites.task import Case, Seed, Task
+
+NATIVE = Path(__file__).parent / "native"
+TEMPLATE = Path(__file__).parent / "template.py"
+
+_SEED = re.compile(r"^#\s*evo-kernel:\s*seed\s+(?P<name>[\w.-]+)\s*$")
+_END = re.compile(r"^#\s*evo-kernel:\s*end\s*$")
+
+
+class TaskError(Exception):
+    """A task that cannot be used: what was expected, what came, what to do."""
+
+
+def names() -> list[str]:
+    """List the native tasks."""
+    return sorted(p.stem for p in NATIVE.glob("*.py") if p.stem != "__init__")
+
+
+def load(name_or_path: str) -> Task:
+    """Load a native task by its name, or anyone's task by the path of its file."""
+    path = Path(name_or_path)
+    if path.suffix == ".py" or (path.is_file() and name_or_path not in names()):
+        if not path.is_file():
+            raise TaskError(f"no task file at {name_or_path}")
+    elif (NATIVE / f"{name_or_path}.py").is_file():
+        path = NATIVE / f"{name_or_path}.py"
+    else:
+        near = difflib.get_close_matches(name_or_path, names(), n=3, cutoff=0.4)
+        hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(names())}"
+        raise TaskError(f"no task named {name_or_path!r} ({hint}; or give the path of a task file)")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"task file {path} cannot be read: {error}") from error
+    return read(text, path.stem, str(path))
+
+
+def read(text: str, name: str, origin: str = "<task>") -> Task:
+    """Build a task from its file's text; `origin` is what messages call the file."""
+    seeds, rest = _cut_seeds(text, origin)
+    scope = _execute(rest, name, origin)
+    faults = _faults(scope, seeds, rest)
+    if faults:
+        raise TaskError(f"task file {origin}: " + "; ".join(faults))
+    about = ast.get_docstring(ast.parse(rest)) or ""
+    return Task(
+        name=name,
+        about=about,
+        entry=scope["entry"],
+        cases=tuple(scope["cases"]),
+        held_out=tuple(scope["held_out"]),
+        seeds=tuple(seeds),
+        source=text,
+    )
+
+
+def reference(task: Task) -> Callable[..., Any]:
+    """Execute the task's own text, seeds left out, and return its PyTorch reference."""
+    _, rest = _cut_seeds(task.source, task.name)
+    function: Callable[..., Any] = _execute(rest, task.name, task.name)["reference"]
+    return function
+
+
+def _cut_seeds(text: str, origin: str) -> tuple[list[Seed], str]:
+    """Split a task file into its seed programs and the rest, which keeps its line numbers."""
+    seeds: list[Seed] = []
+    rest: list[str] = []
+    name: str | None = None
+    body: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        start = _SEED.match(line)
+        if start:
+            if name is not None:
+                raise TaskError(f"task file {origin}, line {number}: seed {name!r} is not ended before this one")
+            name, body = start["name"], []
+        elif _END.match(line):
+            if name is None:
+                raise TaskError(f"task file {origin}, line {number}: 'evo-kernel: end' without a seed")
+            seeds.append(Seed(name, "\n".join(body).strip("\n") + "\n"))
+            name = None
+        elif name is not None:
+            body.append(line)
+            rest.append("")
+            continue
+        rest.append("" if start or _END.match(line) else line)
+    if name is not None:
+        raise TaskError(f"task file {origin}: seed {name!r} has no '# evo-kernel: end'")
+    return seeds, "\n".join(rest)
+
+
+def _execute(source: str, name: str, origin: str) -> dict[str, Any]:
+    """Run a task file's own code; the person who names the file trusts it."""
+    scope: dict[str, Any] = {"__name__": f"evo_kernel_task_{name}", "__file__": origin}
+    try:
+        exec(compile(source, origin, "exec"), scope)
+    except SyntaxError as error:
+        raise TaskError(f"task file {origin}, line {error.lineno}: {error.msg}") from error
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f.lineno for f in frames if f.filename == origin]
+        where = f", line {own[-1]}" if own else ""
+        raise TaskError(f"task file {origin}{where}: {type(error).__name__}: {error}") from error
+    return scope
+
+
+def _faults(scope: dict[str, Any], seeds: list[Seed], rest: str) -> list[str]:
+    """Name every missing or malformed part of a task file."""
+    faults = []
+    if not ast.get_docstring(ast.parse(rest)):
+        faults.append("it has no docstring (say in words what the task computes)")
+    if not callable(scope.get("reference")):
+        faults.append("it has no `def reference(...)` (the operation in PyTorch)")
+    entry = scope.get("entry")
+    if not (isinstance(entry, str) and entry.isidentifier()):
+        faults.append('it has no `entry = "name"` (the launcher\'s name in every candidate)')
+    for part in ("cases", "held_out"):
+        group = scope.get(part)
+        if not isinstance(group, (list, tuple)) or not group or not all(isinstance(c, Case) for c in group):
+            faults.append(f"it has no `{part} = [Case(...), ...]` with at least one case")
+    if not seeds:
+        faults.append("it has no seed kernel (between '# evo-kernel: seed NAME' and '# evo-kernel: end')")
+    faults += [f"seed {s.name!r}: {fault}" for s in seeds if (fault := _seed_fault(s.source, entry))]
+    faults += _argument_faults(scope)
+    repeated = _repeated([c.name for p in ("cases", "held_out") for c in _cases(scope.get(p))])
+    if repeated:
+        faults.append(f"case names are used twice: {', '.join(repeated)}")
+    if _repeated([s.name for s in seeds]):
+        faults.append(f"seed names are used twice: {', '.join(_repeated([s.name for s in seeds]))}")
+    return faults
+
+
+def _seed_fault(source: str, entry: Any) -> str | None:
+    """Say what is wrong with a seed's text, if anything."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        return f"line {error.lineno} of the seed: {error.msg}"
+    defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+    if entry in defined or not (isinstance(entry, str) and entry.isidentifier()):
+        return None  # a malformed entry is a fault of its own
+    return f"it does not define the launcher `{entry}`"
+
+
+def _argument_faults(scope: dict[str, Any]) -> list[str]:
+    """Name the cases whose arguments are not those of the reference, by name and order."""
+    reference = scope.get("reference")
+    if not callable(reference):
+        return []
+    try:
+        parameters = inspect.signature(reference).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        return []
+    wanted = [p.name for p in parameters]
+    return [
+        f"case {c.name} has the arguments {', '.join(c.inputs)}; the reference takes {', '.join(wanted)}"
+        for part in ("cases", "held_out")
+        for c in _cases(scope.get(part))
+        if list(c.inputs) != wanted
+    ]
+
+
+def _cases(group: Any) -> list[Case]:
+    return [c for c in group if isinstance(c, Case)] if isinstance(group, (list, tuple)) else []
+
+
+def _repeated(items: list[str]) -> list[str]:
+    return sorted({i for i in items if items.count(i) > 1})

@@ -1,0 +1,1 @@
+"""The tasks that come with evo-kernel, one file each."""

@@ -1,0 +1,74 @@
+"""Embedding lookup: out[i] = table[indices[i]], whole rows of a table gathered by 64-bit indices.
+
+Memory bound: each wanted row is read and written, with no arithmetic. What is hard: every row's address hangs on a
+load before it, so latency counts as much as bandwidth; rows of 64 elements fill a fraction of a block, rows of
+thousands need several; repeated indices reward a cache.
+"""
+import torch
+
+from suites import Case, Input
+
+entry = "embedding"
+
+
+def reference(table, indices):
+    return torch.nn.functional.embedding(indices, table)
+
+
+def case(name, rows, dim, count, dtype="float32", distribution="normal", small=(97, 300, 40)):
+    def arguments(rows, dim, count):
+        return {
+            "table": Input((rows, dim), dtype, distribution),
+            "indices": Input((count,), "int64", "indices", high=rows),
+        }
+
+    full = arguments(rows, dim, count)
+    # only rows that are asked for need to be read, and once each: `count` draws from `rows` hit this many
+    # different rows on average, and the number that a seed hits is within a fraction of a percent of it
+    distinct = int(rows * (1 - (1 - 1 / rows) ** count))
+    row_bytes = Input((dim,), dtype).bytes
+    traffic = (distinct + count) * row_bytes + full["indices"].bytes
+    return Case(name, full, flops=0, bytes=traffic, small=arguments(*small))
+
+
+cases = [
+    case("50257x1024x32768-fp32", 50257, 1024, 32768),
+    case("32000x2048x32768-bf16-heavy", 32000, 2048, 32768, "bfloat16", "heavy", small=(50, 1024, 20)),
+    case("1000000x64x1000000-fp32-uniform", 1_000_000, 64, 1_000_000, distribution="uniform", small=(200, 64, 101)),
+    case("119547x768x65521-fp16-offset", 119_547, 768, 65_521, "float16", "offset", small=(101, 768, 31)),
+]
+held_out = [
+    case("30522x769x9973-fp16", 30522, 769, 9973, "float16", small=(61, 257, 37)),
+    case("1009x4097x4099-fp32-signs", 1009, 4097, 4099, distribution="signs", small=(7, 1025, 23)),  # rows repeat
+    case("100003x333x1-bf16-spike", 100_003, 333, 1, "bfloat16", "spike", small=(103, 333, 1)),  # one index
+]
+
+# evo-kernel: seed plain
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def embedding_kernel(out_ptr, table_ptr, indices_ptr, out_stride, table_stride, dim, BLOCK: tl.constexpr):
+    # one program per index; `index` is int64 as loaded, and so is the row of the result: both row offsets may
+    # pass 2^31 elements in tables and batches larger than these
+    pid = tl.program_id(0).to(tl.int64)
+    index = tl.load(indices_ptr + pid)
+    table_row = table_ptr + index * table_stride
+    out_row = out_ptr + pid * out_stride
+    for start in range(0, dim, BLOCK):
+        offs = start + tl.arange(0, BLOCK)
+        x = tl.load(table_row + offs, mask=offs < dim)
+        tl.store(out_row + offs, x.to(out_ptr.dtype.element_ty), mask=offs < dim)
+
+
+def embedding(table, indices):
+    count = indices.numel()
+    dim = table.shape[1]
+    out = torch.empty((count, dim), dtype=table.dtype, device=table.device)
+    embedding_kernel[(count,)](
+        out, table, indices, out.stride(0), table.stride(0), dim, BLOCK=256, num_warps=4, num_stages=2
+    )
+    return out
+# evo-kernel: end

@@ -1,0 +1,62 @@
+"""Row sums: the sum of each row of a matrix, accumulated in float32.
+
+Memory bound: each element is read once and next to nothing is written. What is hard: few long rows (64 rows leave
+most of a GPU idle unless a row is split over programs and the parts are joined), many short rows (the opposite),
+and sums of a million numbers that must not lose digits in one running total.
+"""
+import torch
+
+from suites import Case, Input
+
+entry = "row_sum"
+
+
+def reference(x):
+    return x.sum(dim=-1)
+
+
+def case(name, rows, cols, dtype="float32", distribution="normal", small=(4, None)):
+    # distributions are chosen so that no sum leaves float16's range, and sums differ by more than a rounding
+    full = Input((rows, cols), dtype, distribution)
+    cut = Input((small[0], small[1] or cols), dtype, distribution)
+    out = Input((rows,), dtype)
+    return Case(name, {"x": full}, flops=rows * (cols - 1), bytes=full.bytes + out.bytes, small={"x": cut})
+
+
+cases = [
+    case("64x1048576-fp32", 64, 2**20, small=(4, 2**13)),
+    case("4096x4096-fp32-offset", 4096, 4096, distribution="offset", small=(16, 1024)),
+    case("512x131071-fp16-signs", 512, 131_071, "float16", "signs", small=(4, 8191)),  # prime; exact
+    case("1024x65536-bf16-spike", 1024, 65536, "bfloat16", "spike", small=(8, 4096)),
+]
+held_out = [
+    case("333x99991-fp32-heavy", 333, 99_991, distribution="heavy", small=(7, 4999)),  # prime
+    case("8191x4097-fp16", 8191, 4097, "float16", small=(7, 2049)),
+    case("1000003x7-fp32-uniform", 1_000_003, 7, distribution="uniform", small=(101, None)),  # many short rows
+]
+
+# evo-kernel: seed plain
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def row_sum_kernel(out_ptr, x_ptr, x_stride, cols, BLOCK: tl.constexpr):
+    # one program per row; the row's start is 64-bit because rows * cols may pass 2^31 elements
+    row = tl.program_id(0).to(tl.int64)
+    x_row = x_ptr + row * x_stride
+    # one partial sum per lane: shorter chains of additions lose fewer digits than one running total
+    total = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, cols, BLOCK):
+        offs = start + tl.arange(0, BLOCK)
+        total += tl.load(x_row + offs, mask=offs < cols, other=0.0).to(tl.float32)
+    tl.store(out_ptr + row, tl.sum(total, axis=0).to(out_ptr.dtype.element_ty))
+
+
+def row_sum(x):
+    rows, cols = x.shape
+    out = torch.empty((rows,), dtype=x.dtype, device=x.device)
+    row_sum_kernel[(rows,)](out, x, x.stride(0), cols, BLOCK=256, num_warps=4, num_stages=2)
+    return out
+# evo-kernel: end

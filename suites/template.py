@@ -1,0 +1,118 @@
+"""Scale, shift and clamp in one pass: y = max(x * scale + shift, 0), with one scale and one shift per column.
+
+This docstring is part of the task: operators and people read it to learn what the kernel has to do. Say in words
+what is computed, what bounds it (here memory: each element is read once and written once), and what is hard.
+"""
+# A template to copy: `evo-kernel tasks new FILE` writes it, `evo-kernel search FILE` searches it. A task is one file
+# of five parts: this docstring, `entry`, `reference`, `cases` with `held_out`, and one seed kernel or more.
+# Everything outside the seed is your own, trusted code. It is executed once to read the task, with the seeds cut
+# out, so it must not import triton and needs no GPU.
+import torch
+
+from suites import Case, Input
+
+# The launcher's name: the function that every candidate, the seed included, must define.
+entry = "scale_shift_relu"
+
+
+# The operation in plain PyTorch: parameters are the argument names of the cases below. It is run in two ways: with
+# the inputs as they are, which gives the dtype and shape of the result, and with every floating-point input widened
+# to float64, which gives the truth that candidates are compared with. So follow the dtype of the inputs: no
+# `.float()`, no float32 constants. Integer inputs stay as they are.
+def reference(x, scale, shift):
+    return torch.relu(x * scale + shift)
+
+
+# Most tasks have one helper that turns a shape into a Case; any Python will do.
+def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 600)):
+    # An Input is one tensor: its shape, its dtype and how its values are drawn. The distributions:
+    #   normal   N(0, 1)                      uniform  [0, 1)
+    #   offset   N(100, 1): finds statistics that lose digits when the mean is large
+    #   heavy    heavy-tailed, up to 10000: finds overflow, and sums whose share can be guessed
+    #   spike    N(0, 1) with a few values of 1000, the last element among them: finds missing masks and maxima
+    #   signs    exactly -1, 0 or 1: sums of these are exact, so results can be compared without a tolerance
+    #   indices  integers in [0, high), for example Input((n,), "int64", "indices", high=rows_of_the_table)
+    # Input(..., order=(1, 0)) stores a matrix column by column. Contiguous row-major memory is the default.
+    # Keep results inside the dtype's range: float16 ends at 65504.
+    # An argument that is a plain int, float or bool is passed to the kernel as it is: {"eps": 1e-5}.
+    def arguments(rows, cols):
+        return {
+            "x": Input((rows, cols), dtype, distribution),
+            "scale": Input((cols,), dtype),
+            "shift": Input((cols,), dtype),
+        }
+
+    full = arguments(rows, cols)
+    return Case(
+        name,  # appears in reports and records; every case of a task needs its own
+        full,  # the size that is timed: as large as in production, or launching is all that is measured
+        # The least work that any correct kernel must do at that size. The two numbers give the time that nothing
+        # can beat; a kernel that seems to beat it is refused, so leave out what a clever kernel can avoid.
+        flops=3 * full["x"].elements,  # a multiplication, an addition and a maximum
+        bytes=2 * full["x"].bytes + full["scale"].bytes + full["shift"].bytes,  # x read, y written; the rest read once
+        # The same arguments, in the same order, for machines without a GPU. Triton's interpreter needs about a
+        # tenth of a millisecond for each operation of each program: aim at 200 programs or fewer. Keep what makes
+        # the full size awkward: a remainder, a single row. Leave `small` out if the full size is small itself.
+        small=arguments(*small),
+    )
+
+
+# Public cases: operators see them, and every candidate is checked and timed on all of them. Vary what a kernel could
+# be wrong about: dtypes, distributions, and sizes that no block divides.
+cases = [
+    case("16384x4096-fp32", 16384, 4096, small=(16, 512)),
+    case("8192x4099-fp32-spike", 8192, 4099, distribution="spike", small=(16, 515)),
+    case("8192x8192-fp16-uniform", 8192, 8192, "float16", "uniform", small=(8, 1024)),
+    case("4096x14336-bf16-offset", 4096, 14336, "bfloat16", "offset", small=(8, 1024)),
+]
+
+# Held-out cases: no operator ever sees them. A kernel is checked on them before it is exported, so that one that only
+# fits the public sizes is found out. Take powers of two plus or minus one, primes and a single row, but nothing so
+# small that a result of zeros may be right.
+held_out = [
+    case("2047x16385-fp16-heavy", 2047, 16385, "float16", "heavy", small=(7, 1025)),
+    case("65537x127-fp32-signs", 65537, 127, distribution="signs", small=(101, 127)),
+    case("1x33-bf16", 1, 33, "bfloat16", small=(1, 33)),
+]
+
+# A seed is a correct kernel to start from, between two marker lines; the first one names it. A file may have several
+# seeds with different names, and the search starts from all of them. Each is a complete program with imports of its
+# own: it becomes a file, and what stands outside the markers does not exist for it.
+#
+# evo-kernel: seed plain
+import torch
+import triton
+import triton.language as tl
+
+
+# Kernels are @triton.jit functions at module level. A seed has to be right for every shape, so it masks; it need not
+# be fast. `tl.constexpr` parameters are known when the kernel is compiled.
+@triton.jit
+def scale_shift_relu_kernel(out_ptr, x_ptr, scale_ptr, shift_ptr, out_stride, x_stride, cols, BLOCK: tl.constexpr):
+    # one program per row; the row's start is 64-bit because rows * cols may pass 2^31 elements
+    row = tl.program_id(0).to(tl.int64)
+    x_row = x_ptr + row * x_stride
+    out_row = out_ptr + row * out_stride
+    for start in range(0, cols, BLOCK):
+        offs = start + tl.arange(0, BLOCK)
+        mask = offs < cols
+        # compute in float32 whatever the dtype, and round once at the end
+        x = tl.load(x_row + offs, mask=mask, other=0.0).to(tl.float32)
+        scale = tl.load(scale_ptr + offs, mask=mask, other=0.0).to(tl.float32)
+        shift = tl.load(shift_ptr + offs, mask=mask, other=0.0).to(tl.float32)
+        y = tl.maximum(x * scale + shift, 0.0)
+        tl.store(out_row + offs, y.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+# The launcher takes the arguments of the cases, in order, and returns the result. It may allocate (torch.empty,
+# torch.empty_like, torch.zeros), ask for shapes and strides, take views, and launch kernels of this file. It may not
+# compute with torch: what it does is recorded once and replayed, so it must not depend on the values either.
+# Numbers that the tuner may change stand as literal keyword arguments at the launch: BLOCK, num_warps, num_stages.
+def scale_shift_relu(x, scale, shift):
+    out = torch.empty_like(x)
+    rows, cols = x.shape
+    scale_shift_relu_kernel[(rows,)](
+        out, x, scale, shift, out.stride(0), x.stride(0), cols, BLOCK=256, num_warps=4, num_stages=2
+    )
+    return out
+# evo-kernel: end

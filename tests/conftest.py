@@ -1,0 +1,68 @@
+"""Shared pieces: a small task that is judged in a fraction of a second, and one judge for a whole module."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from fitness.judge import Judge
+from fitness.zygote import Limits
+from suites import Task, read
+
+SCALE = '''"""Doubles a vector: the smallest task there is, for tests."""
+import torch
+
+from suites import Case, Input
+
+entry = "double"
+
+
+def reference(x):
+    return x * 2
+
+
+def case(name, n, dtype="float32", distribution="normal"):
+    x = Input((n,), dtype, distribution)
+    return Case(name, {"x": x}, flops=n, bytes=2 * x.bytes, small={"x": Input((1500,), dtype, distribution)})
+
+
+cases = [case("1M", 1 << 20), case("1M-fp16", 1 << 20, "float16", "uniform")]
+held_out = [case("odd", 999_983, "float32", "spike")]
+
+# evo-kernel: seed plain
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def double_kernel(out_ptr, x_ptr, n, BLOCK: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + offs, mask=offs < n)  # a comment that must survive
+    tl.store(out_ptr + offs, x * 2, mask=offs < n)
+
+
+def double(x):
+    out = torch.empty_like(x)
+    n = x.numel()
+    double_kernel[lambda meta: (triton.cdiv(n, meta["BLOCK"]),)](out, x, n, BLOCK=128, num_warps=4)
+    return out
+# evo-kernel: end
+'''
+
+
+@pytest.fixture(scope="session")
+def double_task() -> Task:
+    return read(SCALE, "double")
+
+
+@pytest.fixture(scope="session")
+def one_case_task(double_task: Task) -> Task:
+    return replace(double_task, cases=double_task.cases[:1])
+
+
+@pytest.fixture(scope="session")
+def judge(double_task: Task) -> Iterator[Judge]:
+    judge = Judge(double_task, "mi300", limits=Limits(seconds=8.0, memory=3 << 30))
+    yield judge
+    judge.close()

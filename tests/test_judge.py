@@ -1,0 +1,275 @@
+"""One program through all gates: what passes, what is refused, at which gate, and in which words."""
+
+from dataclasses import replace
+
+import pytest
+
+from fitness import evaluation as evaluations
+from fitness.evaluation import Basis, Evaluation, Stage
+from fitness.judge import Judge
+from suites import Case, Input, Task
+
+KERNEL = '''
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def double_kernel(out_ptr, x_ptr, n, BLOCK: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(out_ptr + offs, tl.load(x_ptr + offs, mask=offs < n) * 2, mask=offs < n)
+
+'''  # fmt: skip
+
+
+def launcher(body: str, head: str = KERNEL) -> str:
+    return head + "\ndef double(x):\n" + "".join(f"    {line}\n" for line in body.strip().splitlines())
+
+
+LAUNCH = "double_kernel[(triton.cdiv(x.numel(), 256),)](out, x, x.numel(), BLOCK=256)\nreturn out"
+
+
+def test_the_seed_passes_with_a_predicted_time_above_the_roofline(judge: Judge, double_task: Task) -> None:
+    verdict = judge.judge(double_task.seeds[0].source)
+    assert verdict.failure is None
+    assert verdict.basis is Basis.PREDICTED
+    assert [c.case for c in verdict.cases] == ["1M", "1M-fp16"]
+    assert all(c.time_us >= c.floor_us > 0 for c in verdict.cases)
+    assert all(0 <= c.error <= 1 for c in verdict.cases)
+    assert verdict.kernels[0].vgprs > 0
+    assert verdict.isolation == "process"
+
+
+def test_a_verdict_is_a_function_of_the_source(judge: Judge, double_task: Task) -> None:
+    other = Judge(double_task, "mi300")
+    try:
+        assert evaluations.pack(other.judge(double_task.seeds[0].source)) == evaluations.pack(
+            judge.judge(double_task.seeds[0].source)
+        )
+    finally:
+        other.close()
+
+
+def test_comments_and_names_do_not_make_another_program(judge: Judge, double_task: Task) -> None:
+    source = double_task.seeds[0].source
+    renamed = "# a new comment\n\n" + source.replace("offs", "places")
+    first, second = judge.judge(source), judge.judge(renamed)
+    assert first.program == second.program
+    assert judge.judge(source.replace("BLOCK=128", "BLOCK=256")).program != first.program
+
+
+@pytest.mark.parametrize("target", ["mi250", "gfx950", "h200"])
+def test_the_same_program_is_judged_for_other_chips(target: str, one_case_task: Task) -> None:
+    judge = Judge(one_case_task, target)
+    try:
+        verdict = judge.judge(one_case_task.seeds[0].source)
+    finally:
+        judge.close()
+    assert verdict.passed
+    assert verdict.target == target
+    assert (verdict.kernels[0].sgprs is None) == (target == "h200")
+
+
+ALLOWED = {
+    "views and shapes": "y = x[:].view(-1)[3:]\nassert y.data_ptr() == x.data_ptr() + 3 * x.element_size()\nout = torch.empty((x.shape[0],), dtype=x.dtype, device=x.device).view(-1)\n" + LAUNCH,
+    "zeros": "out = torch.zeros_like(x)\n" + LAUNCH,
+    "a filled allocation": "out = x.new_empty(x.shape)\nout.fill_(3.0)\n" + LAUNCH,
+    "device questions": (
+        "p = torch.cuda.get_device_properties(x.device)\nassert p.multi_processor_count == 304 and x.is_cuda\n"
+        "q = triton.runtime.driver.active.utils.get_device_properties(0)\nassert q['max_shared_mem'] == 65536\n"
+        "with torch.cuda.device(x.device):\n    out = torch.empty_like(x)\n" + LAUNCH
+    ),
+    "host arithmetic on a host tensor": "k = int(torch.arange(3).sum())\nassert k == 3\nout = torch.empty_like(x)\n" + LAUNCH,
+    "a launch of nothing": "out = torch.empty_like(x)\ndouble_kernel[(0,)](out, x, 0, BLOCK=256)\n" + LAUNCH,
+    "a persistent grid": (
+        "out = torch.empty_like(x)\nk = double_kernel.warmup(out, x, x.numel(), BLOCK=256, grid=(1,))\n"
+        "assert k.metadata.shared == 0 and k.n_regs > 0\n" + LAUNCH
+    ),
+    "two launches": (
+        "mid, out = torch.empty_like(x), torch.empty_like(x)\n"
+        "copy_kernel[(triton.cdiv(x.numel(), 256),)](mid, x, x.numel(), BLOCK=256)\n" + LAUNCH.replace("out, x,", "out, mid,")
+    ),
+}  # fmt: skip
+
+COPY = KERNEL.replace("double_kernel", "copy_kernel").replace(") * 2,", "),")
+
+
+@pytest.mark.parametrize("what", ALLOWED)
+def test_a_launcher_may(what: str, judge: Judge) -> None:
+    verdict = judge.judge(launcher(ALLOWED[what], KERNEL + COPY))
+    assert verdict.failure is None, verdict.failure
+
+
+DECORATED = {
+    "a helper function": KERNEL.replace("@triton.jit\ndef double", "@triton.jit\ndef two(v):\n    return v * 2\n\n\n@triton.jit\ndef double").replace(
+        "tl.load(x_ptr + offs, mask=offs < n) * 2", "two(tl.load(x_ptr + offs, mask=offs < n))"
+    ),
+    "heuristics": KERNEL.replace("@triton.jit", "@triton.heuristics({'EVEN': lambda a: a['n'] % 256 == 0})\n@triton.jit").replace(
+        "BLOCK: tl.constexpr", "EVEN: tl.constexpr, BLOCK: tl.constexpr"
+    ),
+    "a module constant": KERNEL.replace("@triton.jit", "FACTOR = tl.constexpr(2)\n\n\n@triton.jit").replace("* 2,", "* FACTOR,"),
+    "a dtype as constexpr": KERNEL.replace("BLOCK: tl.constexpr", "BLOCK: tl.constexpr, T: tl.constexpr = tl.float32").replace(
+        "mask=offs < n) * 2", "mask=offs < n).to(T) * 2"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DECORATED)
+def test_a_kernel_may_use(what: str, judge: Judge) -> None:
+    verdict = judge.judge(launcher("out = torch.empty_like(x)\n" + LAUNCH, DECORATED[what]))
+    assert verdict.failure is None, verdict.failure
+
+
+REFUSED = {
+    "computes on the host": ("return x * 2", Stage.RECORD, "host-operation", "aten.mul"),
+    "copies on the host": ("out = x.clone()\n" + LAUNCH, Stage.RECORD, "host-operation", "aten.clone"),
+    "reads a value": ("out = torch.empty_like(x)\nx[0].item()\n" + LAUNCH, Stage.RECORD, "host-operation", "aten._local"),
+    "returns its input": ("out = torch.empty_like(x)\n" + LAUNCH.replace("return out", "return x"), Stage.RECORD, "alias", "input"),
+    "returns nothing": ("out = torch.empty_like(x)\n" + LAUNCH.replace("return out", "return"), Stage.RECORD, "schema", "NoneType"),
+    "returns another dtype": ("out = torch.empty_like(x, dtype=torch.float64)\n" + LAUNCH, Stage.CORRECTNESS, "schema", "float64"),
+    "returns another shape": (
+        "out = torch.empty((x.numel(), 1), dtype=x.dtype, device=x.device)\n" + LAUNCH, Stage.CORRECTNESS, "schema", "expected float32",
+    ),
+    "returns one output too many": (
+        "out = torch.empty_like(x)\n" + LAUNCH.replace("return out", "return out, out"), Stage.CORRECTNESS, "schema", "got 2",
+    ),
+    "passes a host tensor": (
+        "out = torch.empty(x.shape, dtype=x.dtype)\n" + LAUNCH, Stage.RECORD, "argument", "make it on the input's device",
+    ),
+    "writes a value": ("out = torch.empty_like(x)\nout[0] = 1\n" + LAUNCH, Stage.RECORD, "host-operation", "aten.index_put_"),
+    "never launches": ("return torch.empty_like(x)", Stage.CORRECTNESS, "wrong", "not finite"),
+    "launches half the grid": (
+        "out = torch.empty_like(x)\n" + LAUNCH.replace("triton.cdiv(x.numel(), 256)", "2"), Stage.CORRECTNESS, "wrong", "not finite",
+    ),
+    "leaves the unwritten half zero": (
+        "out = torch.zeros_like(x)\n" + LAUNCH.replace("triton.cdiv(x.numel(), 256)", "2"), Stage.CORRECTNESS, "wrong", "times the limit",
+    ),
+    "raises": ("raise ValueError('no')", Stage.RECORD, "exception", "ValueError: no"),
+    "asks for negative programs": ("out = torch.empty_like(x)\ndouble_kernel[(-1,)](out, x, 1, BLOCK=256)\n" + LAUNCH, Stage.RECORD, "grid", "non-negative"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_launcher_is_refused_that(what: str, judge: Judge) -> None:
+    body, stage, kind, words = REFUSED[what]
+    failure = judge.judge(launcher(body)).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (stage, kind), failure
+    assert words in failure.message
+
+
+WRONG = {
+    "is off by a little": ("* 2,", "* 2.0001,", "wrong"),
+    "adds instead of multiplying": ("* 2,", "+ 2,", "wrong"),
+    "forgets its mask": (", mask=offs < n)\n", ")\n", "out-of-bounds"),
+    "writes into its input": ("tl.store(out_ptr", "tl.store(x_ptr + offs, offs * 1.0, mask=offs < n)\n    tl.store(out_ptr", "input-changed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_kernel_is_refused_that(what: str, judge: Judge) -> None:
+    old, new, kind = WRONG[what]
+    head, tail = KERNEL.rsplit(old, 1)
+    failure = judge.judge(launcher("out = torch.empty_like(x)\n" + LAUNCH, head + new + tail)).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (Stage.CORRECTNESS, kind), failure
+    assert failure.case == "1M"
+
+
+def test_static_checks_name_what_is_missing(judge: Judge) -> None:
+    assert "`double` is not defined" in str(judge.judge(KERNEL).failure)
+    assert "no @triton.jit function" in str(judge.judge("def double(x):\n    return x\n").failure)
+    assert judge.judge("x" * (300 << 10)).failure.kind == "size"
+
+
+def test_a_kernel_inside_a_function_is_refused_with_the_reason(judge: Judge) -> None:
+    nested = "import torch, triton, triton.language as tl\n@triton.jit\ndef other(x):\n    pass\n\ndef make():\n" + "".join(
+        f"    {line}\n" for line in KERNEL.split("tl\n", 1)[1].splitlines()
+    ) + "    return double_kernel\n"  # fmt: skip
+    failure = judge.judge(launcher("double_kernel = make()\nout = torch.empty_like(x)\n" + LAUNCH, nested)).failure
+    assert failure is not None
+    assert failure.stage is Stage.RECORD
+    assert "must be defined at the top level" in failure.message
+
+
+TUNED = KERNEL.replace(
+    "@triton.jit",
+    "@triton.autotune(configs=[triton.Config({'BLOCK': b}, num_warps=w) for b, w in ((32, 1), (1024, 4), (64, 8))], key=['n'])\n"
+    "@triton.jit",
+)
+TUNED_LAUNCH = "out = torch.empty_like(x)\ndouble_kernel[lambda m: (triton.cdiv(x.numel(), m['BLOCK']),)](out, x, x.numel())\nreturn out"
+
+
+def test_autotune_configurations_are_variants_and_the_best_predicted_is_chosen(judge: Judge) -> None:
+    verdict = judge.judge(launcher(TUNED_LAUNCH, TUNED))
+    assert verdict.passed, verdict.failure
+    (function, label) = verdict.cases[0].choice[0]
+    assert function == "double_kernel"
+    assert "BLOCK: 1024" in label
+    fixed = judge.judge(
+        launcher(
+            "out = torch.empty_like(x)\n"
+            + LAUNCH.replace("256", "1024").replace("BLOCK=1024", "BLOCK=1024, num_warps=4")
+        )
+    )
+    assert verdict.cases[0].time_us == fixed.cases[0].time_us
+
+
+def test_a_wrong_kernel_is_not_saved_by_autotune(judge: Judge) -> None:
+    failure = judge.judge(launcher(TUNED_LAUNCH, TUNED.replace("* 2,", "* 3,"))).failure
+    assert failure is not None
+    assert failure.stage is Stage.CORRECTNESS
+
+
+def test_a_kernel_too_large_for_the_chip_is_refused_at_compile(double_task: Task) -> None:
+    matrix = Case("m", {"x": Input((256, 256), "float16")}, 1, 1 << 20, {"x": Input((16, 16), "float16")})
+    source = """
+import torch, triton, triton.language as tl
+
+@triton.jit
+def square_kernel(out, x, n, B: tl.constexpr, STAGES: tl.constexpr):
+    r = tl.arange(0, B)
+    acc = tl.zeros((B, B), tl.float32)
+    for k in tl.range(0, n, 128, num_stages=STAGES):
+        c = k + tl.arange(0, 128)
+        m = (r[:, None] < n) & (c[None, :] < n)
+        a = tl.load(x + r[:, None] * n + c[None, :], mask=m, other=0.0)
+        b = tl.load(x + c[:, None] * n + r[None, :], mask=(c[:, None] < n) & (r[None, :] < n), other=0.0)
+        acc += tl.dot(a, b)
+    tl.store(out + r[:, None] * n + r[None, :], acc.to(tl.float16), mask=(r[:, None] < n) & (r[None, :] < n))
+
+def double(x):
+    out = torch.empty_like(x)
+    square_kernel[(1,)](out, x, x.shape[0], B=256, STAGES=4, num_warps=8)
+    return out
+"""
+    text = double_task.source.replace("return x * 2", "return x @ x")
+    judge = Judge(replace(double_task, cases=(matrix,), source=text), "mi300")
+    try:
+        failure = judge.judge(source).failure
+    finally:
+        judge.close()
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (Stage.COMPILE, "resources")
+    assert "of 65536" in failure.message
+
+
+def test_more_work_is_predicted_to_take_longer(judge: Judge, double_task: Task) -> None:
+    def time(source: str) -> float:
+        verdict: Evaluation = judge.judge(source)
+        assert verdict.passed, verdict.failure
+        return verdict.score_us
+
+    seed = double_task.seeds[0].source
+    wide = seed.replace("BLOCK=128", "BLOCK=1024")
+    assert time(wide) < time(seed)  # wider accesses, fewer programs
+    twice = seed.replace(
+        "    tl.store(", "    for i in range(8):\n        x = tl.load(x_ptr + offs, mask=offs < n)\n    tl.store("
+    )
+    assert time(twice) > time(seed)
+
+
+def test_a_failure_survives_the_wire(judge: Judge) -> None:
+    verdict = judge.judge(launcher("raise ValueError('no')"))
+    assert evaluations.unpack(evaluations.pack(verdict)) == verdict

@@ -1,0 +1,355 @@
+"""The pure search, the archive and the loop around them, with programs judged by a formula."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archives import selection
+from archives.archive import Archive
+from archives.candidate import Candidate, digest, fingerprint
+from archives.events import Extended, Judged, Proposed, Refused, Started
+from archives.journal import Journal
+from evo_kernel import runs
+from evo_kernel.config import Settings
+from evo_kernel.errors import RunError, SeedFailed
+from evo_kernel.pools import Done
+from evo_kernel.population import Population
+from evo_kernel.search import EXHAUSTED, Search
+from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
+from operators.proposal import Context, Proposal, ProposalError
+from suites import Task
+
+
+def verdict(time_us: float, width: float = 4.0, program: str | None = None, second: float = 1.0) -> Evaluation:
+    cases = (CaseResult("a", time_us, 0.1, 0.1, "memory"), CaseResult("b", time_us * second, 0.1, 0.1, "memory"))
+    kernels = (Resources("k", 32, 30, 0, 0, 0, 4, 8, 0, width, "code"),)
+    return Evaluation(
+        "mi300", Basis.PREDICTED, "process", None, cases, kernels, program or digest(repr((time_us, width)))
+    )
+
+
+def failure(stage: Stage = Stage.COMPILE) -> Evaluation:
+    return Evaluation("mi300", Basis.PREDICTED, "process", Failure(stage, "kind", "message"))
+
+
+def candidate(text: str, operator: str = "knob-step", parents: tuple[str, ...] = ()) -> Candidate:
+    return Candidate(text, operator, text, parents, fingerprint(text), "structure")
+
+
+def begun(policy: str = "archive", **options: int) -> Search:
+    """Return a search whose seed has passed at 100 us."""
+    search = Search(0, options.get("population", 4), options.get("generations", 5), policy)
+    search.tell(Proposed(0, candidate("seed = 1", "seed")))
+    search.tell(Judged(0, verdict(100.0)))
+    return search
+
+
+class TestAskAndTell:
+    def test_nothing_is_asked_before_a_seed_has_passed(self) -> None:
+        search = Search(0, 4, 5)
+        assert search.ask(3) == ()
+        search.tell(Proposed(0, candidate("seed = 1", "seed")))
+        assert search.ask(3) == ()
+
+    def test_the_same_state_asks_the_same(self) -> None:
+        assert begun().ask(3) == begun().ask(3)
+
+    def test_no_more_is_asked_than_the_budget_allows(self) -> None:
+        search = begun(population=2, generations=2)
+        assert len(search.ask(100)) == 4
+
+    def test_an_unanswered_request_is_asked_again_after_replay(self) -> None:
+        search = begun()
+        first, second = search.ask(2)
+        told = Proposed(second.number, candidate("x = 2"))
+        search.tell(told)
+        again = begun()
+        again.tell(told)
+        assert again.ask(1)[0] == first
+
+    def test_a_verdict_told_twice_is_refused(self) -> None:
+        search = begun()
+        request = search.ask(1)[0]
+        search.tell(Proposed(request.number, candidate("x = 2")))
+        search.tell(Judged(request.number, verdict(50.0)))
+        with pytest.raises(ValueError, match="told twice"):
+            search.tell(Judged(request.number, verdict(50.0)))
+
+    def test_seeds_cost_no_budget_and_failures_do(self) -> None:
+        search = begun()
+        assert search.evaluations == 0
+        request = search.ask(1)[0]
+        search.tell(Proposed(request.number, candidate("x = 2")))
+        search.tell(Judged(request.number, failure()))
+        assert search.evaluations == 1
+        assert search.archive.failures == {"compile": 1}
+
+    def test_a_dry_well_ends_the_search(self) -> None:
+        search = begun()
+        for _ in range(EXHAUSTED):
+            request = search.ask(1)[0]
+            search.tell(Refused(request.number, request.operator, (), "nothing new"))
+        assert search.exhausted
+        assert search.done
+        search.tell(Extended(6))
+        assert not search.done
+
+    def test_best_of_n_steps_from_the_seed_alone(self) -> None:
+        search = begun("best-of-n")
+        request = search.ask(1)[0]
+        search.tell(Proposed(request.number, candidate("x = 2")))
+        search.tell(Judged(request.number, verdict(10.0)))
+        requests = search.ask(10)
+        assert {r.parents[0].source for r in requests} == {"seed = 1"}
+        assert {r.operator for r in requests} == {"knob-step"}
+
+    def test_the_archive_policy_takes_a_fifth_from_history(self) -> None:
+        search = Search(0, 1000, 1000)
+        search.tell(Proposed(0, candidate("seed = 1", "seed")))
+        search.tell(Judged(0, verdict(100.0)))
+        for number in range(1, 11):
+            search.tell(Proposed(number, candidate(f"x = {number}")))
+            search.tell(Judged(number, verdict(50.0 - number, program=f"p{number}")))
+        greedy = [r for r in search.ask(2000) if len(r.parents) == 1]
+        share = sum(r.parents[0].source != "x = 10" for r in greedy) / len(greedy)
+        assert 0.15 < share * 11 / 10 < 0.25
+
+    def test_an_unknown_policy_is_named(self) -> None:
+        with pytest.raises(ValueError, match="known: archive, best-of-n"):
+            Search(0, 1, 1, "simulated-annealing")
+
+
+class TestArchive:
+    def test_one_elite_per_cell_and_the_best_of_all(self) -> None:
+        archive = Archive()
+        assert archive.add(candidate("a"), verdict(10.0, 4.0))
+        assert not archive.add(candidate("b"), verdict(20.0, 16.0))
+        assert archive.add(candidate("c"), verdict(5.0, 4.0))
+        assert [e.candidate.source for e in archive.ranked()] == ["c", "b"]
+        assert archive.best == candidate("c").id
+
+    def test_programs_that_compile_to_the_same_code_are_one(self) -> None:
+        archive = Archive()
+        archive.add(candidate("a"), verdict(10.0, program="same"))
+        archive.add(candidate("b"), verdict(9.0, program="same"))
+        assert archive.twins == 1
+        assert archive.history == [candidate("a").id]
+
+    def test_a_failure_is_counted_and_never_an_elite(self) -> None:
+        archive = Archive()
+        assert not archive.add(candidate("a"), failure(Stage.RECORD))
+        assert archive.best is None
+        assert archive.elites == {}
+        with pytest.raises(ValueError, match="no score"):
+            _ = failure().score_us
+
+    def test_lineage_goes_back_to_the_seed(self) -> None:
+        archive = Archive()
+        a, b = candidate("a", "seed"), candidate("b", parents=(candidate("a").id,))
+        archive.add(a, verdict(10.0))
+        archive.add(b, verdict(9.0))
+        assert [e.candidate.source for e in archive.lineage(b.id)] == ["b", "a"]
+
+    def test_lexicase_is_seeded_keeps_specialists_and_leaves_the_global_generator_alone(self) -> None:
+        archive = Archive()
+        archive.add(candidate("slow"), verdict(50.0, 4.0))
+        archive.add(candidate("first"), verdict(10.0, 8.0, second=4.0))
+        archive.add(candidate("second"), verdict(20.0, 16.0, second=0.5))
+        entries = [archive[i] for i in archive.history]
+        random.seed(5)
+        before = random.getstate()
+        chosen = [selection.lexicase(entries, np.random.default_rng(i)).candidate.source for i in range(60)]
+        assert random.getstate() == before
+        assert set(chosen) == {"first", "second"}
+        assert chosen == [selection.lexicase(entries, np.random.default_rng(i)).candidate.source for i in range(60)]
+
+
+class Halving:
+    """An operator for tests: the child is a number drawn near the parent's."""
+
+    name, arity = "knob-step", 1
+
+    def propose(self, parents: Sequence[Candidate], context: Context) -> Proposal:
+        value = int(parents[0].source.split("=")[1]) + int(context.rng.integers(-3, 4))
+        if context.known(fingerprint(f"x = {value}")):
+            raise ProposalError("known")
+        return Proposal(f"x = {value}", f"to {value}")
+
+
+class Crossing(Halving):
+    name, arity = "knob-cross", 2
+
+
+class FormulaPool:
+    """Judges `x = n` as |n - 7| microseconds away from perfect; can lose workers and answer out of order."""
+
+    def __init__(self, task: Task, settings: Settings, width: int = 1, lose: frozenset[int] = frozenset()) -> None:
+        self.width, self.lose, self.tickets, self.submitted = width, set(lose), [], 0
+
+    def free(self) -> int:
+        return self.width - len(self.tickets)
+
+    def submit(self, ticket: int, source: str) -> None:
+        self.tickets.append((ticket, source))
+
+    def wait(self, seconds: float) -> list[Done]:
+        self.submitted += 1
+        ticket, source = self.tickets.pop(-1 if self.submitted % 3 else 0)
+        if ticket in self.lose:
+            return [Done(ticket, None, 0.0, "killed by a test")]
+        n = int(source.split("=")[1])
+        result = failure() if n % 11 == 10 else verdict(1.0 + abs(n - 7), 4.0 if n % 2 else 16.0)
+        return [Done(ticket, result, 0.01)]
+
+    def close(self) -> None:
+        self.tickets.clear()
+
+
+@pytest.fixture
+def numbers(double_task: Task) -> Task:
+    return replace(double_task, seeds=(replace(double_task.seeds[0], source="x = 60"),))
+
+
+def populate(
+    folder: Path, numbers: Task, width: int = 1, lose: frozenset[int] = frozenset(), steps: int = 10**6
+) -> Population:
+    if not folder.exists():
+        runs.begin(folder, Settings(generations=6, population=8, pool="inline"), numbers)
+    population = Population(folder, lambda t, s: FormulaPool(t, s, width, lose), (Halving(), Crossing()))
+    while steps and not population.advance().done:
+        steps -= 1
+    return population
+
+
+def payloads(folder: Path) -> list[bytes]:
+    with Journal.read(folder) as journal:
+        return [row[0] for row in journal._connection.execute("SELECT payload FROM events ORDER BY seq")]
+
+
+class TestPopulation:
+    def test_the_same_seed_writes_the_same_events(self, tmp_path: Path, numbers: Task) -> None:
+        populate(tmp_path / "a", numbers).close()
+        populate(tmp_path / "b", numbers).close()
+        assert payloads(tmp_path / "a") == payloads(tmp_path / "b")
+        assert runs.read(tmp_path / "a").search.archive.ranked()[0].score_us < 10
+
+    @pytest.mark.parametrize("step", [0, 1, 2, 7, 30])
+    def test_stopping_anywhere_and_resuming_changes_nothing(self, tmp_path: Path, numbers: Task, step: int) -> None:
+        populate(tmp_path / "whole", numbers).close()
+        populate(tmp_path / "broken", numbers, steps=step).close()
+        populate(tmp_path / "broken", numbers).close()
+        assert payloads(tmp_path / "broken") == payloads(tmp_path / "whole")
+
+    def test_losing_any_tail_of_the_journal_and_resuming_changes_nothing(self, tmp_path: Path, numbers: Task) -> None:
+        populate(tmp_path / "whole", numbers).close()
+        whole = payloads(tmp_path / "whole")
+        for kept in range(2, len(whole), 5):
+            folder = tmp_path / f"kept-{kept}"
+            populate(folder, numbers, steps=kept).close()
+            with Journal.append_to(folder) as journal:
+                journal._connection.execute("DELETE FROM events WHERE seq > ?", (kept,))
+            populate(folder, numbers).close()
+            assert payloads(folder) == whole
+
+    def test_with_verdicts_out_of_order_the_journal_still_replays_to_the_same_state(
+        self, tmp_path: Path, numbers: Task
+    ) -> None:
+        population = populate(tmp_path / "run", numbers, width=4)
+        live = population.search
+        population.close()
+        replayed = runs.read(tmp_path / "run").search
+        assert replayed.archive.history == live.archive.history
+        assert replayed.archive.elites == live.archive.elites
+        assert replayed.evaluations == live.evaluations == 48
+        assert not replayed.pending
+
+    def test_every_request_follows_from_the_events_before_it(self, tmp_path: Path, numbers: Task) -> None:
+        populate(tmp_path / "run", numbers, width=4).close()
+        with Journal.read(tmp_path / "run") as journal:
+            events = list(journal.events())
+        settings = Settings(**events[0].settings)
+        search = Search(settings.seed, settings.population, settings.generations)
+        checked = 0
+        for event in events[1:]:
+            if isinstance(event, Proposed) and event.candidate.operator != "seed":
+                request = search.ask(1)[0]
+                assert (request.number, request.operator) == (event.number, event.candidate.operator)
+                assert tuple(p.id for p in request.parents) == event.candidate.parents
+                checked += 1
+            elif isinstance(event, Refused):
+                search.ask(1)
+            search.tell(event)
+        assert checked == 48
+
+    def test_a_lost_worker_costs_one_attempt(self, tmp_path: Path, numbers: Task) -> None:
+        runs.begin(tmp_path / "run", Settings(generations=1, population=4, pool="inline"), numbers)
+        pool = FormulaPool(numbers, Settings(), 1, frozenset({1}))
+        population = Population(tmp_path / "run", lambda t, s: pool, (Halving(), Crossing()))
+        population.advance()
+        population.advance()
+        assert population.progress().failures == ()
+        pool.lose.clear()
+        population.advance()
+        assert population.search.evaluations == 1
+        population.close()
+
+    def test_a_candidate_that_costs_two_workers_is_a_failure_of_its_own_kind(
+        self, tmp_path: Path, numbers: Task
+    ) -> None:
+        population = populate(tmp_path / "run", numbers, lose=frozenset({2}))
+        population.close()
+        assert runs.read(tmp_path / "run").search.archive.failures["machine"] == 1
+
+    def test_a_failing_seed_stops_the_run_and_keeps_saying_so(self, tmp_path: Path, numbers: Task) -> None:
+        wrong = replace(numbers, seeds=(replace(numbers.seeds[0], source="x = 10"),))
+        runs.begin(tmp_path / "run", Settings(pool="inline"), wrong)
+        for _ in range(2):
+            with pytest.raises(SeedFailed, match="seed kernel 'plain' fails at compile"):
+                populate(tmp_path / "run", wrong)
+
+    def test_a_run_can_begin_with_the_elites_of_another(self, tmp_path: Path, numbers: Task) -> None:
+        populate(tmp_path / "one", numbers).close()
+        best = runs.read(tmp_path / "one").search.archive
+        runs.begin(tmp_path / "two", Settings(generations=1, pool="inline"), numbers, runs.elites(tmp_path / "one"))
+        populate(tmp_path / "two", numbers).close()
+        second = runs.read(tmp_path / "two").search
+        assert second.archive[second.archive.best].score_us <= best[best.best].score_us
+        assert second.evaluations == 8
+
+    def test_two_runs_become_one(self, tmp_path: Path, numbers: Task) -> None:
+        populate(tmp_path / "one", numbers).close()
+        runs.begin(tmp_path / "two", Settings(generations=6, policy="best-of-n", pool="inline"), numbers)
+        populate(tmp_path / "two", numbers).close()
+        merged = runs.merge(tmp_path / "one", tmp_path / "two", tmp_path / "both").search
+        one, two = (runs.read(tmp_path / n).search.archive for n in ("one", "two"))
+        assert set(merged.archive.history) == set(one.history) | set(two.history)
+        assert merged.archive[merged.archive.best].score_us == min(one[one.best].score_us, two[two.best].score_us)
+        populate(tmp_path / "both", numbers).close()
+
+    def test_runs_of_different_tasks_are_not_merged(self, tmp_path: Path, numbers: Task) -> None:
+        populate(tmp_path / "one", numbers).close()
+        other = replace(numbers, source=numbers.source + "\n# changed\n")
+        runs.begin(tmp_path / "two", Settings(pool="inline"), other)
+        with pytest.raises(RunError, match="different tasks"):
+            runs.merge(tmp_path / "one", tmp_path / "two", tmp_path / "both")
+        assert not (tmp_path / "both").exists()
+
+
+def test_the_first_event_tells_how_the_run_was_begun(tmp_path: Path, numbers: Task) -> None:
+    runs.begin(tmp_path / "run", Settings(seed=7), numbers)
+    with Journal.read(tmp_path / "run") as journal:
+        started = next(journal.events())
+    assert isinstance(started, Started)
+    assert started.settings["seed"] == 7
+    assert started.task["source"] == numbers.source
+    assert {"evo-kernel", "python", "torch", "triton"} <= set(started.versions)
+
+
+def test_a_fingerprint_sees_code_and_not_comments() -> None:
+    assert fingerprint("x = 1  # one\n") == fingerprint('"""Doc."""\nx   =   1\n')
+    assert fingerprint("x = 1") != fingerprint("x = 2")
+    assert fingerprint("def (:") == digest("def (:")
