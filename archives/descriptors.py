@@ -13,7 +13,7 @@ def cell(evaluation: Evaluation) -> Cell:
     kernels = evaluation.kernels
     if not kernels:
         return ("no kernel",)
-    width = min(k.load_bytes for k in kernels)
+    width = sum(k.load_bytes for k in kernels) / len(kernels)
     occupancy = min(k.occupancy for k in kernels)
     waves = max(k.waves_per_program for k in kernels)
     symbols = len({k.symbol for k in kernels})

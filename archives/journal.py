@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Self
 
@@ -43,8 +43,8 @@ class Journal:
         self._connection, self._lock = connection, lock
 
     @classmethod
-    def create(cls, folder: Path) -> Self:
-        """Begin a new journal in a new or empty folder."""
+    def create(cls, folder: Path, first: Iterable[tuple[Event, float]] = ()) -> Self:
+        """Begin a journal with its first events, each with its cost; it appears whole or not at all."""
         if (folder / FILE).exists():
             raise JournalError(f"{folder} already holds a run; resume it, or give another --run folder")
         try:
@@ -54,27 +54,23 @@ class Journal:
         except OSError as error:
             raise JournalError(f"cannot make the run folder {folder}: {error}") from error
         lock = _take_lock(folder)
-        connection = _connect(folder / FILE, "rwc")
-        with _translated(folder):
-            # the file appears whole: a kill between these statements leaves no half-made journal behind
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("BEGIN")
-            connection.execute(f"PRAGMA application_id={_APPLICATION}")
-            connection.execute(f"PRAGMA user_version={SCHEMA}")
-            connection.execute(_TABLE)
-            connection.execute("COMMIT")
-            connection.execute("PRAGMA synchronous=NORMAL")
-        return cls(folder, connection, lock)
+        try:
+            _write_new(folder, first)
+        except BaseException:
+            lock.close()
+            raise
+        return cls(folder, _connect(folder / FILE, "rw"), lock)
 
     @classmethod
     def append_to(cls, folder: Path) -> Self:
         """Open an existing journal as its only writer."""
         _check(folder)
         lock = _take_lock(folder)
-        connection = _connect(folder / FILE, "rw")
-        with _translated(folder):
-            connection.execute("PRAGMA synchronous=NORMAL")
-        return cls(folder, connection, lock)
+        try:
+            return cls(folder, _connect(folder / FILE, "rw"), lock)
+        except JournalError:
+            lock.close()
+            raise
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -84,12 +80,8 @@ class Journal:
 
     def append(self, event: Event, seconds: float = 0.0) -> None:
         """Write one event; when this returns, killing the process cannot lose it."""
-        kind, payload = events.encode(event)
         with _translated(self.folder):
-            self._connection.execute(
-                "INSERT INTO events (kind, payload, at, seconds) VALUES (?, ?, ?, ?)",
-                (kind, payload, time.time(), seconds),
-            )
+            _insert(self._connection, event, seconds)
 
     def events(self, after: int = 0) -> Iterator[Event]:
         """Yield the events from a position on, in order."""
@@ -139,16 +131,46 @@ class _translated:  # noqa: N801  reads as a statement
         raise JournalError(f"{self._folder / FILE}: {text}") from error
 
 
+def _write_new(folder: Path, first: Iterable[tuple[Event, float]]) -> None:
+    """Write a journal under another name, then give it its own: a kill in between leaves no half-made run."""
+    partial = folder / f"{FILE}.partial"
+    partial.unlink(missing_ok=True)
+    connection = _connect(partial, "rwc")
+    try:
+        with _translated(folder):
+            connection.execute("BEGIN")
+            connection.execute(f"PRAGMA application_id={_APPLICATION}")
+            connection.execute(f"PRAGMA user_version={SCHEMA}")
+            connection.execute(_TABLE)
+            for event, seconds in first:
+                _insert(connection, event, seconds)
+            connection.execute("COMMIT")
+    finally:
+        connection.close()
+    partial.replace(folder / FILE)
+
+
+def _insert(connection: sqlite3.Connection, event: Event, seconds: float) -> None:
+    kind, payload = events.encode(event)
+    connection.execute(
+        "INSERT INTO events (kind, payload, at, seconds) VALUES (?, ?, ?, ?)", (kind, payload, time.time(), seconds)
+    )
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """Open the file in SQLite's own transactions of one statement each."""
     try:
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode={mode}",
             uri=True,
             isolation_level=None,
             timeout=10,
             check_same_thread=False,
         )
+        if mode == "rw":
+            connection.execute("PRAGMA journal_mode=WAL")  # where the file system cannot, SQLite keeps its own way
+            connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
     except sqlite3.Error as error:
         raise JournalError(f"cannot open {path}: {error}") from error
 

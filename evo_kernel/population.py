@@ -4,13 +4,12 @@ Every event is in the journal before the search is told of it, so that a kill at
 flight and nothing else.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-
-from operators.knob_operators import KnobCross, KnobStep
 
 from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Judged, Proposed, Refused
@@ -23,6 +22,7 @@ from evo_kernel.search import Request
 from fitness import targets
 from fitness.evaluation import Basis, Evaluation, Failure, Stage
 from fitness.jail import ISOLATION
+from operators.knob_operators import KnobCross, KnobStep
 from operators.knobs import structure
 from operators.proposal import Context, Operator, ProposalError
 from suites import Task
@@ -67,15 +67,17 @@ class Population:
         operators: Sequence[Operator] | None = None,
         settings: dict[str, object] | None = None,
     ) -> None:
-        self._journal = Journal.append_to(folder)
-        state = runs.fold(self._journal)
-        self.task, self.search = state.task, state.search
-        self.settings = state.settings.model_copy(update=settings or {})
         self._operators = {o.name: o for o in operators or default_operators()}
         self._flying: dict[int, int] = {}  # request -> attempts made
         self._judged_here = 0
-        self._check_seeds()
-        self._pool = make_pool(self.task, self.settings)
+        with contextlib.ExitStack() as opened:
+            self._journal = opened.enter_context(Journal.append_to(folder))
+            state = runs.fold(self._journal)
+            self.task, self.search = state.task, state.search
+            self.settings = state.settings.model_copy(update=settings or {})
+            self._check_seeds()
+            self._pool = make_pool(self.task, self.settings)
+            opened.pop_all()  # a run that cannot be opened must not stay locked; this one stays open
 
     def advance(self, seconds: float = 0.5) -> Progress:
         """Give the pool what it can take, wait for verdicts at most so long, write them down."""

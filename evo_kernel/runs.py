@@ -32,18 +32,15 @@ class State:
 
 def begin(folder: Path, settings: Settings, task: Task, imported: Iterable[Candidate] = ()) -> None:
     """Create a run: what it is, and the programs it begins with."""
-    with Journal.create(folder) as journal:
-        journal.append(Started(settings.model_dump(), tasks.pack(task), _versions(), _machine()))
-        given = [
-            Candidate(s.source, "seed", s.name, (), fingerprint(s.source), structure(s.source)) for s in task.seeds
-        ]
-        known = {c.fingerprint for c in given}
-        for candidate in imported:
-            if candidate.fingerprint not in known:
-                known.add(candidate.fingerprint)
-                given.append(candidate)
-        for number, candidate in enumerate(given):
-            journal.append(Proposed(number, candidate))
+    given = [Candidate(s.source, "seed", s.name, (), fingerprint(s.source), structure(s.source)) for s in task.seeds]
+    known = {c.fingerprint for c in given}
+    for candidate in imported:
+        if candidate.fingerprint not in known:
+            known.add(candidate.fingerprint)
+            given.append(candidate)
+    first: list[Event] = [Started(settings.model_dump(), tasks.pack(task), _versions(), _machine())]
+    first += [Proposed(number, candidate) for number, candidate in enumerate(given)]
+    Journal.create(folder, ((event, 0.0) for event in first)).close()
 
 
 def fold(journal: Journal) -> State:
@@ -92,18 +89,15 @@ def merge(one: Path, other: Path, into: Path) -> State:
             f"{one} and {other} were judged differently: target {first.settings.target}, seed {first.settings.seed}; "
             f"target {second.settings.target}, seed {second.settings.seed}"
         )
-    with Journal.create(into) as journal:
-        journal.append(first.started)
-        generations = first.settings.generations + second.settings.generations
-        journal.append(Extended(generations))
-        number, known = 0, set()
-        for candidate, verdict, seconds in (*_verdicts(one), *_verdicts(other)):
-            if candidate.fingerprint in known:
-                continue
+    generations = first.settings.generations + second.settings.generations
+    merged: list[tuple[Event, float]] = [(first.started, 0.0), (Extended(generations), 0.0)]
+    known: set[str] = set()
+    for candidate, verdict, seconds in (*_verdicts(one), *_verdicts(other)):
+        if candidate.fingerprint not in known:
+            number = len(known)
             known.add(candidate.fingerprint)
-            journal.append(Proposed(number, candidate))
-            journal.append(Judged(number, verdict), seconds)
-            number += 1
+            merged += [(Proposed(number, candidate), 0.0), (Judged(number, verdict), seconds)]
+    Journal.create(into, merged).close()
     return read(into)
 
 

@@ -184,7 +184,7 @@ class RayDriver:
 def cluster(address: str | None) -> Iterator[None]:
     """Join a cluster, or start the embedded one; leave it afterwards."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    logging.getLogger("ray").setLevel(logging.ERROR)  # it announces its defaults as warnings
     if ray.is_initialized():
         yield
         return

@@ -78,7 +78,8 @@ def places(tree: Tree) -> tuple[Place, ...]:
         every += _absent(tree, launch)
     for config in tuned:
         every += _configured(tree, config)
-    order = {label: number for number, label in enumerate(part.label for part in (*found, *tuned))}
+    labels = [*(launch.label for launch in found), *(config.label for config in tuned)]
+    order = {label: number for number, label in enumerate(labels)}
     return tuple(sorted(every, key=lambda place: (order[place.label], place.rank)))
 
 
@@ -99,8 +100,9 @@ class _Flows:
         flows = [dict(self._flows(launch)) for launch in self._launches]
         direct = set(self._groups)
         for values, (_, numbers) in zip(flows, self._grids, strict=True):
-            for name, number in values.items():
-                self._link(name, number, [n for n in numbers if n not in direct])
+            for other in numbers:
+                if other not in direct:
+                    self._link(values, other)
         for group in {id(group): group for group in self._groups.values()}.values():
             sites = tuple(Site(self._tree.path(n), shift) for n, shift in group.numbers.items())
             call = self._tree.path(group.call) if group.call else None
@@ -120,14 +122,26 @@ class _Flows:
             if name not in OPTIONS:
                 yield name, number
 
-    def _link(self, name: str, number: cst.Integer, numbers: list[cst.Integer]) -> None:
-        """Tie those numbers of a launch's grid to a value of this launch that would stop fitting if it changed."""
-        value = _value(number)
-        for other in numbers:
-            # A 1 in a grid stands for an unused axis, unless the work is split so many times.
-            same = _value(other) == value and (value > 1 or name.upper().startswith("SPLIT"))
-            if same or (_value(other) == value - 1 and self._rounds_up(other)):
-                self._join(number, other, 0 if same else -1)
+    def _link(self, values: dict[str, cst.Integer], other: cst.Integer) -> None:
+        """Tie a number of a launch's grid to the value that it repeats, to all if that may be several."""
+        divides = self._divides(other)
+        likely: list[tuple[cst.Integer, int]] = []
+        possible: list[tuple[cst.Integer, int]] = []
+        for name, number in values.items():
+            splits = name.upper().startswith("SPLIT")
+            shift = self._shift(_value(number), other, splits)
+            if shift is not None:
+                sized = self._groups[number].kind in ("size", "tile")
+                possible.append((number, shift))
+                likely += [(number, shift)] if (sized if divides else splits) else []
+        for number, shift in likely or possible:
+            self._join(number, other, shift)
+
+    def _shift(self, value: int, other: cst.Integer, splits: bool) -> int | None:
+        """Return what a number of a grid differs by if it repeats a value, None if it does not."""
+        if _value(other) == value and (value > 1 or splits):  # a 1 mostly stands for an unused axis
+            return 0
+        return -1 if _value(other) == value - 1 and self._rounds_up(other) else None
 
     def _join(self, number: cst.Integer, other: cst.Integer, shift: int) -> None:
         group, second = self._groups[number], self._groups.get(other)
@@ -140,11 +154,15 @@ class _Flows:
                 first.numbers.setdefault(moved, by)
                 self._groups[moved] = first
 
+    def _divides(self, number: cst.Integer) -> bool:
+        """Tell whether a number of a grid is part of a division."""
+        return any(_is_division(parent) for _, parent, _ in self._tree.above(number))
+
     def _rounds_up(self, number: cst.Integer) -> bool:
         """Tell whether a number is added before a division, as 255 in `(n + 255) // 256`."""
         around = [(parent, side) for _, parent, side in self._tree.above(number)]
-        added = _operator(around[0][0]) is cst.Add
-        return added and any(_operator(parent) is cst.FloorDivide and side == "left" for parent, side in around)
+        added = isinstance(around[0][0], cst.BinaryOperation) and isinstance(around[0][0].operator, cst.Add)
+        return added and any(_is_division(parent) and side == "left" for parent, side in around)
 
     def _number(self, node: cst.CSTNode, scope: Scope) -> cst.Integer | None:
         """Return the literal that an argument is, directly or through a name that serves nothing else."""
@@ -166,9 +184,7 @@ class _Flows:
         if name in self._grid_names:
             return True
         for child, parent, _ in self._tree.above(name):
-            if isinstance(parent, cst.Call) and last_name(parent.func) == "cdiv":
-                return True
-            if _operator(parent) in (cst.FloorDivide, cst.Modulo):
+            if _is_division(parent):
                 return True
             if isinstance(child, cst.Arg) and child in self._arguments:
                 launch, key = self._arguments[child]
@@ -201,5 +217,8 @@ def _value(number: cst.Integer) -> int:
     return number.evaluated_value
 
 
-def _operator(node: cst.CSTNode) -> type[cst.CSTNode] | None:
-    return type(node.operator) if isinstance(node, cst.BinaryOperation) else None
+def _is_division(node: cst.CSTNode) -> bool:
+    """Tell whether something counts how many times a size fits; a true division outside of ceil may scale data."""
+    if isinstance(node, cst.BinaryOperation):
+        return isinstance(node.operator, (cst.FloorDivide, cst.Modulo))
+    return isinstance(node, cst.Call) and last_name(node.func) in ("cdiv", "ceil")

@@ -1,9 +1,10 @@
 """The tunable numbers of a Triton program: found, listed with their legal values, and rewritten without loss.
 
-    >>> knobs = find(source, "hip")
-    >>> [(k.name, k.value) for k in knobs]
+    >>> source  # ... softmax_kernel[(rows,)](out, x, cols, BLOCK=256, num_warps=4)
+    >>> [(knob.name, knob.value) for knob in find(source, "hip")]
     [('softmax_kernel.BLOCK', 256), ('softmax_kernel.num_warps', 4), ('softmax_kernel.waves_per_eu', None)]
     >>> rewrite(source, {"softmax_kernel.BLOCK": 1024, "softmax_kernel.waves_per_eu": 2})
+    # ... softmax_kernel[(rows,)](out, x, cols, BLOCK=1024, num_warps=4, waves_per_eu=2)
 
 Only those numbers change, and an option that was left out joins its launch: comments, spacing and line ends stay.
 Names belong to the structure: two programs that differ in the values of knobs alone have equal names. Booleans
@@ -105,10 +106,10 @@ def _edits(place: Place, value: int | None) -> list[tuple[Path, Edit]]:
     """List what turns a place's present value into another."""
     if value == place.value:
         return []
-    if value is None:
-        if place.call is None:
-            raise ValueError(f"expected a number for {place.name}, which cannot be left out, got None")
+    if value is None and place.call is not None:
         return [(place.call, partial(_removed, option=place.key))]
+    if value is None or value < 0:
+        raise ValueError(f"expected a number of 0 or more for {place.name}, got {value}")
     if place.value is None and place.call is not None:
         return [(place.call, partial(_inserted, option=place.key, value=value))]
     return [(site.path, partial(_number, text=str(value + site.shift))) for site in place.sites]

@@ -198,6 +198,8 @@ class FormulaPool:
 
     def wait(self, seconds: float) -> list[Done]:
         self.submitted += 1
+        if not self.tickets:
+            return []
         ticket, source = self.tickets.pop(-1 if self.submitted % 3 else 0)
         if ticket in self.lose:
             return [Done(ticket, None, 0.0, "killed by a test")]
@@ -220,8 +222,12 @@ def populate(
     if not folder.exists():
         runs.begin(folder, Settings(generations=6, population=8, pool="inline"), numbers)
     population = Population(folder, lambda t, s: FormulaPool(t, s, width, lose), (Halving(), Crossing()))
-    while steps and not population.advance().done:
-        steps -= 1
+    try:
+        while steps and not population.advance().done:
+            steps -= 1
+    except RunError:
+        population.close()
+        raise
     return population
 
 

@@ -1,0 +1,5 @@
+"""Runs the command line as `python -m evo_kernel`."""
+
+from evo_kernel.cli import main
+
+main()

@@ -1,0 +1,278 @@
+"""The command line as a person uses it: the whole way, every refusal in one line, and nothing heavy for --help."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from archives.journal import FILE
+from evo_kernel.cli import main
+from suites import Task
+
+EVO = [sys.executable, "-m", "evo_kernel"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def task_file(tmp_path: Path, one_case_task: Task) -> Path:
+    """Return a file of a task with one small public case, judged in a third of a second."""
+    path = tmp_path / "double.py"
+    path.write_text(one_case_task.source.replace(', case("1M-fp16", 1 << 20, "float16", "uniform")', ""))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, one_case_task: Task) -> Path:
+    """Return the folder of a finished run of a few evaluations."""
+    folder = tmp_path_factory.mktemp("cli")
+    task = folder / "double.py"
+    task.write_text(one_case_task.source.replace(', case("1M-fp16", 1 << 20, "float16", "uniform")', ""))
+    result = run(
+        "search", task, "--pool", "inline", "--generations", 2, "--population", 3, "--run", folder / "run", "--quiet"
+    )
+    assert result.exit_code == 0, result.output
+    return folder / "run"
+
+
+class TestTheWholeWay:
+    def test_a_search_ends_with_a_better_kernel_a_file_and_the_next_command(self, finished: Path) -> None:
+        result = run("resume", finished, "--quiet", "--pool", "inline")
+        assert result.exit_code == 0, result.output
+        assert "6 of 6 evaluations" in result.stdout
+        assert "predicted" in result.stdout
+        assert "measured" not in result.stdout
+        assert f"next: evo-kernel resume {finished} --generations 4" in result.stdout
+        assert list((finished / "exported").glob("double_mi300_*.py"))
+
+    def test_show_tells_best_elites_failures_and_lineage(self, finished: Path) -> None:
+        text = run("show", finished).stdout
+        for words in ("best so far", "elites, one per cell", "failures by stage", "lineage of the best", "seed: plain"):
+            assert words in text
+
+    def test_json_is_for_machines(self, finished: Path) -> None:
+        summary = json.loads(run("show", finished, "--json").stdout)
+        assert summary["basis"] == "predicted"
+        assert summary["evaluations"] == 6
+        assert summary["gain_over_seed"] >= 1.0
+        assert summary["lineage"][-1]["operator"] == "seed"
+
+    def test_an_exported_file_runs_with_torch_and_triton_alone(self, finished: Path, tmp_path: Path) -> None:
+        exported = json.loads(run("export", finished, "--top", 2, "--out", tmp_path, "--json").stdout)
+        paths = [Path(e["path"]) for e in exported if e["path"]]
+        assert len(paths) == 2
+        text = paths[0].read_text()
+        assert text.startswith("# double: exported by evo-kernel")
+        assert "PREDICTED" in text
+        assert "odd" in text  # the held-out case it was checked on
+        check = (
+            "import sys, importlib.util as u, torch\n"
+            "s = u.spec_from_file_location('k', sys.argv[1]); m = u.module_from_spec(s); s.loader.exec_module(m)\n"
+            "x = torch.randn(3001); assert torch.equal(m.double(x), 2 * x)\n"
+            "assert not {'suites', 'fitness', 'archives', 'operators', 'evo_kernel'} & set(sys.modules)\n"
+        )
+        subprocess.run(
+            [sys.executable, "-I", "-c", check, paths[0]], env={"TRITON_INTERPRET": "1"}, check=True, cwd=tmp_path
+        )
+
+    def test_an_exported_file_is_judged_again(self, finished: Path) -> None:
+        (file,) = list((finished / "exported").glob("*.py"))[:1]
+        result = run("judge", file, "--task", finished.parent / "double.py", "--held-out")
+        assert result.exit_code == 0, result.output
+        assert "passed; predicted" in result.stdout
+        assert "odd" in result.stdout
+
+    def test_more_generations_go_on_where_it_stopped(self, finished: Path) -> None:
+        result = run("resume", finished, "--generations", 3, "--pool", "inline", "--quiet", "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["evaluations"] == 9
+
+    def test_two_runs_are_merged_and_the_result_is_a_run(self, finished: Path, tmp_path: Path) -> None:
+        result = run("archive", "merge", finished, finished, "--out", tmp_path / "both")
+        assert result.exit_code == 0, result.output
+        assert run("show", tmp_path / "both").exit_code == 0
+
+    def test_a_run_is_followed_to_its_end(self, finished: Path) -> None:
+        assert run("watch", finished).exit_code == 0
+
+    def test_a_search_begins_with_anothers_elites(self, finished: Path, tmp_path: Path) -> None:
+        result = run(
+            "search", finished.parent / "double.py", "--seed-from", finished, "--pool", "inline", "--generations", 1,
+            "--population", 1, "--run", tmp_path / "run", "--json", "--quiet",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        summary = json.loads(result.stdout)
+        assert (
+            summary["best"]["predicted_us"]
+            <= json.loads(run("show", finished, "--json").stdout)["best"]["predicted_us"]
+        )
+
+    def test_ctrl_c_loses_nothing_and_says_how_to_go_on(self, task_file: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "run"
+        process = subprocess.Popen(
+            [*EVO, "search", task_file, "--pool", "inline", "--generations", "50", "--run", folder],
+            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        wait_for_verdicts(folder, 3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert f"evo-kernel resume {folder}" in said
+        assert "Traceback" not in said
+        assert json.loads(run("show", folder, "--json").stdout)["evaluations"] >= 2
+
+    def test_plain_lines_where_there_is_no_terminal(self, task_file: Path, tmp_path: Path) -> None:
+        done = subprocess.run(
+            [*EVO, "search", task_file, "--pool", "inline", "--generations", "1", "--population", "2", "--run", tmp_path / "r"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert "generation 1/1  evaluations 2/2  best" in done.stderr
+        assert "\x1b" not in done.stderr + done.stdout
+
+
+def wait_for_verdicts(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (folder / FILE).exists():
+            shown = run("show", folder, "--json")
+            if shown.exit_code == 0 and json.loads(shown.stdout)["passed"] >= count:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"{count} verdicts did not come")
+
+
+class TestTasks:
+    def test_the_native_tasks_are_listed_with_their_words(self) -> None:
+        lines = run("tasks").stdout.splitlines()
+        assert len(lines) >= 10
+        assert any(line.startswith("softmax") and "Row softmax" in line for line in lines)
+
+    def test_a_task_is_shown(self) -> None:
+        text = run("tasks", "show", "softmax").stdout
+        assert "held-out cases" in text
+        assert "4096x1024-fp32" in text
+
+    def test_a_new_task_file_is_written_checked_and_never_overwritten(self, tmp_path: Path) -> None:
+        file = tmp_path / "mine.py"
+        assert run("tasks", "new", file).exit_code == 0
+        checked = run("tasks", "check", file)
+        assert checked.exit_code == 0, checked.output
+        assert f"evo-kernel search {file}" in checked.stdout
+        again = run("tasks", "new", file)
+        assert again.exit_code == 1
+        assert "exists already" in again.output
+
+    def test_a_wrong_seed_is_found_by_check(self, task_file: Path) -> None:
+        task_file.write_text(task_file.read_text().replace("x * 2, mask", "x * 3, mask"))
+        result = run("tasks", "check", task_file)
+        assert result.exit_code == 1
+        assert "seed plain: FAILED at correctness (wrong)" in result.output
+
+
+def refused(result: Result, status: int, *words: str) -> None:
+    assert result.exit_code == status, result.output
+    said = result.output.strip()
+    assert "Traceback" not in said
+    for word in words:
+        assert word in said, said
+
+
+class TestBadInput:
+    def test_an_unknown_task_names_the_nearest(self, tmp_path: Path) -> None:
+        refused(run("search", "sofmax", "--run", tmp_path / "r"), 1, "no task named 'sofmax'", "softmax")
+        assert not (tmp_path / "r").exists()
+
+    def test_a_task_file_with_a_missing_part_says_which(self, task_file: Path, tmp_path: Path) -> None:
+        task_file.write_text(task_file.read_text().replace("held_out =", "held_in ="))
+        refused(run("search", task_file, "--run", tmp_path / "r"), 1, "held_out")
+        assert not (tmp_path / "r").exists()
+
+    def test_a_seed_that_fails_a_gate_says_which_and_shows_the_trace(self, task_file: Path, tmp_path: Path) -> None:
+        task_file.write_text(task_file.read_text().replace("n = x.numel()", "n = x.numell()"))
+        result = run("search", task_file, "--run", tmp_path / "r", "--pool", "inline", "--quiet")
+        refused(result, 1, "seed kernel 'plain' fails at record", "numell", "line")
+
+    def test_a_reference_that_fails_says_where(self, task_file: Path, tmp_path: Path) -> None:
+        task_file.write_text(task_file.read_text().replace("return x * 2", "return x.doubled()"))
+        result = run("search", task_file, "--run", tmp_path / "r", "--pool", "inline", "--quiet")
+        refused(result, 1, "the reference failed", "doubled")
+
+    def test_unknown_configuration_keys_are_named_all_at_once(self, tmp_path: Path) -> None:
+        file = tmp_path / "c.toml"
+        file.write_text("[search]\ngeneration = 3\n[juge]\nseconds = 3\n")
+        refused(run("search", "--config", file), 2, "search.generation (did you mean generations?)", "[juge]")
+
+    def test_wrong_values_are_named_all_at_once(self, tmp_path: Path) -> None:
+        file = tmp_path / "c.toml"
+        file.write_text('[search]\ntarget = "mi999"\nhistory = 3.0\n[machine]\npool = "threads"\n')
+        refused(run("search", "--config", file), 2, "mi999", "history", "pool")
+
+    def test_a_configuration_that_is_no_toml_or_absent(self, tmp_path: Path) -> None:
+        file = tmp_path / "c.toml"
+        file.write_text("[search\n")
+        refused(run("search", "--config", file), 2, str(file))
+        refused(run("search", "--config", "fast"), 2, "no configuration file 'fast'", "quick")
+
+    def test_an_unknown_target_or_policy(self, tmp_path: Path) -> None:
+        refused(run("search", "--target", "mi301", "--run", tmp_path / "r"), 2, "no target named 'mi301'")
+        refused(run("search", "--policy", "luck", "--run", tmp_path / "r"), 2, "archive", "best-of-n")
+        assert not (tmp_path / "r").exists()
+
+    def test_a_folder_that_is_no_run(self, tmp_path: Path) -> None:
+        for command in ("resume", "show", "export", "watch"):
+            refused(run(command, tmp_path), 1, "is not a run folder")
+            refused(run(command, tmp_path / "absent"), 1, "no run folder")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_run_in_use_is_not_resumed(self, finished: Path) -> None:
+        from archives.journal import Journal
+
+        with Journal.append_to(finished):
+            refused(run("resume", finished, "--pool", "inline"), 1, f"in use by another process (pid {os.getpid()})")
+
+    def test_a_run_folder_is_not_reused(self, finished: Path) -> None:
+        refused(run("search", "softmax", "--run", finished), 1, "already holds a run")
+
+    def test_a_run_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        refused(run("search", "softmax", "--run", tmp_path / "file" / "run"), 1, "cannot make the run folder")
+
+    def test_an_export_that_cannot_be_written(self, finished: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        refused(run("export", finished, "--out", tmp_path / "file" / "x"), 1, "cannot export to")
+
+
+class TestHelp:
+    def test_help_loads_nothing_heavy_and_takes_less_than_300_ms(self) -> None:
+        code = (
+            "import sys; from evo_kernel.cli import main\n"
+            "try: main(['--help'])\n"
+            "except SystemExit: pass\n"
+            "heavy = {'torch', 'triton', 'ray', 'numpy', 'libcst', 'pydantic', 'rich'} & set(sys.modules)\n"
+            "sys.exit(f'loaded {heavy}' if heavy else 0)"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        times = []
+        for _ in range(5):
+            started = time.monotonic()
+            subprocess.run([*EVO, "--help"], check=True, capture_output=True)
+            times.append(time.monotonic() - started)
+        assert min(times) < 0.3
+
+    @pytest.mark.parametrize("command", ["search", "resume", "show", "export", "judge"])
+    def test_help_has_examples(self, command: str) -> None:
+        assert "Example" in run(command, "--help").output
+
+    def test_doctor_says_what_this_machine_can_do(self) -> None:
+        findings = {f["topic"]: f for f in json.loads(run("doctor", "--json").stdout)}
+        for target in ("mi300", "mi250", "gfx950", "h100", "h200"):
+            assert findings[f"target {target}"]["works"], findings[f"target {target}"]
+        assert {"gpu", "isolation", "not confined", "model anthropic", "disk", "triton"} <= set(findings)

@@ -1,0 +1,118 @@
+"""The same run over Ray: actors, lost workers, and what is guaranteed about order."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from archives.events import Judged, Proposed
+from archives.journal import Journal
+from evo_kernel import api, runs, workers
+from evo_kernel.config import Settings
+from evo_kernel.pools import make_judge
+from fitness import evaluation as evaluations
+from suites import Task, read
+
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # ray leaves sockets to the collector
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def small_task(one_case_task: Task) -> Task:
+    return read(one_case_task.source.replace(', case("1M-fp16", 1 << 20, "float16", "uniform")', ""), "double")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    with workers.cluster(None):
+        yield
+
+
+SETTINGS = Settings(generations=2, population=6, pool="ray", workers=2)
+
+
+def test_a_run_over_ray_is_whole_and_its_verdicts_are_those_of_inline(
+    cluster: None, small_task: Task, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    runs.begin(folder, SETTINGS, small_task)
+    api.drive(folder, SETTINGS)
+    state = runs.read(folder)
+    assert state.search.evaluations == 12
+    assert not state.search.pending
+    judge = make_judge(small_task, SETTINGS)
+    try:
+        with Journal.read(folder) as journal:
+            events = list(journal.events())
+        sources = {e.number: e.candidate.source for e in events if isinstance(e, Proposed)}
+        verdicts = [e for e in events if isinstance(e, Judged)]
+        assert len(verdicts) == 13
+        for event in verdicts[:5]:
+            assert evaluations.pack(judge.judge(sources[event.number])) == evaluations.pack(event.evaluation)
+    finally:
+        judge.close()
+
+
+def test_lost_workers_and_a_lost_population_cost_attempts_and_nothing_else(
+    cluster: None, small_task: Task, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    runs.begin(folder, SETTINGS, small_task)
+    driver = workers.RayDriver(folder, SETTINGS)
+    killed: list[int] = []
+
+    def kill(pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+
+    try:
+        while driver.advance().evaluations < 2:
+            pass
+        _, *judges = driver.pids()
+        for pid in judges[:2]:  # a judge's process and its fork server, if one is idle
+            kill(pid)
+        while driver.advance().evaluations < 6:
+            pass
+        kill(driver.pids()[0])
+        while not (progress := driver.advance()).done:
+            pass
+    finally:
+        driver.close()
+    assert killed
+    assert progress.evaluations == 12
+    with Journal.read(folder) as journal:
+        numbers = [e.number for e in journal.events() if isinstance(e, Judged)]
+    assert len(numbers) == len(set(numbers)) == 13
+    assert "machine" not in runs.read(folder).search.archive.failures
+
+
+def test_a_judge_killed_in_the_middle_of_a_candidate_is_retried_once(
+    cluster: None, small_task: Task, tmp_path: Path
+) -> None:
+    pool = workers.RayPool(small_task, SETTINGS.model_copy(update={"workers": 1}))
+    try:
+        (pid, *_) = pool.pids()
+        pool.submit(1, small_task.seeds[0].source)
+        killer = threading.Timer(0.3, lambda: os.kill(pid, signal.SIGKILL))
+        killer.start()
+        deadline = time.monotonic() + 60
+        while not (done := pool.wait(1.0)):
+            assert time.monotonic() < deadline
+        killer.join()
+        assert done[0].evaluation is None
+        assert "died" in done[0].lost
+        pool.submit(2, small_task.seeds[0].source)
+        while not (done := pool.wait(1.0)):
+            assert time.monotonic() < deadline + 60
+        assert done[0].evaluation is None or done[0].evaluation.passed
+    finally:
+        pool.close()
