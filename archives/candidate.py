@@ -24,7 +24,7 @@ class Candidate:
 
 def digest(text: str) -> str:
     """Return 16 hex digits that stand for a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def fingerprint(source: str) -> str:

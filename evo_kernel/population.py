@@ -141,7 +141,8 @@ class Population:
             mark = fingerprint(proposal.source)
             if self.search.known(mark):
                 raise ProposalError("the program was proposed before")
-        except ProposalError as error:
+            proposal.source.encode()
+        except (ProposalError, UnicodeEncodeError) as error:
             self._record(Refused(request.number, request.operator, parents, str(error)), monotonic() - started)
             return None
         candidate = Candidate(

@@ -71,6 +71,7 @@ class Judge:
         """Return the verdict on a program; WorkerLost when this machine, not the program, failed."""
         cases = cases or self.task.cases
         try:
+            _check_text(source)
             recorded, notes = self._record(source, cases)
             figures = self._compile(recorded)
             program = _program(recorded, figures)
@@ -256,6 +257,14 @@ class Judge:
             inputs, outputs = outcome.value
             self._given[case.name] = Given(tuple(inputs), tuple(tolerance.expected(o) for o in outputs))
         return self._given[case.name]
+
+
+def _check_text(source: str) -> None:
+    """Refuse what no file and no wire can hold."""
+    try:
+        source.encode()
+    except UnicodeEncodeError as error:
+        raise _Failed(Failure(Stage.STATIC, "syntax", f"the program is not valid Unicode text: {error}")) from error
 
 
 def _value(outcome: Outcome, default: Stage) -> Any:

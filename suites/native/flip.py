@@ -55,6 +55,6 @@ def flip(x):
     out = torch.empty_like(x)
     rows, cols = x.shape
     grid = lambda meta: (rows * triton.cdiv(cols, meta["BLOCK"]),)
-    flip_kernel[grid](out, x, out.stride(0), x.stride(0), cols, BLOCK=256, num_warps=4, num_stages=1)
+    flip_kernel[grid](out, x, out.stride(0), x.stride(0), cols, BLOCK=256, num_warps=4)
     return out
 # evo-kernel: end

@@ -67,6 +67,6 @@ def gelu_mul(x, y):
     out = torch.empty_like(x)
     n = x.numel()
     grid = lambda meta: (triton.cdiv(n, meta["BLOCK"]),)
-    gelu_mul_kernel[grid](out, x, y, n, BLOCK=256, num_warps=4, num_stages=1)
+    gelu_mul_kernel[grid](out, x, y, n, BLOCK=256, num_warps=4)
     return out
 # evo-kernel: end

@@ -70,7 +70,7 @@ def transpose(x):
     grid = lambda meta: (triton.cdiv(rows, meta["BLOCK_R"]) * triton.cdiv(cols, meta["BLOCK_C"]),)
     transpose_kernel[grid](
         out, x, rows, cols, x.stride(0), x.stride(1), out.stride(0), out.stride(1),
-        BLOCK_R=32, BLOCK_C=32, num_warps=4, num_stages=1,
+        BLOCK_R=32, BLOCK_C=32, num_warps=4,
     )
     return out
 # evo-kernel: end

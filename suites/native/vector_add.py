@@ -56,6 +56,6 @@ def vector_add(x, y):
     out = torch.empty_like(x)
     n = x.numel()
     grid = lambda meta: (triton.cdiv(n, meta["BLOCK"]),)
-    add_kernel[grid](out, x, y, n, BLOCK=256, num_warps=4, num_stages=1)
+    add_kernel[grid](out, x, y, n, BLOCK=256, num_warps=4)
     return out
 # evo-kernel: end
