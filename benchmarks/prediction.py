@@ -12,8 +12,11 @@ import argparse
 import importlib.util
 import json
 import math
+import os
+import queue
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +24,11 @@ import torch
 import triton
 
 from archives.candidate import fingerprint
+from fitness.evaluation import Evaluation
 from fitness.judge import Judge
 from operators import knobs
 from suites import Task, load, names
-from suites.inputs import draw
+from suites.task import Argument, Input
 
 
 def programs(task: Task, count: int, backend: str, rng: np.random.Generator) -> list[str]:
@@ -53,15 +57,25 @@ def measure(task: Task, source: str, folder: Path, number: int) -> float:
     launcher = getattr(module, task.entry)
     times = []
     for case in task.cases:
-        inputs = GIVEN.setdefault(
-            (task.name, case.name),
-            [v.cuda() if isinstance(v, torch.Tensor) else v for v in draw(case.inputs, 0, case.name).values()],
-        )
+        inputs = GIVEN.setdefault((task.name, case.name), [on_device(a) for a in case.inputs.values()])
         launcher(*inputs)
         times.append(
             triton.testing.do_bench(lambda i=inputs: launcher(*i), warmup=5, rep=20, return_mode="median") * 1e3
         )
     return math.exp(sum(map(math.log, times)) / len(times))
+
+
+def on_device(argument: Argument) -> torch.Tensor | float:
+    """Return an argument with values of the right kind; drawing them as the judge does would take seconds a case."""
+    if not isinstance(argument, Input):
+        return argument
+    order = argument.order or tuple(range(len(argument.shape)))
+    stored = [argument.shape[d] for d in order]
+    if argument.high is not None:
+        tensor = torch.randint(argument.high, stored, dtype=getattr(torch, argument.dtype), device="cuda")
+    else:
+        tensor = torch.randn(stored, device="cuda").to(getattr(torch, argument.dtype))
+    return tensor.permute([order.index(d) for d in range(len(order))])
 
 
 GIVEN: dict = {}
@@ -83,35 +97,47 @@ def spearman(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if a.std() and b.std() else float("nan")
 
 
+def predict(task: Task, target: str, count: int, rng: np.random.Generator) -> list[tuple[str, float]]:
+    """Return the programs that pass every gate with their predicted times; several judges work at once."""
+    judges = [Judge(task, target) for _ in range(max(1, min(8, (os.cpu_count() or 2) // 2)))]
+    free: queue.SimpleQueue[Judge] = queue.SimpleQueue()
+    for judge in judges:
+        free.put(judge)
+
+    def one(source: str) -> Evaluation:
+        judge = free.get()
+        try:
+            return judge.judge(source)
+        finally:
+            free.put(judge)
+
+    sources = programs(task, count, judges[0].target.backend, rng)
+    with ThreadPoolExecutor(len(judges)) as threads:
+        verdicts = list(threads.map(one, sources))
+    for judge in judges:
+        judge.close()
+    return [(s, v.score_us) for s, v in zip(sources, verdicts, strict=True) if v.passed]
+
+
 def study(task: Task, target: str, count: int, folder: Path) -> dict:
     """Predict and measure the programs of one task."""
     rng = np.random.default_rng(0)
-    judge = Judge(task, target)
-    predicted, measured, failed = [], [], 0
-    try:
-        for number, source in enumerate(programs(task, count, judge.target.backend, rng)):
-            verdict = judge.judge(source)
-            if not verdict.passed:
-                failed += 1
-                continue
-            try:
-                measured.append(measure(task, source, folder, number))
-            except Exception as error:  # a launch the chip refuses is a finding, not the end
-                print(
-                    f"{task.name}: passed here, failed on the device: {type(error).__name__}: {error}", file=sys.stderr
-                )
-                failed += 1
-                continue
-            predicted.append(verdict.score_us)
-    finally:
-        judge.close()
-        GIVEN.clear()
-        torch.cuda.empty_cache()
+    predicted, measured = [], []
+    passed = predict(task, target, count, rng)
+    for number, (source, score_us) in enumerate(passed):
+        try:
+            measured.append(measure(task, source, folder, number))
+        except Exception as error:  # a launch the chip refuses is a finding, not the end
+            print(f"{task.name}: passed the gates, failed on the device: {error!r}", file=sys.stderr)
+            continue
+        predicted.append(score_us)
+    GIVEN.clear()
+    torch.cuda.empty_cache()
     p, m = np.array(predicted), np.array(measured)
     resampled = [spearman(p[i], m[i]) for i in rng.integers(0, len(p), (500, len(p)))]
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return {
-        "task": task.name, "programs": len(p), "failed": failed, "spearman": spearman(p, m), "interval": [low, high],
+        "task": task.name, "programs": len(p), "failed": count - len(p), "spearman": spearman(p, m), "interval": [low, high],
         "seed_measured_us": m[0], "best_measured_us": m.min(), "picked_measured_us": m[p.argmin()],
         "picked_predicted_us": p.min(), "pairs": [[float(a), float(b)] for a, b in zip(p, m, strict=True)],
     }  # fmt: skip
@@ -127,9 +153,8 @@ def main() -> None:
     given = options.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("this benchmark compares predictions with measurements: it needs a GPU")
-    print(
-        f"device {torch.cuda.get_device_name()}, torch {torch.__version__}, triton {triton.__version__}, target {given.target}"
-    )
+    versions = f"torch {torch.__version__}, triton {triton.__version__}"
+    print(f"device {torch.cuda.get_device_name()}, {versions}, predictions for {given.target}")
     head = ("task", "programs", "Spearman", "95% interval", "seed us", "picked us", "best us")
     print("{:<12} {:>8} {:>9} {:>16} {:>9} {:>9} {:>9}".format(*head))
     results = []

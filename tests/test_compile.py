@@ -63,7 +63,7 @@ KERNELS = {
         matmul, {"out": FP16, "a": FP16, "b": FP16, "k": "i32", "BLOCK": "constexpr"}, 128, {"num_warps": 4},
     ),
     "running sum": (running_sum, FP32, 2048, {"num_warps": 4}),
-    "spilling": (crowded, FP32, 128, {"num_warps": 1}),
+    "spilling": (crowded, FP32, 256, {"num_warps": 4}),
 }  # fmt: skip
 CHIPS = {
     "gfx90a": GPUTarget("hip", "gfx90a", 64),
