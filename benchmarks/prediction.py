@@ -137,7 +137,8 @@ def study(task: Task, target: str, count: int, folder: Path) -> dict:
     resampled = [spearman(p[i], m[i]) for i in rng.integers(0, len(p), (500, len(p)))]
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return {
-        "task": task.name, "programs": len(p), "failed": count - len(p), "spearman": spearman(p, m), "interval": [low, high],
+        "task": task.name, "programs": len(p), "failed": count - len(p), "spearman": spearman(p, m),
+        "interval": [low, high],
         "seed_measured_us": m[0], "best_measured_us": m.min(), "picked_measured_us": m[p.argmin()],
         "picked_predicted_us": p.min(), "pairs": [[float(a), float(b)] for a, b in zip(p, m, strict=True)],
     }  # fmt: skip

@@ -84,8 +84,8 @@ def _gpu() -> Finding:
 
 def _targets() -> Iterator[Finding]:
     """Compile a small kernel for every target in the jail."""
+    from fitness.child import Limits
     from fitness.jail import Jail, WorkerLost
-    from fitness.zygote import Limits
 
     ttir = (
         "module {\n  tt.func public @probe(%p: !tt.ptr<i32>) attributes {noinline = false} {\n"

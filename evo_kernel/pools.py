@@ -5,9 +5,9 @@ from time import monotonic
 from typing import Protocol
 
 from evo_kernel.config import Settings
+from fitness.child import Limits
 from fitness.evaluation import Evaluation
 from fitness.judge import Judge, WorkerLost
-from fitness.zygote import Limits
 from suites import Task
 
 

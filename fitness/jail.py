@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from fitness import wire
-from fitness.zygote import Limits
+from fitness.child import Limits
 
 ISOLATION = "process"  # own process, session, limits, empty environment; not: files, network, other processes
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from fitness import plan as plans
 from fitness import predict, targets, tolerance
+from fitness.child import Limits
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from fitness.jail import ISOLATION, Jail, Outcome, WorkerLost
 from fitness.plan import LaunchPlan
 from fitness.tolerance import Expected
-from fitness.zygote import Limits
 from suites import Case, Task, TaskError
 from suites.task import pack, pack_arguments
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from fitness.child import Limits
 from fitness.judge import Judge
-from fitness.zygote import Limits
 from suites import Task, read
 
 SCALE = '''"""Doubles a vector: the smallest task there is, for tests."""

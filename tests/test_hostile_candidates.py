@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from fitness.child import Limits
 from fitness.evaluation import Stage
 from fitness.jail import Jail
 from fitness.judge import Judge
-from fitness.zygote import Limits
 from suites import Task
 
 SECONDS = 3.0

@@ -8,8 +8,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from fitness import resources
+from fitness.child import Report
 from fitness.jobs.frontend import lower
-from fitness.zygote import Report
 
 
 def compile_kernels(payload: Any, report: Report) -> Any:

@@ -18,9 +18,9 @@ import triton.language as tl
 from triton.runtime import interpreter
 
 from fitness import plan as plans
+from fitness.child import Refused, Report
 from fitness.jobs import program
 from fitness.plan import Buffer, LaunchPlan, Pointer, Variant
-from fitness.zygote import Refused, Report
 from suites.task import ITEM_BYTES
 
 GUARD = 4096  # bytes on both sides of every buffer that nothing may write

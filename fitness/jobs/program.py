@@ -6,7 +6,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from fitness.zygote import Refused, Report
+from fitness.child import Refused, Report
 
 MAX_SOURCE = 256 << 10
 FILE = "candidate.py"  # triton refuses kernels that are not in a file

@@ -11,28 +11,24 @@ from typing import Any
 import torch
 import triton
 import triton.compiler.compiler as triton_compiler
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, make_backend
 from triton.runtime.autotuner import Autotuner
 
 from fitness import plan as plans
+from fitness.child import Refused, Report
 from fitness.jobs import driver, program
 from fitness.jobs.frontend import lower
-from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
-from fitness.zygote import Refused, Report
-from suites.task import ITEM_BYTES, Argument, Input, unpack_arguments
+from fitness.jobs.tensors import FORBIDDEN, RECORDERS, Intercept, Recorded, dtype_name, shares
+from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant
+from suites.task import Argument, Input, unpack_arguments
 
 MAX_VARIANTS = 24  # autotune configurations that are compiled; more would cost more than they teach
 MAX_LAUNCHES = 256  # in one call of a launcher
 
 _FILLS = {"zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0}
 _ALLOCATIONS = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", *_FILLS}
-_FORBIDDEN = (
-    "the launcher computes with torch on the host (aten.{}); a sealed launcher may only allocate, take views and "
-    "launch kernels: do this in a kernel"
-)
 _FULL = {"full": 1, "full_like": 1, "new_full": 2}  # position of the fill value
 
 
@@ -49,10 +45,10 @@ class Recorder:
         self._lowered: dict[Any, str] = {}
         self._defaults = make_backend(target).parse_options({})
 
-    def allocate(self, meta: torch.Tensor, source: str | None, fill: float | None = None) -> "Recorded":
+    def allocate(self, meta: torch.Tensor, source: str | None, fill: float | None = None) -> Recorded:
         """Add a buffer under a tensor that has no memory."""
         size = meta.untyped_storage().nbytes()
-        self.buffers.append(Buffer(size, _dtype_name(meta.dtype), source, fill))
+        self.buffers.append(Buffer(size, dtype_name(meta.dtype), source, fill))
         return Recorded(meta, len(self.buffers) - 1)
 
     def apply(self, op: Any, args: Any, kwargs: Any) -> Any:
@@ -68,11 +64,11 @@ class Recorder:
             return self._fill(source, float(args[1]) if name == "fill_" else 0.0)
         if source is not None and not op._schema.is_mutable and any(r.alias_info for r in op._schema.returns):
             views = op(*plain_args, **plain_kwargs)
-            if all(_shares(v, source.meta) for v in _tensors(views)):
+            if all(shares(v, source.meta) for v in _tensors(views)):
                 return tree_map(lambda v: Recorded(v, source.buffer) if isinstance(v, torch.Tensor) else v, views)
-        raise Refused("host-operation", _FORBIDDEN.format(name))
+        raise Refused("host-operation", FORBIDDEN.format(name))
 
-    def _fill(self, tensor: "Recorded", value: float) -> "Recorded":
+    def _fill(self, tensor: Recorded, value: float) -> Recorded:
         """Fold a fill of a whole fresh allocation into the allocation."""
         buffer = self.buffers[tensor.buffer]
         if self.launches or buffer.input or tensor.meta.nbytes != buffer.bytes:
@@ -99,7 +95,7 @@ class Recorder:
                 continue
             arguments.append((param.name, _argument(param.name, value)))
             pointer = isinstance(value, Recorded)
-            signature.append((param.name, _dtype_name(value.dtype) if pointer else src.signature[param.name]))
+            signature.append((param.name, dtype_name(value.dtype) if pointer else src.signature[param.name]))
         if any(type(g) is not int or g < 0 for g in grid):
             raise Refused("grid", f"the grid of {src.name} must be non-negative integers; got {grid}")
         options = tuple(sorted((k, plans.freeze(v)) for k, v in kernel.options.items() if self._told(k, v)))
@@ -165,89 +161,6 @@ class Recorder:
         if not all(o.meta.is_contiguous() for o in outputs):
             raise Refused("schema", "the launcher must return tensors that are contiguous in row-major order")
         return LaunchPlan(tuple(self.buffers), tuple(self.launches), tuple(o.view_of() for o in outputs))
-
-
-class Recorded(torch.Tensor):
-    """A tensor with shape, stride, dtype and an address, and nothing behind it."""
-
-    meta: torch.Tensor
-    buffer: int
-
-    @staticmethod
-    def __new__(cls, meta: torch.Tensor, buffer: int) -> "Recorded":
-        """Wrap a meta tensor."""
-        made: Recorded = torch.Tensor._make_wrapper_subclass(
-            cls,
-            meta.shape,
-            strides=meta.stride(),
-            storage_offset=meta.storage_offset(),
-            dtype=meta.dtype,
-            device="cuda:0",
-        )
-        return made
-
-    def __init__(self, meta: torch.Tensor, buffer: int) -> None:
-        self.meta, self.buffer = meta, buffer
-
-    def data_ptr(self) -> int:
-        """Return an address that no memory has: 2^36 apart, aligned as an allocator would."""
-        return ((self.buffer + 1) << 36) + self.offset
-
-    def untyped_storage(self) -> Any:
-        """Return the meta storage, which has the true size: the AMD backend asks for it."""
-        return self.meta.untyped_storage()
-
-    @property
-    def offset(self) -> int:
-        """Bytes from the start of the buffer."""
-        return self.meta.storage_offset() * self.meta.element_size()
-
-    def view_of(self) -> View:
-        """Describe this tensor in a plan."""
-        dtype = _dtype_name(self.meta.dtype)
-        return View(self.buffer, self.offset, tuple(self.meta.shape), tuple(self.meta.stride()), dtype)
-
-    def __getitem__(self, index: Any) -> "Recorded":
-        """Take a view by index; torch's own would ask for a real device first."""
-        view = self.meta[index]
-        if not _shares(view, self.meta):
-            raise Refused("host-operation", _FORBIDDEN.format("index"))
-        return Recorded(view, self.buffer)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        """Refuse to write from the host."""
-        raise Refused("host-operation", _FORBIDDEN.format("index_put_"))
-
-    def __repr__(self, **_: Any) -> str:
-        return f"recorded tensor {tuple(self.shape)} {self.dtype}"
-
-    @classmethod
-    def __torch_dispatch__(cls, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Send every operation to the recorder of this process."""
-        return _CURRENT[-1].apply(op, args, kwargs or {})
-
-
-_CURRENT: list[Recorder] = []
-
-
-def _intercept(mode: TorchDispatchMode, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-    """Send operations on the device to the recorder; host-only tensors are the host's business."""
-    kwargs = kwargs or {}
-    device = kwargs.get("device")
-    on_device = device is not None and torch.device(device).type == "cuda"
-    if on_device or any(isinstance(a, Recorded) for a in args):
-        return _CURRENT[-1].apply(op, args, kwargs)
-    return op(*args, **kwargs)
-
-
-# torch wraps a mode's method to keep dynamo out, and its first call would import torch._dynamo for that: 1.2 s
-setattr(_intercept, "__dynamo_disable", _intercept)
-
-
-class Intercept(TorchDispatchMode):
-    """Catches allocations on the device, which no tensor argument announces."""
-
-    __torch_dispatch__ = _intercept
 
 
 class Pending:
@@ -317,7 +230,7 @@ def _record_case(
 ) -> tuple[LaunchPlan, list[str]]:
     """Run the launcher once and return its plan."""
     recorder = Recorder(module, target, lowering, report)
-    _CURRENT.append(recorder)
+    RECORDERS.append(recorder)
     triton.compiler.compile = triton_compiler.compile = recorder.compile
     Autotuner.run = lambda self, *args, **kwargs: recorder.tune(self, args, kwargs)
     for value in vars(module).values():
@@ -330,7 +243,7 @@ def _record_case(
             returned = getattr(module, entry)(*values)
         return recorder.plan(returned), recorder.notes
     finally:
-        _CURRENT.pop()
+        RECORDERS.pop()
 
 
 def _meta(spec: Input) -> torch.Tensor:
@@ -375,14 +288,3 @@ def _to_meta(value: Any) -> Any:
 
 def _tensors(value: Any) -> list[torch.Tensor]:
     return [v for v in (value if isinstance(value, (tuple, list)) else [value]) if isinstance(v, torch.Tensor)]
-
-
-def _shares(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return bool(one.untyped_storage()._cdata == other.untyped_storage()._cdata)
-
-
-def _dtype_name(dtype: torch.dtype) -> str:
-    name = str(dtype).removeprefix("torch.")
-    if name not in ITEM_BYTES:
-        raise Refused("dtype", f"tensors of {name} cannot be judged yet")
-    return name

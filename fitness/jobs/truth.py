@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fitness.zygote import Report
+from fitness.child import Report
 from suites import inputs as drawing
 from suites.loading import reference
 from suites.task import ITEM_BYTES, unpack, unpack_arguments

@@ -1,0 +1,126 @@
+"""A child of the fork server, from inside: the limits it lives under, its channel, and how its failures are told."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import tempfile
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from fitness import wire
+
+TRACE_LIMIT = 6000
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one child may use."""
+
+    seconds: float = 30.0  # wall clock
+    memory: int = 6 << 30  # bytes of address space on top of what the server has
+    output: int = 512 << 20  # bytes over the result channel
+    file: int = 32 << 20  # bytes of any one file, standard output among them
+
+
+class Refused(Exception):
+    """A candidate does what cannot be judged; `kind` names the rule."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Report:
+    """The child's end of the result channel."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def stage(self, name: str) -> None:
+        """Tell the supervisor which gate is being worked on, so that a hang is charged to it."""
+        wire.send(self._descriptor, ["stage", name])
+
+    def result(self, value: Any) -> None:
+        """Send the job's result."""
+        wire.send(self._descriptor, ["result", value])
+
+    def failure(self, kind: str, message: str, trace: str) -> None:
+        """Send why the job failed."""
+        wire.send(self._descriptor, ["failure", kind, message[:TRACE_LIMIT], trace[-TRACE_LIMIT:]])
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever any descendant leaves behind."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def confine(limits: Limits, base: int, writer: int, scratch: str) -> None:
+    """Give up everything this child does not need, before a candidate's code runs."""
+    os.setsid()
+    die_with_parent()
+    home = os.path.join(scratch, "home")
+    os.mkdir(home)
+    os.chdir(home)
+    log = os.open(os.path.join(scratch, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, wanted in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, wanted)
+    os.closerange(3, writer)
+    os.closerange(writer + 1, 65536)
+    interpret = os.environ.get("TRITON_INTERPRET")
+    os.environ.clear()
+    os.environ.update(HOME=home, TMPDIR=home, TRITON_CACHE_DIR=os.path.join(home, "cache"), PATH="/usr/bin:/bin")
+    os.environ.update(PYTHONDONTWRITEBYTECODE="1", CUDA_VISIBLE_DEVICES="", HIP_VISIBLE_DEVICES="")
+    if interpret:
+        os.environ["TRITON_INTERPRET"] = interpret
+    tempfile.tempdir = None
+    for what, value in (
+        (resource.RLIMIT_AS, base + limits.memory),
+        (resource.RLIMIT_FSIZE, limits.file),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, int(limits.seconds * 4) + 1),
+        (resource.RLIMIT_NOFILE, 256),
+    ):
+        resource.setrlimit(what, (value, value))
+
+
+def report_exception(report: Report, error: BaseException) -> None:
+    """Turn whatever was raised into a failure with the candidate's own lines of the traceback."""
+    kind = "exception"
+    message = f"{type(error).__name__}: {error}"
+    if isinstance(error, Refused):
+        kind, message = error.kind, str(error)
+    elif isinstance(error, MemoryError) or "can't allocate memory" in message:
+        kind = "memory"
+    elif isinstance(error, SystemExit):
+        kind, message = "exit", f"raised SystemExit({error.code!r})"
+    elif isinstance(error, SyntaxError):
+        kind, message = "syntax", f"line {error.lineno}: {error.msg}"
+    elif isinstance(error, OSError) and error.errno == 27:  # EFBIG: the limit on any one file
+        kind, message = "output", "wrote more than the limit for one file"
+    elif type(error).__module__.startswith("triton.compiler"):
+        kind = "compiler"
+    with contextlib.suppress(OSError):
+        report.failure(kind, message, _own_lines(error))
+
+
+def _own_lines(error: BaseException) -> str:
+    """Format the part of a traceback that lies in the candidate's file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename.endswith(("candidate.py", "task.py"))]
+    text = "".join(traceback.format_list(own or frames[-3:]))
+    cause = error.__cause__
+    return text if cause is None else text + f"caused by {type(cause).__name__}: {cause}\n"
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -1,0 +1,118 @@
+"""Tensors with nothing behind them: what a launcher sees of the device while it is recorded."""
+
+from typing import Any, Protocol
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fitness.child import Refused
+from fitness.plan import View
+from suites.task import ITEM_BYTES
+
+FORBIDDEN = (
+    "the launcher computes with torch on the host (aten.{}); a sealed launcher may only allocate, take views and "
+    "launch kernels: do this in a kernel"
+)
+
+
+class Answers(Protocol):
+    """Whoever answers the tensor operations of the launcher that runs now."""
+
+    def apply(self, op: Any, args: Any, kwargs: Any) -> Any:
+        """Answer one operation, or refuse it."""
+
+
+RECORDERS: list[Answers] = []  # the last one answers
+
+
+class Recorded(torch.Tensor):
+    """A tensor with shape, stride, dtype and an address, and nothing behind it."""
+
+    meta: torch.Tensor
+    buffer: int
+
+    @staticmethod
+    def __new__(cls, meta: torch.Tensor, buffer: int) -> "Recorded":
+        """Wrap a meta tensor."""
+        made: Recorded = torch.Tensor._make_wrapper_subclass(
+            cls,
+            meta.shape,
+            strides=meta.stride(),
+            storage_offset=meta.storage_offset(),
+            dtype=meta.dtype,
+            device="cuda:0",
+        )
+        return made
+
+    def __init__(self, meta: torch.Tensor, buffer: int) -> None:
+        self.meta, self.buffer = meta, buffer
+
+    def data_ptr(self) -> int:
+        """Return an address that no memory has: 2^36 apart, aligned as an allocator would."""
+        return ((self.buffer + 1) << 36) + self.offset
+
+    def untyped_storage(self) -> Any:
+        """Return the meta storage, which has the true size: the AMD backend asks for it."""
+        return self.meta.untyped_storage()
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the start of the buffer."""
+        return self.meta.storage_offset() * self.meta.element_size()
+
+    def view_of(self) -> View:
+        """Describe this tensor in a plan."""
+        dtype = dtype_name(self.meta.dtype)
+        return View(self.buffer, self.offset, tuple(self.meta.shape), tuple(self.meta.stride()), dtype)
+
+    def __getitem__(self, index: Any) -> "Recorded":
+        """Take a view by index; torch's own would ask for a real device first."""
+        view = self.meta[index]
+        if not shares(view, self.meta):
+            raise Refused("host-operation", FORBIDDEN.format("index"))
+        return Recorded(view, self.buffer)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Refuse to write from the host."""
+        raise Refused("host-operation", FORBIDDEN.format("index_put_"))
+
+    def __repr__(self, **_: Any) -> str:
+        return f"recorded tensor {tuple(self.shape)} {self.dtype}"
+
+    @classmethod
+    def __torch_dispatch__(cls, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Send every operation to the recorder of this process."""
+        return RECORDERS[-1].apply(op, args, kwargs or {})
+
+
+def _intercept(mode: TorchDispatchMode, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """Send operations on the device to the recorder; host-only tensors are the host's business."""
+    kwargs = kwargs or {}
+    device = kwargs.get("device")
+    on_device = device is not None and torch.device(device).type == "cuda"
+    if on_device or any(isinstance(a, Recorded) for a in args):
+        return RECORDERS[-1].apply(op, args, kwargs)
+    return op(*args, **kwargs)
+
+
+# torch wraps a mode's method to keep dynamo out, and its first call would import torch._dynamo for that: 1.2 s
+setattr(_intercept, "__dynamo_disable", _intercept)
+
+
+class Intercept(TorchDispatchMode):
+    """Catches allocations on the device, which no tensor argument announces."""
+
+    __torch_dispatch__ = _intercept
+
+
+def shares(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Tell whether two tensors lie on one storage."""
+    return bool(one.untyped_storage()._cdata == other.untyped_storage()._cdata)
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return a dtype's name in plans, or refuse it."""
+    name = str(dtype).removeprefix("torch.")
+    if name not in ITEM_BYTES:
+        raise Refused("dtype", f"tensors of {name} cannot be judged yet")
+    return name
