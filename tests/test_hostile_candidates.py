@@ -11,7 +11,7 @@ from fitness.jail import Jail
 from fitness.judge import Judge
 from suites import Task
 
-SECONDS = 3.0
+SECONDS = 2.0
 
 HOSTILE = {
     "hang at import": ("import time\nwhile True: time.sleep(1)\n", "", Stage.IMPORT, "timeout"),
