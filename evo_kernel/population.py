@@ -6,6 +6,7 @@ flight and nothing else.
 
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,8 @@ class Population:
         settings: dict[str, object] | None = None,
     ) -> None:
         self._operators = {o.name: o for o in operators or default_operators()}
-        self._flying: dict[int, int] = {}  # request -> attempts made
+        self._flying: set[int] = set()  # requests at the pool
+        self._attempts: Counter[int] = Counter()  # by request, while it has no verdict
         self._judged_here = 0
         with contextlib.ExitStack() as opened:
             self._journal = opened.enter_context(Journal.append_to(folder))
@@ -86,7 +88,8 @@ class Population:
             if ready is None:
                 break
             number, candidate = ready
-            self._flying[number] = self._flying.get(number, 0) + 1
+            self._flying.add(number)
+            self._attempts[number] += 1
             self._pool.submit(number, candidate.source)
         for done in self._pool.wait(seconds):
             self._finish(done)
@@ -154,17 +157,15 @@ class Population:
     def _finish(self, done: Done) -> None:
         """Write down a verdict; a lost worker is no verdict, and its candidate is tried once more."""
         evaluation = done.evaluation
+        self._flying.discard(done.ticket)
         if evaluation is None:
-            if self._flying[done.ticket] < ATTEMPTS:
+            if self._attempts[done.ticket] < ATTEMPTS:
                 logger.warning("request %d lost its worker and is tried again: %s", done.ticket, done.lost)
-                candidate = self.search.pending[done.ticket]
-                self._flying[done.ticket] += 1
-                self._pool.submit(done.ticket, candidate.source)
                 return
             message = f"two workers were lost while judging it; the last: {done.lost}"
             failure = Failure(Stage.MACHINE, "worker-lost", message)
             evaluation = Evaluation(self.settings.target, Basis.PREDICTED, ISOLATION, failure)
-        del self._flying[done.ticket]
+        del self._attempts[done.ticket]
         self._judged_here += 1
         self._record(Judged(done.ticket, evaluation), done.seconds)
         self._check_seeds()

@@ -8,6 +8,7 @@ state the actor had. A lost worker costs the attempts it was making; a lost Popu
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from suites import task as tasks
 logger = logging.getLogger(__name__)
 
 _LOST = (ActorDiedError, ActorUnavailableError, RayActorError)
-RESTARTS = 20  # of a Population, before the run is given up
+RESTARTS = 20  # of one actor, before the run is given up
 
 
 class JudgeActor:
@@ -63,6 +64,8 @@ class RayPool:
         arguments = (tasks.pack(task), settings.model_dump())
         self._idle = [actor.remote(*arguments) for _ in range(count)]
         self._busy: dict[Any, tuple[int, Any]] = {}
+        self._recovering: dict[Any, Any] = {}  # a question to a judge that died -> that judge
+        self._deaths = 0
 
     def free(self) -> int:
         """Return the number of idle judges."""
@@ -74,21 +77,42 @@ class RayPool:
         self._busy[judge.judge.remote(source)] = (ticket, judge)
 
     def wait(self, seconds: float) -> list[Done]:
-        """Return what is done; a judge that died is restarted by Ray and can be used again."""
-        if not self._busy:
+        """Return what is done; a judge that died gets nothing new until it answers again."""
+        if not self._busy and not self._recovering:
             sleep(min(seconds, 0.05))
             return []
-        ready, _ = ray.wait(list(self._busy), num_returns=1, timeout=seconds)
-        return [self._collect(reference) for reference in ready]
+        ready, _ = ray.wait([*self._busy, *self._recovering], num_returns=1, timeout=seconds)
+        for reference in ready:
+            if reference in self._recovering:
+                self._welcome_back(reference)
+        return [self._collect(reference) for reference in ready if reference in self._busy]
+
+    def _welcome_back(self, reference: Any) -> None:
+        """Use a judge again if it answered; otherwise ask once more, but not for ever."""
+        judge = self._recovering.pop(reference)
+        try:
+            ray.get(reference)
+            self._idle.append(judge)
+        except _LOST as error:
+            self._lost(judge, error)
+
+    def _lost(self, judge: Any, error: Exception) -> None:
+        """Ask a judge that died whether Ray has started it again."""
+        self._deaths += 1
+        if self._deaths > RESTARTS * (1 + len(self._idle) + len(self._busy) + len(self._recovering)):
+            raise RunError(f"judges keep dying; the last: {error}. Is there enough memory?") from error
+        sleep(0.2)
+        self._recovering[judge.pids.remote()] = judge
 
     def _collect(self, reference: Any) -> Done:
         """Take one result and free its judge."""
         ticket, judge = self._busy.pop(reference)
-        self._idle.append(judge)
         try:
             kind, value, seconds = ray.get(reference)
         except _LOST as error:
+            self._lost(judge, error)
             return Done(ticket, None, 0.0, f"worker process died ({type(error).__name__})")
+        self._idle.append(judge)
         if kind == "task":
             raise TaskError(value)
         if kind == "lost":
@@ -101,9 +125,9 @@ class RayPool:
 
     def close(self) -> None:
         """Kill the judges; their fork servers die with them."""
-        for judge in [*self._idle, *(j for _, j in self._busy.values())]:
+        for judge in [*self._idle, *(j for _, j in self._busy.values()), *self._recovering.values()]:
             ray.kill(judge)
-        self._idle, self._busy = [], {}
+        self._idle, self._busy, self._recovering = [], {}, {}
 
 
 class PopulationActor:
@@ -199,6 +223,7 @@ def cluster(address: str | None) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise RunError(f"cannot join the Ray cluster at {address or 'this machine'}: {error}") from error
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):  # ray prints its news to stdout, which is for results
+            yield
     finally:
         ray.shutdown()

@@ -120,10 +120,14 @@ class TestTheWholeWay:
         process = subprocess.Popen(
             [*EVO, "search", task_file, "--pool", "inline", "--generations", "50", "--run", folder],
             stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background shell ignores it
         )  # fmt: skip
-        wait_for_verdicts(folder, 3)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        try:
+            wait_for_verdicts(folder, 3)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
         assert process.returncode == 130
         assert f"evo-kernel resume {folder}" in said
         assert "Traceback" not in said
