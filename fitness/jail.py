@@ -1,15 +1,19 @@
 """The worker's side of a fork server: start it, give it jobs, replace it when it dies."""
 
+import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import astuple, dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from fitness import wire
 from fitness.child import Limits
@@ -18,8 +22,9 @@ ISOLATION = "process"  # own process, session, limits, empty environment; not: f
 
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from fitness.zygote import main; main(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))"
+    "from fitness.zygote import main; main(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5])"
 )
+_PREFIX = "evo-"
 _START_SECONDS = 120.0
 _GRACE_SECONDS = 15.0
 
@@ -41,6 +46,32 @@ class Outcome:
     seconds: float
 
 
+class Scratch:
+    """A folder for the children of one server. A killed worker leaves its own behind; the next one clears it away."""
+
+    def __init__(self) -> None:
+        _clear_abandoned()
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock: IO[str] = open(self.folder / "lock", "w")  # noqa: SIM115  held as long as the folder is used
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def remove(self) -> None:
+        """Delete the folder and all in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+
+
+def _clear_abandoned() -> None:
+    """Delete scratch folders whose lock nobody holds: their workers are dead, wherever they ran."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            with open(folder / "lock", "r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # in use, being made, or not ours
+
+
 class Jail:
     """One fork server of one flavour; `run` may be called any number of times."""
 
@@ -49,16 +80,18 @@ class Jail:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._ready = False
+        self._scratch: Scratch | None = None
 
     def start(self) -> None:
         """Begin to load the server without waiting for it."""
         if self._process is not None:
             return
+        self._scratch = Scratch()
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _BOOT, json.dumps(sys.path),
-                 str(theirs.fileno()), self._flavour, str(os.getpid())],
+                 str(theirs.fileno()), self._flavour, str(os.getpid()), str(self._scratch.folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
@@ -95,7 +128,9 @@ class Jail:
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
-        self._process = self._channel = None
+        if self._scratch is not None:
+            self._scratch.remove()
+        self._process = self._channel = self._scratch = None
 
     def _socket(self) -> socket.socket:
         if self._channel is None:

@@ -279,7 +279,7 @@ def _value(outcome: Outcome, default: Stage) -> Any:
 
 def _clean(text: str) -> str:
     """Take out what differs from run to run: scratch folders and addresses."""
-    return re.sub(r"0x[0-9a-f]{6,}", "0x...", re.sub(r"/\S*?/evo-\w+/home/", "", text))
+    return re.sub(r"0x[0-9a-f]{6,}", "0x...", re.sub(r"/\S*?/evo-\w+/\w+/home/", "", text))
 
 
 def _program(recorded: tuple[Recorded, ...], figures: dict[str, Resources]) -> str:

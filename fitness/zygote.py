@@ -29,9 +29,8 @@ LOG_TAIL = 4096
 class Server:
     """Runs one job at a time, each in its own child."""
 
-    def __init__(self, control: int, jobs: Mapping[str, Job]) -> None:
-        self._control = control
-        self._jobs = jobs
+    def __init__(self, control: int, jobs: Mapping[str, Job], folder: str) -> None:
+        self._control, self._jobs, self._folder = control, jobs, folder
         self._base = _virtual_memory()
 
     def serve(self) -> None:
@@ -46,7 +45,7 @@ class Server:
 
     def run(self, name: str, payload: Any, limits: Limits) -> list[Any]:
         """Fork a child for one job and supervise it to its end."""
-        scratch = tempfile.mkdtemp(prefix="evo-")
+        scratch = tempfile.mkdtemp(dir=self._folder)
         reader, writer = os.pipe()
         started = time.monotonic()
         pid = os.fork()
@@ -156,7 +155,7 @@ def _virtual_memory() -> int:
         return int(statm.read().split()[0]) * resource.getpagesize()
 
 
-def main(control: int, flavour: str, parent: int) -> None:
+def main(control: int, flavour: str, parent: int, folder: str) -> None:
     """Load everything, then serve. `flavour` is compiled or interpreter: triton decides which when imported."""
     die_with_parent()
     if os.getppid() != parent:
@@ -168,4 +167,4 @@ def main(control: int, flavour: str, parent: int) -> None:
     from fitness import jobs
 
     jobs.preload(flavour)
-    Server(control, jobs.JOBS[flavour]).serve()
+    Server(control, jobs.JOBS[flavour], folder).serve()

@@ -1,17 +1,22 @@
 """Programs that hang, crash, leave or lie: each is its own failure at the right stage, and the next one is fine."""
 
 import os
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
 from fitness.child import Limits
 from fitness.evaluation import Stage
-from fitness.jail import Jail
+from fitness.jail import Jail, Scratch
 from fitness.judge import Judge
 from suites import Task
 
 SECONDS = 2.0
+ROOT = Path(__file__).parent.parent
 
 HOSTILE = {
     "hang at import": ("import time\nwhile True: time.sleep(1)\n", "", Stage.IMPORT, "timeout"),
@@ -151,3 +156,19 @@ def test_a_dead_worker_takes_its_fork_server_with_it() -> None:
         time.sleep(0.05)
     alive = os.path.exists(f"/proc/{server}") and open(f"/proc/{server}/stat").read().split()[2] != "Z"  # noqa: SIM115
     assert not alive
+
+
+def test_a_killed_workers_scratch_folder_is_cleared_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = "import os; from fitness.jail import Scratch; s = Scratch(); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code], env={"TMPDIR": str(tmp_path)}, check=False, cwd=ROOT)
+    (abandoned,) = tmp_path.iterdir()
+    used = Scratch()
+    other = Scratch()
+    assert set(tmp_path.iterdir()) == {used.folder, other.folder}
+    assert not abandoned.exists()
+    used.remove()
+    other.remove()
+    assert list(tmp_path.iterdir()) == []
