@@ -7,7 +7,7 @@ from time import gmtime, strftime
 from archives.archive import Entry
 from evo_kernel import runs
 from evo_kernel.errors import RunError
-from evo_kernel.pools import make_judge
+from evo_kernel.pools import judge_now, make_judge
 from evo_kernel.runs import State
 from fitness.evaluation import Evaluation, Failure
 from suites import names
@@ -37,7 +37,7 @@ def export(folder: Path, top: int, out: Path) -> list[Exported]:
         for entry in ranked:
             if sum(r.path is not None for r in results) == top:
                 break
-            verdict = judge.judge(entry.candidate.source, state.task.held_out)
+            verdict = judge_now(judge, entry.candidate.source, state.task.held_out)
             results.append(_export_one(entry, verdict, state, folder, out))
     finally:
         judge.close()

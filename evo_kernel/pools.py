@@ -5,10 +5,11 @@ from time import monotonic
 from typing import Protocol
 
 from evo_kernel.config import Settings
+from evo_kernel.errors import RunError
 from fitness.child import Limits
 from fitness.evaluation import Evaluation
 from fitness.judge import Judge, WorkerLost
-from suites import Task
+from suites import Case, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,17 @@ def make_judge(task: Task, settings: Settings) -> Judge:
     """Return a judge as the settings want it."""
     limits = Limits(seconds=settings.seconds, memory=int(settings.memory_gb * (1 << 30)))
     return Judge(task, settings.target, settings.seed, limits)
+
+
+def judge_now(judge: Judge, source: str, cases: tuple[Case, ...]) -> Evaluation:
+    """Judge one program while a person waits; a lost worker is replaced once."""
+    try:
+        return judge.judge(source, cases)
+    except WorkerLost:
+        try:
+            return judge.judge(source, cases)
+        except WorkerLost as error:
+            raise RunError(f"this machine cannot judge now: {error}") from error
 
 
 class InlinePool:

@@ -6,7 +6,7 @@ import click
 
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from evo_kernel.pools import make_judge
+from evo_kernel.pools import judge_now, make_judge
 from fitness.evaluation import Evaluation
 from suites import Case, Task
 from suites.loading import TEMPLATE
@@ -46,7 +46,7 @@ def judge_file(task: Task, source: str, settings: Settings, held_out: bool, titl
     judge = make_judge(task, settings)
     try:
         cases = (*task.cases, *task.held_out) if held_out else task.cases
-        verdict = judge.judge(source, cases)
+        verdict = judge_now(judge, source, cases)
     finally:
         judge.close()
     click.echo(_verdict(title, verdict))
