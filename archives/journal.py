@@ -200,7 +200,10 @@ def _check(folder: Path) -> None:
 
 def _take_lock(folder: Path) -> IO[str]:
     """Make this process the run's only writer; the lock dies with the process."""
-    lock = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115  held for the life of the run
+    try:
+        lock = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115  held for the life of the run
+    except OSError as error:
+        raise JournalError(f"cannot write into {folder}: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -63,7 +63,7 @@ def search(
     chosen = config.load(config_file, settings)
     what = load(task) if isinstance(task, str) else task
     folder = Path(run) if run else free_folder(what.name, chosen.target)
-    runs.begin(folder, chosen, what, runs.elites(Path(seed_from)) if seed_from else ())
+    runs.begin(folder, chosen, what, runs.elites(Path(seed_from), what) if seed_from else ())
     drive(folder, chosen, on_progress)
     return Run(folder)
 

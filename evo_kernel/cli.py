@@ -107,7 +107,7 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     settings = config.load(config_file, given)
     what = load(task)
     folder = run or api.free_folder(what.name, settings.target)
-    runs.begin(folder, settings, what, runs.elites(seed_from) if seed_from else ())
+    runs.begin(folder, settings, what, runs.elites(seed_from, what) if seed_from else ())
     click.echo(f"searching {what.name} for {settings.target} in {folder}", err=True)
     _drive(folder, settings, as_json, quiet)
 
@@ -263,7 +263,11 @@ def judge(file: Path, task: str, target: str, seed: int, held_out: bool) -> None
     from suites import load
 
     settings = config.load(None, {"target": target, "seed": seed})
-    passed = tasks.judge_file(load(task), file.read_text(encoding="utf-8"), settings, held_out)
+    try:
+        source = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"cannot read {file}: {error}") from error
+    passed = tasks.judge_file(load(task), source, settings, held_out)
     sys.exit(0 if passed else 1)
 
 

@@ -25,6 +25,10 @@ class SeedFailed(RunError):
     """A search needs a right kernel to start from, and this one is not."""
 
     def __init__(self, name: str, failure: Failure) -> None:
-        self.failure = failure
+        self.name, self.failure = name, failure
         trace = f"\n{failure.trace.rstrip()}" if failure.trace else ""
         super().__init__(f"seed kernel {name!r} fails at {failure.stage} ({failure.kind}): {failure.message}{trace}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, Failure]]:
+        """Travel between processes as what it was made of."""
+        return SeedFailed, (self.name, self.failure)

@@ -65,7 +65,9 @@ def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path) -> s
     today = strftime("%Y-%m-%d", gmtime())
     task = state.task.name if state.task.name in names() else f"FILE_OF_TASK_{state.task.name}"
     checked = ", ".join(c.case for c in held_out.cases)
-    seeds = [state.search.archive[s].score_us for s in state.search.seeds if s in state.search.archive]
+    archive = state.search.archive
+    given = [archive[s] for s in state.search.seeds if s in archive]
+    seeds = [e.score_us for e in given if e.candidate.operator == "seed"]
     lines = [
         f"{state.task.name}: exported by evo-kernel {versions.get('evo-kernel', '?')} on {today}",
         f"candidate {entry.candidate.id} of run {folder.name}, seed {state.settings.seed}, for {target}",
@@ -76,6 +78,7 @@ def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path) -> s
     for case in entry.evaluation.cases:
         chosen = "".join(f"; {function}: {label}" for function, label in case.choice)
         lines.append(f"  {case.case}: {case.time_us:.2f} (roofline {case.floor_us:.2f}, {case.bound} bound{chosen})")
-    lines.append(f"Correct under Triton's interpreter on these and, unseen by the search, on: {checked}")
+    lines.append(f"Correct under Triton's interpreter on these and, unseen by the search, on: {checked};")
+    lines.append("each at the reduced size its task gives for the interpreter, not at the size timed above.")
     lines.append(f"Verify again: evo-kernel judge THIS_FILE --task {task} --target {target} --held-out")
     return "".join(f"# {line}\n" for line in lines) + "\n"

@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Extended, Judged, Proposed, Started
 from archives.journal import Journal
@@ -54,7 +56,11 @@ def fold_events(events: Iterable[Event], origin: str) -> State:
     started = next(stream, None)
     if not isinstance(started, Started):
         raise RunError(f"{origin} holds a run that never began: start it again in another folder")
-    settings = Settings(**_known_settings(started.settings))
+    try:
+        settings = Settings(**_known_settings(started.settings))
+    except ValidationError as error:
+        names = ", ".join(str(e["loc"][0]) for e in error.errors())
+        raise RunError(f"{origin} has settings that this evo-kernel does not know ({names}): is it newer?") from error
     search = Search(settings.seed, settings.population, settings.generations, settings.policy, settings.history)
     for event in stream:
         search.tell(event)
@@ -73,9 +79,12 @@ def extend(folder: Path, generations: int) -> None:
         journal.append(Extended(generations))
 
 
-def elites(folder: Path) -> list[Candidate]:
-    """Return a run's elites as programs that another run can begin with."""
-    ranked = read(folder).search.archive.ranked()
+def elites(folder: Path, task: Task) -> list[Candidate]:
+    """Return a run's elites as programs that another run of a task can begin with."""
+    state = read(folder)
+    if state.task.entry != task.entry:
+        raise RunError(f"{folder} is a run of {state.task.name}, whose launcher is not `{task.entry}` of {task.name}")
+    ranked = state.search.archive.ranked()
     return [replace(e.candidate, operator="imported", intent=f"elite of {folder.name}", parents=()) for e in ranked]
 
 

@@ -8,7 +8,9 @@ state the actor had. A lost worker costs the attempts it was making; a lost Popu
 import contextlib
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from archives.journal import JournalError
 from evo_kernel.config import Settings
 from evo_kernel.errors import EvoKernelError, RunError
 from evo_kernel.pools import Done, make_judge
@@ -60,11 +63,13 @@ class RayPool:
 
     def __init__(self, task: Task, settings: Settings) -> None:
         count = settings.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        actor = ray.remote(num_cpus=1, max_restarts=-1)(JudgeActor)
+        share = min(1.0, ray.cluster_resources().get("CPU", 1) / count)  # more judges than cores is the person's choice
+        actor = ray.remote(num_cpus=round(share, 3), max_restarts=-1)(JudgeActor)
         arguments = (tasks.pack(task), settings.model_dump())
-        self._idle = [actor.remote(*arguments) for _ in range(count)]
+        self._idle: list[Any] = []
         self._busy: dict[Any, tuple[int, Any]] = {}
-        self._recovering: dict[Any, Any] = {}  # a question to a judge that died -> that judge
+        # a question to a judge that has not answered since it was started, or died -> that judge
+        self._recovering = {judge.pids.remote(): judge for judge in (actor.remote(*arguments) for _ in range(count))}
         self._deaths = 0
 
     def free(self) -> int:
@@ -143,7 +148,7 @@ class PopulationActor:
             if self._population is None:
                 self._population = Population(self._folder, RayPool, settings=self._settings)
             return "progress", self._population.advance(seconds)
-        except (EvoKernelError, TaskError) as error:
+        except (EvoKernelError, JournalError, TaskError) as error:
             return "error", error
 
     def pids(self) -> list[int]:
@@ -212,6 +217,7 @@ def cluster(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    terminated = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address or "local",
@@ -222,6 +228,8 @@ def cluster(address: str | None) -> Iterator[None]:
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise RunError(f"cannot join the Ray cluster at {address or 'this machine'}: {error}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminated)  # ray puts a handler of its own there, which aborts
     try:
         with contextlib.redirect_stdout(sys.stderr):  # ray prints its news to stdout, which is for results
             yield

@@ -66,6 +66,7 @@ def adopt_orphans() -> None:
 def confine(limits: Limits, base: int, writer: int, scratch: str) -> None:
     """Give up everything this child does not need, before a candidate's code runs."""
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
     home = os.path.join(scratch, "home")
     os.mkdir(home)
@@ -96,9 +97,9 @@ def confine(limits: Limits, base: int, writer: int, scratch: str) -> None:
 def report_exception(report: Report, error: BaseException) -> None:
     """Turn whatever was raised into a failure with the candidate's own lines of the traceback."""
     kind = "exception"
-    message = f"{type(error).__name__}: {error}"
+    message = f"{type(error).__name__}: {_text(error)}"
     if isinstance(error, Refused):
-        kind, message = error.kind, str(error)
+        kind, message = error.kind, _text(error)
     elif isinstance(error, MemoryError) or "can't allocate memory" in message:
         kind = "memory"
     elif isinstance(error, SystemExit):
@@ -110,7 +111,19 @@ def report_exception(report: Report, error: BaseException) -> None:
     elif type(error).__module__.startswith("triton.compiler"):
         kind = "compiler"
     with contextlib.suppress(OSError):
-        report.failure(kind, message, _own_lines(error))
+        report.failure(kind, _sendable(message), _sendable(_own_lines(error)))
+
+
+def _text(error: BaseException) -> str:
+    """Return an exception's words; a candidate's own exception may fail to have any."""
+    try:
+        return str(error)
+    except Exception as other:  # noqa: BLE001  the jail's border
+        return f"(its message raised {type(other).__name__})"
+
+
+def _sendable(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def _own_lines(error: BaseException) -> str:
@@ -119,7 +132,7 @@ def _own_lines(error: BaseException) -> str:
     own = [f for f in frames if f.filename.endswith(("candidate.py", "task.py"))]
     text = "".join(traceback.format_list(own or frames[-3:]))
     cause = error.__cause__
-    return text if cause is None else text + f"caused by {type(cause).__name__}: {cause}\n"
+    return text if cause is None else text + f"caused by {type(cause).__name__}: {_text(cause)}\n"
 
 
 def _prctl(option: int, value: int) -> None:

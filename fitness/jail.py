@@ -5,7 +5,6 @@ import json
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -126,8 +125,12 @@ class Jail:
         if self._channel is not None:
             self._channel.close()
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+            self._process.terminate()  # so that it can kill what a child left behind
+            try:
+                self._process.wait(timeout=3)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         if self._scratch is not None:
             self._scratch.remove()
         self._process = self._channel = self._scratch = None

@@ -10,7 +10,7 @@ import logging
 import math
 import re
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fitness import plan as plans
@@ -21,7 +21,7 @@ from fitness.jail import ISOLATION, Jail, Outcome, WorkerLost
 from fitness.plan import LaunchPlan
 from fitness.tolerance import Expected
 from suites import Case, Task, TaskError
-from suites.task import pack, pack_arguments
+from suites.task import ITEM_BYTES, pack, pack_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Judge:
         self._compiled, self._interpreter = Jail("compiled"), Jail("interpreter")
         self._compiled.start()
         self._interpreter.start()
+        self._stage = Stage.STATIC
         self._given: dict[str, Given] = {}
         self._figures: OrderedDict[str, Resources] = OrderedDict()
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
@@ -81,8 +82,15 @@ class Judge:
             evaluation = self._finish(source, recorded, figures, program, notes)
             _remember(self._finished, program, evaluation)
         except _Failed as failed:
-            return Evaluation(self.target.name, Basis.PREDICTED, ISOLATION, failed.failure)
+            return self._refusal(failed.failure)
+        except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+            # what a child sent has the wrong form: only a candidate that forges its channel can bring that about
+            logger.debug("malformed answer", exc_info=True)
+            return self._refusal(Failure(self._stage, "malformed", f"the child's answer is malformed: {error}"))
         return evaluation
+
+    def _refusal(self, failure: Failure) -> Evaluation:
+        return Evaluation(self.target.name, Basis.PREDICTED, ISOLATION, failure)
 
     def close(self) -> None:
         """End the fork servers."""
@@ -96,6 +104,7 @@ class Judge:
     def _record(self, source: str, cases: tuple[Case, ...]) -> tuple[tuple[Recorded, ...], tuple[str, ...]]:
         """Run the launcher in the jail and take its plans."""
         target = self.target
+        self._stage = Stage.RECORD
         outcome = self._compiled.run(
             "record",
             {
@@ -148,8 +157,9 @@ class Judge:
         """Check every case under the interpreter and predict every case's time."""
         tuned = any(len(launch.variants) > 1 for r in recorded for launch in r.full.launches)
         profiles = [[r.case.name, plans.pack(r.full)] for r in recorded]
+        reserved = max(r.full.bytes for r in recorded)
         if tuned:  # the configuration must be known before it can be checked: profile first
-            _, works = self._interpret(source, [], profiles)
+            _, works = self._interpret(source, [], profiles, reserved)
             checks, choices = [], []
             for one, work in zip(recorded, works, strict=True):
                 choice = self._choose(one, work, figures)
@@ -158,7 +168,9 @@ class Judge:
             outputs, _ = self._interpret(source, self._checks(recorded, checks), [])
         else:
             choices = [{} for _ in recorded]
-            outputs, works = self._interpret(source, self._checks(recorded, [r.check for r in recorded]), profiles)
+            outputs, works = self._interpret(
+                source, self._checks(recorded, [r.check for r in recorded]), profiles, reserved
+            )
         errors = [self._correct(r.case, out) for r, out in zip(recorded, outputs, strict=True)]
         results = [
             self._result(one, choice, work, figures, error)
@@ -183,10 +195,12 @@ class Judge:
     def _checks(self, recorded: tuple[Recorded, ...], checks: list[LaunchPlan]) -> list[Any]:
         return [[r.case.name, plans.pack(p), self._truth(r.case).inputs] for r, p in zip(recorded, checks, strict=True)]
 
-    def _interpret(self, source: str, checks: list[Any], profiles: list[Any]) -> tuple[Any, Any]:
-        """Replay plans under the interpreter in the jail."""
+    def _interpret(self, source: str, checks: list[Any], profiles: list[Any], reserved: int = 0) -> tuple[Any, Any]:
+        """Replay plans under the interpreter in the jail; `reserved` bytes are address space that is hardly touched."""
+        limits = replace(self._limits, memory=self._limits.memory + reserved)
+        self._stage = Stage.CORRECTNESS
         payload = {"source": source, "checks": checks, "profiles": profiles}
-        outcome = self._interpreter.run("interpret", payload, self._limits)
+        outcome = self._interpreter.run("interpret", payload, limits)
         outputs, works = _value(outcome, Stage.CORRECTNESS)
         return outputs, works
 
@@ -230,15 +244,41 @@ class Judge:
             predictions.append(
                 predict.launch(one.full, launch.arguments, variant, predict.Work(*work[number]), figure, self.target)
             )
+        self._complete(one, choice, works)
         time_us = predict.total_us(predictions, one.case, self.target)
         if not math.isfinite(time_us):
             raise _Failed(Failure(Stage.COMPILE, "resources", "no configuration fits the chip", case=one.case.name))
         longest = max(predictions, key=lambda p: p.time_us, default=predict.Prediction(0.0, "launch"))
         floor = predict.floor_us(one.case, self.target)
         bound = longest.bound if predictions else "nothing"
-        return CaseResult(
-            one.case.name, round(time_us, 4), error, round(floor, 4), bound, tuple(sorted(choice.items()))
-        )
+        return CaseResult(one.case.name, _digits(time_us), error, _digits(floor), bound, tuple(sorted(choice.items())))
+
+    def _complete(self, one: Recorded, choice: dict[str, str], works: Any) -> None:
+        """Refuse a plan that cannot have done the task at the timed size; outputs are compared at the small one."""
+        stored = moved = flops = 0.0
+        dots = False
+        for launch, samples in zip(one.full.launches, works, strict=True):
+            wanted = choice.get(launch.variants[0].kernel.function)
+            number = next((i for i, v in enumerate(launch.variants) if v.label == wanted), 0)
+            work, programs = predict.Work(*samples[number]), math.prod(launch.variants[number].grid)
+            stored += work.most_stored * programs
+            moved += work.most_moved * programs
+            flops += work.most_flops * programs
+            dots |= work.dot_flops > 0
+        outputs = sum(math.prod(v.shape) * ITEM_BYTES[v.dtype] for v in one.full.outputs)
+        filled = sum(b.bytes for b in one.full.buffers if b.fill is not None)
+        for what, done, least in (
+            ("store", stored + filled, outputs),
+            ("move", moved + filled, one.case.bytes),
+            ("compute", flops if dots else math.inf, one.case.flops),
+        ):
+            if done < 0.98 * least:  # the task's own count may be an estimate
+                unit = "floating-point operations in dots" if what == "compute" else "bytes"
+                message = (
+                    f"case {one.case.name}: at the timed size its programs {what} at most {done:.4g} {unit}; the task "
+                    f"needs at least {least:.4g}: part of the work is left out"
+                )
+                raise _Failed(Failure(Stage.CORRECTNESS, "incomplete", message, case=one.case.name))
 
     def _truth(self, case: Case) -> Given:
         """Compute a case's inputs and truth once, in a child that runs the task's own code alone."""
@@ -257,6 +297,11 @@ class Judge:
             inputs, outputs = outcome.value
             self._given[case.name] = Given(tuple(inputs), tuple(tolerance.expected(o) for o in outputs))
         return self._given[case.name]
+
+
+def _digits(value: float) -> float:
+    """Keep six digits: more would be noise, and fewer decimals would make nothing of tiny cases."""
+    return float(f"{value:.6g}")
 
 
 def _check_text(source: str) -> None:

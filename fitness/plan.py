@@ -97,7 +97,9 @@ class LaunchPlan:
     def shape_digest(self) -> str:
         """Identity of buffers, grids and arguments; the code launched is identified by its binaries."""
         memory = [[asdict(b) for b in self.buffers], [asdict(v) for v in self.outputs]]
-        steps = [[[v.grid for v in one.variants], [_plain(a) for _, a in one.arguments]] for one in self.launches]
+        steps = [
+            [[[v.grid, v.label] for v in one.variants], [_plain(a) for _, a in one.arguments]] for one in self.launches
+        ]
         return _digest([memory, steps])
 
     @property

@@ -40,6 +40,9 @@ class Work:
     dot_flops: int
     dot_bytes: int
     dot_dtype: str
+    most_stored: int  # bytes, by the busiest sample
+    most_moved: int
+    most_flops: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,8 @@ def occupancy(sheet: Target, registers: int, shared: int, waves: int) -> int:
     else:
         by_registers = min(sheet.max_waves, sheet.registers // (per_lane * sheet.wave) // sheet.simds)
     programs = by_registers * sheet.simds // waves
+    grain = 128 if sheet.backend == "cuda" else 512  # bytes in which LDS and shared memory are granted
+    shared = -(-shared // grain) * grain
     reserve = 1024 if sheet.backend == "cuda" else 0  # the runtime's share of every program's shared memory
     if shared:
         programs = min(programs, sheet.shared // (shared + reserve))

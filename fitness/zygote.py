@@ -90,11 +90,12 @@ def _supervise(pid: int, reader: int, limits: Limits, started: float) -> tuple[s
             ready = poller.poll(0 if dead else min(left, 0.05) * 1000)
             data = os.read(reader, 1 << 20) if ready else b""
             for body in frames.feed(data):
-                kind, *rest = wire.decode(body)
-                if kind == "stage":
-                    stage = str(rest[0])
-                else:
-                    return stage, [kind, *rest]
+                frame = wire.decode(body)
+                if not _well_formed(frame):
+                    return stage, ["failure", "malformed", "the child sent something that is no frame of ours", ""]
+                if frame[0] != "stage":
+                    return stage, list(frame)
+                stage = frame[1]
             if dead and not data:
                 return stage, ["failure", *_obituary(status)]
             if not dead and not (data and ready):
@@ -106,6 +107,15 @@ def _supervise(pid: int, reader: int, limits: Limits, started: float) -> tuple[s
         return stage, ["failure", "output", str(error), ""]
     finally:
         _kill(pid, dead)
+
+
+def _well_formed(frame: Any) -> bool:
+    """Tell whether a frame has the form of one that Report sends."""
+    if not isinstance(frame, tuple) or not frame:
+        return False
+    kind, *rest = frame
+    texts = all(isinstance(r, str) for r in rest)
+    return (kind == "result" and len(rest) == 1) or (texts and (kind, len(rest)) in (("stage", 1), ("failure", 3)))
 
 
 def _obituary(status: int) -> tuple[str, str, str]:
@@ -162,6 +172,7 @@ def main(control: int, flavour: str, parent: int, folder: str) -> None:
         sys.exit(0)
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # leaves `run`, which kills what its child left behind
     if flavour == "interpreter":
         os.environ["TRITON_INTERPRET"] = "1"
     from fitness import jobs

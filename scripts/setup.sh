@@ -11,6 +11,9 @@ set -eu
 if "$PYTHON" -c 'import torch, triton' 2>/dev/null; then
     echo "using the torch and triton of $PYTHON"
     "$PYTHON" -m venv --clear --system-site-packages "$VENV"
+    # an interpreter that is itself in a virtual environment keeps its packages where the new one does not look
+    "$PYTHON" -c 'import os, torch, triton; print("\n".join({os.path.dirname(os.path.dirname(m.__file__)) for m in (torch, triton)}))' \
+        > "$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/torch_and_triton.pth"
     # everything but those two, which must not even be looked at by the resolver
     "$PYTHON" scripts/requirements.py pyproject.toml torch triton > "$VENV/requirements.txt"
     "$VENV/bin/python" -m pip install -q -r "$VENV/requirements.txt"

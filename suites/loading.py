@@ -68,7 +68,7 @@ def read(text: str, name: str, origin: str = "<task>") -> Task:
 def reference(task: Task) -> Callable[..., Any]:
     """Execute the task's own text, seeds left out, and return its PyTorch reference."""
     _, rest = _cut_seeds(task.source, task.name)
-    function: Callable[..., Any] = _execute(rest, task.name, task.name)["reference"]
+    function: Callable[..., Any] = _execute(rest, task.name, "task.py")["reference"]
     return function
 
 

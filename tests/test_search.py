@@ -320,7 +320,9 @@ class TestPopulation:
     def test_a_run_can_begin_with_the_elites_of_another(self, tmp_path: Path, numbers: Task) -> None:
         populate(tmp_path / "one", numbers).close()
         best = runs.read(tmp_path / "one").search.archive
-        runs.begin(tmp_path / "two", Settings(generations=1, pool="inline"), numbers, runs.elites(tmp_path / "one"))
+        runs.begin(
+            tmp_path / "two", Settings(generations=1, pool="inline"), numbers, runs.elites(tmp_path / "one", numbers)
+        )
         populate(tmp_path / "two", numbers).close()
         second = runs.read(tmp_path / "two").search
         assert second.archive[second.archive.best].score_us <= best[best.best].score_us

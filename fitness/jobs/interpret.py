@@ -1,7 +1,8 @@
 """Replays launch plans under Triton's interpreter: for outputs to compare, and for the work a program does.
 
-The launcher does not run here: the plan says what to launch, so what is checked is what would be shipped. Kernels
-run as Python on the CPU, one program after another, so races between programs do not show.
+The launcher does not run here: the plan says what to launch. Kernels run as Python on the CPU, one program after
+another, so races between programs do not show. The program is imported again for that: one that wants to be another
+program under the interpreter can be. Only code that runs on a GPU settles that.
 """
 
 import dataclasses
@@ -100,11 +101,15 @@ class Work:
     dot_flops: int = 0
     dot_bytes: int = 0  # operands
     dot_dtype: str = ""
+    most_stored: int = 0
+    most_moved: int = 0
+    most_flops: int = 0
 
     def plain(self) -> list[Any]:
         """Return plain data for the wire, in the order of predict.Work."""
         return [self.programs, self.accesses, self.load_bytes, self.store_bytes, self.lines * LINE, self.elements,
-                self.transcendentals, self.dot_flops, self.dot_bytes, self.dot_dtype]  # fmt: skip
+                self.transcendentals, self.dot_flops, self.dot_bytes, self.dot_dtype,
+                self.most_stored, self.most_moved, self.most_flops]  # fmt: skip
 
 
 def interpret(payload: Any, report: Report) -> Any:
@@ -152,9 +157,13 @@ def _profile(
     work = Work()
     for number in dict.fromkeys((total // 2, 0, total - 1)):
         place = (number % x, number // x % y, number // (x * y))
+        before = work.store_bytes, work.load_bytes + work.store_bytes, work.dot_flops
         with _counting(work), _placed(place, variant.grid):
             kernel[(1, 1, 1)](**values)
         work.programs += 1
+        work.most_stored = max(work.most_stored, work.store_bytes - before[0])
+        work.most_moved = max(work.most_moved, work.load_bytes + work.store_bytes - before[1])
+        work.most_flops = max(work.most_flops, work.dot_flops - before[2])
         if work.operations > MANY_OPERATIONS:
             break
     return work

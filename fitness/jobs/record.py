@@ -4,6 +4,7 @@ Allocations and views are allowed; any other computation by the host is refused,
 it. Shapes, strides, dtypes, device queries and Python's own arithmetic work as on the real device.
 """
 
+import operator
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -96,8 +97,7 @@ class Recorder:
             arguments.append((param.name, _argument(param.name, value)))
             pointer = isinstance(value, Recorded)
             signature.append((param.name, dtype_name(value.dtype) if pointer else src.signature[param.name]))
-        if any(type(g) is not int or g < 0 for g in grid):
-            raise Refused("grid", f"the grid of {src.name} must be non-negative integers; got {grid}")
+        grid = _grid(grid, src.name)
         options = tuple(sorted((k, plans.freeze(v)) for k, v in kernel.options.items() if self._told(k, v)))
         spec = KernelSpec(
             program.global_name(self.module, src.fn),
@@ -244,6 +244,17 @@ def _record_case(
         return recorder.plan(returned), recorder.notes
     finally:
         RECORDERS.pop()
+
+
+def _grid(given: tuple[Any, ...], name: str) -> tuple[int, int, int]:
+    """Return a grid of plain integers that a device would take."""
+    try:
+        x, y, z = (operator.index(g) for g in given)
+    except TypeError as error:
+        raise Refused("grid", f"the grid of {name} must be integers; got {given}") from error
+    if min(x, y, z) < 0 or x >= 2**31 or max(y, z) > 65535:
+        raise Refused("grid", f"the grid of {name} must be non-negative, below 2^31 and 65536 and 65536; got {given}")
+    return x, y, z
 
 
 def _meta(spec: Input) -> torch.Tensor:
