@@ -178,4 +178,7 @@ def main(control: int, flavour: str, parent: int, folder: str) -> None:
     from fitness import jobs
 
     jobs.preload(flavour)
-    Server(control, jobs.JOBS[flavour], folder).serve()
+    try:
+        Server(control, jobs.JOBS[flavour], folder).serve()
+    finally:
+        os._exit(0)  # torch's exit handlers take a second and have nothing to say here

@@ -177,6 +177,55 @@ def test_a_kernel_is_refused_that(what: str, judge: Judge) -> None:
     assert failure.case == "1M"
 
 
+LEFT_OUT = {
+    "only small grids are whole": (LAUNCH.replace("triton.cdiv(x.numel(), 256)", "triton.cdiv(x.numel(), 256) if x.numel() < 9999 else 1"), "store"),
+    "it reads one block for all": (
+        "out = torch.empty_like(x)\nn = x.numel()\n"
+        "same_kernel[(triton.cdiv(n, 256),)](out, x, n, n > 9999, BLOCK=256)\nreturn out", "move",
+    ),
+}  # fmt: skip
+
+SAME = KERNEL.replace("double_kernel", "same_kernel").replace("n, BLOCK", "n, large, BLOCK").replace(
+    "tl.load(x_ptr + offs, mask=offs < n)", "tl.load(x_ptr + offs, mask=(offs < n) & (large == 0), other=0.0)"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LEFT_OUT)
+def test_work_left_out_at_the_timed_size_is_seen_though_the_small_size_is_right(what: str, judge: Judge) -> None:
+    body, word = LEFT_OUT[what]
+    body = body if "empty_like" in body else "out = torch.empty_like(x)\n" + body
+    failure = judge.judge(launcher(body, KERNEL + SAME)).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (Stage.CORRECTNESS, "incomplete"), failure
+    assert f"programs {word} at most" in failure.message
+
+
+FORGED = ("b'\\x07'", "msgpack.packb(['stage'])", "msgpack.packb(['result', 5])", "msgpack.packb(['result', []])",
+          "msgpack.packb(['foo'])", "msgpack.packb(['failure', 'x'])", "b'\\xc1'")  # fmt: skip
+
+
+@pytest.mark.parametrize("body", FORGED)
+def test_a_forged_answer_is_the_candidates_failure(body: str, judge: Judge) -> None:
+    forge = (
+        f"import os, msgpack, struct\nbody = {body}\n"
+        "for d in range(3, 64):\n    try: os.write(d, struct.pack('>Q', len(body)) + body)\n    except OSError: pass\n"
+    )
+    failure = judge.judge(forge + launcher("out = torch.empty_like(x)\n" + LAUNCH)).failure
+    assert failure is not None
+    assert failure.kind in ("malformed", "output"), failure
+
+
+def test_a_program_that_launches_nothing_where_nothing_is_to_do_has_a_time(double_task: Task) -> None:
+    tiny = Case("tiny", {"x": Input((1,))}, 1, 8)
+    judge = Judge(replace(double_task, cases=(tiny,), source=double_task.source.replace("x * 2", "x * 0 + 1")), "mi300")
+    try:
+        verdict = judge.judge(launcher("return torch.ones_like(x)"))
+    finally:
+        judge.close()
+    assert verdict.passed, verdict.failure
+    assert verdict.cases[0].time_us > 0
+
+
 def test_static_checks_name_what_is_missing(judge: Judge) -> None:
     assert "`double` is not defined" in str(judge.judge(KERNEL).failure)
     assert "no @triton.jit function" in str(judge.judge("def double(x):\n    return x\n").failure)

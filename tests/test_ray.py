@@ -5,14 +5,16 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from archives.events import Judged, Proposed
-from archives.journal import Journal
+from archives.journal import Journal, JournalError
 from evo_kernel import api, runs, workers
 from evo_kernel.config import Settings
+from evo_kernel.errors import SeedFailed
 from evo_kernel.pools import make_judge
 from fitness import evaluation as evaluations
 from suites import Task, read
@@ -62,6 +64,23 @@ def test_a_run_over_ray_is_whole_and_its_verdicts_are_those_of_inline(
         judge.close()
 
 
+def test_more_judges_than_cores_share_them(cluster: None, small_task: Task, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"workers": 5, "generations": 1, "population": 2})
+    runs.begin(tmp_path / "run", settings, small_task)
+    api.drive(tmp_path / "run", settings)
+    assert runs.read(tmp_path / "run").search.evaluations == 2
+
+
+def test_errors_of_the_run_arrive_as_themselves(cluster: None, small_task: Task, tmp_path: Path) -> None:
+    wrong = replace(small_task, seeds=(replace(small_task.seeds[0], source="import nothing_of_that_name\n"),))
+    runs.begin(tmp_path / "run", SETTINGS, wrong)
+    with pytest.raises(SeedFailed, match="seed kernel 'plain' fails at static"):
+        api.drive(tmp_path / "run", SETTINGS)
+    runs.begin(tmp_path / "used", SETTINGS, small_task)
+    with Journal.append_to(tmp_path / "used"), pytest.raises(JournalError, match="in use by another process"):
+        api.drive(tmp_path / "used", SETTINGS)
+
+
 def test_lost_workers_and_a_lost_population_cost_attempts_and_nothing_else(
     cluster: None, small_task: Task, tmp_path: Path
 ) -> None:
@@ -100,6 +119,8 @@ def test_a_judge_killed_in_the_middle_of_a_candidate_is_retried_once(
 ) -> None:
     pool = workers.RayPool(small_task, SETTINGS.model_copy(update={"workers": 1}))
     try:
+        while not pool.free():
+            pool.wait(1.0)
         (pid, *_) = pool.pids()
         pool.submit(1, small_task.seeds[0].source)
         killer = threading.Timer(0.3, lambda: os.kill(pid, signal.SIGKILL))

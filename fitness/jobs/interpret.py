@@ -183,7 +183,10 @@ def _values(
     types_of = dict(variant.kernel.signature)
     values: dict[str, Any] = {}
     for name, value in arguments:
-        values[name] = memory.tensor(value, types_of[name]) if isinstance(value, Pointer) else value
+        if isinstance(value, Pointer):
+            values[name] = memory.tensor(value, types_of[name])
+        else:
+            values[name] = int(value) if isinstance(value, bool) else value  # the interpreter chokes on a bool
     for name, constant in variant.kernel.constants:
         values[name] = _constant(module, constant)
     return values
