@@ -1,6 +1,7 @@
 """The command line. Heavy modules load inside the commands: `--help` takes 0.1 s, torch alone would take 2."""
 
 import contextlib
+import itertools
 import json
 import logging
 import signal
@@ -328,8 +329,8 @@ def archive() -> None:
 @archive.command("merge")
 @click.argument("one", type=click.Path(path_type=Path))
 @click.argument("other", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the merged run.")
-def merge(one: Path, other: Path, out: Path) -> None:
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the merged run [merged-N beside the first].")
+def merge(one: Path, other: Path, out: Path | None) -> None:
     """Make one run of two runs of the same task and target.
 
     \b
@@ -338,6 +339,9 @@ def merge(one: Path, other: Path, out: Path) -> None:
     """
     from evo_kernel import report, runs
 
+    if out is None:
+        places = (one.resolve().parent / f"merged-{number}" for number in itertools.count(1))
+        out = next(place for place in places if not place.exists())
     click.echo(report.text(runs.merge(one, other, out)))
     click.echo(f"merged into {out}")
 

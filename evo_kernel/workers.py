@@ -227,7 +227,8 @@ def cluster(address: str | None) -> Iterator[None]:
             configure_logging=False,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise RunError(f"cannot join the Ray cluster at {address or 'this machine'}: {error}") from error
+        hint = "; if it asks for a token, set RAY_AUTH_MODE=token" if address else ""
+        raise RunError(f"cannot join the Ray cluster at {address or 'this machine'}: {error}{hint}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, terminated)  # ray puts a handler of its own there, which aborts
     try:

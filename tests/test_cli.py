@@ -99,6 +99,7 @@ class TestTheWholeWay:
         result = run("archive", "merge", finished, finished, "--out", tmp_path / "both")
         assert result.exit_code == 0, result.output
         assert run("show", tmp_path / "both").exit_code == 0
+        assert "merged-1" in run("archive", "merge", tmp_path / "both", finished).stdout
 
     def test_a_run_is_followed_to_its_end(self, finished: Path) -> None:
         assert run("watch", finished).exit_code == 0
