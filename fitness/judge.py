@@ -13,20 +13,19 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from fitness import coverage, predict, targets, tolerance
 from fitness import plan as plans
-from fitness import predict, targets, tolerance
 from fitness.child import Limits
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from fitness.jail import ISOLATION, Jail, Outcome, WorkerLost
 from fitness.plan import LaunchPlan
 from fitness.tolerance import Expected
 from suites import Case, Task, TaskError
-from suites.task import ITEM_BYTES, pack, pack_arguments
+from suites.task import pack, pack_arguments
 
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 4096  # compiled kernels and finished programs kept, each a few hundred bytes
-SMALL_CASE = 1 << 16  # bytes; below, a case may be so special that its inputs do not matter
 MAX_PLAN_BYTES = 24 << 30  # what the buffers of one case may need
 
 
@@ -238,14 +237,16 @@ class Judge:
         """Predict one case."""
         predictions = []
         for launch, work in zip(one.full.launches, works, strict=True):
-            wanted = choice.get(launch.variants[0].kernel.function)
-            number = next((i for i, v in enumerate(launch.variants) if v.label == wanted), 0)
+            number = launch.index(choice)
             variant = launch.variants[number]
             figure = figures[variant.kernel.digest]
             predictions.append(
                 predict.launch(one.full, launch.arguments, variant, predict.Work(*work[number]), figure, self.target)
             )
-        self._complete(one, choice, works)
+        missing = coverage.missing(one.full, one.case, choice, works)
+        if missing:
+            message = f"case {one.case.name}: {missing}"
+            raise _Failed(Failure(Stage.CORRECTNESS, "incomplete", message, case=one.case.name))
         time_us = predict.total_us(predictions, one.case, self.target)
         if not math.isfinite(time_us):
             raise _Failed(Failure(Stage.COMPILE, "resources", "no configuration fits the chip", case=one.case.name))
@@ -253,33 +254,6 @@ class Judge:
         floor = predict.floor_us(one.case, self.target)
         bound = longest.bound if predictions else "nothing"
         return CaseResult(one.case.name, _digits(time_us), error, _digits(floor), bound, tuple(sorted(choice.items())))
-
-    def _complete(self, one: Recorded, choice: dict[str, str], works: Any) -> None:
-        """Refuse a plan that cannot have done the task at the timed size; outputs are compared at the small one."""
-        stored = moved = flops = 0.0
-        dots = False
-        for launch, samples in zip(one.full.launches, works, strict=True):
-            wanted = choice.get(launch.variants[0].kernel.function)
-            number = next((i for i, v in enumerate(launch.variants) if v.label == wanted), 0)
-            work, programs = predict.Work(*samples[number]), math.prod(launch.variants[number].grid)
-            stored += work.most_stored * programs
-            moved += work.most_moved * programs
-            flops += work.most_flops * programs
-            dots |= work.dot_flops > 0
-        outputs = sum(math.prod(v.shape) * ITEM_BYTES[v.dtype] for v in one.full.outputs)
-        filled = sum(b.bytes for b in one.full.buffers if b.fill is not None)
-        for what, done, least in (
-            ("store", stored + filled, outputs),
-            ("move", moved + filled, one.case.bytes),
-            ("compute", flops if dots else math.inf, one.case.flops),
-        ):
-            if done < 0.98 * least and one.case.bytes >= SMALL_CASE:  # the task's own count may be an estimate
-                unit = "floating-point operations in dots" if what == "compute" else "bytes"
-                message = (
-                    f"case {one.case.name}: at the timed size its programs {what} at most {done:.4g} {unit}; the task "
-                    f"needs at least {least:.4g}: part of the work is left out"
-                )
-                raise _Failed(Failure(Stage.CORRECTNESS, "incomplete", message, case=one.case.name))
 
     def _truth(self, case: Case) -> Given:
         """Compute a case's inputs and truth once, in a child that runs the task's own code alone."""

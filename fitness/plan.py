@@ -7,6 +7,7 @@ arguments Pointer(0), Pointer(1), 2048); its output is View(buffer 1).
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -77,6 +78,11 @@ class Launch:
     variants: tuple[Variant, ...]
     arguments: tuple[tuple[str, Any], ...]
 
+    def index(self, choice: Mapping[str, str]) -> int:
+        """Return the variant whose label `choice` names for this kernel, the first if it names none."""
+        wanted = choice.get(self.variants[0].kernel.function)
+        return next((i for i, v in enumerate(self.variants) if v.label == wanted), 0)
+
     @property
     def chosen(self) -> Variant:
         """The only variant of a resolved launch."""
@@ -109,12 +115,8 @@ class LaunchPlan:
 
     def resolve(self, choice: dict[str, str]) -> "LaunchPlan":
         """Keep one variant of every launch: the one whose label `choice` names for its function."""
-        launches = []
-        for one in self.launches:
-            wanted = choice.get(one.variants[0].kernel.function)
-            kept = next((v for v in one.variants if v.label == wanted), one.variants[0])
-            launches.append(replace(one, variants=(kept,)))
-        return replace(self, launches=tuple(launches))
+        launches = tuple(replace(one, variants=(one.variants[one.index(choice)],)) for one in self.launches)
+        return replace(self, launches=launches)
 
 
 def pack(plan: LaunchPlan) -> list[Any]:
