@@ -165,6 +165,12 @@ def _virtual_memory() -> int:
         return int(statm.read().split()[0]) * resource.getpagesize()
 
 
+def _leave(*_: Any) -> NoReturn:
+    """Kill what a child left behind and end. An exception would be lost where Python calls back around a fork."""
+    _reap_orphans()
+    os._exit(0)
+
+
 def main(control: int, flavour: str, parent: int, folder: str) -> None:
     """Load everything, then serve. `flavour` is compiled or interpreter: triton decides which when imported."""
     die_with_parent()
@@ -172,7 +178,7 @@ def main(control: int, flavour: str, parent: int, folder: str) -> None:
         sys.exit(0)
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # leaves `run`, which kills what its child left behind
+    signal.signal(signal.SIGTERM, _leave)
     if flavour == "interpreter":
         os.environ["TRITON_INTERPRET"] = "1"
     from fitness import jobs
