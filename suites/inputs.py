@@ -9,25 +9,33 @@ import torch
 from suites.task import Argument, Input, Scalar
 
 
-def draw(arguments: Mapping[str, Argument], seed: int, case: str) -> dict[str, torch.Tensor | Scalar]:
-    """Draw every argument of a case; scalars pass through."""
-    values: dict[str, torch.Tensor | Scalar] = {}
-    for name, argument in arguments.items():
-        if isinstance(argument, Input):
-            entropy = [seed, zlib.crc32(case.encode()), zlib.crc32(name.encode())]
-            values[name] = _tensor(argument, np.random.default_rng(entropy))
-        else:
-            values[name] = argument
-    return values
+def draw(
+    arguments: Mapping[str, Argument], seed: int, case: str, trial: str = "base"
+) -> dict[str, torch.Tensor | Scalar]:
+    """Draw every argument of a case for one trial; scalars pass through."""
+    return {
+        name: tensor(a, generator(seed, case, trial, name)) if isinstance(a, Input) else a
+        for name, a in arguments.items()
+    }
 
 
-def _tensor(spec: Input, rng: np.random.Generator) -> torch.Tensor:
-    """Draw one tensor in its memory order and dtype."""
-    order = spec.order or tuple(range(len(spec.shape)))
-    stored = tuple(spec.shape[d] for d in order)
-    tensor = torch.from_numpy(_values(spec, stored, rng)).to(getattr(torch, spec.dtype))
-    inverse = [order.index(d) for d in range(len(order))]
-    return tensor.permute(inverse)
+def generator(*entropy: int | str) -> np.random.Generator:
+    """Return the generator that belongs to a seed and names."""
+    return np.random.default_rng([e if isinstance(e, int) else zlib.crc32(e.encode()) for e in entropy])
+
+
+def tensor(spec: Input, rng: np.random.Generator) -> torch.Tensor:
+    """Draw one tensor in its memory order and dtype; what pads its rows is NaN, or the dtype's largest integer."""
+    shape = spec.stored
+    own = (*shape[:-1], shape[-1] - spec.pad) if shape else ()
+    values = torch.from_numpy(np.asarray(_values(spec, own, rng))).to(getattr(torch, spec.dtype))
+    if spec.pad:
+        filler = float("nan") if spec.floating else spec.dtype == "bool" or torch.iinfo(values.dtype).max
+        padded = torch.full(shape, filler, dtype=values.dtype)
+        padded[..., : own[-1]] = values
+        values = padded
+    drawn: torch.Tensor = spec.laid_out(values)
+    return drawn
 
 
 def _values(spec: Input, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

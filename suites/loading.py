@@ -6,20 +6,30 @@ import inspect
 import re
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from suites.task import Case, Seed, Task
+from suites.task import Case, Input, Seed, Task
 
 NATIVE = Path(__file__).parent / "native"
 TEMPLATE = Path(__file__).parent / "template.py"
 
+_PARTS = ("cases", "held_out", "edges")
 _SEED = re.compile(r"^#\s*evo-kernel:\s*seed\s+(?P<name>[\w.-]+)\s*$")
 _END = re.compile(r"^#\s*evo-kernel:\s*end\s*$")
 
 
 class TaskError(Exception):
     """A task that cannot be used: what was expected, what came, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """A task's own PyTorch: the reference, and other honest implementations by name."""
+
+    reference: Callable[..., Any]
+    honest: tuple[tuple[str, Callable[..., Any]], ...] = ()
 
 
 def names() -> list[str]:
@@ -62,14 +72,25 @@ def read(text: str, name: str, origin: str = "<task>") -> Task:
         held_out=tuple(scope["held_out"]),
         seeds=tuple(seeds),
         source=text,
+        honest=tuple(f.__name__ for f in scope.get("honest", ())),
+        exact=scope.get("exact", False),
+        atomics=scope.get("atomics", False),
+        in_place=tuple(scope.get("in_place", ())),
+        tf32=scope.get("tf32", False),
+        edges=tuple(scope.get("edges", ())),
     )
 
 
-def reference(task: Task) -> Callable[..., Any]:
-    """Execute the task's own text, seeds left out, and return its PyTorch reference."""
+def functions(task: Task) -> Functions:
+    """Execute the task's own text, seeds left out, and return its PyTorch functions."""
     _, rest = _cut_seeds(task.source, task.name)
-    function: Callable[..., Any] = _execute(rest, task.name, "task.py")["reference"]
-    return function
+    scope = _execute(rest, task.name, "task.py")
+    return Functions(scope["reference"], tuple((f.__name__, f) for f in scope.get("honest", ())))
+
+
+def reference(task: Task) -> Callable[..., Any]:
+    """Return the task's PyTorch reference alone."""
+    return functions(task).reference
 
 
 def _cut_seeds(text: str, origin: str) -> tuple[list[Seed], str]:
@@ -131,8 +152,8 @@ def _faults(scope: dict[str, Any], seeds: list[Seed], rest: str) -> list[str]:
     if not seeds:
         faults.append("it has no seed kernel (between '# evo-kernel: seed NAME' and '# evo-kernel: end')")
     faults += [f"seed {s.name!r}: {fault}" for s in seeds if (fault := _seed_fault(s.source, entry))]
-    faults += _argument_faults(scope)
-    repeated = _repeated([c.name for p in ("cases", "held_out") for c in _cases(scope.get(p))])
+    faults += _argument_faults(scope) + _option_faults(scope)
+    repeated = _repeated([c.name for p in _PARTS for c in _cases(scope.get(p))])
     if repeated:
         faults.append(f"case names are used twice: {', '.join(repeated)}")
     if _repeated([s.name for s in seeds]):
@@ -153,23 +174,55 @@ def _seed_fault(source: str, entry: Any) -> str | None:
 
 
 def _argument_faults(scope: dict[str, Any]) -> list[str]:
-    """Name the cases whose arguments are not those of the reference, by name and order."""
-    reference = scope.get("reference")
-    if not callable(reference):
+    """Name the cases and honest functions whose arguments are not those of the reference, by name and order."""
+    wanted = _parameters(scope.get("reference"))
+    if wanted is None:
         return []
-    try:
-        parameters = inspect.signature(reference).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
-        return []
-    wanted = [p.name for p in parameters]
-    return [
+    faults = [
         f"case {c.name} has the arguments {', '.join(c.inputs)}; the reference takes {', '.join(wanted)}"
-        for part in ("cases", "held_out")
+        for part in _PARTS
         for c in _cases(scope.get(part))
         if list(c.inputs) != wanted
     ]
+    honest = scope.get("honest", ())
+    for function in honest if isinstance(honest, (list, tuple)) else ():
+        taken = _parameters(function)
+        if taken is not None and taken != wanted:
+            name = getattr(function, "__name__", function)
+            faults.append(f"honest {name} takes {', '.join(taken)}; the reference takes {', '.join(wanted)}")
+    return faults
+
+
+def _option_faults(scope: dict[str, Any]) -> list[str]:
+    """Name what is malformed among the parts that a task may leave out."""
+    faults = []
+    honest = scope.get("honest", ())
+    if not isinstance(honest, (list, tuple)) or not all(callable(f) and hasattr(f, "__name__") for f in honest):
+        faults.append("`honest` must be a list of functions (other PyTorch implementations of the reference)")
+    elif _repeated([f.__name__ for f in honest]):
+        faults.append(f"honest functions share a name: {', '.join(_repeated([f.__name__ for f in honest]))}")
+    flags = [(name, scope.get(name, False)) for name in ("exact", "atomics", "tf32")]
+    faults += [f"`{name}` must be True or False; got {flag!r}" for name, flag in flags if not isinstance(flag, bool)]
+    edges = scope.get("edges", ())
+    if not isinstance(edges, (list, tuple)) or not all(isinstance(c, Case) for c in edges):
+        faults.append("`edges` must be a list of Case(...) (cases for correctness alone)")
+    names = scope.get("in_place", ())
+    if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+        return [*faults, "`in_place` must be a list of argument names"]
+    every = [c for part in _PARTS for c in _cases(scope.get(part))]
+    missing = [n for n in names if not all(isinstance(c.inputs.get(n), Input) for c in every)]
+    return faults + ([f"in_place names what is no tensor argument: {', '.join(missing)}"] if missing else [])
+
+
+def _parameters(function: Any) -> list[str] | None:
+    """Return the names of a function's parameters; None where they cannot be known."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        return None
+    return [p.name for p in parameters]
 
 
 def _cases(group: Any) -> list[Case]:

@@ -10,7 +10,8 @@ ITEM_BYTES = {
     "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2,
     "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1,
 }  # fmt: skip
-DISTRIBUTIONS = ("normal", "uniform", "offset", "heavy", "spike", "signs", "indices")
+FLOATING = ("normal", "uniform", "offset", "heavy", "spike", "signs")  # what a floating-point input can be drawn from
+DISTRIBUTIONS = (*FLOATING, "indices")
 
 Scalar = int | float | bool
 
@@ -29,11 +30,15 @@ class Input:
     distribution: str = "normal"
     high: int | None = None
     order: tuple[int, ...] | None = None  # dimensions from outermost to innermost in memory; None: row-major
+    trials: tuple[str, ...] | None = None  # the distributions it may take in trials; None: all six if it is floating
+    pad: int = 0  # unused elements after each row of the innermost dimension in memory: its stride is that much longer
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
         if self.order is not None:
             object.__setattr__(self, "order", tuple(self.order))
+        if self.trials is not None:
+            object.__setattr__(self, "trials", tuple(self.trials))
         if self.dtype not in ITEM_BYTES:
             raise ValueError(f"input dtype must be one of {', '.join(ITEM_BYTES)}; got {self.dtype!r}")
         if self.distribution not in DISTRIBUTIONS:
@@ -43,6 +48,8 @@ class Input:
         self._check_values()
         if self.order is not None and sorted(self.order) != list(range(len(self.shape))):
             raise ValueError(f"input order must permute {len(self.shape)} dimensions; got {self.order!r}")
+        if type(self.pad) is not int or self.pad < 0 or (self.pad and not self.shape):
+            raise ValueError(f"input pad must be a non-negative number of elements after each row; got {self.pad!r}")
 
     def _check_values(self) -> None:
         """Refuse distributions that the dtype cannot hold."""
@@ -55,6 +62,13 @@ class Input:
         bits = 1 if self.dtype == "bool" else 8 * ITEM_BYTES[self.dtype] - (self.dtype != "uint8")
         if self.high is not None and self.high > 2**bits:
             raise ValueError(f"{self.dtype} cannot hold indices up to {self.high - 1}")
+        if self.trials is not None and (integer or not set(self.trials) <= set(FLOATING)):
+            raise ValueError(f"trials of a floating-point input are some of {', '.join(FLOATING)}; got {self.trials!r}")
+
+    @property
+    def floating(self) -> bool:
+        """Whether its elements are floating-point numbers."""
+        return "float" in self.dtype
 
     @property
     def elements(self) -> int:
@@ -63,8 +77,23 @@ class Input:
 
     @property
     def bytes(self) -> int:
-        """Size in bytes."""
+        """Size of its elements in bytes."""
         return self.elements * ITEM_BYTES[self.dtype]
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """Shape in memory, outermost dimension first, padding included."""
+        order = self.order or range(len(self.shape))
+        shape = [self.shape[d] for d in order]
+        return (*shape[:-1], shape[-1] + self.pad) if shape else ()
+
+    def laid_out(self, storage: Any) -> Any:
+        """Return the view of this input's shape on a tensor or array of the stored shape."""
+        if not self.shape:
+            return storage
+        order = self.order or tuple(range(len(self.shape)))
+        rows = storage[..., : self.shape[order[-1]]]
+        return rows.permute([order.index(d) for d in range(len(order))])
 
 
 Argument = Input | Scalar
@@ -76,8 +105,8 @@ class Case:
 
     `inputs` are the arguments at the size that is timed. `small` are the same arguments cut down to a size that
     Triton's interpreter can run in about a second; without a GPU correctness is checked at that size. None
-    means that `inputs` are small enough themselves. `flops` and `bytes` are the least work any correct kernel
-    must do at the timed size: they set the roofline that nothing may beat.
+    means that `inputs` are small enough themselves, or, for an edge, that it is for a GPU. `flops` and `bytes` are
+    the least work any correct kernel must do at the timed size: they set the roofline that nothing may beat.
     """
 
     name: str
@@ -104,6 +133,11 @@ class Case:
         return self.small if small and self.small is not None else self.inputs
 
 
+def edge(name: str, inputs: Mapping[str, Argument], small: Mapping[str, Argument] | None = None) -> Case:
+    """Make a case for correctness alone: it is never timed, so it needs no roofline."""
+    return Case(name, inputs, flops=0, bytes=1, small=small)
+
+
 def _kind(name: str, argument: Argument) -> tuple[str, ...]:
     """Return what small and full arguments must share."""
     if isinstance(argument, Input):
@@ -121,7 +155,13 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to compute. `source` is the task file's text; its `reference` runs only in trusted processes."""
+    """What to compute. `source` is the task file's text; its functions run only in trusted processes.
+
+    `honest` names other honest PyTorch implementations, whose errors set the limits beside the reference's. `exact`:
+    from inputs of -1, 0 and 1 the result must be right bit for bit. `atomics`: results may differ from run to run in
+    their last bits. `in_place` names the inputs that a launcher may overwrite and return. `tf32`: dots of float32
+    may round their operands to tf32. `edges` are cases for correctness alone, never timed.
+    """
 
     name: str
     about: str
@@ -130,6 +170,12 @@ class Task:
     held_out: tuple[Case, ...]
     seeds: tuple[Seed, ...]
     source: str = field(repr=False)
+    honest: tuple[str, ...] = ()
+    exact: bool = False
+    atomics: bool = False
+    in_place: tuple[str, ...] = ()
+    tf32: bool = False
+    edges: tuple[Case, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -137,8 +183,8 @@ class Task:
         return hashlib.sha256(self.source.encode()).hexdigest()[:16]
 
     def case(self, name: str) -> Case:
-        """Return the public or held-out case of that name."""
-        for case in (*self.cases, *self.held_out):
+        """Return the public case, held-out case or edge of that name."""
+        for case in (*self.cases, *self.held_out, *self.edges):
             if case.name == name:
                 return case
         raise KeyError(name)
@@ -147,7 +193,7 @@ class Task:
 def pack_arguments(arguments: Mapping[str, Argument]) -> list[Any]:
     """Turn arguments into plain lists for the wire."""
     return [
-        [k, [a.shape, a.dtype, a.distribution, a.high, a.order] if isinstance(a, Input) else a]
+        [k, [a.shape, a.dtype, a.distribution, a.high, a.order, a.trials, a.pad] if isinstance(a, Input) else a]
         for k, a in arguments.items()
     ]
 
@@ -169,23 +215,24 @@ def unpack_case(plain: Any) -> Case:
     return Case(name, unpack_arguments(inputs), flops, size, None if small is None else unpack_arguments(small))
 
 
+_CASES = ("cases", "held_out", "edges")
+_PLAIN = ("name", "about", "entry", "source", "exact", "atomics", "tf32")
+_NAMES = ("honest", "in_place")
+
+
 def pack(task: Task) -> dict[str, Any]:
     """Turn a task into plain data for the journal and for workers."""
     return {
-        "name": task.name, "about": task.about, "entry": task.entry, "source": task.source,
-        "cases": [pack_case(c) for c in task.cases], "held_out": [pack_case(c) for c in task.held_out],
+        **{part: getattr(task, part) for part in _PLAIN},
+        **{part: list(getattr(task, part)) for part in _NAMES},
+        **{part: [pack_case(c) for c in getattr(task, part)] for part in _CASES},
         "seeds": [[s.name, s.source] for s in task.seeds],
-    }  # fmt: skip
+    }
 
 
 def unpack(plain: dict[str, Any]) -> Task:
     """Rebuild a task from `pack`."""
-    return Task(
-        name=plain["name"],
-        about=plain["about"],
-        entry=plain["entry"],
-        source=plain["source"],
-        cases=tuple(unpack_case(c) for c in plain["cases"]),
-        held_out=tuple(unpack_case(c) for c in plain["held_out"]),
-        seeds=tuple(Seed(*s) for s in plain["seeds"]),
-    )
+    parts: dict[str, Any] = {part: plain[part] for part in _PLAIN}
+    parts |= {part: tuple(plain[part]) for part in _NAMES}
+    parts |= {part: tuple(unpack_case(c) for c in plain[part]) for part in _CASES}
+    return Task(seeds=tuple(Seed(*s) for s in plain["seeds"]), **parts)

@@ -259,9 +259,9 @@ def _grid(given: tuple[Any, ...], name: str) -> tuple[int, int, int]:
 
 def _meta(spec: Input) -> torch.Tensor:
     """Make a tensor of the right shape, dtype and memory order with nothing behind it."""
-    order = spec.order or tuple(range(len(spec.shape)))
-    stored = torch.empty([spec.shape[d] for d in order], dtype=getattr(torch, spec.dtype), device="meta")
-    return stored.permute([order.index(d) for d in range(len(order))])
+    stored = torch.empty(spec.stored, dtype=getattr(torch, spec.dtype), device="meta")
+    made: torch.Tensor = spec.laid_out(stored)
+    return made
 
 
 def _argument(name: str, value: Any) -> Any:
