@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Stage(StrEnum):
@@ -17,6 +17,7 @@ class Stage(StrEnum):
     COMPILE = "compile"
     CORRECTNESS = "correctness"
     PREDICT = "predict"
+    TIMING = "timing"
     MACHINE = "machine"  # the candidate cost a worker its life, twice
 
 
@@ -25,6 +26,13 @@ class Basis(StrEnum):
 
     PREDICTED = "predicted"
     MEASURED = "measured"
+
+
+class Mode(StrEnum):
+    """Where a candidate's launcher runs: recorded and replayed by the judge, or itself in the timed process."""
+
+    SEALED = "sealed"
+    OPEN = "untrusted-host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,20 @@ class CaseResult:
     floor_us: float  # roofline of this case on this target
     bound: str  # what the time is made of: memory, cache, matrix, vector, issue, launch
     choice: tuple[tuple[str, str], ...] = ()  # autotune configuration per kernel
+    low_us: float | None = None  # a measured time's 95% interval
+    high_us: float | None = None
+    samples: int = 0  # of a measured time
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """This program's time over another's, measured in the same rounds: 0.5 is twice as fast. 95% interval."""
+
+    rival: str  # baseline or incumbent
+    ratio: float
+    low: float
+    high: float
+    pairs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +101,10 @@ class Evaluation:
     kernels: tuple[Resources, ...] = ()
     program: str | None = None  # digest of plan and machine code: equal programs are measured once
     notes: tuple[str, ...] = ()
+    mode: Mode = Mode.SEALED
+    device: str | None = None  # that measured it
+    confirmed: bool = False  # timed in fresh processes; only such times are published
+    against: tuple[Comparison, ...] = ()
 
     def __post_init__(self) -> None:
         if self.failure is None and not self.cases:
@@ -103,23 +129,30 @@ def pack(e: Evaluation) -> list[Any]:
     """Turn an evaluation into plain lists for the wire and the journal."""
     f = e.failure
     failure = None if f is None else [f.stage.value, f.kind, f.message, f.trace, f.case]
-    cases = [[c.case, c.time_us, c.error, c.floor_us, c.bound, c.choice] for c in e.cases]
+    cases = [[getattr(c, n) for n in CaseResult.__slots__] for c in e.cases]
     kernels = [[getattr(r, n) for n in Resources.__slots__] for r in e.kernels]
-    return [FORMAT, e.target, e.basis.value, e.isolation, failure, cases, kernels, e.program, list(e.notes)]
+    against = [[getattr(a, n) for n in Comparison.__slots__] for a in e.against]
+    return [FORMAT, e.target, e.basis.value, e.isolation, failure, cases, kernels, e.program, list(e.notes),
+            e.mode.value, e.device, e.confirmed, against]  # fmt: skip
 
 
 def unpack(plain: Any) -> Evaluation:
-    """Rebuild an evaluation from `pack`."""
-    version, target, basis, isolation, f, cases, kernels, program, notes = plain
-    if version != FORMAT:
-        raise ValueError(f"evaluation format {version} is not {FORMAT}")
+    """Rebuild an evaluation from `pack`; format 1 had no measured times."""
+    if plain[0] not in (1, FORMAT):
+        raise ValueError(f"evaluation format {plain[0]} is not one of 1 to {FORMAT}")
+    target, basis, isolation, f, cases, kernels, program, notes, *measured = plain[1:]
+    mode, device, confirmed, against = measured or (Mode.SEALED, None, False, ())
     return Evaluation(
         target=target,
         basis=Basis(basis),
         isolation=isolation,
         failure=None if f is None else Failure(Stage(f[0]), f[1], f[2], f[3], f[4]),
-        cases=tuple(CaseResult(c[0], c[1], c[2], c[3], c[4], tuple((k, v) for k, v in c[5])) for c in cases),
+        cases=tuple(CaseResult(*c[:5], tuple((k, v) for k, v in c[5]), *c[6:]) for c in cases),
         kernels=tuple(Resources(*r) for r in kernels),
         program=program,
         notes=tuple(notes),
+        mode=Mode(mode),
+        device=device,
+        confirmed=confirmed,
+        against=tuple(Comparison(*a) for a in against),
     )

@@ -139,7 +139,7 @@ class Judge:
             kernels = [[d, k.symbol, k.ttir, k.options] for d, k in missing.items()]
             payload = {"target": [target.backend, target.arch, target.wave], "kernels": kernels}
             outcome = self._compiled.run("compile", payload, self._limits)
-            for digest, figures in _value(outcome, Stage.COMPILE):
+            for digest, figures, _ in _value(outcome, Stage.COMPILE):
                 _remember(self._figures, digest, Resources(*figures))
         found = {d: self._figures[d] for d in wanted}
         for digest, figures in found.items():

@@ -2,11 +2,10 @@
 
 import hashlib
 import re
-import struct
 from collections.abc import Mapping
 from typing import Any
 
-from fitness import targets
+from fitness import cubin, targets
 from fitness.evaluation import Resources
 from fitness.targets import Target
 
@@ -51,9 +50,9 @@ def _read_amd(text: str, binary: bytes, metadata: Mapping[str, Any], symbol: str
     )
 
 
-def _read_nvidia(ptx: str, cubin: bytes, metadata: Mapping[str, Any], symbol: str, sheet: Target) -> Resources:
+def _read_nvidia(ptx: str, binary: bytes, metadata: Mapping[str, Any], symbol: str, sheet: Target) -> Resources:
     """Read registers and stack from the cubin's ELF sections, instructions from the PTX."""
-    registers, stack = _cubin_figures(cubin)
+    registers, stack = cubin.figures(binary)
     shared, waves = int(metadata["shared"]), int(metadata["num_warps"])
     widths = [
         int(v.removeprefix(".v") or 1) * _WIDTHS[t]
@@ -71,7 +70,7 @@ def _read_nvidia(ptx: str, cubin: bytes, metadata: Mapping[str, Any], symbol: st
         occupancy=occupancy(sheet, registers, shared, waves),
         matrix_ops=len(re.findall(r"\b(?:wgmma\.mma_async|mma\.sync)", ptx)),
         load_bytes=_mean(widths),
-        code=hashlib.sha256(cubin).hexdigest()[:16],
+        code=hashlib.sha256(binary).hexdigest()[:16],
     )
 
 
@@ -104,38 +103,3 @@ def _amd_width(suffix: str) -> int:
 
 def _mean(widths: list[int]) -> float:
     return round(sum(widths) / len(widths), 3) if widths else 4.0
-
-
-def _cubin_figures(cubin: bytes) -> tuple[int, int]:
-    """Return registers per thread and stack bytes per thread of the only kernel in a cubin.
-
-    The register count is in .nv.info as EIATTR_REGCOUNT (0x2f), the stack in EIATTR_FRAME_SIZE (0x11): entries of
-    4 bytes (format, attribute, size) followed by (symbol, value).
-    """
-    registers = stack = 0
-    for name, offset, size in _sections(cubin):
-        if name != ".nv.info":
-            continue
-        position, end = offset, offset + size
-        while position + 4 <= end:
-            form, attribute, length = struct.unpack_from("<BBH", cubin, position)
-            position += 4
-            if form != 4:  # EIFMT_SVAL is the only form with a payload behind the header
-                continue
-            if length == 8 and attribute in (0x2F, 0x11):
-                value = struct.unpack_from("<II", cubin, position)[1]
-                registers, stack = (
-                    (max(registers, value), stack) if attribute == 0x2F else (registers, max(stack, value))
-                )
-            position += length
-    return registers, stack
-
-
-def _sections(elf: bytes) -> list[tuple[str, int, int]]:
-    """List an ELF64 file's sections as (name, offset, size)."""
-    table, entry, count, names = (
-        struct.unpack_from("<Q", elf, 0x28)[0], *struct.unpack_from("<HHH", elf, 0x3A)
-    )  # fmt: skip
-    headers = [struct.unpack_from("<IIQQQQ", elf, table + i * entry) for i in range(count)]
-    strings = headers[names][4]
-    return [(elf[strings + h[0] : elf.index(b"\0", strings + h[0])].decode(), h[4], h[5]) for h in headers]

@@ -28,6 +28,7 @@ class Target:
     cache_gbs: float  # last-level cache, whole chip
     vector_tflops: float  # fp32, no matrix cores
     matrix_tflops: Mapping[str, float] = field(hash=False)
+    cache_mb: int  # last-level cache, MiB: what rotating buffers must exceed
     dispatch_us: float = 1.5  # between two dependent kernels of one stream, a round figure
     ramp_us: float = 1.0  # first wave in, last wave out of an otherwise empty chip, a round figure
 
@@ -39,14 +40,14 @@ _HOPPER = {"float16": 989.4, "bfloat16": 989.4, "float32": 494.7, "int8": 1978.9
 
 TARGETS = (
     # AMD CDNA 3 white paper: 304 CUs, 5.3 TB/s HBM3, 17.2 TB/s Infinity Cache
-    Target("mi300", "hip", "gfx942", 64, 304, 4, 8, 512, 8, 65536, 2.1, 5300, 17200, 163.4, _MI300),
+    Target("mi300", "hip", "gfx942", 64, 304, 4, 8, 512, 8, 65536, 2.1, 5300, 17200, 163.4, _MI300, 256),
     # MI250, one GCD: 104 CUs, half of 3.2 TB/s; its last level is the 8 MB L2 at 128 B/clk/channel
-    Target("mi250", "hip", "gfx90a", 64, 104, 4, 8, 512, 8, 65536, 1.7, 1600, 3480, 22.6, _MI250),
+    Target("mi250", "hip", "gfx90a", 64, 104, 4, 8, 512, 8, 65536, 1.7, 1600, 3480, 22.6, _MI250, 8),
     # MI355X: 256 CUs, 8 TB/s HBM3E, 160 KiB LDS
-    Target("gfx950", "hip", "gfx950", 64, 256, 4, 8, 512, 8, 163840, 2.4, 8000, 20000, 157.3, _MI350),
+    Target("gfx950", "hip", "gfx950", 64, 256, 4, 8, 512, 8, 163840, 2.4, 8000, 20000, 157.3, _MI350, 256),
     # H100 SXM and H200 differ in memory alone
-    Target("h100", "cuda", 90, 32, 132, 4, 16, 65536, 8, 233472, 1.83, 3350, 5500, 66.9, _HOPPER),
-    Target("h200", "cuda", 90, 32, 132, 4, 16, 65536, 8, 233472, 1.83, 4800, 5500, 66.9, _HOPPER),
+    Target("h100", "cuda", 90, 32, 132, 4, 16, 65536, 8, 233472, 1.83, 3350, 5500, 66.9, _HOPPER, 50),
+    Target("h200", "cuda", 90, 32, 132, 4, 16, 65536, 8, 233472, 1.83, 4800, 5500, 66.9, _HOPPER, 60),
 )
 
 ALIASES = {

@@ -1,5 +1,6 @@
 """Compiles a plan's kernels to machine code. No Python of a candidate runs here, only its TTIR is read."""
 
+import re
 from typing import Any
 
 import triton
@@ -7,13 +8,14 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from fitness import resources
+from fitness import cubin, resources
 from fitness.child import Report
+from fitness.gpu.machine_code import MachineCode
 from fitness.jobs.frontend import lower
 
 
 def compile_kernels(payload: Any, report: Report) -> Any:
-    """Compile each (digest, symbol, TTIR, options) for the target and return the compiler's figures."""
+    """Compile each (digest, symbol, TTIR, options); return the compiler's figures, and the machine code if wanted."""
     report.stage("compile")
     target = GPUTarget(*payload["target"])
     results = []
@@ -23,8 +25,42 @@ def compile_kernels(payload: Any, report: Report) -> Any:
             file.write(ttir)
         compiled = triton.compile(path, target=target, options=dict(options))
         figures = resources.read(compiled.asm, compiled.metadata._asdict(), symbol, target)
-        results.append([digest, [getattr(figures, n) for n in type(figures).__slots__]])
+        code = _machine_code(compiled, target).plain() if payload.get("code") else None
+        results.append([digest, [getattr(figures, n) for n in type(figures).__slots__], code])
     return results
+
+
+def _machine_code(compiled: Any, target: GPUTarget) -> MachineCode:
+    """Take the binary and what a launch of it must say out of Triton's result."""
+    metadata = compiled.metadata
+    symbol = metadata.name
+    if target.backend == "cuda":
+        binary = bytes(compiled.asm["cubin"])
+        sizes = cubin.parameters(binary, symbol)
+    else:
+        binary = bytes(compiled.asm["hsaco"])
+        sizes = _amd_parameters(compiled.asm["amdgcn"])
+    return MachineCode(
+        symbol=symbol,
+        binary=binary,
+        threads=metadata.num_warps * target.warp_size,
+        shared=metadata.shared,
+        ctas=getattr(metadata, "num_ctas", 1),
+        cooperative=bool(getattr(metadata, "launch_cooperative_grid", False)),
+        scratch=(getattr(metadata, "global_scratch_size", 0) or 0, getattr(metadata, "profile_scratch_size", 0) or 0),
+        parameters=sizes,
+    )
+
+
+def _amd_parameters(text: str) -> tuple[int, ...]:
+    """Read the sizes of the arguments from the metadata in the assembly; hidden ones are the runtime's."""
+    listing = re.search(r"^\s*-? ?\.args:\s*\n(.*?)^\s*\.group_segment_fixed_size", text, re.MULTILINE | re.DOTALL)
+    entries = re.split(r"^\s*- ", listing.group(1) if listing else "", flags=re.MULTILINE)
+    return tuple(
+        int(size.group(1))
+        for entry in entries
+        if (size := re.search(r"\.size:\s+(\d+)", entry)) and "value_kind:     hidden" not in entry
+    )
 
 
 @triton.jit

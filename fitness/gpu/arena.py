@@ -1,0 +1,40 @@
+"""Where a plan's buffers lie in the bench's one allocation: bodies between red zones, set after set."""
+
+from dataclasses import dataclass
+
+from fitness.plan import LaunchPlan
+
+GUARD = 4096  # bytes on both sides of every buffer that nothing may write
+GUARD_BYTE = 0xA5
+ALIGNMENT = 512  # as an allocator would; Triton's code is specialised for 16
+POISONS = (0xFF, 0x5B)  # every byte of memory nothing was written to: NaN or -1, then a large finite number
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """One copy of a plan's buffers: the offset of each body, and of its red zones."""
+
+    bodies: tuple[int, ...]
+    guards: tuple[tuple[int, int], ...]  # offset, bytes
+    end: int
+
+
+def place(plan: LaunchPlan, start: int) -> Set:
+    """Lay out one set from an offset on."""
+    bodies, guards = [], []
+    for buffer in plan.buffers:
+        body = _up(start + GUARD)
+        after = body + buffer.bytes
+        guards += [(body - GUARD, GUARD), (after, GUARD)]
+        bodies.append(body)
+        start = after + GUARD
+    return Set(tuple(bodies), tuple(guards), _up(start))
+
+
+def size(plan: LaunchPlan) -> int:
+    """Return the bytes of one set."""
+    return place(plan, 0).end
+
+
+def _up(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,249 @@
+"""The process that runs candidates' machine code: no torch, no triton, no Python of a candidate, no truth.
+
+It owns one allocation on the device, launches plans in it, and reads the clock. Whatever a kernel does wrong costs
+this process alone: it is replaced in the time a context takes. Inputs come from another process, which maps the same
+allocation and is the only one that knows what the outputs must be.
+"""
+
+import ctypes
+import os
+import random
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fitness import plan as plans
+from fitness import wire
+from fitness.child import die_with_parent
+from fitness.gpu import machine_code
+from fitness.gpu.api import DeviceError, Gpu, NoDevice
+from fitness.gpu.machine_code import BadPlan, MachineCode
+from fitness.plan import Buffer, LaunchPlan
+
+KEPT_MODULES = 512
+_PATTERNS = {
+    "float32": "<f", "float16": "<e", "int32": "<i", "int16": "<h", "int8": "<b", "uint8": "<B", "bool": "<?",
+}  # fmt: skip
+SCRATCH = 256 << 20  # bytes for what kernels ask of the runtime: device-side descriptors
+
+
+@dataclass(slots=True)
+class Bound:
+    """One set of a program: what to fill, what to launch, what to poison."""
+
+    steps: list[Callable[[], None]]
+    poisoned: list[tuple[int, int]]  # address, bytes
+    keep: list[Any] = field(default_factory=list)  # memory that launches point to
+
+
+class Bench:
+    """Loads machine code, binds plans to sets of buffers, runs and times them."""
+
+    def __init__(self, backend: str, index: int, arena: int) -> None:
+        self._gpu = Gpu(backend, index)
+        self._size = arena
+        self._arena = self._gpu.allocate(arena)
+        self._scratch = self._gpu.allocate(SCRATCH)
+        self._modules: dict[str, tuple[int, int, MachineCode]] = {}
+        self._programs: dict[str, list[Bound]] = {}
+        self._graphs: dict[str, list[int]] = {}
+        self._events = [self._gpu.event() for _ in range(2)]
+
+    def hello(self) -> Any:
+        """Say what the device is and how to map the arena."""
+        free, total = self._gpu.memory()
+        return [self._gpu.name, free, total, self._size, self._gpu.export(self._arena)]
+
+    def load(self, kernels: Any) -> Any:
+        """Load machine code that is not there yet."""
+        for digest, plain in kernels:
+            if digest not in self._modules:
+                code = machine_code.unpack(plain)
+                self._modules[digest] = (*self._gpu.load(code.binary, code.symbol, code.shared), code)
+        return len(self._modules)
+
+    def has(self, digests: Any) -> Any:
+        """Say which machine code is not there; forget what is old when there is too much."""
+        while len(self._modules) > KEPT_MODULES:
+            module, _, _ = self._modules.pop(next(iter(self._modules)))
+            self._gpu.unload(module)
+        return [d for d in digests if d not in self._modules]
+
+    def bind(self, key: str, packed: Any, digests: Any, sets: Any) -> Any:
+        """Bind a resolved plan to sets of buffers: for each set the offsets of its buffers in the arena."""
+        self.drop(key)
+        plan = plans.unpack(packed)
+        self._programs[key] = [self._bound(plan, digests, [self._arena + o for o in offsets]) for offsets in sets]
+        return len(sets)
+
+    def drop(self, key: str) -> Any:
+        """Forget a program."""
+        for graph in self._graphs.pop(key, []):
+            self._gpu.free_graph(graph)
+        self._programs.pop(key, None)
+        return None
+
+    def _bound(self, plan: LaunchPlan, digests: Any, bases: list[int]) -> Bound:
+        """Prepare everything one replay does, so that replaying costs a call each."""
+        for buffer, base in zip(plan.buffers, bases, strict=True):
+            if base < self._arena or base + buffer.bytes > self._arena + self._size:
+                raise BadPlan("a buffer lies outside the arena")
+        bound = Bound([], [])
+        for buffer, base in zip(plan.buffers, bases, strict=True):
+            if buffer.input is None and buffer.bytes:
+                bound.poisoned.append((base, buffer.bytes))
+                if buffer.fill is not None:
+                    bound.steps.append(_fill(self._gpu, buffer, base))
+        for launch, digest in zip(plan.launches, digests, strict=True):
+            _, function, code = self._modules[digest]
+            grid = launch.chosen.grid
+            blocks = grid[0] * grid[1] * grid[2] * code.ctas
+            wanted = [size * blocks for size in code.scratch]
+            if sum(wanted) > SCRATCH:
+                raise DeviceError("scratch", "out of the runtime's scratch memory")
+            addresses = (self._scratch, self._scratch + wanted[0])
+            parameters, memory = _parameters(machine_code.arguments(launch, code, bases, addresses))
+            bound.keep += [parameters, memory]
+            bound.steps.append(self._launcher(function, grid, code, parameters))
+        return bound
+
+    def _launcher(
+        self, function: int, grid: tuple[int, int, int], code: MachineCode, parameters: Any
+    ) -> Callable[[], None]:
+        gpu = self._gpu
+        return lambda: gpu.launch(function, grid, code.threads, code.shared, parameters, code.ctas, code.cooperative)
+
+    def run(self, key: str, number: int, poison: int, seconds: float) -> Any:
+        """Poison one set and replay the plan on it once; return its microseconds."""
+        bound = self._programs[key][number]
+        self._poison(bound, poison)
+        self._gpu.record(self._events[0])
+        for step in bound.steps:
+            step()
+        self._gpu.record(self._events[1])
+        self._wait(seconds)
+        return self._gpu.elapsed_us(*self._events)
+
+    def _poison(self, bound: Bound, byte: int) -> None:
+        for address, size in bound.poisoned:
+            self._gpu.set8(address, byte, size)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for the device, but not for ever."""
+        deadline = time.monotonic() + seconds
+        rounds = 0
+        while self._gpu.busy():
+            rounds += 1
+            if rounds > 200:
+                time.sleep(0.0002)
+            if time.monotonic() > deadline:
+                raise DeviceError("kernel", "CUDA_ERROR_LAUNCH_TIMEOUT")
+
+    def time(self, keys: Any, batch: Any, rounds: int, flush: Any, anchor: Any, seed: int, seconds: float) -> Any:
+        """Time programs against each other, interleaved: for every round, item and program microseconds per replay.
+
+        A round poisons every set, flushes the cache, and then runs each program's batches once, in random order,
+        with the anchor among them. All of a round is queued before the device can reach it, so that no launch
+        overhead is timed. Returns [samples of each program by round and item], [anchor's by round and item].
+        """
+        rng = random.Random(seed)
+        graphs = [self._batches(key, count) for key, count in zip(keys, batch, strict=True)]
+        items = min(len(g) for g in graphs)
+        events = [(self._gpu.event(), self._gpu.event()) for _ in range(items * (len(keys) + 1))]
+        samples: list[list[list[float]]] = [[] for _ in range(len(keys) + 1)]
+        for _ in range(rounds):
+            for key in keys:
+                for bound in self._programs[key]:
+                    self._poison(bound, 0xFF)
+            self._gpu.set8(self._arena + flush[0], rng.randrange(256), flush[1])
+            slots = iter(events)
+            marks: list[list[tuple[int, int]]] = [[] for _ in range(len(keys) + 1)]
+            for item in range(items):
+                order = list(range(len(keys) + 1))
+                rng.shuffle(order)
+                for who in order:
+                    start, end = next(slots)
+                    marks[who].append((start, end))
+                    self._gpu.record(start)
+                    if who < len(keys):
+                        self._gpu.launch_graph(graphs[who][item])
+                    else:
+                        self._gpu.copy(self._arena + anchor[0], self._arena + anchor[1], anchor[2])
+                    self._gpu.record(end)
+            self._wait(seconds)
+            for who, pairs in enumerate(marks):
+                count = batch[who] if who < len(keys) else 1
+                samples[who].append([self._gpu.elapsed_us(*pair) / count for pair in pairs])
+        return [samples[:-1], samples[-1]]
+
+    def _batches(self, key: str, count: int) -> list[int]:
+        """Capture a program's sets as graphs of `count` replays each."""
+        if key not in self._graphs:
+            bounds = self._programs[key]
+            self._graphs[key] = []
+            for first in range(0, len(bounds) - count + 1, count):
+                self._gpu.begin_capture()
+                for bound in bounds[first : first + count]:
+                    for step in bound.steps:
+                        step()
+                self._graphs[key].append(self._gpu.end_capture())
+        return self._graphs[key]
+
+
+def _parameters(encoded: list[bytes]) -> tuple[Any, Any]:
+    """Return an array of addresses of arguments, and the memory they lie in."""
+    memory = [ctypes.create_string_buffer(e, len(e)) for e in encoded]
+    return (ctypes.c_void_p * max(1, len(memory)))(*[ctypes.addressof(m) for m in memory]), memory
+
+
+def _fill(gpu: Gpu, buffer: Buffer, base: int) -> Callable[[], None]:
+    """Return the memset that stands for a filled allocation."""
+    value, kind = buffer.fill or 0.0, buffer.dtype
+    if value == 0:
+        return lambda: gpu.set8(base, 0, buffer.bytes)
+    formats = {
+        "float32": "<f",
+        "int32": "<i",
+        "float16": "<e",
+        "int16": "<h",
+        "int8": "<b",
+        "uint8": "<B",
+        "bool": "<?",
+    }
+    if kind == "bfloat16":
+        pattern = struct.pack("<f", value)[2:]
+    elif kind in _PATTERNS:
+        pattern = struct.pack(_PATTERNS[kind], value if kind.startswith("float") else int(value))
+    else:
+        raise BadPlan(f"an allocation of {kind} can only be filled with 0")
+    if len(set(pattern)) == 1:
+        return lambda: gpu.set8(base, pattern[0], buffer.bytes)
+    words = -(-buffer.bytes // 4)  # the red zone behind takes what is too much of a last word: bodies are padded
+    word = int.from_bytes(pattern * (4 // len(pattern)), "little")
+    if buffer.bytes % 4:
+        raise BadPlan(f"an allocation of {buffer.bytes} bytes can only be filled with 0")
+    return lambda: gpu.set32(base, word, words)
+
+
+def main(channel: int, options: dict[str, Any]) -> None:
+    """Serve until the other side hangs up, or the device is lost."""
+    die_with_parent()
+    try:
+        bench = Bench(options["backend"], options["index"], options["arena"])
+    except (DeviceError, NoDevice) as error:
+        wire.send(channel, ["failed", getattr(error, "kind", "no-device"), str(error)])
+        os._exit(0)
+    wire.send(channel, ["ok", bench.hello()])
+    while True:
+        try:
+            name, *arguments = wire.receive(channel)
+        except (EOFError, ConnectionError):
+            os._exit(0)
+        try:
+            wire.send(channel, ["ok", getattr(bench, name)(*arguments)])
+        except DeviceError as error:
+            wire.send(channel, ["failed", error.kind, str(error)])
+        except BadPlan as error:
+            wire.send(channel, ["failed", "plan", str(error)])

@@ -1,0 +1,127 @@
+"""Holds an output on the device against its yardstick: the rule of fitness.tolerance, where the data already is.
+
+One pass of a kernel of our own reads the output and the truth once; the same in torch's operations takes ten times as
+long, and a candidate is compared some thirty times.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+
+from fitness.tolerance import EPSILON, ROUNDINGS, TINY, Yardstick
+
+TILE = 4096  # elements one program looks at in one step
+STEPS = 16  # of one program along a row
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`ratio` is the largest error over its limit; at most 1.0 passes."""
+
+    ratio: float
+    strange: int = 0  # elements finite where they should not be, or the other way round
+    inexact: int = 0  # elements that differ although the result can be represented
+
+
+@triton.jit
+def _figures(out_ptr, truth_ptr, allowed_ptr, squares_ptr, worst_ptr, rows, width, relative, tiny,
+             R: tl.constexpr, C: tl.constexpr, STEPS: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+    row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
+    first = tl.program_id(1).to(tl.int64) * C * STEPS
+    allowed = tl.load(allowed_ptr + row, mask=row < rows, other=1.0)
+    squares = tl.zeros((R, C), tl.float64)
+    peak = tl.zeros((R, C), tl.float64)
+    single = tl.zeros((R, C), tl.float64)
+    strange = tl.zeros((R, C), tl.int32)
+    inexact = tl.zeros((R, C), tl.int32)
+    for step in range(STEPS):
+        col = first + step * C + tl.arange(0, C)
+        mask = (row < rows)[:, None] & (col < width)[None, :]
+        place = row[:, None] * width + col[None, :]
+        raw = tl.load(out_ptr + place, mask=mask, other=0.0)
+        truth = tl.load(truth_ptr + place, mask=mask, other=0.0)
+        value = raw.to(tl.float64)
+        finite = (value - value == 0.0) & (truth - truth == 0.0)
+        same = finite | (value == truth) | ((value != value) & (truth != truth))
+        error = tl.where(finite, tl.abs(value - truth), 0.0)
+        squares += error * error
+        peak = tl.maximum(peak, error)
+        limit = tl.where(finite, tl.abs(truth), 0.0) * relative + allowed[:, None] + tiny
+        single = tl.maximum(single, error / limit)
+        strange += (~same).to(tl.int32)
+        rounded = truth.to(raw.dtype).to(tl.float64)
+        inexact += ((error != 0.0) & (rounded == truth)).to(tl.int32)
+    place = tl.program_id(1).to(tl.int64) * rows + row
+    tl.store(squares_ptr + place, tl.sum(squares, 1), mask=row < rows)
+    program = tl.program_id(1).to(tl.int64) * tl.num_programs(0) + tl.program_id(0)
+    tl.store(worst_ptr + program * 4 + 0, tl.max(tl.max(peak, 1), 0))
+    tl.store(worst_ptr + program * 4 + 1, tl.max(tl.max(single, 1), 0))
+    tl.store(worst_ptr + program * 4 + 2, tl.sum(tl.sum(strange, 1), 0).to(tl.float64))
+    tl.store(worst_ptr + program * 4 + 3, tl.sum(tl.sum(inexact, 1), 0).to(tl.float64))
+
+
+def compare(output: torch.Tensor, want: Yardstick) -> Found:
+    """Compare one output of the right schema; limits are those of tolerance.compare."""
+    if not output.numel():
+        return Found(0.0)
+    if want.dtype not in EPSILON:
+        wrong = int((output.long() != want.truth).sum())
+        return Found(float("inf") if wrong else 0.0, inexact=wrong)
+    width = want.shape[-1] if want.shape else 1
+    rows = output.numel() // width
+    columns = min(TILE, triton.next_power_of_2(width))
+    height = TILE // columns
+    steps = 1 if width <= columns else STEPS
+    grid = (triton.cdiv(rows, height), triton.cdiv(width, columns * steps))
+    squares = torch.empty((grid[1], rows), dtype=torch.float64, device=output.device)
+    worst = torch.empty((grid[0] * grid[1], 4), dtype=torch.float64, device=output.device)
+    _figures[grid](
+        output, want.truth, want.allowed, squares, worst, rows, width, ROUNDINGS * EPSILON[want.dtype],
+        TINY[want.dtype], R=height, C=columns, STEPS=steps, num_warps=8,
+    )  # fmt: skip
+    squares = squares.sum(0)
+    whole, row = (squares.mean() / width).sqrt() / want.whole, ((squares / width).sqrt() / want.rows).max()
+    peaks, counts = worst[:, :2].amax(0), worst[:, 2:].sum(0)
+    total, line, peak, single, strange, inexact = torch.cat([whole[None], row[None], peaks, counts]).tolist()
+    if strange or (want.exact and inexact):
+        return Found(float("inf"), int(strange), int(inexact) if want.exact else 0)
+    return Found(max(total, line, peak / want.peak, single))
+
+
+def describe(found: Found, output: torch.Tensor, want: Yardstick) -> str:
+    """Say what is wrong: where, what was expected, what came, and how many elements."""
+    place, count = _first(found, output, want)
+    index = [int(i) for i in torch.unravel_index(torch.tensor(place), want.shape)] if want.shape else []
+    expected, got = float(want.truth.reshape(-1)[place]), float(output.reshape(-1)[place])
+    where = f"at {index} expected {expected:.7g}, got {got:.7g}"
+    if found.strange:
+        return f"{found.strange} elements are not finite where they should be, or finite where not: {where}"
+    if found.inexact:
+        return f"{found.inexact} of {output.numel()} elements differ where the result is exact: {where}"
+    return f"error is {found.ratio:.3g} times the limit, {count} of {output.numel()} elements stand out: {where}"
+
+
+def _first(found: Found, output: torch.Tensor, want: Yardstick) -> tuple[int, int]:
+    """Return the first wrong element and their number; the largest error where no element is wrong by itself."""
+    width = want.shape[-1] if want.shape else 1
+    values, truth = output.reshape(-1, width), want.truth.reshape(-1, width)
+    step, first, count, largest = max(1, (1 << 23) // width), None, 0, (-1.0, 0)
+    for start in range(0, values.shape[0], step):
+        low, high = values[start : start + step].double(), truth[start : start + step].double()
+        same = (low == high) | (low.isfinite() & high.isfinite()) | (low.isnan() & high.isnan())
+        error = torch.where(low.isfinite() & high.isfinite(), (low - high).abs(), 0.0)
+        if found.strange:
+            bad = ~same
+        elif want.dtype not in EPSILON or found.inexact:
+            bad = error != 0
+        else:
+            bad = error > high.abs() * ROUNDINGS * EPSILON[want.dtype] + want.allowed[start : start + step, None]
+        here = int(bad.sum())
+        if here and first is None:
+            first = start * width + int(bad.reshape(-1).to(torch.uint8).argmax())
+        count += here
+        top = error.reshape(-1).max(0)
+        largest = max(largest, (float(top.values), start * width + int(top.indices)))
+    return (largest[1] if first is None else first), max(1, count)

@@ -1,0 +1,229 @@
+"""The process that knows what is right: the task's own code, inputs, truth and limits, in a context of its own.
+
+Candidates' machine code runs in another process, whose memory this one maps; nothing of this process is mapped
+there, so that no kernel can reach the truth by any address. It runs no code of a candidate.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fitness import wire, yardstick
+from fitness.child import die_with_parent
+from fitness.gpu import compare, drawing
+from fitness.gpu.api import Mapping, NoDevice
+from fitness.gpu.arena import GUARD_BYTE
+from fitness.tolerance import Yardstick
+from suites import task as tasks
+from suites.loading import Functions, functions
+from suites.task import ITEM_BYTES, Input
+from suites.trials import Trial, trials
+
+Key = tuple[str, bool, str]  # case, small, trial
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One trial's input bytes in memory order, and what its outputs must be."""
+
+    inputs: dict[str, torch.Tensor]
+    wanted: list[Yardstick]
+    bytes: int
+
+
+class Referee:
+    """Answers for one task at a time."""
+
+    def __init__(self, backend: str, index: int, memory: int) -> None:
+        self._backend, self._memory = backend, memory
+        self._device = f"cuda:{index}"
+        torch.cuda.set_device(index)
+        # the bank is honest arithmetic: sums of 16-bit products in float32, no tf32 behind anyone's back
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+        self._known: OrderedDict[Key, Known] = OrderedDict()
+        self._mapping: Mapping | None = None
+        self._arena = torch.empty(0, dtype=torch.uint8)
+        self._task: tasks.Task | None = None
+        self._functions: Functions | None = None
+        self._seed = 0
+
+    def hello(self) -> Any:
+        """Say what torch knows of the device."""
+        p = torch.cuda.get_device_properties(self._device)
+        arch = getattr(p, "gcnArchName", "").split(":")[0] if torch.version.hip else p.major * 10 + p.minor
+        return [p.name, arch, p.L2_cache_size, p.multi_processor_count, p.total_memory, torch.__version__]
+
+    def limit(self, memory: int) -> Any:
+        """Say how much device memory what is known of trials may take."""
+        self._memory = memory
+        return None
+
+    def begin(self, packed: Any, seed: int) -> Any:
+        """Take up a task; `seed` is secret to this judge."""
+        self._task, self._seed = tasks.unpack(packed), seed
+        self._functions = functions(self._task)
+        self._known.clear()
+        return None
+
+    def map(self, handle: bytes, size: int) -> Any:
+        """Map the bench's memory."""
+        self.unmap()
+        self._mapping = Mapping(self._backend, handle)
+        self._arena = torch.as_tensor(_Bytes(self._mapping.address, size), device=self._device)
+        return None
+
+    def unmap(self) -> Any:
+        """Give the memory of a bench that is gone back."""
+        torch.cuda.synchronize()
+        self._arena = torch.empty(0, dtype=torch.uint8)
+        if self._mapping is not None:
+            self._mapping.close()
+            self._mapping = None
+        return None
+
+    def names(self, case: str, small: bool) -> Any:
+        """List a case's trials."""
+        return [t.name for t in self._trials(case, small)]
+
+    def prepare(self, case: str, small: bool, trial: str) -> Any:
+        """Compute a trial's inputs and limits; return the limits as numbers for the record."""
+        return [[y.dtype, list(y.shape), y.whole, y.peak] for y in self._find(case, small, trial).wanted]
+
+    def fill(self, key: Any, sets: Any) -> Any:
+        """Write a trial's inputs, and the red zones, into sets of buffers."""
+        known = self._find(*key)
+        for inputs, guards in sets:
+            for offset, size in guards:
+                self._arena[offset : offset + size] = GUARD_BYTE
+            for name, offset in inputs:
+                data = known.inputs[name]
+                self._arena[offset : offset + data.numel()] = data
+        torch.cuda.synchronize()
+        return None
+
+    def check(self, key: Any, inputs: Any, guards: Any, outputs: Any) -> Any:
+        """Judge what a replay left behind: red zones, inputs, outputs. Returns [kind, complaint, ratio]."""
+        known = self._find(*key)
+        if guards:
+            zones = torch.cat([self._arena[o : o + n] for o, n, _ in guards]).view(len(guards), -1)
+            broken = (zones != GUARD_BYTE).any(1)
+            if bool(broken.any()):
+                what = guards[int(broken.to(torch.uint8).argmax())][2]
+                return ["out-of-bounds", f"the kernel writes outside {what}", 0.0]
+        for name, offset in inputs:
+            data = known.inputs[name]
+            if not torch.equal(self._arena[offset : offset + data.numel()], data):
+                return ["input-changed", f"the kernel changes its input `{name}`", 0.0]
+        return self._outputs(known, outputs)
+
+    def _outputs(self, known: Known, outputs: Any) -> list[Any]:
+        """Compare outputs with their yardsticks."""
+        if len(outputs) != len(known.wanted):
+            return ["schema", f"expected {len(known.wanted)} output(s), got {len(outputs)}", 0.0]
+        worst = 0.0
+        for number, ((offset, dtype, shape), want) in enumerate(zip(outputs, known.wanted, strict=True)):
+            where = f"output {number}: " if len(outputs) > 1 else ""
+            if (dtype, tuple(shape)) != (want.dtype, tuple(want.shape)):
+                told = f"expected {want.dtype} {list(want.shape)}, got {dtype} {list(shape)}"
+                return ["schema", where + told, 0.0]
+            output = self._view(offset, dtype, shape)
+            found = compare.compare(output, want)
+            if found.ratio > 1.0:
+                return ["wrong", where + compare.describe(found, output, want), min(found.ratio, 1e30)]
+            worst = max(worst, found.ratio)
+        return ["", "", worst]
+
+    def same(self, pairs: Any) -> Any:
+        """Tell whether stretches of memory are equal: [(offset, other offset, bytes)]."""
+        return all(torch.equal(self._arena[a : a + n], self._arena[b : b + n]) for a, b, n in pairs)
+
+    def _view(self, offset: int, dtype: str, shape: Any) -> torch.Tensor:
+        size = ITEM_BYTES[dtype]
+        for n in shape:
+            size *= n
+        return self._arena[offset : offset + size].view(getattr(torch, dtype)).view(tuple(shape))
+
+    def _trials(self, case: str, small: bool) -> tuple[Trial, ...]:
+        if self._task is None:
+            raise ValueError("no task was begun")
+        return trials(self._task, self._task.case(case), small)
+
+    def _find(self, case: str, small: bool, trial: str) -> Known:
+        """Return what is known of a trial, computing it the first time; the oldest is forgotten when memory is short."""
+        key = (case, small, trial)
+        if key not in self._known:
+            wanted = next(t for t in self._trials(case, small) if t.name == trial)
+            self._known[key] = self._compute(wanted)
+            while len(self._known) > 1 and sum(k.bytes for k in self._known.values()) > self._memory:
+                self._known.popitem(last=False)
+            torch.cuda.empty_cache()
+        self._known.move_to_end(key)
+        return self._known[key]
+
+    def _compute(self, trial: Trial) -> Known:
+        """Draw a trial's inputs and compute truth and limits."""
+        if self._functions is None:
+            raise ValueError("no task was begun")
+        values = drawing.draw(trial, self._seed, self._device)
+        wanted = list(yardstick.compute(self._functions, values, trial, self._device, self._seed))
+        inputs = {
+            name: _storage(v, spec)
+            for name, spec in trial.arguments.items()
+            if isinstance(spec, Input) and isinstance(v := values[name], torch.Tensor)
+        }
+        held = sum(v.numel() for v in inputs.values()) + sum(y.truth.numel() * 8 for y in wanted)
+        return Known(inputs, wanted, held)
+
+
+class _Bytes:
+    """Memory at an address, as torch takes it."""
+
+    def __init__(self, address: int, size: int) -> None:
+        self.__cuda_array_interface__ = {"shape": (size,), "typestr": "|u1", "data": (address, False), "version": 3}
+
+
+def _storage(tensor: torch.Tensor, spec: Input) -> torch.Tensor:
+    """Return an input's bytes in memory order, padding included."""
+    if not spec.elements:
+        return torch.empty(0, dtype=torch.uint8, device=tensor.device)
+    whole = tensor.as_strided(spec.stored, _strides(spec.stored))
+    return whole.reshape(-1).view(torch.uint8)
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return tuple(reversed(strides))
+
+
+def main(channel: int, options: dict[str, Any]) -> None:
+    """Serve until the other side hangs up. An error here is the task's or the machine's, never a candidate's."""
+    die_with_parent()
+    try:
+        referee = Referee(options["backend"], options["index"], options["memory"])
+        wire.send(channel, ["ok", referee.hello()])
+    except (RuntimeError, AssertionError) as error:
+        wire.send(channel, ["failed", "no-device", f"torch cannot use the GPU: {error}"])
+        os._exit(0)
+    while True:
+        try:
+            name, *arguments = wire.receive(channel)
+        except (EOFError, ConnectionError):
+            os._exit(0)
+        question: Callable[..., Any] = getattr(referee, name)
+        try:
+            wire.send(channel, ["ok", question(*arguments)])
+        except NoDevice as error:
+            wire.send(channel, ["failed", "no-device", str(error)])
+        except torch.OutOfMemoryError as error:
+            wire.send(channel, ["failed", "memory", str(error).splitlines()[0]])
+        except Exception as error:  # noqa: BLE001  the task's own code may raise anything
+            wire.send(channel, ["failed", "task", f"{type(error).__name__}: {error}"])
