@@ -1,0 +1,79 @@
+"""Says which GPUs this machine has, without a context on any of them: cheap, and safe before a fork."""
+
+import ctypes
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from fitness import targets
+from fitness.targets import Target
+
+_KFD = Path("/sys/class/kfd/kfd/topology/nodes")
+_MAJOR, _MINOR = 75, 76  # CUDA's attributes for compute capability
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One GPU of this machine; `target` is None for a chip this tool has no sheet of."""
+
+    name: str
+    backend: str
+    arch: str | int
+    index: int
+    target: Target | None
+
+
+def gpus() -> list[Found]:
+    """List this machine's GPUs, NVIDIA's first."""
+    return [*_nvidia(), *_amd()]
+
+
+def own_target() -> Target | None:
+    """Return the target of the first GPU that has one."""
+    return next((g.target for g in gpus() if g.target is not None), None)
+
+
+def _nvidia() -> list[Found]:
+    """Ask the CUDA driver; no driver means no GPU."""
+    try:
+        library = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return []
+    count = ctypes.c_int()
+    if library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count)):
+        return []
+    return [_nvidia_device(library, index) for index in range(count.value)]
+
+
+def _nvidia_device(library: ctypes.CDLL, index: int) -> Found:
+    device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    library.cuDeviceGet(ctypes.byref(device), index)
+    label = ctypes.create_string_buffer(256)
+    library.cuDeviceGetName(label, 256, device)
+    library.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
+    library.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
+    name = label.value.decode()
+    return Found(name, "cuda", major.value * 10 + minor.value, index, _sheet(major.value * 10 + minor.value, name))
+
+
+def _amd() -> list[Found]:
+    """Read the kernel driver's own list: gfx942 is written as 90402, gfx90a as 90010."""
+    found: list[Found] = []
+    for node in sorted(_KFD.glob("*"), key=lambda p: int(p.name)):
+        try:
+            properties = (node / "properties").read_text()
+            name = (node / "name").read_text().strip()
+        except OSError:
+            continue
+        version = int((re.findall(r"gfx_target_version (\d+)", properties) or ["0"])[0])
+        if version:
+            arch = f"gfx{version // 10000}{version // 100 % 100:x}{version % 100:x}"
+            found.append(Found(name or arch, "hip", arch, len(found), _sheet(arch, name)))
+    return found
+
+
+def _sheet(arch: str | int, name: str) -> Target | None:
+    """Find a chip's sheet: by its name among those of one architecture."""
+    able = [t for t in targets.TARGETS if t.arch == arch]
+    named = [t for t in able if t.name in name.lower()]
+    return (named or able or [None])[0]
