@@ -80,7 +80,7 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """This program's time over another's, measured in the same rounds: 0.5 is twice as fast. 95% interval."""
+    """A program's time over a rival's, measured in the same rounds: 0.5 is twice as fast. 95% interval."""
 
     rival: str  # baseline or incumbent
     ratio: float
