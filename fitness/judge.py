@@ -13,28 +13,20 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from fitness import coverage, predict, targets, tolerance
+from fitness import coverage, predict, targets
 from fitness import plan as plans
 from fitness.child import Limits
+from fitness.correctness import Correctness
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from fitness.jail import ISOLATION, Jail, Outcome, WorkerLost
 from fitness.plan import LaunchPlan
-from fitness.tolerance import Expected
-from suites import Case, Task, TaskError
-from suites.task import pack, pack_arguments
+from suites import Case, Task
+from suites.task import pack_arguments
 
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 4096  # compiled kernels and finished programs kept, each a few hundred bytes
 MAX_PLAN_BYTES = 24 << 30  # what the buffers of one case may need
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """One case's inputs as bytes and what its outputs must be."""
-
-    inputs: tuple[tuple[str, bytes], ...]
-    outputs: tuple[Expected, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,7 @@ class Judge:
         self._compiled.start()
         self._interpreter.start()
         self._stage = Stage.STATIC
-        self._given: dict[str, Given] = {}
+        self.correctness = Correctness(task, seed, self._compiled)
         self._figures: OrderedDict[str, Resources] = OrderedDict()
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
 
@@ -73,13 +65,13 @@ class Judge:
         cases = cases or self.task.cases
         try:
             _check_text(source)
-            recorded, notes = self._record(source, cases)
+            recorded, edges, notes = self._record(source, cases)
             figures = self._compile(recorded)
-            program = _program(recorded, figures)
+            program = _program(recorded, edges, figures)
             known = self._finished.get(program)
             if known is not None:
                 return known
-            evaluation = self._finish(source, recorded, figures, program, notes)
+            evaluation = self._finish(source, recorded, edges, figures, program, notes)
             _remember(self._finished, program, evaluation)
         except _Failed as failed:
             return self._refusal(failed.failure)
@@ -101,9 +93,10 @@ class Judge:
         """Return the fork servers' processes, for those who watch or kill them."""
         return [p for p in (self._compiled.pid, self._interpreter.pid) if p]
 
-    def _record(self, source: str, cases: tuple[Case, ...]) -> tuple[tuple[Recorded, ...], tuple[str, ...]]:
-        """Run the launcher in the jail and take its plans."""
-        target = self.target
+    def _record(self, source: str, cases: tuple[Case, ...]
+                ) -> tuple[tuple[Recorded, ...], dict[str, LaunchPlan], tuple[str, ...]]:  # fmt: skip
+        """Run the launcher in the jail and take its plans of the cases and of the task's edges."""
+        target, edges = self.target, self.correctness.edges
         self._stage = Stage.RECORD
         outcome = self._compiled.run(
             "record",
@@ -115,20 +108,22 @@ class Judge:
                 "cases": [
                     [c.name, pack_arguments(c.inputs), None if c.small is None else pack_arguments(c.small)]
                     for c in cases
-                ],
+                ]
+                + [[e.name, None, pack_arguments(e.arguments(small=True))] for e in edges],
+                "in_place": self.task.in_place,
             },
             self._limits,
         )
+        answers = _value(outcome, Stage.RECORD)
         recorded, notes = [], []
-        for case, (_, full, check, said) in zip(cases, _value(outcome, Stage.RECORD), strict=True):
-            one = Recorded(case, plans.unpack(full), plans.unpack(check))
-            if max(one.full.bytes, one.check.bytes) > MAX_PLAN_BYTES:
-                size = max(one.full.bytes, one.check.bytes) / (1 << 30)
-                message = f"the launcher allocates {size:.1f} GiB; at most {MAX_PLAN_BYTES >> 30} GiB are allowed"
-                raise _Failed(Failure(Stage.RECORD, "memory", message, case=case.name))
-            recorded.append(one)
+        for case, (_, full, check, said) in zip(cases, answers[: len(cases)], strict=True):
+            recorded.append(Recorded(case, _fitting(plans.unpack(full), case), _fitting(plans.unpack(check), case)))
             notes += said
-        return tuple(recorded), tuple(dict.fromkeys(notes))
+        small = {
+            e.name: _fitting(plans.unpack(check), e)
+            for e, (*_, check, _) in zip(edges, answers[len(cases) :], strict=True)
+        }
+        return tuple(recorded), small, tuple(dict.fromkeys(notes))
 
     def _compile(self, recorded: tuple[Recorded, ...]) -> dict[str, Resources]:
         """Compile what is new, in a child that never saw the candidate."""
@@ -152,26 +147,28 @@ class Judge:
                 raise _Failed(Failure(Stage.COMPILE, "resources", message))
         return found
 
-    def _finish(self, source: str, recorded: tuple[Recorded, ...], figures: dict[str, Resources], program: str,
-                notes: tuple[str, ...]) -> Evaluation:  # fmt: skip
-        """Check every case under the interpreter and predict every case's time."""
+    def _finish(self, source: str, recorded: tuple[Recorded, ...], edges: dict[str, LaunchPlan],
+                figures: dict[str, Resources], program: str, notes: tuple[str, ...]) -> Evaluation:  # fmt: skip
+        """Check every case and edge under the interpreter and predict every case's time."""
         tuned = any(len(launch.variants) > 1 for r in recorded for launch in r.full.launches)
         profiles = [[r.case.name, plans.pack(r.full)] for r in recorded]
         reserved = max(r.full.bytes for r in recorded)
+        choices: list[dict[str, str]] = [{} for _ in recorded]
+        works: Any = None
         if tuned:  # the configuration must be known before it can be checked: profile first
             _, works = self._interpret(source, [], profiles, reserved)
-            checks, choices = [], []
-            for one, work in zip(recorded, works, strict=True):
-                choice = self._choose(one, work, figures)
-                choices.append(choice)
-                checks.append(one.check.resolve(choice))
-            outputs, _ = self._interpret(source, self._checks(recorded, checks), [])
-        else:
-            choices = [{} for _ in recorded]
-            outputs, works = self._interpret(
-                source, self._checks(recorded, [r.check for r in recorded]), profiles, reserved
-            )
-        errors = [self._correct(r.case, out) for r, out in zip(recorded, outputs, strict=True)]
+            choices = [self._choose(one, work, figures) for one, work in zip(recorded, works, strict=True)]
+        checks = {one.case.name: one.check.resolve(choice) for one, choice in zip(recorded, choices, strict=True)}
+        checks |= {name: edge.resolve(choices[0]) for name, edge in edges.items()}
+        replays = self.correctness.replays(tuple(r.case for r in recorded))
+        outputs, profiled = self._interpret(
+            source, self.correctness.checks(replays, checks), [] if tuned else profiles, 0 if tuned else reserved
+        )
+        works = works if tuned else profiled
+        ratios, failure = self.correctness.judge(replays, outputs)
+        if failure is not None:
+            raise _Failed(failure)
+        errors = [ratios[r.case.name] for r in recorded]
         results = [
             self._result(one, choice, work, figures, error)
             for one, choice, work, error in zip(recorded, choices, works, errors, strict=True)
@@ -192,30 +189,14 @@ class Judge:
             notes=notes,
         )
 
-    def _checks(self, recorded: tuple[Recorded, ...], checks: list[LaunchPlan]) -> list[Any]:
-        return [[r.case.name, plans.pack(p), self._truth(r.case).inputs] for r, p in zip(recorded, checks, strict=True)]
-
     def _interpret(self, source: str, checks: list[Any], profiles: list[Any], reserved: int = 0) -> tuple[Any, Any]:
         """Replay plans under the interpreter in the jail; `reserved` bytes are address space that is hardly touched."""
         limits = replace(self._limits, memory=self._limits.memory + reserved)
         self._stage = Stage.CORRECTNESS
-        payload = {"source": source, "checks": checks, "profiles": profiles}
+        payload = {"source": source, "checks": checks, "profiles": profiles, "in_place": self.task.in_place}
         outcome = self._interpreter.run("interpret", payload, limits)
         outputs, works = _value(outcome, Stage.CORRECTNESS)
         return outputs, works
-
-    def _correct(self, case: Case, outputs: Any) -> float:
-        """Compare one case's outputs with the truth, here, outside the jail."""
-        try:
-            verdict = tolerance.compare(outputs, self._truth(case).outputs)
-        except (ValueError, TypeError, KeyError) as error:
-            raise _Failed(
-                Failure(Stage.CORRECTNESS, "schema", f"unreadable outputs: {error}", case=case.name)
-            ) from error
-        if verdict.complaint:
-            message = f"case {case.name}: {verdict.complaint}"
-            raise _Failed(Failure(Stage.CORRECTNESS, verdict.kind, message, case=case.name))
-        return round(verdict.ratio, 6)
 
     def _choose(self, one: Recorded, works: Any, figures: dict[str, Resources]) -> dict[str, str]:
         """Take for every autotuned kernel the configuration that is predicted fastest in this case."""
@@ -255,23 +236,15 @@ class Judge:
         bound = longest.bound if predictions else "nothing"
         return CaseResult(one.case.name, _digits(time_us), error, _digits(floor), bound, tuple(sorted(choice.items())))
 
-    def _truth(self, case: Case) -> Given:
-        """Compute a case's inputs and truth once, in a child that runs the task's own code alone."""
-        if case.name not in self._given:
-            payload = {
-                "task": pack(self.task),
-                "case": case.name,
-                "arguments": pack_arguments(case.arguments(small=True)),
-                "seed": self.seed,
-            }
-            outcome = self._compiled.run("truth", payload, Limits(seconds=120.0))
-            if outcome.kind is not None:
-                raise TaskError(
-                    f"task {self.task.name}, case {case.name}: the reference failed: {outcome.message}\n{outcome.trace}"
-                )
-            inputs, outputs = outcome.value
-            self._given[case.name] = Given(tuple(inputs), tuple(tolerance.expected(o) for o in outputs))
-        return self._given[case.name]
+
+def _fitting(plan: LaunchPlan, case: Case) -> LaunchPlan:
+    """Refuse a plan that needs more memory than any may."""
+    if plan.bytes > MAX_PLAN_BYTES:
+        message = (
+            f"the launcher allocates {plan.bytes / (1 << 30):.1f} GiB; at most {MAX_PLAN_BYTES >> 30} GiB are allowed"
+        )
+        raise _Failed(Failure(Stage.RECORD, "memory", message, case=case.name))
+    return plan
 
 
 def _digits(value: float) -> float:
@@ -302,10 +275,11 @@ def _clean(text: str) -> str:
     return re.sub(r"0x[0-9a-f]{6,}", "0x...", re.sub(r"/\S*?/evo-\w+/\w+/home/", "", text))
 
 
-def _program(recorded: tuple[Recorded, ...], figures: dict[str, Resources]) -> str:
+def _program(recorded: tuple[Recorded, ...], edges: dict[str, LaunchPlan], figures: dict[str, Resources]) -> str:
     """Identify what would run: launches, arguments and machine code, whatever the source looked like."""
     codes = [[figures[v.kernel.digest].code for launch in r.full.launches for v in launch.variants] for r in recorded]
-    text = repr([[r.case.name, r.full.shape_digest, r.check.shape_digest] for r in recorded]) + repr(codes)
+    shapes = [[r.case.name, r.full.shape_digest, r.check.shape_digest] for r in recorded]
+    text = repr(shapes + [[name, plan.shape_digest] for name, plan in edges.items()]) + repr(codes)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -148,13 +148,13 @@ class Recorder:
         if len(self.launches) > MAX_LAUNCHES:
             raise Refused("launches", f"the launcher makes more than {MAX_LAUNCHES} launches")
 
-    def plan(self, returned: Any) -> LaunchPlan:
-        """Close the plan with what the launcher returned."""
+    def plan(self, returned: Any, in_place: tuple[str, ...] = ()) -> LaunchPlan:
+        """Close the plan with what the launcher returned; only inputs `in_place` may be among it."""
         outputs = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
         if not outputs or not all(isinstance(o, Recorded) for o in outputs):
             kinds = ", ".join(type(o).__name__ for o in outputs) or "nothing"
             raise Refused("schema", f"the launcher must return a tensor or a tuple of tensors; got {kinds}")
-        if any(self.buffers[o.buffer].input for o in outputs):
+        if any(self.buffers[o.buffer].input not in (None, *in_place) for o in outputs):
             raise Refused(
                 "alias", "the launcher returns (a view of) one of its inputs; it must return what it computed"
             )
@@ -198,38 +198,38 @@ _TRITON_COMPILE: Callable[..., Any] = triton_compiler.compile
 
 
 def record(payload: Any, report: Report) -> Any:
-    """Record the plans of every case: for the timed size with TTIR, for the interpreter's size without."""
+    """Record the plans of every case: for the timed size with TTIR, for the interpreter's size without.
+
+    Edges are only recorded for the interpreter. `in_place` names the inputs that may be returned.
+    """
     report.stage("static")
     program.check_source(payload["source"], payload["entry"])
     target = GPUTarget(*payload["target"])
     driver.install(target, payload["sheet"])
     module = program.load(payload["source"], report)
     report.stage("record")
+    in_place = tuple(payload["in_place"])
+
+    def plan(arguments: Any, lowering: bool) -> tuple[LaunchPlan, list[str]]:
+        recorder = Recorder(module, target, lowering, report)
+        return _record_case(recorder, payload["entry"], unpack_arguments(arguments), in_place), recorder.notes
+
     recorded = []
     for name, full, small in payload["cases"]:
         try:
-            plan, notes = _record_case(module, payload["entry"], unpack_arguments(full), target, True, report)
-            check = (
-                plan
-                if small is None
-                else _record_case(module, payload["entry"], unpack_arguments(small), target, False, report)[0]
-            )
+            timed, notes = (None, []) if full is None else plan(full, lowering=True)
+            check = timed if small is None else plan(small, lowering=False)[0]
         except Refused as refusal:
             raise Refused(refusal.kind, f"case {name}: {refusal}") from refusal
-        recorded.append([name, plans.pack(plan), plans.pack(check), notes])
+        recorded.append([name, *[None if p is None else plans.pack(p) for p in (timed, check)], notes])
     return recorded
 
 
 def _record_case(
-    module: types.ModuleType,
-    entry: str,
-    arguments: Mapping[str, Argument],
-    target: GPUTarget,
-    lowering: bool,
-    report: Report,
-) -> tuple[LaunchPlan, list[str]]:
+    recorder: Recorder, entry: str, arguments: Mapping[str, Argument], in_place: tuple[str, ...]
+) -> LaunchPlan:
     """Run the launcher once and return its plan."""
-    recorder = Recorder(module, target, lowering, report)
+    module = recorder.module
     RECORDERS.append(recorder)
     triton.compiler.compile = triton_compiler.compile = recorder.compile
     Autotuner.run = lambda self, *args, **kwargs: recorder.tune(self, args, kwargs)
@@ -241,7 +241,7 @@ def _record_case(
         values = [recorder.allocate(_meta(a), name) if isinstance(a, Input) else a for name, a in arguments.items()]
         with Intercept():
             returned = getattr(module, entry)(*values)
-        return recorder.plan(returned), recorder.notes
+        return recorder.plan(returned, in_place)
     finally:
         RECORDERS.pop()
 
