@@ -79,7 +79,9 @@ def confine(limits: Limits, base: int, writer: int, scratch: str) -> str:
     os.closerange(writer + 1, 65536)
     interpret = os.environ.get("TRITON_INTERPRET")
     os.environ.clear()
-    os.environ.update(HOME=home, TMPDIR=home, TRITON_CACHE_DIR=os.path.join(home, "cache"), PATH="/usr/bin:/bin", LOGNAME="candidate")
+    os.environ.update(
+        HOME=home, TMPDIR=home, TRITON_CACHE_DIR=os.path.join(home, "cache"), PATH="/usr/bin:/bin", LOGNAME="candidate"
+    )
     os.environ.update(PYTHONDONTWRITEBYTECODE="1", CUDA_VISIBLE_DEVICES="", HIP_VISIBLE_DEVICES="")
     if interpret:
         os.environ["TRITON_INTERPRET"] = interpret
@@ -134,4 +136,3 @@ def _own_lines(error: BaseException) -> str:
     text = "".join(traceback.format_list(own or frames[-3:]))
     cause = error.__cause__
     return text if cause is None else text + f"caused by {type(cause).__name__}: {_text(cause)}\n"
-

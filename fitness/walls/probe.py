@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 
 from fitness.walls import kernel, landlock
+from fitness.walls.namespaces import FLAGS
 from fitness.walls.profiles import PYTHON, Walls
 from fitness.walls.standing import Standing, Wall
 
@@ -26,8 +27,9 @@ def examine(folder: str, namespaces: tuple[str, ...], why_not: str) -> tuple[Wal
         os.rmdir(own)
     found = [Wall("landlock", files is None, files or str(landlock.version()))]
     found.append(Wall("seccomp", calls is None, calls or ""))
-    for name in ("user", "net", "pid", "ipc", "uts"):
-        found.append(Wall(name, name in namespaces, "" if name in namespaces else why_not or "not needed by root"))
+    found += [
+        Wall(name, name in namespaces, "" if name in namespaces else why_not or "root does without") for name in FLAGS
+    ]
     return Walls(files is None, calls is None), Standing(tuple(found))
 
 

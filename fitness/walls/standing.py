@@ -6,7 +6,11 @@ from typing import Any
 
 UNKNOWN = "unknown"  # of a candidate whose workers were lost
 LEVELS = ("process", "landlock", "namespaces")  # each holds what is before it
-_PARTS = {"process": (), "landlock": ("landlock", "seccomp"), "namespaces": ("landlock", "seccomp", "net", "pid", "ipc")}
+_PARTS = {
+    "process": (),
+    "landlock": ("landlock", "seccomp"),
+    "namespaces": ("landlock", "seccomp", "net", "pid", "ipc"),
+}
 
 
 @dataclass(frozen=True, slots=True)
