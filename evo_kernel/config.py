@@ -25,6 +25,7 @@ class Settings(BaseModel):
     history: float = Field(0.2, ge=0.0, le=1.0)  # share of parents taken from everything that ever passed
     seconds: float = Field(30.0, gt=0.0)  # wall clock of one step of judging one candidate
     memory_gb: float = Field(6.0, gt=0.0)  # address space of one candidate beyond torch and triton
+    require_isolation: Literal["process", "landlock", "namespaces"] = "process"  # refuse to judge with less
     pool: Literal["ray", "inline"] = "ray"
     workers: int = Field(0, ge=0)  # 0: one for every core
     address: str | None = None  # of a Ray cluster; None: embedded on this machine
@@ -40,9 +41,10 @@ class Settings(BaseModel):
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "search": ("generations", "population", "target", "seed", "policy", "history"),
-    "judge": ("seconds", "memory_gb"),
+    "judge": ("seconds", "memory_gb", "require_isolation"),
     "machine": ("pool", "workers", "address"),
 }
+MACHINE = (*SECTIONS["machine"], *SECTIONS["judge"])  # what a resumed run takes from the machine it is resumed on
 
 
 def load(file: str | None, given: Mapping[str, Any]) -> Settings:

@@ -11,7 +11,7 @@ from fitness.child import Limits
 from fitness.evaluation import Failure, Resources, Stage
 from fitness.gpu import machine_code
 from fitness.gpu.machine_code import MachineCode
-from fitness.jail import ISOLATION, Jail, Outcome
+from fitness.jail import Jail, Outcome
 from fitness.plan import LaunchPlan
 from fitness.targets import Target
 from suites import Case

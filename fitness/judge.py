@@ -18,8 +18,9 @@ from fitness import plan as plans
 from fitness.child import Limits
 from fitness.correctness import Correctness
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
-from fitness.jail import ISOLATION, Jail, Outcome, WorkerLost
+from fitness.jail import Jail, Outcome, WorkerLost
 from fitness.plan import LaunchPlan
+from fitness.walls.standing import Standing, lowest
 from suites import Case, Task
 from suites.task import pack_arguments
 
@@ -82,7 +83,12 @@ class Judge:
         return evaluation
 
     def _refusal(self, failure: Failure) -> Evaluation:
-        return Evaluation(self.target.name, Basis.PREDICTED, ISOLATION, failure)
+        return Evaluation(self.target.name, Basis.PREDICTED, str(self.standing), failure)
+
+    @property
+    def standing(self) -> Standing:
+        """What is in force around the candidates: of the two servers, the weaker."""
+        return lowest((self._compiled.standing, self._interpreter.standing))
 
     def close(self) -> None:
         """End the fork servers."""
@@ -181,7 +187,7 @@ class Judge:
         return Evaluation(
             target=self.target.name,
             basis=Basis.PREDICTED,
-            isolation=ISOLATION,
+            isolation=str(self.standing),
             failure=None,
             cases=tuple(results),
             kernels=tuple(figures[d] for d in used),

@@ -7,6 +7,7 @@ import pytest
 from fitness import evaluation as evaluations
 from fitness.evaluation import Basis, Evaluation, Stage
 from fitness.judge import Judge
+from fitness.walls.standing import LEVELS
 from suites import Case, Input, Task
 
 KERNEL = '''
@@ -38,7 +39,8 @@ def test_the_seed_passes_with_a_predicted_time_above_the_roofline(judge: Judge, 
     assert all(c.time_us >= c.floor_us > 0 for c in verdict.cases)
     assert all(0 <= c.error <= 1 for c in verdict.cases)
     assert verdict.kernels[0].vgprs > 0
-    assert verdict.isolation == "process"
+    assert verdict.isolation == str(judge.standing)
+    assert verdict.isolation.split()[0] in LEVELS
 
 
 def test_a_verdict_is_a_function_of_the_source(judge: Judge, double_task: Task) -> None:
