@@ -13,7 +13,7 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from fitness import coverage, predict, targets, tolerance
+from fitness import codescan, coverage, predict, targets, tolerance
 from fitness import plan as plans
 from fitness.child import Limits
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
@@ -57,9 +57,12 @@ class _Failed(Exception):
 class Judge:
     """The whole pipeline for one task and one target. `judge` is a pure function of the source and the seed."""
 
-    def __init__(self, task: Task, target: str, seed: int = 0, limits: Limits | None = None) -> None:
+    def __init__(
+        self, task: Task, target: str, seed: int = 0, limits: Limits | None = None, imports: bool = True
+    ) -> None:
         self.task, self.target, self.seed = task, targets.find(target), seed
         self._limits = limits or Limits()
+        self._imports = imports  # whether imports are held to the list of fitness/jobs/policy.py
         self._compiled, self._interpreter = Jail("compiled"), Jail("interpreter")
         self._compiled.start()
         self._interpreter.start()
@@ -110,6 +113,7 @@ class Judge:
             {
                 "source": source,
                 "entry": self.task.entry,
+                "imports": self._imports,
                 "target": [target.backend, target.arch, target.wave],
                 "sheet": {k: v for k, v in asdict(target).items() if k != "matrix_tflops"},
                 "cases": [
@@ -131,8 +135,11 @@ class Judge:
         return tuple(recorded), tuple(dict.fromkeys(notes))
 
     def _compile(self, recorded: tuple[Recorded, ...]) -> dict[str, Resources]:
-        """Compile what is new, in a child that never saw the candidate."""
+        """Read the code, then compile what is new, in a child that never saw the candidate."""
         wanted = {v.kernel.digest: v.kernel for r in recorded for launch in r.full.launches for v in launch.variants}
+        objection = codescan.objection(wanted.values(), getattr(self.task, "tf32", False))
+        if objection:
+            raise _Failed(Failure(Stage.COMPILE, "code", objection))
         missing = {d: k for d, k in wanted.items() if d not in self._figures}
         if missing:
             target = self.target

@@ -5,6 +5,7 @@ it. Shapes, strides, dtypes, device queries and Python's own arithmetic work as 
 """
 
 import operator
+import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,16 +13,16 @@ from typing import Any
 import torch
 import triton
 import triton.compiler.compiler as triton_compiler
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, make_backend
 from triton.runtime.autotuner import Autotuner
 
 from fitness import plan as plans
 from fitness.child import Refused, Report
-from fitness.jobs import driver, program
+from fitness.jobs import driver, integrity, program
 from fitness.jobs.frontend import lower
-from fitness.jobs.tensors import FORBIDDEN, RECORDERS, Intercept, Recorded, dtype_name, shares
+from fitness.jobs.tensors import FORBIDDEN, RECORDERS, Intercept, Recorded, dtype_name, fresh, shares
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant
 from suites.task import Argument, Input, unpack_arguments
 
@@ -55,6 +56,9 @@ class Recorder:
     def apply(self, op: Any, args: Any, kwargs: Any) -> Any:
         """Answer one tensor operation of the launcher: allocation, view, or refusal."""
         name = op.overloadpacket.__name__
+        for one in tree_leaves((args, kwargs)):
+            if isinstance(one, Recorded):
+                fresh(one)
         plain_args, plain_kwargs = tree_map(_to_meta, (args, kwargs))
         if name in _ALLOCATIONS or name in _FULL:
             plain_kwargs["device"] = torch.device("meta")
@@ -154,6 +158,9 @@ class Recorder:
         if not outputs or not all(isinstance(o, Recorded) for o in outputs):
             kinds = ", ".join(type(o).__name__ for o in outputs) or "nothing"
             raise Refused("schema", f"the launcher must return a tensor or a tuple of tensors; got {kinds}")
+        for one in outputs:
+            fresh(one)
+            self._written(one)
         if any(self.buffers[o.buffer].input for o in outputs):
             raise Refused(
                 "alias", "the launcher returns (a view of) one of its inputs; it must return what it computed"
@@ -161,6 +168,15 @@ class Recorder:
         if not all(o.meta.is_contiguous() for o in outputs):
             raise Refused("schema", "the launcher must return tensors that are contiguous in row-major order")
         return LaunchPlan(tuple(self.buffers), tuple(self.launches), tuple(o.view_of() for o in outputs))
+
+    def _written(self, output: Recorded) -> None:
+        """Refuse an output that no kernel was given a pointer into; where an input is empty a fill may be all."""
+        pointers = (a for launch in self.launches for _, a in launch.arguments)
+        reached = any(isinstance(p, Pointer) and p.buffer == output.buffer for p in pointers)
+        filled = self.buffers[output.buffer].fill is not None
+        nothing = filled and any(b.input and not b.bytes for b in self.buffers)
+        if output.numel() and not reached and not nothing:
+            raise Refused("dead-output", "no kernel gets a pointer into what the launcher returns: nothing computes it")
 
 
 class Pending:
@@ -195,16 +211,38 @@ class Pending:
 
 
 _TRITON_COMPILE: Callable[..., Any] = triton_compiler.compile
+_TRITON_TUNE: Callable[..., Any] = Autotuner.run
+
+
+def _install_hooks() -> None:
+    """Put the recorder of the current call where Triton compiles and tunes."""
+
+    def compile_or_record(src: ASTSource, target: Any = None, options: Any = None, **rest: Any) -> Any:
+        recorder = RECORDERS[-1] if RECORDERS else None
+        take = recorder.compile if isinstance(recorder, Recorder) else _TRITON_COMPILE
+        return take(src, target=target, options=options, **rest)
+
+    def tune_or_record(tuner: Any, *args: Any, **kwargs: Any) -> Any:
+        recorder = RECORDERS[-1] if RECORDERS else None
+        if isinstance(recorder, Recorder):
+            return recorder.tune(tuner, args, kwargs)
+        return _TRITON_TUNE(tuner, *args, **kwargs)
+
+    triton.compiler.compile = triton_compiler.compile = compile_or_record
+    Autotuner.run = tune_or_record
 
 
 def record(payload: Any, report: Report) -> Any:
     """Record the plans of every case: for the timed size with TTIR, for the interpreter's size without."""
     report.stage("static")
-    program.check_source(payload["source"], payload["entry"])
+    program.check_source(payload["source"], payload["entry"], payload["imports"])
     target = GPUTarget(*payload["target"])
     driver.install(target, payload["sheet"])
+    _install_hooks()
+    before = integrity.Snapshot(sys.modules[__name__], Recorder, Pending)
     module = program.load(payload["source"], report)
     report.stage("record")
+    before.verify()
     recorded = []
     for name, full, small in payload["cases"]:
         try:
@@ -214,6 +252,10 @@ def record(payload: Any, report: Report) -> Any:
                 if small is None
                 else _record_case(module, payload["entry"], unpack_arguments(small), target, False, report)[0]
             )
+            with torch.no_grad():
+                again, _ = _record_case(module, payload["entry"], unpack_arguments(full), target, False, report)
+            before.verify()
+            integrity.same(plan, again)
         except Refused as refusal:
             raise Refused(refusal.kind, f"case {name}: {refusal}") from refusal
         recorded.append([name, plans.pack(plan), plans.pack(check), notes])
@@ -231,8 +273,6 @@ def _record_case(
     """Run the launcher once and return its plan."""
     recorder = Recorder(module, target, lowering, report)
     RECORDERS.append(recorder)
-    triton.compiler.compile = triton_compiler.compile = recorder.compile
-    Autotuner.run = lambda self, *args, **kwargs: recorder.tune(self, args, kwargs)
     for value in vars(module).values():
         caches = getattr(program.innermost(value), "device_caches", None)
         if caches is not None:
@@ -267,6 +307,7 @@ def _meta(spec: Input) -> torch.Tensor:
 def _argument(name: str, value: Any) -> Any:
     """Turn a runtime argument into plan data."""
     if isinstance(value, Recorded):
+        fresh(value)
         return Pointer(value.buffer, value.offset)
     if value is None or isinstance(value, (bool, int, float)):
         return value

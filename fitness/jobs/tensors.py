@@ -24,12 +24,15 @@ class Answers(Protocol):
 
 RECORDERS: list[Answers] = []  # the last one answers
 
+STALE = "the launcher uses a tensor that it made in an earlier call: every call must allocate and compute its own"
+
 
 class Recorded(torch.Tensor):
     """A tensor with shape, stride, dtype and an address, and nothing behind it."""
 
     meta: torch.Tensor
     buffer: int
+    owner: Answers  # the recorder of the call it was made in
 
     @staticmethod
     def __new__(cls, meta: torch.Tensor, buffer: int) -> "Recorded":
@@ -45,7 +48,7 @@ class Recorded(torch.Tensor):
         return made
 
     def __init__(self, meta: torch.Tensor, buffer: int) -> None:
-        self.meta, self.buffer = meta, buffer
+        self.meta, self.buffer, self.owner = meta, buffer, RECORDERS[-1]
 
     def data_ptr(self) -> int:
         """Return an address that no memory has: 2^36 apart, aligned as an allocator would."""
@@ -67,6 +70,7 @@ class Recorded(torch.Tensor):
 
     def __getitem__(self, index: Any) -> "Recorded":
         """Take a view by index; torch's own would ask for a real device first."""
+        fresh(self)
         view = self.meta[index]
         if not shares(view, self.meta):
             raise Refused("host-operation", FORBIDDEN.format("index"))
@@ -103,6 +107,12 @@ class Intercept(TorchDispatchMode):
     """Catches allocations on the device, which no tensor argument announces."""
 
     __torch_dispatch__ = _intercept
+
+
+def fresh(tensor: Recorded) -> None:
+    """Refuse a tensor of an earlier call: its number means another buffer now."""
+    if tensor.owner is not RECORDERS[-1]:
+        raise Refused("stale", STALE)
 
 
 def shares(one: torch.Tensor, other: torch.Tensor) -> bool:
