@@ -45,10 +45,9 @@ def install(target: GPUTarget, sheet: dict[str, Any]) -> None:
         "_lazy_init": lambda: None,
     }
     for kind in (torch.cuda.Stream, torch.cuda.Event, torch.cuda.CUDAGraph):
-        setattr(kind, "__new__", _refusal(f"torch.cuda.{kind.__name__}"))
-    answers |= {
-        name: _refusal(f"torch.cuda.{name}") for name in ("stream", "graph", "cudart", "make_graphed_callables")
-    }
+        kind.__new__ = _refusal(f"torch.cuda.{kind.__name__}")
+    for name in ("stream", "graph", "cudart", "make_graphed_callables"):
+        answers[name] = _refusal(f"torch.cuda.{name}")
     for name, answer in answers.items():
         setattr(torch.cuda, name, answer)
     torch.version.hip = "6.4" if target.backend == "hip" else None
@@ -61,7 +60,7 @@ def _refusal(name: str) -> Callable[..., NoReturn]:
     def refuse(*_: Any, **__: Any) -> NoReturn:
         raise Refused(
             "host-operation",
-            f"the launcher uses {name}: streams, events and graphs belong to whoever runs the plan; launch kernels in order",
+            f"the launcher uses {name}: streams, events and graphs belong to whoever runs the plan; launch in order",
         )
 
     return refuse

@@ -62,8 +62,8 @@ def same(one: LaunchPlan, other: LaunchPlan) -> None:
     if _form(one) != _form(other):
         raise Refused(
             "unstable",
-            "the launcher makes other launches when it is called again with equal arguments: what it does may depend on "
-            "its arguments alone, not on how often or from where it is called",
+            "the launcher makes other launches when it is called again with equal arguments: what it does may depend "
+            "on its arguments alone, not on how often or from where it is called",
         )
 
 

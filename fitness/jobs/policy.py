@@ -23,9 +23,9 @@ PACKAGES = ("triton.language.",)  # with all that is in them
 BUILTINS = frozenset({"__import__", "breakpoint", "compile", "eval", "exec", "input", "open"})  # no launcher needs one
 
 _IMPORT = (
-    "line {line}: a sealed program may not import `{name}`; a launcher allocates, takes views and launches kernels, and "
-    "needs nothing but torch, triton and modules that only compute ({some}, ...): remove the import, or judge the "
-    "program in open mode"
+    "line {line}: a sealed program may not import `{name}`; a launcher allocates, takes views and launches kernels, "
+    "and needs nothing but torch, triton and modules that only compute ({some}, ...): remove the import, or judge "
+    "the program in open mode"
 )
 _BUILTIN = "line {line}: a sealed program may not use `{name}`: write what it should do in plain code"
 _SOME = "math, functools, itertools, typing, dataclasses"

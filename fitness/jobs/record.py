@@ -7,20 +7,18 @@ it. Shapes, strides, dtypes, device queries and Python's own arithmetic work as 
 import operator
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import triton
-import triton.compiler.compiler as triton_compiler
 from torch.utils._pytree import tree_leaves, tree_map
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, make_backend
-from triton.runtime.autotuner import Autotuner
 
 from fitness import plan as plans
 from fitness.child import Refused, Report
-from fitness.jobs import driver, integrity, program
+from fitness.jobs import driver, hooks, integrity, program
 from fitness.jobs.frontend import lower
 from fitness.jobs.tensors import FORBIDDEN, RECORDERS, Intercept, Recorded, dtype_name, fresh, shares
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant
@@ -81,16 +79,16 @@ class Recorder:
         self.buffers[tensor.buffer] = Buffer(buffer.bytes, buffer.dtype, None, value)
         return tensor
 
-    def compile(self, src: ASTSource, target: Any = None, options: Any = None, **_: Any) -> "Pending":
+    def compile(self, src: ASTSource, target: Any = None, options: Any = None, **_: Any) -> "hooks.Pending":
         """Stand in for triton.compile: lower to TTIR now, leave machine code to another process."""
         key = (src.hash(), str(sorted(options.items(), key=str)))
         if self.lowering and key not in self._lowered:
             self.report.stage("compile")
             self._lowered[key] = lower(src, self.target, options)
             self.report.stage("record")
-        return Pending(self, src, dict(options), self._lowered.get(key))
+        return hooks.Pending(self, src, dict(options), self._lowered.get(key))
 
-    def launch(self, kernel: "Pending", grid: tuple[int, int, int], values: tuple[Any, ...]) -> None:
+    def launch(self, kernel: "hooks.Pending", grid: tuple[int, int, int], values: tuple[Any, ...]) -> None:
         """Add a launch, or one more variant of an autotuned launch."""
         src = kernel.src
         constants, arguments, signature = [], [], []
@@ -179,67 +177,14 @@ class Recorder:
             raise Refused("dead-output", "no kernel gets a pointer into what the launcher returns: nothing computes it")
 
 
-class Pending:
-    """Stands in for a compiled kernel: launching it is written down."""
-
-    function, packed_metadata = 0, None
-
-    def __init__(self, recorder: Recorder, src: ASTSource, options: dict[str, Any], ttir: str | None) -> None:
-        self._recorder, self.src, self.options, self.ttir = recorder, src, options, ttir
-
-    def launch_metadata(self, *_: Any) -> None:
-        """Tell no profiler anything."""
-
-    def run(self, x: int, y: int, z: int, *rest: Any) -> None:
-        """Record a launch; the runtime puts stream, function, two metadata and two hooks before the arguments."""
-        self._recorder.launch(self, (x, y, z), rest[6:])
-
-    def _init_handles(self) -> None:
-        """Load nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        """Compile for real when a launcher asks for figures, as those that compute their own occupancy do."""
-        if name not in ("metadata", "asm", "n_regs", "n_spills", "n_max_threads", "name"):
-            raise AttributeError(name)
-        compiled = _TRITON_COMPILE(self.src, target=self._recorder.target, options=self.options)
-        if name in ("n_regs", "n_spills"):
-            from fitness.resources import read
-
-            figures = read(compiled.asm, compiled.metadata._asdict(), self.src.name, self._recorder.target)
-            return figures.vgprs if name == "n_regs" else figures.spills
-        return getattr(compiled, name)
-
-
-_TRITON_COMPILE: Callable[..., Any] = triton_compiler.compile
-_TRITON_TUNE: Callable[..., Any] = Autotuner.run
-
-
-def _install_hooks() -> None:
-    """Put the recorder of the current call where Triton compiles and tunes."""
-
-    def compile_or_record(src: ASTSource, target: Any = None, options: Any = None, **rest: Any) -> Any:
-        recorder = RECORDERS[-1] if RECORDERS else None
-        take = recorder.compile if isinstance(recorder, Recorder) else _TRITON_COMPILE
-        return take(src, target=target, options=options, **rest)
-
-    def tune_or_record(tuner: Any, *args: Any, **kwargs: Any) -> Any:
-        recorder = RECORDERS[-1] if RECORDERS else None
-        if isinstance(recorder, Recorder):
-            return recorder.tune(tuner, args, kwargs)
-        return _TRITON_TUNE(tuner, *args, **kwargs)
-
-    triton.compiler.compile = triton_compiler.compile = compile_or_record
-    Autotuner.run = tune_or_record
-
-
 def record(payload: Any, report: Report) -> Any:
     """Record the plans of every case: for the timed size with TTIR, for the interpreter's size without."""
     report.stage("static")
     program.check_source(payload["source"], payload["entry"], payload["imports"])
     target = GPUTarget(*payload["target"])
     driver.install(target, payload["sheet"])
-    _install_hooks()
-    before = integrity.Snapshot(sys.modules[__name__], Recorder, Pending)
+    hooks.install()
+    before = integrity.Snapshot(sys.modules[__name__], Recorder, hooks.Pending)
     module = program.load(payload["source"], report)
     report.stage("record")
     before.verify()

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from triton.backends.compiler import GPUTarget
 
 from fitness.child import Refused
 from fitness.plan import View
@@ -16,10 +17,21 @@ FORBIDDEN = (
 
 
 class Answers(Protocol):
-    """Whoever answers the tensor operations of the launcher that runs now."""
+    """Whoever answers what the launcher that runs now asks of torch and Triton."""
+
+    target: GPUTarget
 
     def apply(self, op: Any, args: Any, kwargs: Any) -> Any:
-        """Answer one operation, or refuse it."""
+        """Answer one tensor operation, or refuse it."""
+
+    def compile(self, src: Any, target: Any = None, options: Any = None) -> Any:
+        """Stand in for triton.compile."""
+
+    def tune(self, tuner: Any, args: Any, kwargs: Any) -> None:
+        """Stand in for a call of an autotuned kernel."""
+
+    def launch(self, kernel: Any, grid: tuple[int, int, int], values: tuple[Any, ...]) -> None:
+        """Write a launch down."""
 
 
 RECORDERS: list[Answers] = []  # the last one answers
