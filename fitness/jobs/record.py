@@ -158,13 +158,14 @@ class Recorder:
             raise Refused("schema", f"the launcher must return a tensor or a tuple of tensors; got {kinds}")
         for one in outputs:
             fresh(one)
-            self._written(one)
         if any(self.buffers[o.buffer].input for o in outputs):
             raise Refused(
                 "alias", "the launcher returns (a view of) one of its inputs; it must return what it computed"
             )
         if not all(o.meta.is_contiguous() for o in outputs):
             raise Refused("schema", "the launcher must return tensors that are contiguous in row-major order")
+        for one in outputs:
+            self._written(one)
         return LaunchPlan(tuple(self.buffers), tuple(self.launches), tuple(o.view_of() for o in outputs))
 
     def _written(self, output: Recorded) -> None:
@@ -192,15 +193,15 @@ def record(payload: Any, report: Report) -> Any:
     for name, full, small in payload["cases"]:
         try:
             plan, notes = _record_case(module, payload["entry"], unpack_arguments(full), target, True, report)
+            with torch.no_grad():
+                again, _ = _record_case(module, payload["entry"], unpack_arguments(full), target, False, report)
+            integrity.same(plan, again)
             check = (
                 plan
                 if small is None
                 else _record_case(module, payload["entry"], unpack_arguments(small), target, False, report)[0]
             )
-            with torch.no_grad():
-                again, _ = _record_case(module, payload["entry"], unpack_arguments(full), target, False, report)
             before.verify()
-            integrity.same(plan, again)
         except Refused as refusal:
             raise Refused(refusal.kind, f"case {name}: {refusal}") from refusal
         recorded.append([name, plans.pack(plan), plans.pack(check), notes])

@@ -92,6 +92,10 @@ class Recorded(torch.Tensor):
         """Refuse to write from the host."""
         raise Refused("host-operation", FORBIDDEN.format("index_put_"))
 
+    def copy_(self, *_: Any, **__: Any) -> "Recorded":
+        """Refuse to copy; torch's own would ask for a real device first."""
+        raise Refused("host-operation", FORBIDDEN.format("copy_"))
+
     def __repr__(self, **_: Any) -> str:
         return f"recorded tensor {tuple(self.shape)} {self.dtype}"
 
