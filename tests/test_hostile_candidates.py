@@ -34,7 +34,7 @@ HOSTILE = {
     ),
     "allocate 100 GB on the host": ("", "bytearray(100 << 30)", Stage.RECORD, "memory"),
     "allocate 100 GB in torch": ("", "torch.ones(25 << 30)", Stage.RECORD, "memory"),
-    "ask the device for 100 GB": ("", "return torch.empty(25 << 30, device=x.device)", Stage.RECORD, "memory"),
+    "ask the device for 100 GB": ("", "torch.empty(25 << 30, device=x.device)", Stage.RECORD, "memory"),
     "print 1 GB": ("for _ in range(1 << 10): print('x' * (1 << 20))\n", "", Stage.IMPORT, "output"),
     "exit with status 0": ("import os\nos._exit(0)\n", "", Stage.IMPORT, "exit"),
     "exit with status 3 in the launcher": ("", "import os; os._exit(3)", Stage.RECORD, "exit"),
@@ -61,7 +61,7 @@ def program(task: Task, head: str, body: str) -> str:
 
 @pytest.fixture(scope="module")
 def strict(double_task: Task):
-    judge = Judge(double_task, "mi300", limits=Limits(seconds=SECONDS, memory=2 << 30))
+    judge = Judge(double_task, "mi300", limits=Limits(seconds=SECONDS, memory=2 << 30), imports=False)
     assert judge.judge(double_task.seeds[0].source).passed
     yield judge
     judge.close()
@@ -124,7 +124,7 @@ def test_a_candidate_sees_nothing_of_the_parents_environment(
     double_task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_KEY_OF_A_TEST", "do-not-leak")
-    judge = Judge(double_task, "mi300")
+    judge = Judge(double_task, "mi300", imports=False)
     try:
         source = program(double_task, "import os\n", "raise ValueError(sorted(os.environ.items()))")
         failure = judge.judge(source).failure

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from fitness.build import Builder
+from fitness.build import Builder, Purpose
 from fitness.child import Limits
 from fitness.gpu import clock
 from fitness.gpu.calibration import SHORT_US, Calibration
@@ -74,9 +74,10 @@ class Null:
 def calibrate(target: Target, index: int, say: Callable[[str], None]) -> Calibration:
     """Measure a device, keep the result, and say what is found as it is found."""
     task = read(COPY, "calibration")
-    court = Court(task, target, int.from_bytes(os.urandom(6), "little"), index)
+    court = Court(target, index)
     try:
         court.start()
+        court.begin(task, int.from_bytes(os.urandom(6), "little"))
         say(f"{court.device.name}: {court.device.units} units, {court.device.cache >> 20} MiB of last-level cache")
         found = [_said(null, say) for null in nulls(court, task, target)]
         largest = max(found, key=lambda n: n.time_us)
@@ -96,9 +97,9 @@ def calibrate(target: Target, index: int, say: Callable[[str], None]) -> Calibra
 
 def nulls(court: Court, task: Task, target: Target, comparisons: int = COMPARISONS) -> list[Null]:
     """Compare a copy with itself at every size of the task, many times."""
-    builder = Builder(task.entry, target, Limits(), code=True)
+    builder = Builder(task, target, Limits(), Purpose(code=True))
     try:
-        built = builder.build(task.seeds[0].source, task.cases)
+        built = builder.build(task.seeds[0].source, task.cases, ())
     finally:
         builder.close()
     found = []

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,12 +79,12 @@ class Verified:
 
 
 class Court:
-    """Judges one task's programs on one device."""
+    """Judges programs on one device, one task after another."""
 
-    def __init__(self, task: Task, target: Target, seed: int, index: int = 0, seconds: float = 10.0) -> None:
-        self.task, self._target, self._index, self._seconds = task, target, index, seconds
-        self._rng = random.Random(seed)
-        self._seed = seed
+    def __init__(self, target: Target, index: int = 0, seconds: float = 10.0) -> None:
+        self._target, self._index, self._seconds = target, index, seconds
+        self._rng = random.Random(os.urandom(16))
+        self._begun: tuple[Task, int] | None = None
         self._bench: Process | None = None
         self._referee: Process | None = None
         self._arena = 0
@@ -110,9 +111,22 @@ class Court:
                     f"({_arch(self._target.arch)}): choose its own target, or predict without a GPU"
                 )
             self._ask("limit", int(memory * REFEREE_SHARE))
-            self._ask("begin", tasks.pack(self.task), self._seed)
+            if self._begun is not None:
+                self.begin(*self._begun)
         if self._bench is None:
             self._start_bench()
+
+    def begin(self, task: Task, seed: int) -> None:
+        """Take up a task, or the same with other data; whoever knows the seed can know the inputs."""
+        self._begun = (task, seed)
+        self._ask("begin", tasks.pack(task), seed)
+
+    @property
+    def task(self) -> Task:
+        """The task that was begun."""
+        if self._begun is None:
+            raise RefereeFailed("no task was begun")
+        return self._begun[0]
 
     def _start_bench(self) -> None:
         """Start a bench and have the referee map its memory."""
