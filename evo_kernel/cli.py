@@ -308,13 +308,15 @@ def tasks_new(file: Path) -> None:
 @click.argument("task", metavar="TASK|FILE")
 @click.option("--target", default="mi300", show_default=True, help="Chip to compile for.")
 def tasks_check(task: str, target: str) -> None:
-    """Check that a task can be used: all its parts, its reference, and every seed on every case."""
+    """Check that a task can be used: its parts, what wrong programs would pass, and every seed on every case."""
     from evo_kernel import config
     from evo_kernel import tasks as module
     from suites import load
 
     settings = config.load(None, {"target": target})
     what = load(task)
+    if not module.lint(what):
+        sys.exit(1)
     results = [module.judge_file(what, s.source, settings, held_out=True, title=f"seed {s.name}") for s in what.seeds]
     if not all(results):
         sys.exit(1)
