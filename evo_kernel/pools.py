@@ -1,12 +1,13 @@
 """Where candidates are judged: a pool takes sources and gives back verdicts, or says that a worker was lost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from fitness.child import Limits
+from fitness import child
+from fitness.correctness import Limits
 from fitness.evaluation import Evaluation
 from fitness.judge import Judge, WorkerLost
 from suites import Case, Task
@@ -20,6 +21,7 @@ class Done:
     evaluation: Evaluation | None
     seconds: float
     lost: str = ""
+    limits: Limits = field(default_factory=dict)  # what the worker judges by, told once
 
 
 class Pool(Protocol):
@@ -40,7 +42,7 @@ class Pool(Protocol):
 
 def make_judge(task: Task, settings: Settings) -> Judge:
     """Return a judge as the settings want it."""
-    limits = Limits(seconds=settings.seconds, memory=int(settings.memory_gb * (1 << 30)))
+    limits = child.Limits(seconds=settings.seconds, memory=int(settings.memory_gb * (1 << 30)))
     return Judge(task, settings.target, settings.seed, limits)
 
 
@@ -79,7 +81,8 @@ class InlinePool:
                 evaluation, lost = self._judge.judge(source), ""
             except WorkerLost as error:
                 evaluation, lost = None, str(error)
-            done.append(Done(ticket, evaluation, monotonic() - started, lost))
+            limits = self._judge.correctness.news()
+            done.append(Done(ticket, evaluation, monotonic() - started, lost, limits))
         self._waiting.clear()
         return done
 
