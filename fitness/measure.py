@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fitness import race
-from fitness.build import Builder, Built, Purpose, Recorded, Refusal, understood
+from fitness.build import Builder, Built, Purpose, Recorded, Refusal, digest, understood
 from fitness.child import Limits
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Stage
 from fitness.gpu import clock
@@ -52,6 +52,7 @@ class MeasuringJudge:
         self.calibration = Calibration.of(self._court.device, target)
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
         self._verified: OrderedDict[str, tuple[Resolved, ...]] = OrderedDict()
+        self._programs: OrderedDict[str, str] = OrderedDict()  # by digest of the source
         self._thorough: OrderedDict[str, None] = OrderedDict()  # programs that passed every trial
 
     @property
@@ -67,8 +68,7 @@ class MeasuringJudge:
     @property
     def edges(self) -> tuple[Case, ...]:
         """The task's edges that this device has memory for."""
-        share = self._court.device.memory // HUGE_SHARE
-        return tuple(e for e in self.task.edges if e.bytes < share)
+        return edges(self.task, self._court.device.memory)
 
     def judge(self, source: str, cases: tuple[Case, ...] | None = None, against: Mapping[str, str] | None = None,
               confirm: bool = False) -> Evaluation:  # fmt: skip
@@ -100,9 +100,13 @@ class MeasuringJudge:
         """Return the verdict on what no builder could build."""
         return Evaluation(self.target.name, Basis.MEASURED, str(self.standing), failure, device=self.device)
 
+    def rest(self) -> None:
+        """End the processes of this task, and leave the court to others."""
+        self._builder.close()
+
     def close(self) -> None:
         """End all processes."""
-        self._builder.close()
+        self.rest()
         self._court.close()
 
     def pids(self) -> list[int]:
@@ -118,6 +122,7 @@ class MeasuringJudge:
             self._verify_case(built, edge, thorough=True)
         found = [self._verify_case(built, r, thorough or r.case.name == smallest) for r in built.recorded]
         _remember(self._verified, built.program, tuple(found))
+        _remember(self._programs, built.source, built.program)
         if thorough:
             _remember(self._thorough, built.program, None)
         return tuple(found)
@@ -161,7 +166,10 @@ class MeasuringJudge:
         return choice
 
     def _rival(self, source: str) -> tuple[Resolved, ...] | None:
-        """Build and verify a rival once; one that does not pass is no rival."""
+        """Return a rival's programs, built and verified once; one that does not pass is no rival."""
+        known = self._verified.get(self._programs.get(digest(source), ""))
+        if known is not None:
+            return known
         try:
             return self._verify(self._builder.build(source, self.task.cases, self.edges), thorough=False)
         except Refusal as refused:
@@ -238,6 +246,11 @@ class MeasuringJudge:
             high_us=_digits(timed.high),
             samples=timed.samples,
         )
+
+
+def edges(task: Task, memory: int) -> tuple[Case, ...]:
+    """Return a task's edges that a device with so much memory can run."""
+    return tuple(e for e in task.edges if e.bytes < memory // HUGE_SHARE)
 
 
 def _digits(value: float) -> float:
