@@ -97,6 +97,10 @@ class Line:
         """Build a program as soon as a jail is free; the result is a Built, or the failure."""
         return self._threads.submit(self._build, task, target, edges(task, memory), source)
 
+    def close(self) -> None:
+        """Build nothing more."""
+        self._threads.shutdown(cancel_futures=True)
+
     def _build(self, task: Task, target: Target, more: tuple[Case, ...], source: str) -> Built | Failure:
         jail = self._jails.get()
         try:
@@ -220,9 +224,9 @@ def _different(ratio: Ratio, null: float) -> bool:
 
 SEED = load("vector_add").seeds[0].source
 FAULTS = {
-    "illegal address": (lambda s: _store(s, "out_ptr + offs + (1 << 40)"), "correctness/illegal-address"),
+    "illegal address": (lambda s: _store(s, "out_ptr + start + offs + (1 << 40)"), "correctness/illegal-address"),
     "misaligned": (
-        lambda s: _store(s, "(out_ptr.to(tl.pointer_type(tl.int8)) + 1).to(out_ptr.dtype) + offs"), "correctness/misaligned",
+        lambda s: _store(s, "(out_ptr.to(tl.pointer_type(tl.int8)) + 1).to(out_ptr.dtype) + start + offs"), "correctness/misaligned",
     ),
     "device assert": (lambda s: _before(s, "tl.device_assert(n < 0, 'no')").replace("num_warps", "debug=True, num_warps"),
                       "correctness/assert"),
@@ -242,7 +246,7 @@ FAULTS = {
 
 
 def _store(source: str, pointer: str) -> str:
-    return re.sub(r"tl\.store\(out_ptr \+ offs", f"tl.store({pointer}", source)
+    return source.replace("tl.store(out_ptr + start + offs", f"tl.store({pointer}")
 
 
 def _before(source: str, line: str) -> str:

@@ -20,11 +20,11 @@ from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failur
 from fitness.gpu import clock
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.clock import Ratio
-from fitness.gpu.court import Court, Fault, Program, RefereeFailed
+from fitness.gpu.court import Court, Fault, NoRoom, Program, RefereeFailed
 from fitness.race import Resolved, Times
 from fitness.targets import Target
 from fitness.walls.standing import Standing
-from suites import Case, Task, TaskError
+from suites import Case, Input, Task, TaskError
 from suites.trials import BASE, INFLUENCE
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ PROCESSES = 3  # fresh ones that confirm
 OTHER_TRIALS = 2  # of a case's other distributions, drawn in secret, when a program is screened
 ROOFLINE_SLACK = 1.05
 REMEMBERED = 4096
-HUGE_SHARE = 8  # an edge may take at most one such part of the device's memory
+HUGE = 1 << 31  # bytes of inputs; an edge of more is run when a program is confirmed
+HUGE_SHARE = 12  # an edge's inputs may take at most one such part of the device's memory
 
 
 class MeasuringJudge:
@@ -52,6 +53,7 @@ class MeasuringJudge:
         self.calibration = Calibration.of(self._court.device, target)
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
         self._verified: OrderedDict[str, tuple[Resolved, ...]] = OrderedDict()
+        self._left_out: dict[str, None] = {}  # edges, in order
         self._programs: OrderedDict[str, str] = OrderedDict()  # by digest of the source
         self._thorough: OrderedDict[str, None] = OrderedDict()  # programs that passed every trial
 
@@ -119,7 +121,8 @@ class MeasuringJudge:
             return self._verified[built.program]
         smallest = min(built.recorded, key=lambda r: r.full.bytes).case.name
         for edge in built.edges:
-            self._verify_case(built, edge, thorough=True)
+            if thorough or not _huge(edge.case):
+                self._verify_edge(built, edge, thorough)
         found = [self._verify_case(built, r, thorough or r.case.name == smallest) for r in built.recorded]
         _remember(self._verified, built.program, tuple(found))
         _remember(self._programs, built.source, built.program)
@@ -127,12 +130,23 @@ class MeasuringJudge:
             _remember(self._thorough, built.program, None)
         return tuple(found)
 
+    def _verify_edge(self, built: Built, edge: Recorded, thorough: bool) -> None:
+        """Verify an edge; one whose truth does not fit beside the bench is left out, and the verdict says so."""
+        try:
+            self._verify_case(built, edge, thorough)
+        except NoRoom:
+            if not _huge(edge.case):
+                raise
+            self._left_out[edge.case.name] = None
+
     def _verify_case(self, built: Built, one: Recorded, thorough: bool) -> Resolved:
         """Verify one case; a tuned launch takes the configuration that ran fastest."""
         name = one.case.name
         try:
             trials = self._court.trials(name, False)
-            if not thorough:
+            if _huge(one.case):
+                trials = [BASE]  # what it is there for is its size, and each trial takes seconds
+            elif not thorough:
                 others = [t for t in trials if t not in (BASE, INFLUENCE)]
                 chosen = self._rng.sample(others, min(OTHER_TRIALS, len(others)))
                 trials = [t for t in trials if t in (BASE, INFLUENCE, *chosen)]
@@ -218,7 +232,7 @@ class MeasuringJudge:
             cases=tuple(self._case(one, t) for one, t in zip(resolved, times, strict=True)),
             kernels=tuple(built.figures[d] for d in used),
             program=built.program,
-            notes=built.notes,
+            notes=built.notes + tuple(f"edge {e} needs more memory than this device has" for e in self._left_out),
             device=self.device,
             confirmed=confirmed,
             against=tuple(Comparison(n, r.value, r.low, r.high, r.pairs) for n, r in ratios.items()),
@@ -250,7 +264,15 @@ class MeasuringJudge:
 
 def edges(task: Task, memory: int) -> tuple[Case, ...]:
     """Return a task's edges that a device with so much memory can run."""
-    return tuple(e for e in task.edges if e.bytes < memory // HUGE_SHARE)
+    return tuple(e for e in task.edges if _input_bytes(e) < memory // HUGE_SHARE)
+
+
+def _huge(case: Case) -> bool:
+    return _input_bytes(case) > HUGE
+
+
+def _input_bytes(case: Case) -> int:
+    return sum(a.bytes for a in case.inputs.values() if isinstance(a, Input))
 
 
 def _digits(value: float) -> float:

@@ -223,6 +223,9 @@ def _difference(one: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 def _overflowed(truth: torch.Tensor, dtype: str) -> torch.Tensor:
     """Put infinities where the truth is beyond the dtype's range by more than a rounding."""
     limit = LARGEST[dtype] * (1 + EPSILON[dtype] / 4)
+    low, high = truth.aminmax()
+    if float(low) >= -limit and float(high) <= limit:
+        return truth  # the rule: and three copies of it are saved, which counts at 2^31 elements
     return torch.where(truth.abs() > limit, torch.copysign(torch.full_like(truth, math.inf), truth), truth)
 
 
