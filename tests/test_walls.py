@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -302,8 +302,40 @@ def test_two_candidates_meet_nothing_of_each_other(world: World, double_task: Ta
 
 
 def test_a_candidate_alone_with_its_server(world: World, double_task: Task) -> None:
-    need(world, "pid")
-    assert world.inside(double_task, "os.getppid()") == "DONE 1"
+    need(world, "pid")  # process 1 is the server, then comes who supervises the candidate
+    said = world.inside(double_task, "(os.getppid(), os.getpid(), os.path.exists('/proc/2/'))")
+    parent, own = (int(n) for n in said.removeprefix("DONE (").split(",")[:2])
+    assert 1 < parent < own
+
+
+SCAN = """
+def scan(first, rest):
+    found = 0
+    with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", buffering=0) as memory:
+        areas = [line.split() for line in maps if " rw-p " in line and "[v" not in line]
+        for low, high in (area[0].split("-") for area in areas):
+            memory.seek(int(low, 16))
+            held = memory.read(int(high, 16) - int(low, 16)) or b""
+            at = held.find(first)
+            while at >= 0:
+                found += held[at + len(first) : at + len(first) + len(rest)] == rest
+                at = held.find(first, at + 1)
+            del held
+    return found
+def plain(mask):
+    return bytes(b ^ 255 for b in bytes.fromhex(mask))
+"""
+
+
+def test_the_truth_is_nowhere_in_a_candidates_memory(world: World, double_task: Task) -> None:
+    assert world.judge.judge(double_task.seeds[0].source).passed  # the truth has been computed
+    truth = world.judge._given["1M"].outputs[0].truth.tobytes()[800:864]
+    masks = [bytes(b ^ 255 for b in part).hex() for part in (truth[:32], truth[32:])]  # its own text holds no truth
+    task = replace(double_task, seeds=(replace(double_task.seeds[0], source=SCAN + double_task.seeds[0].source),))
+    call = f"scan(plain({masks[0]!r}), plain({masks[1]!r}))"
+    assert world.inside(task, call) == "DONE 0"
+    planted = f"(lambda copy: (scan(plain({masks[0]!r}), plain({masks[1]!r})), len(copy)))(plain({''.join(masks)!r}))"
+    assert world.inside(task, planted).startswith("DONE (1"), "the search itself finds nothing"
 
 
 def test_threads_temporary_files_and_late_imports_work_inside(world: World, double_task: Task) -> None:
