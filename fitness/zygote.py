@@ -1,9 +1,9 @@
 """The fork server: loads torch and triton once, then forks one short-lived, limited child for every job.
 
-A job in a fork with both loaded, behind all walls, takes about 14 ms; a fresh interpreter takes 2 s. The server itself never
-runs a candidate's code and never touches a GPU. It is the supervisor of its children: limits are enforced here,
-outside the child. Where the kernel allows it, the server is process 1 of namespaces of its own, and every child lives
-behind the walls of fitness/walls.
+A job in a fork with both loaded, behind all walls, takes about 14 ms; a fresh interpreter takes 2 s. The server never
+runs a candidate's code, touches no GPU, and reads no request or result. Each job has a supervisor, which enforces its
+limits from outside, and a child, which runs it behind the walls of fitness/walls. Where the kernel allows it, the
+server is process 1 of namespaces of its own.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ LOG_TAIL = 4096
 
 
 class Server:
-    """Runs one job at a time, each in its own child."""
+    """Runs one job at a time, each with its own supervisor and child."""
 
     def __init__(self, control: int, jobs: Mapping[str, Job], folder: str, walls: Walls, alone: bool) -> None:
         self._control, self._jobs, self._folder = control, jobs, folder
