@@ -94,6 +94,11 @@ def test_a_search_goes_on_where_the_level_required_is_there(here: Standing, tmp_
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["best"]["isolation"] == str(here)
+    if here.holds("seccomp"):  # and the same run is not resumed where the level is missing
+        argv = ["resume", str(tmp_path / "run"), "--require-isolation", "landlock"]
+        answer = degraded(f"from evo_kernel.cli import main; main({argv!r})")
+        assert (answer.returncode, answer.stdout) == (1, "")
+        assert "missing landlock: this kernel does not have it" in answer.stderr
 
 
 def test_levels_are_ordered_and_name_what_is_missing() -> None:
