@@ -21,6 +21,7 @@ from triton.runtime import interpreter
 from fitness import plan as plans
 from fitness.child import Refused, Report
 from fitness.jobs import program
+from fitness.jobs.rounding import rounding
 from fitness.plan import Buffer, LaunchPlan, Pointer, Variant
 from fitness.poison import POISONS, Poison
 from suites.task import ITEM_BYTES
@@ -120,6 +121,7 @@ def interpret(payload: Any, report: Report) -> Any:
     # the checks are only evaluated in debug mode, but cost 40% of the time without it
     builder = interpreter.interpreter_builder
     builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)
+    builder.create_fp_trunc = rounding(builder.create_fp_trunc)
     module = program.load(payload["source"], report)
     in_place = tuple(payload["in_place"])
     checked = []
