@@ -11,7 +11,6 @@ from triton.runtime import driver
 
 from fitness.child import Refused
 
-
 _ORDER = "streams, events and graphs belong to whoever runs the plan; launch kernels in order"
 
 
