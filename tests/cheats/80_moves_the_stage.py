@@ -1,7 +1,7 @@
 """Replaces the report's method so that its failure is charged to another stage.
 
 task: vector_add
-gate: record/tampering
+gate: import/tampering
 """
 
 import torch
