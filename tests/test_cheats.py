@@ -1,6 +1,8 @@
 """Every known way to be fooled is a file: each must be refused, at the gate that its docstring names."""
 
+import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
@@ -8,6 +10,7 @@ from programs import CLASSES, NEEDS, TESTS, Program, programs, read, task
 
 from fitness.child import Limits
 from fitness.evaluation import Evaluation
+from fitness.jail import Jail
 from fitness.judge import Judge
 from suites import Task
 
@@ -22,24 +25,22 @@ class Judging(Protocol):
 
 @pytest.fixture(scope="module")
 def judge_of() -> Iterator[Callable[[str], Judge]]:
-    """Give the judge of a task, one for as long as programs of that task come."""
-    open_judges: dict[str, Judge] = {}
+    """Give the judge of a task. All share one pair of fork servers, whose start costs 2.5 s each."""
+    judges: dict[str, Judge] = {}
 
     def find(name: str) -> Judge:
-        if name not in open_judges:
-            while open_judges:
-                open_judges.popitem()[1].close()
-            open_judges[name] = Judge(few_cases(name), "mi300", SEED, Limits(seconds=20.0, memory=3 << 30))
-        return open_judges[name]
+        if name not in judges:
+            judges[name] = Judge(few_cases(name), "mi300", SEED, Limits(seconds=20.0, memory=3 << 30))
+        return judges[name]
 
-    yield find
-    for judge in open_judges.values():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fitness.judge.Jail", functools.cache(Jail))
+        yield find
+    for judge in judges.values():
         judge.close()
 
 
 def few_cases(name: str) -> Task:
-    from dataclasses import replace
-
     whole = task(name)
     return replace(whole, cases=whole.cases[:CASES])
 

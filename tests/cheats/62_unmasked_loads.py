@@ -1,6 +1,6 @@
-"""Masks its stores only, so that the end of each row brings in what lies behind it.
+"""Rounds its loads up to sixteen columns, so that the end of each row brings in what lies behind it.
 
-task: row_sum
+task: softmax
 gate: correctness/wrong
 fools: KernelBench, KernelGYM, KernelAgent, BackendBench, GEAK-eval
 """
@@ -11,17 +11,17 @@ import triton.language as tl
 
 
 @triton.jit
-def row_sum_kernel(out_ptr, x_ptr, x_stride, cols, BLOCK: tl.constexpr):
+def softmax_kernel(out_ptr, x_ptr, x_stride, cols, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
-    total = tl.zeros((BLOCK,), tl.float32)
-    for start in range(0, cols - cols % 16, BLOCK):
-        offs = start + tl.arange(0, BLOCK)
-        total += tl.load(x_ptr + row * x_stride + offs, mask=offs < cols + 16, other=0.0).to(tl.float32)
-    tl.store(out_ptr + row, tl.sum(total, axis=0).to(out_ptr.dtype.element_ty))
+    offs = tl.arange(0, BLOCK)
+    mask = offs < cols
+    x = tl.load(x_ptr + row * x_stride + offs, mask=offs < (cols + 15) // 16 * 16, other=float("-inf")).to(tl.float32)
+    e = tl.exp(x - tl.max(x, axis=0))
+    tl.store(out_ptr + row * cols + offs, (e / tl.sum(e, axis=0)).to(out_ptr.dtype.element_ty), mask=mask)
 
 
-def row_sum(x):
+def softmax(x):
+    out = torch.empty_like(x)
     rows, cols = x.shape
-    out = torch.empty((rows,), dtype=x.dtype, device=x.device)
-    row_sum_kernel[(rows,)](out, x, x.stride(0), cols, BLOCK=1024)
+    softmax_kernel[(rows,)](out, x, x.stride(0), cols, BLOCK=triton.next_power_of_2(cols))
     return out
