@@ -14,6 +14,7 @@ from fitness.tolerance import EPSILON, ROUNDINGS, TINY, Yardstick
 
 TILE = 4096  # elements one program looks at in one step
 STEPS = 16  # of one program along a row
+COLUMNS = (16, 512, TILE)  # tiles of few forms: each one is compiled, which takes half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Found:
     inexact: int = 0  # elements that differ although the result can be represented
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "width"])  # one compilation for all shapes
 def _figures(out_ptr, truth_ptr, allowed_ptr, squares_ptr, worst_ptr, rows, width, relative, tiny,
              R: tl.constexpr, C: tl.constexpr, STEPS: tl.constexpr):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
@@ -77,9 +78,8 @@ def figures(output: torch.Tensor, want: Yardstick) -> torch.Tensor:
         return torch.stack([wrong * 0, wrong * 0, wrong * 0, wrong])
     width = want.shape[-1] if want.shape else 1
     rows = output.numel() // width
-    columns = min(TILE, triton.next_power_of_2(width))
-    height = TILE // columns
-    steps = 1 if width <= columns else STEPS
+    columns = next((c for c in COLUMNS if width <= c), TILE)
+    height, steps = TILE // columns, STEPS if width > TILE else 1
     grid = (triton.cdiv(rows, height), triton.cdiv(width, columns * steps))
     squares = torch.empty((grid[1], rows), dtype=torch.float64, device=output.device)
     worst = torch.empty((grid[0] * grid[1], 4), dtype=torch.float64, device=output.device)

@@ -269,24 +269,33 @@ class Court:
         sets = self._lay(program.plan, 2)
         self._bind("candidate", program, sets)
         steps = [trials[0], *trials]  # the first one twice
+        keys = [[case, small, trial] for trial in steps]
+        given = [self._given(program.plan, s) for s in sets]
+        left = [self._left(program.plan, s) for s in sets]
+        self._ask("fill", keys[0], [given[0]])
         worst, time_us = 0.0, 0.0
-        for number, trial in enumerate(steps):
-            place = number % 2
-            self._ask("fill", [case, small, trial], [self._given(program.plan, sets[place])])
-            self._send_check(number, steps, case, small, program.plan, sets)
-            self._run_later("run", "candidate", place, arena.POISONS[place], self._seconds)
-            checked, time_us = self._both(number, steps)
-            worst = max(worst, checked)
-            if number == 1 and not self.task.atomics and not self._same(program.plan, *sets):
-                raise Fault("race", f"{_said(trial)}: two runs on the same inputs give different bytes")
-        self._send_check(len(steps), steps, case, small, program.plan, sets)
-        return Verified(max(worst, self._checked(len(steps), steps)), time_us)
+        for number in range(len(steps)):
+            # while the bench works on this step's set, the referee looks at the last step's and fills it for the next
+            other = (number + 1) % 2
+            checked = [keys[number - 1], *left[other]] if number else None
+            filled = [keys[number + 1], [given[other]]] if number + 1 < len(steps) else None
+            again = number == 1
+            self._run_later("run", "candidate", number % 2, arena.POISONS[number % 2], self._seconds)
+            self._ask_later("turn", checked, None if again else filled)
+            ratio, time_us = self._both(steps[number - 1])
+            worst = max(worst, ratio)
+            if again:
+                self._repeats(keys[1], left[1], program.plan, sets)
+                if filled:
+                    self._ask("fill", *filled)
+        return Verified(max(worst, self._judged(steps[-1], self._ask("check", keys[-1], *left[number % 2]))), time_us)
 
-    def _both(self, number: int, steps: Sequence[str]) -> tuple[float, float]:
+    def _both(self, trial: str) -> tuple[float, float]:
         """Take both answers, whatever one of them says, so that the next question finds both sides listening."""
-        faults, checked, time_us = [], 0.0, 0.0
+        faults, ratio, time_us = [], 0.0, 0.0
+        verdict = self._answered()
         try:
-            checked = self._checked(number, steps)
+            ratio = self._judged(trial, verdict) if verdict else 0.0
         except Fault as fault:
             faults.append(fault)
         try:
@@ -295,17 +304,13 @@ class Court:
             faults.append(fault)
         if faults:
             raise faults[0]
-        return checked, time_us
+        return ratio, time_us
 
-    def _send_check(self, number: int, steps: Sequence[str], case: str, small: bool, plan: LaunchPlan,
-                    sets: Sequence[Set]) -> None:  # fmt: skip
-        """Have the referee look at the step before this one, without waiting for its answer."""
-        if number:
-            self._ask_later("check", [case, small, steps[number - 1]], *self._left(plan, sets[(number - 1) % 2]))
-
-    def _checked(self, number: int, steps: Sequence[str]) -> float:
-        """Take the referee's word on the step before this one."""
-        return self._judged(steps[number - 1], self._answered()) if number else 0.0
+    def _repeats(self, key: Any, left: Any, plan: LaunchPlan, sets: Sequence[Set]) -> None:
+        """Refuse what gives other bytes on the same inputs; a result that is wrong is told as such."""
+        if not self.task.atomics and not self._same(plan, *sets):
+            self._judged(key[2], self._ask("check", key, *left))
+            raise Fault("race", f"{_said(key[2])}: two runs on the same inputs give different bytes")
 
     def matmul_tflops(self, dtype: str) -> float:
         """Measure the rate of a large matrix product through the vendor's library."""

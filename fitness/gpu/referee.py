@@ -129,6 +129,13 @@ class Referee:
         torch.cuda.synchronize()
         return None
 
+    def turn(self, checked: Any, filled: Any) -> Any:
+        """Check what one replay left behind, then fill for another: one question where there would be two."""
+        verdict = self.check(*checked) if checked else None
+        if filled:
+            self.fill(*filled)
+        return verdict
+
     def check(self, key: Any, inputs: Any, guards: Any, outputs: Any) -> Any:
         """Judge what a replay left behind: red zones, inputs, outputs. Returns [kind, complaint, ratio]."""
         known = self._find(*key)

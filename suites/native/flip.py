@@ -19,11 +19,11 @@ def by_index(x):
     return x[..., torch.arange(x.shape[-1] - 1, -1, -1, device=x.device)]
 
 
-def by_columns(x):
-    return torch.stack(x.unbind(-1)[::-1], dim=-1) if x.shape[-1] else x.clone()
+def by_rows(x):
+    return x.T.contiguous()[torch.arange(x.shape[-1] - 1, -1, -1, device=x.device)].T.contiguous()
 
 
-honest = [by_index, by_columns]
+honest = [by_index, by_rows]
 exact = True
 
 
