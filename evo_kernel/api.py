@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from archives.archive import Archive, Entry
 from evo_kernel import config, runs
+from evo_kernel import machine as machines
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.export import Exported, export
@@ -60,7 +61,7 @@ def search(
     **settings: Any,
 ) -> Run:
     """Search for a faster kernel of a task; keyword arguments are the settings of config.Settings."""
-    chosen = config.load(config_file, settings)
+    chosen = machines.resolve(config.load(config_file, settings))
     what = load(task) if isinstance(task, str) else task
     folder = Path(run) if run else free_folder(what.name, chosen.target)
     runs.begin(folder, chosen, what, runs.elites(Path(seed_from), what) if seed_from else ())
@@ -90,7 +91,9 @@ def reopened(folder: Path, generations: int | None, machine: dict[str, Any]) -> 
     if generations is not None and generations != state.search.generations:
         runs.extend(folder, generations)
     given = {k: v for k, v in machine.items() if v is not None}
-    return config.load(None, {**state.settings.model_dump(), **given})
+    settings = config.load(None, {**state.settings.model_dump(), **given})
+    machines.check_resumable(settings)
+    return settings
 
 
 def drive(folder: Path, settings: Settings, on_progress: Callable[[Progress], None] | None = None) -> None:

@@ -1,12 +1,16 @@
 """From a program's text to launch plans and machine code, in jails: needs no GPU, and may run on another machine."""
 
+import contextlib
 import hashlib
 import re
+import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fitness import plan as plans
+from fitness import wire
 from fitness.child import Limits
 from fitness.evaluation import Failure, Resources, Stage
 from fitness.gpu import machine_code
@@ -15,9 +19,10 @@ from fitness.jail import ISOLATION, Jail, Outcome
 from fitness.plan import LaunchPlan
 from fitness.targets import Target
 from suites import Case
-from suites.task import pack_arguments
+from suites.task import pack_arguments, pack_case, unpack_case
 
 REMEMBERED = 4096  # compiled kernels kept, each some kilobytes
+FORMAT = 1
 MAX_PLAN_BYTES = 24 << 30  # what the buffers of one case may need
 
 
@@ -49,6 +54,41 @@ class Built:
     notes: tuple[str, ...]
 
 
+def pack(built: Built) -> bytes:
+    """Make bytes of what was built: it may travel to the machine that measures."""
+    return wire.encode(
+        [
+            FORMAT,
+            [[pack_case(r.case), plans.pack(r.full), None if r.check is r.full else plans.pack(r.check)]
+             for r in built.recorded],
+            [[digest, [getattr(figures, n) for n in Resources.__slots__]] for digest, figures in built.figures.items()],
+            [[digest, code.plain()] for digest, code in built.code.items()],
+            built.program,
+            list(built.notes),
+        ]
+    )  # fmt: skip
+
+
+def unpack(packed: bytes) -> Built:
+    """Rebuild what was built from `pack`."""
+    (body,) = wire.Frames(wire.MAX_FRAME).feed(packed)
+    version, recorded, figures, code, program, notes = wire.decode(body)
+    if version != FORMAT:
+        raise ValueError(f"build format {version} is not {FORMAT}")
+    return Built(
+        recorded=tuple(_unpack_recorded(*r) for r in recorded),
+        figures={digest: Resources(*plain) for digest, plain in figures},
+        code={digest: machine_code.unpack(plain) for digest, plain in code},
+        program=program,
+        notes=tuple(notes),
+    )
+
+
+def _unpack_recorded(case: Any, full: Any, check: Any) -> Recorded:
+    plan = plans.unpack(full)
+    return Recorded(unpack_case(case), plan, plan if check is None else plans.unpack(check))
+
+
 class Builder:
     """Records and compiles one program after another for one launcher and one target."""
 
@@ -56,6 +96,7 @@ class Builder:
         self._entry, self._target, self._limits, self._code = entry, target, limits, code
         self._jail = jail or Jail("compiled")
         self._jail.start()
+        self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._kernels: OrderedDict[str, tuple[Resources, MachineCode | None]] = OrderedDict()
 
     @property
@@ -75,8 +116,11 @@ class Builder:
     def build(self, source: str, cases: tuple[Case, ...]) -> Built:
         """Record and compile a program; Refusal says why it cannot be."""
         check_text(source)
-        recorded, notes = self._record(source, cases)
-        kernels = self._compile(recorded)
+        self.seconds = {}
+        with timed(self.seconds, Stage.RECORD):
+            recorded, notes = self._record(source, cases)
+        with timed(self.seconds, Stage.COMPILE):
+            kernels = self._compile(recorded)
         figures = {d: f for d, (f, _) in kernels.items()}
         code = {d: c for d, (_, c) in kernels.items() if c is not None}
         return Built(recorded, figures, code, identity(recorded, figures), notes)
@@ -132,6 +176,16 @@ class Builder:
             f"kernel {symbol} cannot run on {self._target.name}: one program needs {figures.shared_bytes} bytes of LDS "
             f"(of {self._target.shared}), {figures.vgprs} registers a lane and {figures.waves_per_program} waves"
         )
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], gate: str) -> Iterator[None]:
+    """Note how long a gate took, also when it refuses."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[str(gate)] = time.monotonic() - started
 
 
 def check_text(source: str) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitness.build import Builder, Built, Recorded, Refusal
+from fitness.build import timed as clocked
 from fitness.child import Limits
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Stage
 from fitness.gpu import clock
@@ -65,6 +66,7 @@ class MeasuringJudge:
         self._court = Court(task, target, int.from_bytes(os.urandom(6), "little"), index)
         self._court.start()
         self.calibration = Calibration.of(self._court.device, target)
+        self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
         self._resolved: OrderedDict[str, tuple[Resolved, ...]] = OrderedDict()
 
@@ -80,18 +82,22 @@ class MeasuringJudge:
         try:
             built = self._builder.build(source, (*cases, *self._edges()))
         except Refusal as refused:
+            self.seconds = dict(self._builder.seconds)
             return self._refusal(refused.failure)
         return self.measure(built, len(cases), against or {}, confirm)
 
     def measure(self, built: Built, timed: int, against: Mapping[str, str], confirm: bool = False) -> Evaluation:
         """Judge what another process may have built; its first `timed` cases are timed, the others are edges."""
+        self.seconds = dict(self._builder.seconds)
         known = self._finished.get(built.program)
         if known is not None and (known.confirmed or not confirm):
             return known
         try:
-            resolved = self._verify(built, timed)
+            with clocked(self.seconds, Stage.CORRECTNESS):
+                resolved = self._verify(built, timed)
             rivals = {name: self._rival(source) for name, source in against.items()}
-            evaluation = self._race(built, resolved, {n: r for n, r in rivals.items() if r}, confirm)
+            with clocked(self.seconds, Stage.TIMING):
+                evaluation = self._race(built, resolved, {n: r for n, r in rivals.items() if r}, confirm)
         except Refusal as refused:
             return self._refusal(refused.failure)
         except RefereeFailed as error:
@@ -107,6 +113,15 @@ class MeasuringJudge:
     def pids(self) -> list[int]:
         """Return the processes, for those who watch or kill them."""
         return [p for p in (self._builder.pid, *self._court.pids()) if p]
+
+    @property
+    def edges(self) -> tuple[Case, ...]:
+        """The cases for correctness alone that this device can hold: what is built for `measure` ends with them."""
+        return self._edges()
+
+    def refused(self, failure: Failure) -> Evaluation:
+        """Return the verdict on a program that failed where it was built."""
+        return self._refusal(failure)
 
     def _edges(self) -> tuple[Case, ...]:
         return tuple(e for e in self.task.edges if e.bytes < self._court.device.memory // 16)
@@ -183,7 +198,8 @@ class MeasuringJudge:
             rival = results.get("incumbent") or results.get("baseline")
         wins = rival is None or rival.faster(self.calibration.null)
         if confirm or wins:
-            times, results = self._confirm(resolved, rivals)
+            with clocked(self.seconds, "confirmation"):
+                times, results = self._confirm(resolved, rivals)
         return self._evaluation(built, resolved, times, results, confirmed=confirm or wins)
 
     def _confirm(self, resolved: tuple[Resolved, ...], rivals: Mapping[str, tuple[Resolved, ...]]
