@@ -76,7 +76,7 @@ class Archive:
             self._rank(self._entries[one])
 
     def published(self, entry: Entry) -> bool:
-        """Tell whether a program's time may be called its time: predictions say that they are, measurements are confirmed."""
+        """Tell whether a program's time may be published: any prediction, but of measurements the confirmed ones."""
         return self.basis is Basis.PREDICTED or entry.evaluation.confirmed
 
     def _place(self, entry: Entry) -> bool:

@@ -12,7 +12,7 @@ from evo_kernel import machine as machines
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.export import Exported, export
-from evo_kernel.pools import InlinePool
+from evo_kernel.measuring import inline
 from evo_kernel.population import Population, Progress
 from suites import Task, load
 
@@ -114,7 +114,7 @@ def driver(folder: Path, settings: Settings) -> Iterator[Driver]:
     with contextlib.ExitStack() as stack:
         running: Driver
         if settings.pool == "inline":
-            running = Population(folder, InlinePool, settings=machine)
+            running = Population(folder, inline, settings=machine)
         else:
             from evo_kernel import workers
 

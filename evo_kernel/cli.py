@@ -36,12 +36,13 @@ def _expected(error: Exception) -> int | None:
         return None
     from archives.journal import JournalError
     from evo_kernel.errors import ConfigError, EvoKernelError
+    from fitness.gpu.court import DeviceUnavailable
     from fitness.targets import TargetError
     from suites.loading import TaskError
 
     if isinstance(error, (ConfigError, TargetError)):
         return 2
-    return 1 if isinstance(error, (EvoKernelError, JournalError, TaskError)) else None
+    return 1 if isinstance(error, (EvoKernelError, JournalError, TaskError, DeviceUnavailable)) else None
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -7,7 +7,7 @@ from time import gmtime, strftime
 from archives.archive import Entry
 from evo_kernel import runs
 from evo_kernel.errors import RunError
-from evo_kernel.pools import judge_now, make_judge
+from evo_kernel.pools import judge_now, one_judge
 from evo_kernel.runs import State
 from fitness.evaluation import Evaluation, Failure
 from suites import names
@@ -31,7 +31,7 @@ def export(folder: Path, top: int, out: Path) -> list[Exported]:
     ranked = state.search.archive.top(4 * top + 4)
     if not ranked:
         raise RunError(f"no program of {folder} has passed every gate yet: there is nothing to export")
-    judge = make_judge(state.task, state.settings)
+    judge = one_judge(state.task, state.settings)
     results: list[Exported] = []
     try:
         for entry in ranked:

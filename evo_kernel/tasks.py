@@ -6,7 +6,7 @@ import click
 
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from evo_kernel.pools import judge_now, make_judge
+from evo_kernel.pools import judge_now, one_judge
 from fitness.evaluation import Evaluation
 from suites import Case, Task
 from suites.loading import TEMPLATE
@@ -43,7 +43,7 @@ def write_template(file: Path) -> None:
 
 def judge_file(task: Task, source: str, settings: Settings, held_out: bool, title: str = "program") -> bool:
     """Judge one program, print the verdict, and return whether it passed."""
-    judge = make_judge(task, settings)
+    judge = one_judge(task, settings)
     try:
         cases = (*task.cases, *task.held_out) if held_out else task.cases
         verdict = judge_now(judge, source, cases)

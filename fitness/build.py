@@ -117,9 +117,9 @@ class Builder:
         """Record and compile a program; Refusal says why it cannot be."""
         check_text(source)
         self.seconds = {}
-        with timed(self.seconds, Stage.RECORD):
+        with timed(self.seconds, Stage.RECORD), _malformed(Stage.RECORD):
             recorded, notes = self._record(source, cases)
-        with timed(self.seconds, Stage.COMPILE):
+        with timed(self.seconds, Stage.COMPILE), _malformed(Stage.COMPILE):
             kernels = self._compile(recorded)
         figures = {d: f for d, (f, _) in kernels.items()}
         code = {d: c for d, (_, c) in kernels.items() if c is not None}
@@ -186,6 +186,15 @@ def timed(seconds: dict[str, float], gate: str) -> Iterator[None]:
         yield
     finally:
         seconds[str(gate)] = time.monotonic() - started
+
+
+@contextlib.contextmanager
+def _malformed(stage: Stage) -> Iterator[None]:
+    """Charge an answer of the wrong form to the candidate: only one that forges its channel can bring that about."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+        raise Refusal(Failure(stage, "malformed", f"the child's answer is malformed: {error}")) from error
 
 
 def check_text(source: str) -> None:

@@ -124,7 +124,6 @@ class Evaluation:
             raise ValueError("a failed evaluation has no score")
         return math.exp(sum(math.log(c.time_us) for c in self.cases) / len(self.cases))
 
-
     @property
     def interval_us(self) -> tuple[float, float] | None:
         """95% interval of a measured score: the cases' half-widths, as logarithms, add in squares."""

@@ -68,6 +68,7 @@ class MeasuringJudge:
         self.calibration = Calibration.of(self._court.device, target)
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
+        self._rivals: OrderedDict[str, tuple[Resolved, ...] | None] = OrderedDict()  # by source
         self._resolved: OrderedDict[str, tuple[Resolved, ...]] = OrderedDict()
 
     @property
@@ -178,12 +179,15 @@ class MeasuringJudge:
 
     def _rival(self, source: str) -> tuple[Resolved, ...] | None:
         """Build and verify a rival once; one that does not pass is no rival."""
-        try:
-            built = self._builder.build(source, (*self.task.cases, *self._edges()))
-            return self._verify(built, len(self.task.cases))
-        except Refusal as refused:
-            logger.warning("a rival does not pass and is left out: %s", refused)
-            return None
+        if source not in self._rivals:
+            found = None
+            try:
+                built = self._builder.build(source, (*self.task.cases, *self._edges()))
+                found = self._verify(built, len(self.task.cases))
+            except Refusal as refused:
+                logger.warning("a rival does not pass and is left out: %s", refused)
+            _remember(self._rivals, source, found)
+        return self._rivals[source]
 
     def _race(self, built: Built, resolved: tuple[Resolved, ...], rivals: Mapping[str, tuple[Resolved, ...]],
               confirm: bool) -> Evaluation:  # fmt: skip
