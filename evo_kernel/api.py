@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from archives.archive import Archive, Entry
-from evo_kernel import config, runs
+from evo_kernel import config, isolation, runs
 from evo_kernel import machine as machines
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -63,6 +63,7 @@ def search(
     """Search for a faster kernel of a task; keyword arguments are the settings of config.Settings."""
     chosen = machines.resolve(config.load(config_file, settings))
     what = load(task) if isinstance(task, str) else task
+    isolation.require_here(chosen)
     folder = Path(run) if run else free_folder(what.name, chosen.target)
     runs.begin(folder, chosen, what, runs.elites(Path(seed_from), what) if seed_from else ())
     drive(folder, chosen, on_progress)
@@ -88,11 +89,12 @@ def reopened(folder: Path, generations: int | None, machine: dict[str, Any]) -> 
     state = runs.read(folder)
     if generations is not None and generations < 1:
         raise RunError(f"generations must be at least 1; got {generations}")
-    if generations is not None and generations != state.search.generations:
-        runs.extend(folder, generations)
     given = {k: v for k, v in machine.items() if v is not None}
     settings = config.load(None, {**state.settings.model_dump(), **given})
+    isolation.require_here(settings)
     machines.check_resumable(settings)
+    if generations is not None and generations != state.search.generations:
+        runs.extend(folder, generations)
     return settings
 
 
@@ -110,7 +112,7 @@ def drive(folder: Path, settings: Settings, on_progress: Callable[[Progress], No
 @contextlib.contextmanager
 def driver(folder: Path, settings: Settings) -> Iterator[Driver]:
     """Open a run with the pool its settings name, and close it whatever happens."""
-    machine = {k: getattr(settings, k) for k in ("pool", "workers", "address", "seconds", "memory_gb")}
+    machine = {k: getattr(settings, k) for k in config.MACHINE}
     with contextlib.ExitStack() as stack:
         running: Driver
         if settings.pool == "inline":

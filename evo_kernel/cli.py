@@ -62,9 +62,20 @@ def main(verbose: bool) -> None:
     )
 
 
+def _isolation_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that refuses to judge with less isolation."""
+    levels = ["process", "landlock", "namespaces"]  # as in fitness/walls/standing.py, which would take long to import
+    return click.option(
+        "--require-isolation",
+        type=click.Choice(levels),
+        help="Refuse to judge where less confines a candidate (see doctor) [process].",
+    )(command)
+
+
 def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say where judging runs."""
     for option in (
+        _isolation_option,
         click.option("--quiet", is_flag=True, help="Show no progress."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
         click.option("--address", help="Join a Ray cluster instead of the embedded one, e.g. auto or HOST:6379."),
@@ -103,11 +114,12 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
 
     Without a GPU, correctness is checked under Triton's interpreter and times are predicted from compiled code.
     """
-    from evo_kernel import api, config, runs
+    from evo_kernel import api, config, isolation, runs
     from suites import load
 
     settings = config.load(config_file, given)
     what = load(task)
+    isolation.require_here(settings)
     folder = run or api.free_folder(what.name, settings.target)
     runs.begin(folder, settings, what, runs.elites(seed_from, what) if seed_from else ())
     click.echo(f"searching {what.name} for {settings.target} in {folder}", err=True)
@@ -254,22 +266,25 @@ def _tell_exported(exported: list[Any]) -> None:
 @click.option("--target", default="mi300", show_default=True, help="Chip to compile for.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs.")
 @click.option("--held-out", is_flag=True, help="Judge the held-out cases too.")
-def judge(file: Path, task: str, target: str, seed: int, held_out: bool) -> None:
+@_isolation_option
+def judge(file: Path, task: str, held_out: bool, **given: Any) -> None:
     """Judge one program FILE of a task and print the verdict.
 
     \b
     Example:
       evo-kernel judge kernels/softmax_mi300_1a2b3c4d.py --task softmax --held-out
     """
-    from evo_kernel import config, tasks
+    from evo_kernel import config, isolation, tasks
     from suites import load
 
-    settings = config.load(None, {"target": target, "seed": seed})
+    settings = config.load(None, {**given, "pool": "inline"})
     try:
         source = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"cannot read {file}: {error}") from error
-    passed = tasks.judge_file(load(task), source, settings, held_out)
+    what = load(task)
+    isolation.require_here(settings)
+    passed = tasks.judge_file(what, source, settings, held_out)
     sys.exit(0 if passed else 1)
 
 
@@ -308,14 +323,16 @@ def tasks_new(file: Path) -> None:
 @tasks.command("check")
 @click.argument("task", metavar="TASK|FILE")
 @click.option("--target", default="mi300", show_default=True, help="Chip to compile for.")
-def tasks_check(task: str, target: str) -> None:
+@_isolation_option
+def tasks_check(task: str, **given: Any) -> None:
     """Check that a task can be used: all its parts, its reference, and every seed on every case."""
-    from evo_kernel import config
+    from evo_kernel import config, isolation
     from evo_kernel import tasks as module
     from suites import load
 
-    settings = config.load(None, {"target": target})
+    settings = config.load(None, {**given, "pool": "inline"})
     what = load(task)
+    isolation.require_here(settings)
     results = [module.judge_file(what, s.source, settings, held_out=True, title=f"seed {s.name}") for s in what.seeds]
     if not all(results):
         sys.exit(1)

@@ -26,6 +26,7 @@ class Settings(BaseModel):
     basis: Literal["auto", "predicted", "measured"] = "auto"  # measured where the target is this machine's GPU
     seconds: float = Field(30.0, gt=0.0)  # wall clock of one step of judging one candidate
     memory_gb: float = Field(6.0, gt=0.0)  # address space of one candidate beyond torch and triton
+    require_isolation: Literal["process", "landlock", "namespaces"] = "process"  # refuse to judge with less
     pool: Literal["ray", "inline"] = "ray"
     workers: int = Field(0, ge=0)  # 0: one for every core
     address: str | None = None  # of a Ray cluster; None: embedded on this machine
@@ -43,9 +44,16 @@ class Settings(BaseModel):
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "search": ("generations", "population", "target", "seed", "policy", "history"),
-    "judge": ("basis", "seconds", "memory_gb"),
+    "judge": ("basis", "seconds", "memory_gb", "require_isolation"),
     "machine": ("pool", "workers", "address"),
 }
+# what a resumed run takes from the machine it is resumed on
+MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")
+    *SECTIONS["machine"],
+    "seconds",
+    "memory_gb",
+    "require_isolation",
+)  # what a resumed run takes from where it is
 
 
 def load(file: str | None, given: Mapping[str, Any]) -> Settings:

@@ -10,13 +10,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
+from evo_kernel import isolation
+from evo_kernel.errors import RunError
 from fitness import targets
+from fitness.walls.standing import Wall
 
 _ASK_GPU = (
     "import json, torch; ok = torch.cuda.is_available(); "
     "print(json.dumps([torch.__version__, torch.version.hip, "
     "[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if ok else []]))"
 )
+
+_WALLS = {
+    "landlock": "only Python's own files and a scratch folder can be opened; GPU devices not; ABI",
+    "seccomp": "no sockets, new processes, programs, tracing, mounts, signals to others",
+    "user": "no rights over the rest of the machine, even as root",
+    "net": "no network",
+    "pid": "no other process can be named; all are killed together",
+    "ipc": "no shared memory with others",
+    "uts": "the host's name cannot be changed",
+}
+_OPEN = {
+    "process": "reading files, the network or other processes, but for the walls above that hold; ",
+    "landlock": "whether a path exists and its size; ",
+    "namespaces": "whether a path exists and its size; ",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +131,22 @@ def _targets() -> Iterator[Finding]:
 
 
 def _isolation() -> Iterator[Finding]:
-    """Say what confines a candidate, and what does not."""
-    from fitness.jail import ISOLATION
+    """Say what confines a candidate, part by part, and what does not."""
+    try:
+        standing = isolation.here()
+    except RunError as error:
+        yield Finding("isolation", False, str(error))
+        return
+    yield Finding("isolation", True, f"{standing}; with limits on time, memory and output, and an empty environment")
+    for wall in standing.walls:
+        yield Finding(f"wall {wall.name}", True if wall.holds else None, _wall(wall))
+    open_still = "denial of service by CPU, side channels, faults of the kernel all processes share"
+    yield Finding("not confined", None, f"{_OPEN[standing.level]}{open_still}")
 
-    yield Finding(
-        "isolation",
-        True,
-        f"{ISOLATION}: own process and session, limits on time, memory and output, empty environment",
-    )
-    yield Finding("not confined", None, "reading files, the network, signals to processes of the same user")
+
+def _wall(wall: Wall) -> str:
+    meaning = _WALLS[wall.name]
+    return f"{meaning} {wall.detail}".strip() if wall.holds else f"not in force ({wall.detail}): {meaning}"
 
 
 def _providers() -> Iterator[Finding]:

@@ -49,7 +49,7 @@ class BuilderActor:
     def build(self, source: str, edges: tuple[str, ...]) -> tuple[Any, bytes]:
         """Return how it went, and what was built."""
         started = monotonic()
-        result, lost = build_one(self._builder, source, (*self._task.cases, *(self._task.case(e) for e in edges)))
+        result, lost = build_one(self._builder, source, self._task.cases, tuple(map(self._task.case, edges)))
         seconds = monotonic() - started
         if result is None:
             return ["lost", lost, seconds], b""
@@ -80,12 +80,12 @@ class MeasureActor:
 
     def measure(self, built: bytes, against: dict[str, str]) -> tuple[str, Any, float]:
         """Return a packed verdict, or say why there is none."""
-        return self._answer(lambda j: j.measure(builds.unpack(built), len(self._task.cases), against))
+        return self._answer(lambda j: j.measure(builds.unpack(built), against))
 
     def refuse(self, failure: list[Any]) -> tuple[str, Any, float]:
         """Return the packed verdict on what could not be built."""
         stage, *rest = failure
-        return self._answer(lambda j: j.refused(Failure(Stage(stage), *rest)))
+        return self._answer(lambda j: j.refusal(Failure(Stage(stage), *rest)))
 
     def _answer(self, question: Callable[[Measurer], evaluations.Evaluation]) -> tuple[str, Any, float]:
         started = monotonic()

@@ -20,7 +20,7 @@ from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.pools import Done, InlinePool, Pool, limits, make_measuring_judge
 from fitness import targets
-from fitness.build import Builder, Built, Refusal
+from fitness.build import Builder, Built, Purpose, Refusal
 from fitness.evaluation import Evaluation, Failure
 from fitness.gpu.court import DeviceUnavailable
 from fitness.jail import WorkerLost
@@ -34,12 +34,12 @@ class Measurer(Protocol):
 
     @property
     def edges(self) -> tuple[Case, ...]:
-        """The cases for correctness alone that follow the timed ones in what is built."""
+        """The edges that the device has memory for."""
 
-    def measure(self, built: Built, timed: int, against: Mapping[str, str], confirm: bool = False) -> Evaluation:
-        """Judge a program; its first `timed` cases are timed."""
+    def measure(self, built: Built, against: Mapping[str, str], confirm: bool = False) -> Evaluation:
+        """Judge a program beside its rivals."""
 
-    def refused(self, failure: Failure) -> Evaluation:
+    def refusal(self, failure: Failure) -> Evaluation:
         """Return the verdict on a program that could not be built."""
 
     def pids(self) -> list[int]:
@@ -56,7 +56,7 @@ class Building(Protocol):
     def pid(self) -> int | None:
         """The process that does."""
 
-    def build(self, source: str, cases: tuple[Case, ...]) -> Built:
+    def build(self, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]) -> Built:
         """Build a program; Refusal says why it cannot be."""
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class MeasuringPool:
     """One judge on one GPU, and builders that work ahead of it. Verdicts come in the order in which builds end."""
 
     def __init__(self, task: Task, judge: Measurer, builders: Sequence[Building]) -> None:
-        self._timed, self._cases = len(task.cases), (*task.cases, *judge.edges)
+        self._cases, self._edges = task.cases, judge.edges
         self._judge, self._builders = judge, builders
         self._flying = 0
         self._closing = False
@@ -142,9 +142,9 @@ class MeasuringPool:
         if made.result is None:
             return Done(ticket, None, made.seconds, made.lost)
         if isinstance(made.result, Failure):
-            return Done(ticket, self._judge.refused(made.result), made.seconds)
+            return Done(ticket, self._judge.refusal(made.result), made.seconds)
         try:
-            evaluation = self._judge.measure(made.result, self._timed, made.order.against)
+            evaluation = self._judge.measure(made.result, made.order.against)
         except WorkerLost as error:
             return Done(ticket, None, made.seconds + monotonic() - started, str(error))
         except DeviceUnavailable as error:
@@ -155,14 +155,15 @@ class MeasuringPool:
         """Build one order after another until the pool closes."""
         while (order := self._orders.get()) is not None and not self._closing:
             started = monotonic()
-            result, lost = build(builder, order.source, self._cases)
+            result, lost = build(builder, order.source, self._cases, self._edges)
             self._made.put(Made(order, result, monotonic() - started, lost))
 
 
-def build(builder: Building, source: str, cases: tuple[Case, ...]) -> tuple[Built | Failure | None, str]:
+def build(builder: Building, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]
+          ) -> tuple[Built | Failure | None, str]:  # fmt: skip
     """Build a program: something to measure, why it cannot be, or nothing and how the jail was lost."""
     try:
-        return builder.build(source, cases), ""
+        return builder.build(source, cases, edges), ""
     except Refusal as refused:
         return refused.failure, ""
     except WorkerLost as error:
@@ -171,7 +172,7 @@ def build(builder: Building, source: str, cases: tuple[Case, ...]) -> tuple[Buil
 
 def make_builder(task: Task, settings: Settings) -> Builder:
     """Return a builder as the settings want it."""
-    return Builder(task.entry, targets.find(settings.target), limits(settings), code=True)
+    return Builder(task, targets.find(settings.target), limits(settings), Purpose(code=True))
 
 
 def inline(task: Task, settings: Settings) -> Pool:

@@ -23,7 +23,7 @@ from evo_kernel.pools import Done, Pool
 from evo_kernel.search import Request
 from fitness import targets
 from fitness.evaluation import Basis, Evaluation, Failure, Stage
-from fitness.jail import ISOLATION
+from fitness.walls.standing import UNKNOWN
 from operators.knob_operators import KnobCross, KnobStep
 from operators.knobs import structure
 from operators.proposal import Context, Operator, ProposalError
@@ -186,7 +186,7 @@ class Population:
                 return
             message = f"two workers were lost while judging it; the last: {done.lost}"
             failure = Failure(Stage.MACHINE, "worker-lost", message)
-            evaluation = Evaluation(self.settings.target, Basis(self.settings.basis), ISOLATION, failure)
+            evaluation = Evaluation(self.settings.target, Basis(self.settings.basis), UNKNOWN, failure)
         del self._attempts[done.ticket]
         self._judged_here += 1
         self._record(Judged(done.ticket, evaluation), done.seconds)

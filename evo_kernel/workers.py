@@ -22,7 +22,8 @@ from ray.exceptions import RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from archives.journal import JournalError
-from evo_kernel.config import Settings
+from evo_kernel import isolation
+from evo_kernel.config import MACHINE, Settings
 from evo_kernel.errors import EvoKernelError, RunError
 from evo_kernel.gpu_workers import LOST, RESTARTS, MeasuringRayPool
 from evo_kernel.pools import Done, Pool, make_judge
@@ -39,17 +40,21 @@ class JudgeActor:
     """A judge in a process of its own."""
 
     def __init__(self, task: dict[str, Any], settings: dict[str, Any]) -> None:
-        self._judge = make_judge(tasks.unpack(task), Settings(**settings))
+        self._settings = Settings(**settings)
+        self._judge = make_judge(tasks.unpack(task), self._settings)
 
     def judge(self, source: str) -> tuple[str, Any, float]:
         """Return a packed verdict, or say why there is none."""
         started = monotonic()
         try:
+            isolation.require(self._judge.standing, self._settings.require_isolation)
             return "judged", evaluations.pack(self._judge.judge(source)), monotonic() - started
         except WorkerLost as error:
             return "lost", str(error), monotonic() - started
         except TaskError as error:
             return "task", str(error), monotonic() - started
+        except RunError as error:
+            return "refused", str(error), monotonic() - started
 
     def pids(self) -> list[int]:
         """Return this process and its fork servers."""
@@ -118,6 +123,8 @@ class RayPool:
         self._idle.append(judge)
         if kind == "task":
             raise TaskError(value)
+        if kind == "refused":
+            raise RunError(value)
         if kind == "lost":
             return Done(ticket, None, seconds, value)
         return Done(ticket, evaluations.unpack(value), seconds)
@@ -176,7 +183,7 @@ class RayDriver:
     _losses: int = 0
 
     def __post_init__(self) -> None:
-        update = {k: getattr(self.settings, k) for k in ("pool", "workers", "address", "seconds", "memory_gb")}
+        update = {k: getattr(self.settings, k) for k in MACHINE}
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)  # the journal's disk
         actor = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(PopulationActor)
         self._actor = actor.remote(str(self.folder.resolve()), update)

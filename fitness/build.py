@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import logging
 import re
 import time
 from collections import OrderedDict
@@ -9,20 +10,24 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgpack
+
+from fitness import codescan, wire
 from fitness import plan as plans
-from fitness import wire
 from fitness.child import Limits
 from fitness.evaluation import Failure, Resources, Stage
 from fitness.gpu import machine_code
 from fitness.gpu.machine_code import MachineCode
-from fitness.jail import ISOLATION, Jail, Outcome
+from fitness.jail import Jail, Outcome
 from fitness.plan import LaunchPlan
 from fitness.targets import Target
-from suites import Case
+from suites import Case, Task
 from suites.task import pack_arguments, pack_case, unpack_case
 
+logger = logging.getLogger(__name__)
+
 REMEMBERED = 4096  # compiled kernels kept, each some kilobytes
-FORMAT = 1
+FORMAT = 1  # of what travels
 MAX_PLAN_BYTES = 24 << 30  # what the buffers of one case may need
 
 
@@ -45,43 +50,56 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What the jails made of a program: its plan for every case, and its kernels by digest."""
+    """What the jails made of a program: its plans, and its kernels by digest. `code` is empty where none runs."""
 
     recorded: tuple[Recorded, ...]
+    edges: tuple[Recorded, ...]
     figures: dict[str, Resources]
     code: dict[str, MachineCode]
     program: str  # identity of what would run, whatever the source looked like
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What plans are made for: a device (`code`), or the interpreter and a prediction."""
+
+    code: bool
+    imports: bool = True  # whether imports are held to the list of fitness/jobs/policy.py
+
+
 def pack(built: Built) -> bytes:
     """Make bytes of what was built: it may travel to the machine that measures."""
-    return wire.encode(
-        [
-            FORMAT,
-            [[pack_case(r.case), plans.pack(r.full), None if r.check is r.full else plans.pack(r.check)]
-             for r in built.recorded],
-            [[digest, [getattr(figures, n) for n in Resources.__slots__]] for digest, figures in built.figures.items()],
-            [[digest, code.plain()] for digest, code in built.code.items()],
-            built.program,
-            list(built.notes),
-        ]
-    )  # fmt: skip
+    body = [
+        FORMAT,
+        [_pack_recorded(r) for r in built.recorded],
+        [_pack_recorded(r) for r in built.edges],
+        [[digest, [getattr(figures, n) for n in Resources.__slots__]] for digest, figures in built.figures.items()],
+        [[digest, code.plain()] for digest, code in built.code.items()],
+        built.program,
+        built.notes,
+    ]
+    packed: bytes = msgpack.packb(body)
+    return packed
 
 
 def unpack(packed: bytes) -> Built:
     """Rebuild what was built from `pack`."""
-    (body,) = wire.Frames(wire.MAX_FRAME).feed(packed)
-    version, recorded, figures, code, program, notes = wire.decode(body)
+    version, recorded, edges, figures, code, program, notes = wire.decode(packed)
     if version != FORMAT:
         raise ValueError(f"build format {version} is not {FORMAT}")
     return Built(
         recorded=tuple(_unpack_recorded(*r) for r in recorded),
+        edges=tuple(_unpack_recorded(*r) for r in edges),
         figures={digest: Resources(*plain) for digest, plain in figures},
         code={digest: machine_code.unpack(plain) for digest, plain in code},
         program=program,
         notes=tuple(notes),
     )
+
+
+def _pack_recorded(r: Recorded) -> list[Any]:
+    return [pack_case(r.case), plans.pack(r.full), None if r.check == r.full else plans.pack(r.check)]
 
 
 def _unpack_recorded(case: Any, full: Any, check: Any) -> Recorded:
@@ -90,84 +108,82 @@ def _unpack_recorded(case: Any, full: Any, check: Any) -> Recorded:
 
 
 class Builder:
-    """Records and compiles one program after another for one launcher and one target."""
+    """Records and compiles one program after another for one task and one target."""
 
-    def __init__(self, entry: str, target: Target, limits: Limits, code: bool, jail: Jail | None = None) -> None:
-        self._entry, self._target, self._limits, self._code = entry, target, limits, code
-        self._jail = jail or Jail("compiled")
-        self._jail.start()
+    def __init__(self, task: Task, target: Target, limits: Limits, purpose: Purpose, jail: Jail | None = None) -> None:
+        self._task, self._target, self._limits, self._purpose = task, target, limits, purpose
+        self.jail = jail or Jail("compiled")
+        self.jail.start()
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._kernels: OrderedDict[str, tuple[Resources, MachineCode | None]] = OrderedDict()
 
     @property
-    def isolation(self) -> str:
-        """What confines a candidate here."""
-        return ISOLATION
-
-    @property
     def pid(self) -> int | None:
         """The fork server, for those who watch or kill it."""
-        return self._jail.pid
+        return self.jail.pid
 
     def close(self) -> None:
         """End the fork server."""
-        self._jail.close()
+        self.jail.close()
 
-    def build(self, source: str, cases: tuple[Case, ...]) -> Built:
+    def build(self, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]) -> Built:
         """Record and compile a program; Refusal says why it cannot be."""
-        check_text(source)
+        _check_text(source)
         self.seconds = {}
-        with timed(self.seconds, Stage.RECORD), _malformed(Stage.RECORD):
-            recorded, notes = self._record(source, cases)
-        with timed(self.seconds, Stage.COMPILE), _malformed(Stage.COMPILE):
-            kernels = self._compile(recorded)
+        with timed(self.seconds, Stage.RECORD), understood(Stage.RECORD):
+            recorded, small, notes = self._record(source, cases, edges)
+        with timed(self.seconds, Stage.COMPILE), understood(Stage.COMPILE):
+            kernels = self._compile((*recorded, *small))
         figures = {d: f for d, (f, _) in kernels.items()}
         code = {d: c for d, (_, c) in kernels.items() if c is not None}
-        return Built(recorded, figures, code, identity(recorded, figures), notes)
+        return Built(recorded, small, figures, code, _identity(recorded, small, figures), notes)
 
-    def _record(self, source: str, cases: tuple[Case, ...]) -> tuple[tuple[Recorded, ...], tuple[str, ...]]:
-        """Run the launcher in the jail and take its plans."""
-        target = self._target
+    def _record(self, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]
+                ) -> tuple[tuple[Recorded, ...], tuple[Recorded, ...], tuple[str, ...]]:  # fmt: skip
+        """Run the launcher in the jail and take its plans of cases and edges."""
+        target, code = self._target, self._purpose.code
         payload = {
             "source": source,
-            "entry": self._entry,
+            "entry": self._task.entry,
+            "imports": self._purpose.imports,
+            "in_place": self._task.in_place,
             "target": [target.backend, target.arch, target.wave],
             "sheet": {k: v for k, v in asdict(target).items() if k != "matrix_tflops"},
-            "cases": [
-                [c.name, pack_arguments(c.inputs), None if c.small is None or self._code else pack_arguments(c.small)]
-                for c in cases
-            ],
+            "cases": [_case(c, code) for c in cases] + [_edge(e, code) for e in edges],
         }
-        outcome = self._jail.run("record", payload, self._limits)
-        recorded, notes = [], []
-        for case, (_, full, check, said) in zip(cases, value(outcome, Stage.RECORD), strict=True):
-            one = Recorded(case, plans.unpack(full), plans.unpack(check))
-            size = max(one.full.bytes, one.check.bytes)
-            if size > MAX_PLAN_BYTES:
-                message = f"the launcher allocates {size / 2**30:.1f} GiB; at most {MAX_PLAN_BYTES >> 30} are allowed"
-                raise Refusal(Failure(Stage.RECORD, "memory", message, case=case.name))
-            recorded.append(one)
+        answers = value(self.jail.run("record", payload, self._limits), Stage.RECORD)
+        every, notes = [], []
+        for case, (_, full, check, said) in zip((*cases, *edges), answers, strict=True):
+            small = _fitting(plans.unpack(check), case)
+            every.append(Recorded(case, small if full is None else _fitting(plans.unpack(full), case), small))
             notes += said
-        return tuple(recorded), tuple(dict.fromkeys(notes))
+        return tuple(every[: len(cases)]), tuple(every[len(cases) :]), tuple(dict.fromkeys(notes))
 
     def _compile(self, recorded: tuple[Recorded, ...]) -> dict[str, tuple[Resources, MachineCode | None]]:
-        """Compile what is new, in a child that never saw the candidate."""
-        wanted = {v.kernel.digest: v.kernel for r in recorded for launch in r.full.launches for v in launch.variants}
+        """Read the code, then compile what is new, in a child that never saw the candidate."""
+        launches = [launch for r in recorded for launch in r.full.launches]
+        wanted = {v.kernel.digest: v.kernel for x in launches for v in x.variants if v.kernel.ttir is not None}
+        objection = codescan.objection(wanted.values(), self._task.tf32)
+        if objection:
+            raise Refusal(Failure(Stage.COMPILE, "code", objection))
         missing = {d: k for d, k in wanted.items() if d not in self._kernels}
         found = {d: self._kernels[d] for d in wanted if d in self._kernels}
         if missing:
             target = self._target
-            kernels = [[d, k.symbol, k.ttir, k.options] for d, k in missing.items()]
-            payload = {"target": [target.backend, target.arch, target.wave], "kernels": kernels, "code": self._code}
-            outcome = self._jail.run("compile", payload, self._limits)
-            for digest, figures, code in value(outcome, Stage.COMPILE):
+            payload = {
+                "target": [target.backend, target.arch, target.wave],
+                "kernels": [[d, k.symbol, k.ttir, k.options] for d, k in missing.items()],
+                "code": self._purpose.code,
+            }
+            for digest, figures, code in value(self.jail.run("compile", payload, self._limits), Stage.COMPILE):
                 found[digest] = (Resources(*figures), None if code is None else machine_code.unpack(code))
                 self._kernels[digest] = found[digest]
             while len(self._kernels) > REMEMBERED:
                 self._kernels.popitem(last=False)
-        alone = all(len(launch.variants) == 1 for r in recorded for launch in r.full.launches)
+        if set(found) != set(wanted):
+            raise ValueError("the compiler answered for other kernels")
         for digest, (figures, _) in found.items():
-            if figures.occupancy == 0 and alone:
+            if figures.occupancy == 0 and all(len(x.variants) == 1 for x in launches):
                 raise Refusal(Failure(Stage.COMPILE, "resources", self._too_large(wanted[digest].symbol, figures)))
         return found
 
@@ -189,15 +205,37 @@ def timed(seconds: dict[str, float], gate: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _malformed(stage: Stage) -> Iterator[None]:
-    """Charge an answer of the wrong form to the candidate: only one that forges its channel can bring that about."""
+def understood(stage: Stage) -> Iterator[None]:
+    """Refuse an answer that has the wrong form: only a candidate that forges its channel can bring that about."""
     try:
         yield
     except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+        logger.debug("malformed answer", exc_info=True)
         raise Refusal(Failure(stage, "malformed", f"the child's answer is malformed: {error}")) from error
 
 
-def check_text(source: str) -> None:
+def _case(case: Case, code: bool) -> list[object]:
+    """Say what is recorded of a case: the timed size, and the interpreter's where it is used."""
+    small = None if code or case.small is None else pack_arguments(case.small)
+    return [case.name, pack_arguments(case.inputs), small]
+
+
+def _edge(edge: Case, code: bool) -> list[object]:
+    """Say what is recorded of an edge: one size, with machine code or without."""
+    if code:
+        return [edge.name, pack_arguments(edge.inputs), None]
+    return [edge.name, None, pack_arguments(edge.arguments(small=True))]
+
+
+def _fitting(plan: LaunchPlan, case: Case) -> LaunchPlan:
+    """Refuse a plan that needs more memory than any may."""
+    if plan.bytes > MAX_PLAN_BYTES:
+        message = f"the launcher allocates {plan.bytes / 2**30:.1f} GiB; at most {MAX_PLAN_BYTES >> 30} GiB are allowed"
+        raise Refusal(Failure(Stage.RECORD, "memory", message, case=case.name))
+    return plan
+
+
+def _check_text(source: str) -> None:
     """Refuse what no file and no wire can hold."""
     try:
         source.encode()
@@ -220,8 +258,8 @@ def _clean(text: str) -> str:
     return re.sub(r"0x[0-9a-f]{6,}", "0x...", re.sub(r"/\S*?/evo-\w+/\w+/home/", "", text))
 
 
-def identity(recorded: tuple[Recorded, ...], figures: dict[str, Resources]) -> str:
+def _identity(recorded: tuple[Recorded, ...], edges: tuple[Recorded, ...], figures: dict[str, Resources]) -> str:
     """Identify what would run: launches, arguments and machine code."""
     codes = [[figures[v.kernel.digest].code for launch in r.full.launches for v in launch.variants] for r in recorded]
-    text = repr([[r.case.name, r.full.shape_digest, r.check.shape_digest] for r in recorded]) + repr(codes)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    shapes = [[r.case.name, r.full.shape_digest, r.check.shape_digest] for r in (*recorded, *edges)]
+    return hashlib.sha256((repr(shapes) + repr(codes)).encode()).hexdigest()[:16]

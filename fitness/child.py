@@ -1,7 +1,6 @@
 """A child of the fork server, from inside: the limits it lives under, its channel, and how its failures are told."""
 
 import contextlib
-import ctypes
 import os
 import resource
 import signal
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitness import wire
+from fitness.walls import kernel
 
 TRACE_LIMIT = 6000
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +54,20 @@ class Report:
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when the one that started it ends."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
     """Become the parent of whatever any descendant leaves behind."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
 
 
-def confine(limits: Limits, base: int, writer: int, scratch: str) -> None:
-    """Give up everything this child does not need, before a candidate's code runs."""
+def confine(limits: Limits, base: int, writer: int, scratch: str) -> str:
+    """Give up what this child does not need; return the folder that is its own. The walls are closed after this."""
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its own /proc/self, unlike the server's, is not root's
     home = os.path.join(scratch, "home")
     os.mkdir(home)
     os.chdir(home)
@@ -79,7 +79,9 @@ def confine(limits: Limits, base: int, writer: int, scratch: str) -> None:
     os.closerange(writer + 1, 65536)
     interpret = os.environ.get("TRITON_INTERPRET")
     os.environ.clear()
-    os.environ.update(HOME=home, TMPDIR=home, TRITON_CACHE_DIR=os.path.join(home, "cache"), PATH="/usr/bin:/bin")
+    os.environ.update(
+        HOME=home, TMPDIR=home, TRITON_CACHE_DIR=os.path.join(home, "cache"), PATH="/usr/bin:/bin", LOGNAME="candidate"
+    )
     os.environ.update(PYTHONDONTWRITEBYTECODE="1", CUDA_VISIBLE_DEVICES="", HIP_VISIBLE_DEVICES="")
     if interpret:
         os.environ["TRITON_INTERPRET"] = interpret
@@ -92,6 +94,7 @@ def confine(limits: Limits, base: int, writer: int, scratch: str) -> None:
         (resource.RLIMIT_NOFILE, 256),
     ):
         resource.setrlimit(what, (value, value))
+    return home
 
 
 def report_exception(report: Report, error: BaseException) -> None:
@@ -133,7 +136,3 @@ def _own_lines(error: BaseException) -> str:
     text = "".join(traceback.format_list(own or frames[-3:]))
     cause = error.__cause__
     return text if cause is None else text + f"caused by {type(cause).__name__}: {_text(cause)}\n"
-
-
-def _prctl(option: int, value: int) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

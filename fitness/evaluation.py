@@ -80,7 +80,7 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """This program's time over another's, measured in the same rounds: 0.5 is twice as fast. 95% interval."""
+    """A program's time over a rival's, measured in the same rounds: 0.5 is twice as fast. 95% interval."""
 
     rival: str  # baseline or incumbent
     ratio: float
@@ -161,7 +161,7 @@ def unpack(plain: Any) -> Evaluation:
         basis=Basis(basis),
         isolation=isolation,
         failure=None if f is None else Failure(Stage(f[0]), f[1], f[2], f[3], f[4]),
-        cases=tuple(CaseResult(*c[:5], tuple((k, v) for k, v in c[5]), *c[6:]) for c in cases),
+        cases=tuple(CaseResult(c[0], c[1], c[2], c[3], c[4], tuple((k, v) for k, v in c[5]), *c[6:9]) for c in cases),
         kernels=tuple(Resources(*r) for r in kernels),
         program=program,
         notes=tuple(notes),

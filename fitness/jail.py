@@ -16,8 +16,8 @@ from typing import IO, Any
 
 from fitness import wire
 from fitness.child import Limits
-
-ISOLATION = "process"  # own process, session, limits, empty environment; not: files, network, other processes
+from fitness.walls import standing
+from fitness.walls.standing import Standing
 
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -79,6 +79,8 @@ class Jail:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._ready = False
+        self._standing: Standing | None = None
+        self._pid: int | None = None
         self._scratch: Scratch | None = None
 
     def start(self) -> None:
@@ -101,8 +103,8 @@ class Jail:
 
     def run(self, job: str, payload: Any, limits: Limits) -> Outcome:
         """Run one job in a fresh child; WorkerLost when the server itself is lost."""
-        self.start()
         try:
+            self._greet()
             if not self._ready:
                 self._await(_START_SECONDS)
                 self._ready = True
@@ -116,9 +118,20 @@ class Jail:
         return Outcome(stage, None, ending[1], ending[2], ending[3], log, seconds)
 
     @property
+    def standing(self) -> Standing:
+        """What is in force around the children, as the server found it; WorkerLost when there is no server."""
+        try:
+            return self._greet()
+        except (EOFError, OSError, wire.WireError, ValueError) as error:
+            self.close()
+            raise WorkerLost(f"the {self._flavour} fork server did not start: {error}") from error
+
+    @property
     def pid(self) -> int | None:
-        """The server's process, for those who watch or kill it."""
-        return self._process.pid if self._process else None
+        """The server's process, for those who watch or kill it; its guard while it has not said its own."""
+        if self._process is None:
+            return None
+        return self._pid or self._process.pid
 
     def close(self) -> None:
         """Kill the server and all its children."""
@@ -133,7 +146,15 @@ class Jail:
                 self._process.wait()
         if self._scratch is not None:
             self._scratch.remove()
-        self._process = self._channel = self._scratch = None
+        self._process = self._channel = self._scratch = self._standing = self._pid = None
+
+    def _greet(self) -> Standing:
+        """Start the server and take its first words, which it says before it loads anything heavy."""
+        self.start()
+        if self._standing is None:
+            pid, walls = self._await(_START_SECONDS)
+            self._pid, self._standing = int(pid), standing.unpack(walls)
+        return self._standing
 
     def _socket(self) -> socket.socket:
         if self._channel is None:

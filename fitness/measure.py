@@ -7,104 +7,107 @@ No candidate's Python runs in this process, nor in the two that work on the devi
 """
 
 import logging
-import math
 import os
+import random
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from fitness.build import Builder, Built, Recorded, Refusal
-from fitness.build import timed as clocked
+from fitness import race
+from fitness.build import Builder, Built, Purpose, Recorded, Refusal, timed, understood
 from fitness.child import Limits
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Stage
 from fitness.gpu import clock
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, Fault, Program, RefereeFailed
+from fitness.race import Resolved, Times
 from fitness.targets import Target
+from fitness.walls.standing import Standing
 from suites import Case, Task, TaskError
+from suites.trials import BASE, INFLUENCE
 
 logger = logging.getLogger(__name__)
 
-SCREEN, REFINE, CONFIRM = 12, 40, 30  # pairs of timings a case; CONFIRM in each fresh process
+SCREEN, REFINE, CONFIRM = 12, 40, 32  # pairs of timings a case; CONFIRM in each fresh process
 PROCESSES = 3  # fresh ones that confirm
-HOPELESS = 3.0  # times slower than the rival in a single run: a few pairs say enough
-BUDGET_US = 60_000.0  # of one case's screening on the device; slow programs get fewer pairs
-FEWEST = 3
+OTHER_TRIALS = 2  # of a case's other distributions, drawn in secret, when a program is screened
 ROOFLINE_SLACK = 1.05
+CONFIRMATION = "confirmation"  # within the time of Stage.TIMING
 REMEMBERED = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """One case of a verified program: its plan with every configuration chosen."""
-
-    case: Case
-    program: Program
-    choice: tuple[tuple[str, str], ...]
-    error: float
-    estimate_us: float
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """One case's timings: this program's samples, and each rival's in the same rounds."""
-
-    own: list[float]
-    rivals: dict[str, list[float]]
+HUGE_SHARE = 8  # an edge may take at most one such part of the device's memory
 
 
 class MeasuringJudge:
     """The pipeline of one task on one device. What it says of equal programs differs by the noise of the clock."""
 
-    def __init__(self, task: Task, target: Target, limits: Limits | None = None, index: int = 0) -> None:
+    def __init__(self, task: Task, target: Target, limits: Limits | None = None, index: int = 0,
+                 court: Court | None = None, imports: bool = True) -> None:  # fmt: skip
         self.task, self.target = task, target
-        self._limits = limits or Limits()
-        self._builder = Builder(task.entry, target, self._limits, code=True)
-        # secret: whoever knew it could know the inputs
-        self._court = Court(task, target, int.from_bytes(os.urandom(6), "little"), index)
+        self._builder = Builder(task, target, limits or Limits(), Purpose(code=True, imports=imports))
+        # secret: whoever knew the seed could know the inputs
+        self._rng = random.Random(os.urandom(16))
+        self._court = court or Court(target, index)
         self._court.start()
+        self._court.begin(task, self._rng.getrandbits(48))
         self.calibration = Calibration.of(self._court.device, target)
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
         self._rivals: OrderedDict[str, tuple[Resolved, ...] | None] = OrderedDict()  # by source
-        self._resolved: OrderedDict[str, tuple[Resolved, ...]] = OrderedDict()
+        self._verified: OrderedDict[str, tuple[Resolved, ...]] = OrderedDict()
+        self._thorough: OrderedDict[str, None] = OrderedDict()  # programs that passed every trial
 
     @property
-    def isolation(self) -> str:
-        """What confines a candidate's Python."""
-        return self._builder.isolation
+    def standing(self) -> Standing:
+        """What is in force around a candidate's Python."""
+        return self._builder.jail.standing
+
+    @property
+    def device(self) -> str:
+        """The device's name."""
+        return self._court.device.name
+
+    @property
+    def edges(self) -> tuple[Case, ...]:
+        """The task's edges that this device has memory for."""
+        share = self._court.device.memory // HUGE_SHARE
+        return tuple(e for e in self.task.edges if e.bytes < share)
 
     def judge(self, source: str, cases: tuple[Case, ...] | None = None, against: Mapping[str, str] | None = None,
               confirm: bool = False) -> Evaluation:  # fmt: skip
         """Judge a program; `against` names rivals' sources: it is timed beside them."""
-        cases = cases or self.task.cases
         try:
-            built = self._builder.build(source, (*cases, *self._edges()))
+            built = self._builder.build(source, cases or self.task.cases, self.edges)
         except Refusal as refused:
-            self.seconds = dict(self._builder.seconds)
-            return self._refusal(refused.failure)
-        return self.measure(built, len(cases), against or {}, confirm)
+            self.seconds = self._builder.seconds
+            return self.refusal(refused.failure)
+        built_in = self._builder.seconds
+        evaluation = self.measure(built, against or {}, confirm)
+        self.seconds = {**built_in, **self.seconds}
+        return evaluation
 
-    def measure(self, built: Built, timed: int, against: Mapping[str, str], confirm: bool = False) -> Evaluation:
-        """Judge what another process may have built; its first `timed` cases are timed, the others are edges."""
-        self.seconds = dict(self._builder.seconds)
+    def measure(self, built: Built, against: Mapping[str, str], confirm: bool = False) -> Evaluation:
+        """Judge what a Builder made, here or elsewhere."""
+        self.seconds = {}
         known = self._finished.get(built.program)
         if known is not None and (known.confirmed or not confirm):
             return known
         try:
-            with clocked(self.seconds, Stage.CORRECTNESS):
-                resolved = self._verify(built, timed)
-            rivals = {name: self._rival(source) for name, source in against.items()}
-            with clocked(self.seconds, Stage.TIMING):
-                evaluation = self._race(built, resolved, {n: r for n, r in rivals.items() if r}, confirm)
+            with timed(self.seconds, Stage.CORRECTNESS), understood(Stage.CORRECTNESS):
+                resolved = self._verify(built, thorough=False)
+            rivals = {name: r for name, source in against.items() if (r := self._rival(source)) is not None}
+            with timed(self.seconds, Stage.TIMING):
+                evaluation = self._race(built, resolved, rivals, confirm)
         except Refusal as refused:
-            return self._refusal(refused.failure)
+            return self.refusal(refused.failure)
         except RefereeFailed as error:
             raise TaskError(f"task {self.task.name}: {error}") from error
         _remember(self._finished, built.program, evaluation)
         return evaluation
+
+    def refusal(self, failure: Failure) -> Evaluation:
+        """Return the verdict on what no builder could build."""
+        return Evaluation(self.target.name, Basis.MEASURED, str(self.standing), failure, device=self.device)
 
     def close(self) -> None:
         """End all processes."""
@@ -113,47 +116,36 @@ class MeasuringJudge:
 
     def pids(self) -> list[int]:
         """Return the processes, for those who watch or kill them."""
-        return [p for p in (self._builder.pid, *self._court.pids()) if p]
+        return [p for p in (self._builder.jail.pid, *self._court.pids()) if p]
 
-    @property
-    def edges(self) -> tuple[Case, ...]:
-        """The cases for correctness alone that this device can hold: what is built for `measure` ends with them."""
-        return self._edges()
+    def _verify(self, built: Built, thorough: bool) -> tuple[Resolved, ...]:
+        """Choose configurations, then run every edge and case on trials: all of them, or a secret choice."""
+        if built.program in self._thorough or (not thorough and built.program in self._verified):
+            return self._verified[built.program]
+        smallest = min(built.recorded, key=lambda r: r.full.bytes).case.name
+        for edge in built.edges:
+            self._verify_case(built, edge, thorough=True)
+        found = [self._verify_case(built, r, thorough or r.case.name == smallest) for r in built.recorded]
+        _remember(self._verified, built.program, tuple(found))
+        if thorough:
+            _remember(self._thorough, built.program, None)
+        return tuple(found)
 
-    def refused(self, failure: Failure) -> Evaluation:
-        """Return the verdict on a program that failed where it was built."""
-        return self._refusal(failure)
-
-    def _edges(self) -> tuple[Case, ...]:
-        return tuple(e for e in self.task.edges if e.bytes < self._court.device.memory // 16)
-
-    def _refusal(self, failure: Failure) -> Evaluation:
-        return Evaluation(self.target.name, Basis.MEASURED, self.isolation, failure, device=self._court.device.name)
-
-    def _verify(self, built: Built, timed: int) -> tuple[Resolved, ...]:
-        """Choose configurations, then run every case on all its trials."""
-        if built.program in self._resolved:
-            return self._resolved[built.program]
-        edges = built.recorded[timed:]
-        cases = built.recorded[:timed]
-        found = []
-        for one in (*edges, *cases):
-            try:
-                found.append(self._verify_case(built, one))
-            except Fault as fault:
-                name = one.case.name
-                raise Refusal(Failure(Stage.CORRECTNESS, fault.kind, f"case {name}: {fault}", case=name)) from fault
-        resolved = tuple(found[len(edges) :])
-        _remember(self._resolved, built.program, resolved)
-        return resolved
-
-    def _verify_case(self, built: Built, one: Recorded) -> Resolved:
+    def _verify_case(self, built: Built, one: Recorded, thorough: bool) -> Resolved:
         """Verify one case; a tuned launch takes the configuration that ran fastest."""
-        choice = self._choose(built, one)
-        program = Program(one.full.resolve(choice), built.code)
-        verified = self._court.verify(one.case.name, False, self._court.trials(one.case.name, False), program)
-        error = verified.error
-        return Resolved(one.case, program, tuple(sorted(choice.items())), error, verified.time_us)
+        name = one.case.name
+        try:
+            trials = self._court.trials(name, False)
+            if not thorough:
+                others = [t for t in trials if t not in (BASE, INFLUENCE)]
+                chosen = self._rng.sample(others, min(OTHER_TRIALS, len(others)))
+                trials = [t for t in trials if t in (BASE, INFLUENCE, *chosen)]
+            choice = self._choose(built, one)
+            program = Program(one.full.resolve(choice), built.code)
+            verified = self._court.verify(name, False, trials, program)
+        except Fault as fault:
+            raise Refusal(Failure(Stage.CORRECTNESS, fault.kind, f"case {name}: {fault}", case=name)) from fault
+        return Resolved(one.case, program, tuple(sorted(choice.items())), verified.error, verified.time_us)
 
     def _choose(self, built: Built, one: Recorded) -> dict[str, str]:
         """Time every configuration of every tuned kernel alone, the others at their first."""
@@ -167,7 +159,7 @@ class MeasuringJudge:
             for label in labels:
                 program = Program(one.full.resolve({**choice, function: label}), built.code)
                 try:
-                    self._court.verify(one.case.name, False, ["base"], program)
+                    self._court.verify(one.case.name, False, [BASE], program)
                     times[label] = self._court.estimate(program)
                 except Fault as fault:
                     if fault.kind not in ("resources", "invalid", "memory"):
@@ -182,126 +174,83 @@ class MeasuringJudge:
         if source not in self._rivals:
             found = None
             try:
-                built = self._builder.build(source, (*self.task.cases, *self._edges()))
-                found = self._verify(built, len(self.task.cases))
+                found = self._verify(self._builder.build(source, self.task.cases, self.edges), thorough=False)
             except Refusal as refused:
                 logger.warning("a rival does not pass and is left out: %s", refused)
             _remember(self._rivals, source, found)
         return self._rivals[source]
 
-    def _race(self, built: Built, resolved: tuple[Resolved, ...], rivals: Mapping[str, tuple[Resolved, ...]],
-              confirm: bool) -> Evaluation:  # fmt: skip
+    def _race(self, built: Built, resolved: tuple[Resolved, ...], rivals: race.Rivals, confirm: bool) -> Evaluation:
         """Screen; refine while it could win; confirm what wins, or what has nobody to win against."""
-        times = self._time(resolved, rivals, SCREEN)
-        results = {name: self._against(times, name) for name in rivals}
-        rival = results.get("incumbent") or results.get("baseline")
-        if rival is not None and rival.low < 1.0:
-            more = self._time(resolved, rivals, REFINE)
-            times = [_joined(a, b) for a, b in zip(times, more, strict=True)]
-            results = {name: self._against(times, name) for name in rivals}
-            rival = results.get("incumbent") or results.get("baseline")
-        wins = rival is None or rival.faster(self.calibration.null)
-        if confirm or wins:
-            with clocked(self.seconds, "confirmation"):
-                times, results = self._confirm(resolved, rivals)
-        return self._evaluation(built, resolved, times, results, confirmed=confirm or wins)
+        parts = [race.run(self._court, resolved, rivals, SCREEN, thrifty=True)]
+        best = self._best_rival(parts, rivals)
+        if best is not None and best.low < 1.0:
+            parts = [race.joined([*parts, race.run(self._court, resolved, rivals, REFINE, thrifty=True)])]
+            best = self._best_rival(parts, rivals)
+        confirmed = confirm or best is None or best.faster(self.calibration.null)
+        if confirmed:
+            with timed(self.seconds, CONFIRMATION):
+                resolved, parts = self._confirm(built, rivals)
+        ratios = {name: r for name in rivals if (r := race.against(parts, name)) is not None}
+        return self._evaluation(built, resolved, race.joined(parts), ratios, confirmed)
 
-    def _confirm(self, resolved: tuple[Resolved, ...], rivals: Mapping[str, tuple[Resolved, ...]]
-                 ) -> tuple[list[Times], dict[str, Ratio]]:  # fmt: skip
-        """Time again in fresh processes, on other placements; nothing from before counts."""
+    def _best_rival(self, parts: list[list[Times]], rivals: race.Rivals) -> Ratio | None:
+        """Return the ratio to the fastest rival."""
+        found = [r for name in rivals if (r := race.against(parts, name)) is not None]
+        return max(found, key=lambda r: r.value, default=None)
+
+    def _confirm(self, built: Built, rivals: race.Rivals) -> tuple[tuple[Resolved, ...], list[list[Times]]]:
+        """Run every trial and time again, on fresh data, in fresh processes; nothing from before counts."""
+        self._court.begin(self.task, self._rng.getrandbits(48))
+        self._thorough.pop(built.program, None)
         parts = []
-        for _ in range(PROCESSES):
+        for number in range(PROCESSES):
             self._court.drop_bench()
-            parts.append(self._time(resolved, rivals, CONFIRM))
-        times = parts[0]
-        for part in parts[1:]:
-            times = [_joined(a, b) for a, b in zip(times, part, strict=True)]
-        ratios = {name: self._pooled(parts, name) for name in rivals}
-        return times, ratios
-
-    def _time(self, resolved: tuple[Resolved, ...], rivals: Mapping[str, tuple[Resolved, ...]], pairs: int
-              ) -> list[Times]:  # fmt: skip
-        """Time every case beside its rivals; rounds in which the anchor drifted are left out."""
-        found = []
-        for number, one in enumerate(resolved):
-            others = {n: r[number] for n, r in rivals.items() if number < len(r) and r[number].case == one.case}
-            programs = [one, *others.values()]
-            estimates = [p.estimate_us for p in programs]
-            wanted = pairs
-            if others and one.estimate_us > HOPELESS * max(o.estimate_us for o in others.values()):
-                wanted = min(pairs, FEWEST)
-            wanted = max(FEWEST, min(wanted, int(BUDGET_US / sum(estimates)))) if pairs < CONFIRM else wanted
-            try:
-                samples, anchors = self._court.time(one.case.name, [p.program for p in programs], estimates, wanted)
-            except Fault as fault:
-                name = one.case.name
-                raise Refusal(Failure(Stage.TIMING, fault.kind, f"case {name}: {fault}", case=name)) from fault
-            kept = clock.steady(anchors)
-            flat = [[s for round_, ok in zip(rounds, kept, strict=True) if ok for s in round_] for rounds in samples]
-            found.append(Times(flat[0], dict(zip(others, flat[1:], strict=True))))
-        return found
-
-    def _against(self, times: list[Times], rival: str) -> Ratio:
-        """Join the cases' ratios to one rival: their geometric mean."""
-        return _geometric([clock.ratio(t.own, t.rivals[rival]) for t in times if rival in t.rivals])
-
-    def _pooled(self, parts: list[list[Times]], rival: str) -> Ratio:
-        """Join several processes' ratios, case by case."""
-        joined = []
-        for number in range(len(parts[0])):
-            each = [p[number] for p in parts if rival in p[number].rivals]
-            if each:
-                pairs = [pair for t in each for pair in zip(t.own, t.rivals[rival], strict=True)]
-                joined.append(clock.pooled([clock.ratio(t.own, t.rivals[rival]) for t in each], pairs))
-        return _geometric(joined)
+            if number == 0:
+                resolved = self._verify(built, thorough=True)
+            parts.append(race.run(self._court, resolved, rivals, CONFIRM, thrifty=False))
+        return resolved, parts
 
     def _evaluation(self, built: Built, resolved: tuple[Resolved, ...], times: list[Times],
-                    results: Mapping[str, Ratio], confirmed: bool) -> Evaluation:  # fmt: skip
-        """Put the verdict together; faster than the roofline is refused."""
-        cases = []
-        for one, t in zip(resolved, times, strict=True):
-            timed = clock.timing(t.own)
-            least = self.calibration.least_us(one.case)
-            if timed.median * ROOFLINE_SLACK < least:
-                message = (
-                    f"case {one.case.name}: {timed.median:.2f} us is faster than the roofline of this case on "
-                    f"{self._court.device.name} ({least:.2f} us): part of the work is left out"
-                )
-                raise Refusal(Failure(Stage.TIMING, "roofline", message, case=one.case.name))
-            floor, bound = self.calibration.floor_us(one.case)
-            cases.append(
-                CaseResult(
-                    one.case.name, _digits(timed.median), round(one.error, 6), _digits(floor), bound, one.choice,
-                    _digits(timed.low), _digits(timed.high), timed.samples,
-                )
-            )  # fmt: skip
+                    ratios: Mapping[str, Ratio], confirmed: bool) -> Evaluation:  # fmt: skip
+        """Put the verdict together."""
         used = {k: None for one in resolved for k in one.program.digests}
         return Evaluation(
             target=self.target.name,
             basis=Basis.MEASURED,
-            isolation=self.isolation,
+            isolation=str(self.standing),
             failure=None,
-            cases=tuple(cases),
+            cases=tuple(self._case(one, t) for one, t in zip(resolved, times, strict=True)),
             kernels=tuple(built.figures[d] for d in used),
             program=built.program,
             notes=built.notes,
-            device=self._court.device.name,
+            device=self.device,
             confirmed=confirmed,
-            against=tuple(Comparison(n, r.value, r.low, r.high, r.pairs) for n, r in results.items()),
+            against=tuple(Comparison(n, r.value, r.low, r.high, r.pairs) for n, r in ratios.items()),
         )
 
-
-def _joined(one: Times, other: Times) -> Times:
-    return Times(one.own + other.own, {n: s + other.rivals[n] for n, s in one.rivals.items()})
-
-
-def _geometric(parts: list[Ratio]) -> Ratio:
-    """Return the geometric mean of independent ratios; half-widths of their logs add in squares."""
-    n = len(parts)
-    middle = sum(math.log(p.value) for p in parts) / n
-    below = math.sqrt(sum((math.log(p.value) - math.log(p.low)) ** 2 for p in parts)) / n
-    above = math.sqrt(sum((math.log(p.high) - math.log(p.value)) ** 2 for p in parts)) / n
-    return Ratio(math.exp(middle), math.exp(middle - below), math.exp(middle + above), sum(p.pairs for p in parts))
+    def _case(self, one: Resolved, times: Times) -> CaseResult:
+        """Sum up one case; faster than the roofline is refused."""
+        timed, name = clock.timing(times.own), one.case.name
+        least = self.calibration.least_us(one.case)
+        if timed.median * ROOFLINE_SLACK < least:
+            message = (
+                f"case {name}: {timed.median:.2f} us is faster than the roofline of this case on {self.device} "
+                f"({least:.2f} us): part of the work is left out"
+            )
+            raise Refusal(Failure(Stage.TIMING, "roofline", message, case=name))
+        floor, bound = self.calibration.floor_us(one.case)
+        return CaseResult(
+            case=name,
+            time_us=_digits(timed.median),
+            error=round(one.error, 6),
+            floor_us=_digits(floor),
+            bound=bound,
+            choice=one.choice,
+            low_us=_digits(timed.low),
+            high_us=_digits(timed.high),
+            samples=timed.samples,
+        )
 
 
 def _digits(value: float) -> float:

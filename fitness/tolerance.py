@@ -1,35 +1,57 @@
-"""Decides whether outputs are right: their error against a float64 truth, beside the errors of honest arithmetic.
+"""Decides whether outputs are right: their error against a float64 truth, beside limits that no candidate moves.
 
-Every limit is a multiple of what the bank (the eager implementation in the output's dtype, and exact arithmetic on
-inputs rounded once in float32) makes of the same inputs, plus a rounding of the output. There is no absolute
-constant and no share of elements that may be wrong: the global, per-row, largest and per-element errors must all
-hold. Non-finite values must be where the truth has them. Integers
-must be equal.
+The limits (a Yardstick, made by fitness.yardstick) are multiples of what a bank of honest implementations makes of
+the same inputs, plus a rounding of the output. There is no absolute constant and no share of elements that may be
+wrong: the global, per-row, largest and per-element errors must all hold, and the signed error pooled over a case's
+trials. Non-finite values must be where the truth has them. Integers must be equal, and floats too where a trial is
+exact and the truth is a number the dtype has.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from fitness import discrepancy
 
 _NUMPY = {
     "float64": "f8", "float32": "f4", "float16": "f2", "int64": "i8", "int32": "i4", "int16": "i2", "int8": "i1",
     "uint8": "u1", "bool": "?",
 }  # fmt: skip
 # unit in the last place at 1.0, and the smallest step near 0
-_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-_TINY = {"float64": 2.0**-1074, "float32": 2.0**-149, "float16": 2.0**-24, "bfloat16": 2.0**-133}
-_LARGEST = {"float64": 1.7e308, "float32": 3.4028235e38, "float16": 65504.0, "bfloat16": 3.3895314e38}
+EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+TINY = {"float64": 2.0**-1074, "float32": 2.0**-149, "float16": 2.0**-24, "bfloat16": 2.0**-133}
+LARGEST = {"float64": 1.7e308, "float32": 3.4028235e38, "float16": 65504.0, "bfloat16": 3.3895314e38}
+ROUNDINGS = 8  # of itself that every single element may be off, beside what its row's inputs allow
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What one output must be: its schema, the truth, and the errors of the bank (member, *shape)."""
+class Yardstick:
+    """What one output must be, and every limit on its error. The arrays are numpy's or torch's, on any device.
+
+    Rows run along the last dimension. A float output is right if its error's root mean square is at most `whole`,
+    its largest error `peak`, each row's root mean square that row's `rows`, and each element's error ROUNDINGS
+    roundings of itself plus its row's `allowed`.
+    """
 
     dtype: str
     shape: tuple[int, ...]
-    truth: np.ndarray
-    bank: np.ndarray
+    truth: Any  # float64 with infinities where the dtype overflows; int64 for integers; a contiguous array
+    whole: float
+    peak: float
+    rows: Any  # one for each row
+    allowed: Any  # one for each row
+    exact: bool
+    noise: float  # what chance makes of the mean signed error
+    floor: float  # the mean signed error that honest rounding may have
+    scale: float  # root mean square of the truth
+
+    @property
+    def figures(self) -> tuple[float, ...]:
+        """The limits in a few numbers, to tell whether they moved."""
+        rows = (float(self.rows.max()), float(self.allowed.max())) if len(self.rows) else (0.0, 0.0)
+        return (self.whole, self.peak, *rows, self.noise, self.floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,83 +61,108 @@ class Verdict:
     ratio: float
     kind: str = ""
     complaint: str = ""
+    means: tuple[float, ...] = ()  # mean signed error of each output
 
 
-def expected(plain: Any) -> Expected:
-    """Rebuild what the truth job sent."""
-    dtype, shape, truth, bank = plain
-    shape = tuple(shape)
-    values = np.frombuffer(truth, np.float64).reshape(shape)
-    return Expected(dtype, shape, values, np.frombuffer(bank, np.float64).reshape(-1, *shape))
+def pack(yardstick: Yardstick) -> list[Any]:
+    """Turn a yardstick of numpy arrays into plain data for the wire."""
+    y = yardstick
+    arrays = [a.tobytes() for a in (y.truth, y.rows, y.allowed)]
+    return [y.dtype, y.shape, arrays, [y.whole, y.peak, y.noise, y.floor, y.scale], y.exact]
 
 
-def compare(outputs: Any, wanted: tuple[Expected, ...]) -> Verdict:
-    """Judge all outputs of one case; the first complaint wins."""
+def unpack(plain: Any) -> Yardstick:
+    """Rebuild what `pack` made."""
+    dtype, shape, (truth, rows, allowed), (whole, peak, noise, floor, scale), exact = plain
+    values = np.frombuffer(truth, np.float64 if dtype in EPSILON else np.int64).reshape(tuple(shape))
+    limits = np.frombuffer(rows, np.float64), np.frombuffer(allowed, np.float64)
+    return Yardstick(dtype, tuple(shape), values, whole, peak, *limits, exact, noise, floor, scale)
+
+
+def compare(outputs: Any, wanted: Sequence[Yardstick], poisons: Mapping[str, float] | None = None) -> Verdict:
+    """Judge all outputs of one trial; the first complaint wins. `poisons`: what memory held before, by dtype."""
     if len(outputs) != len(wanted):
         return Verdict(np.inf, "schema", f"expected {len(wanted)} output(s), got {len(outputs)}")
-    worst = Verdict(0.0)
+    worst = 0.0
+    means: list[float] = []
     for number, ((dtype, shape, data), want) in enumerate(zip(outputs, wanted, strict=True)):
-        verdict = _compare_one(dtype, tuple(shape), data, want)
+        verdict = _compare_one(dtype, tuple(shape), data, want, poisons or {})
         if verdict.complaint:
             where = f"output {number}: " if len(wanted) > 1 else ""
             return Verdict(verdict.ratio, verdict.kind, where + verdict.complaint)
-        worst = max(worst, verdict, key=lambda v: v.ratio)
-    return worst
+        worst = max(worst, verdict.ratio)
+        means += verdict.means
+    return Verdict(worst, means=tuple(means))
 
 
-def _compare_one(dtype: str, shape: tuple[int, ...], data: bytes, want: Expected) -> Verdict:
+def pooled(trials: Sequence[tuple[float, Yardstick]]) -> Verdict:
+    """Judge the mean signed errors of one output in all trials of a case, each in units of its truth."""
+    told = [(mean, y) for mean, y in trials if y.scale > 0]
+    if not told:
+        return Verdict(0.0)
+    bias = abs(sum(mean / y.scale for mean, y in told))
+    chance = sum((y.noise / y.scale) ** 2 for _, y in told) ** 0.5
+    ratio = bias / max(chance + sum(y.floor / y.scale for _, y in told), 1e-300)
+    if ratio <= 1.0:
+        return Verdict(ratio)
+    drift = bias / len(told)
+    return Verdict(ratio, "wrong", f"results are off in one direction: by {drift:.3g} of their size in the mean, "
+                   f"{ratio:.3g} times what honest rounding does")  # fmt: skip
+
+
+def _compare_one(
+    dtype: str, shape: tuple[int, ...], data: bytes, want: Yardstick, poisons: Mapping[str, float]
+) -> Verdict:
     """Judge one output: schema, then values."""
     if (dtype, shape) != (want.dtype, want.shape):
         got, expected_text = f"{dtype} {list(shape)}", f"{want.dtype} {list(want.shape)}"
         return Verdict(np.inf, "schema", f"expected {expected_text}, got {got}")
     values = decode(data, dtype).reshape(shape)
     if not values.size:
-        return Verdict(0.0)
-    if dtype not in _EPSILON:
-        return _exact(values, want.truth)
-    truth = _overflowed(want.truth, dtype)
+        return Verdict(0.0, means=(0.0,))
+    truth = want.truth
+
+    def complain(ratio: float, what: str, wrong: np.ndarray) -> Verdict:
+        return Verdict(
+            ratio, "wrong", f"{what}: {discrepancy.describe(wrong, values, truth, dict(poisons).get(dtype))}"
+        )
+
+    if dtype not in EPSILON:
+        wrong = values.astype(np.int64) != truth
+        return complain(np.inf, "integers differ", wrong) if wrong.any() else Verdict(0.0, means=(0.0,))
     strange = ~_same_kind(values, truth)
     if strange.any():
-        return Verdict(np.inf, "wrong", "not finite where it should be, or finite where it should not: "
-                       + _first(strange, values, truth))  # fmt: skip
+        return complain(np.inf, "not finite where it should be, or finite where it should not", strange)
     finite = np.isfinite(truth)
     error = np.where(finite, values - np.where(finite, truth, 0.0), 0.0)
-    scale = np.where(finite, truth, 0.0)
-    return _within(error, scale, np.where(finite, want.bank, 0.0), values, dtype)
+    if want.exact:
+        wrong = (error != 0) & (round_to(truth, dtype) == truth)
+        if wrong.any():
+            return complain(np.inf, "not exact, and for these inputs every result can be", wrong)
+    return _within(error, np.where(finite, np.abs(truth), 0.0), want, complain)
 
 
-def _within(error: np.ndarray, truth: np.ndarray, bank: np.ndarray, values: np.ndarray, dtype: str) -> Verdict:
-    """Compare the global, per-row and largest error with the bank's."""
-    epsilon, tiny = _EPSILON[dtype], _TINY[dtype]
-    factor = 2.0 if dtype in ("float32", "float64") else 1.5
-    whole = _rms(error) / (factor * max(_rms(b) for b in bank) + 0.5 * epsilon * _rms(truth) + tiny)
-    rows, bank_rows = _rows(error), np.max([_rows(b) for b in bank], axis=0)
-    per_row = rows / (2 * factor * bank_rows + 2 * epsilon * _rows(truth) + tiny)
-    limit = 4 * factor * np.abs(bank).max() + 2 * epsilon * np.abs(truth).max() + tiny
-    peak = np.abs(error).max() / limit
-    single = _elements(error, truth, bank, epsilon, tiny)
-    ratio = float(max(whole, per_row.max(), peak, single.max()))
+def _within(error: np.ndarray, size: np.ndarray, want: Yardstick, complain: Any) -> Verdict:
+    """Compare the global, per-row, largest and per-element error with their limits."""
+    width = size.shape[-1] if size.ndim else 1
+    off, size = np.abs(error).reshape(-1, width), size.reshape(-1, width)
+    limits = ROUNDINGS * EPSILON[want.dtype] * size + want.allowed[:, None] + TINY[want.dtype]
+    single = off / limits
+    rows = np.sqrt(np.mean(np.square(off), axis=1)) / want.rows
+    checks = {
+        "single elements": (float(single.max()), single > 1.0),
+        "the mean error of a row": (float(rows.max()), np.broadcast_to(rows[:, None] > 1.0, off.shape)),
+        "the largest error": (float(off.max()) / want.peak, off > want.peak),
+        "the mean error": (float(np.sqrt(np.mean(np.square(off)))) / want.whole, off >= off.max()),
+    }
+    ratio = max(r for r, _ in checks.values())
     if ratio <= 1.0:
-        return Verdict(ratio)
-    bad = single > 1.0 if single.max() > 1.0 else np.abs(error) == np.abs(error).max()
-    where = _first(bad, values, truth)
-    return Verdict(
-        ratio, "wrong", f"error is {ratio:.3g} times the limit, {int(bad.sum())} elements stand out: {where}"
-    )
-
-
-def _elements(error: np.ndarray, truth: np.ndarray, bank: np.ndarray, epsilon: float, tiny: float) -> np.ndarray:
-    """Return every element's error over its own limit: a few roundings of itself, and what its row's inputs allow.
-
-    Without this a small element could be left out beside large ones. bank[0] is the eager implementation, whose
-    own rounding of each element counts by its row's mean; the others carry errors of the inputs alone.
-    """
-    width = truth.shape[-1] if truth.ndim else 1
-    moved = np.abs(bank[1:]).max(axis=0) if len(bank) > 1 else np.zeros_like(truth)
-    allowed = 16 * moved.reshape(-1, width).max(axis=1) + 4 * _rows(bank[0])
-    limits = 8 * epsilon * np.abs(truth).reshape(-1, width) + allowed[:, None] + tiny
-    ratios: np.ndarray = (np.abs(error).reshape(-1, width) / limits).reshape(truth.shape)
-    return ratios
+        return Verdict(ratio, means=(float(error.mean()),))
+    name = max(checks, key=lambda k: checks[k][0]) if checks["single elements"][0] <= 1.0 else "single elements"
+    own, wrong = checks[name]
+    verdict: Verdict = complain(ratio, f"{name} is {own:.3g} times the limit".replace("elements is", "elements are"),
+                                wrong.reshape(error.shape))  # fmt: skip
+    return verdict
 
 
 def decode(data: bytes, dtype: str) -> np.ndarray:
@@ -126,19 +173,14 @@ def decode(data: bytes, dtype: str) -> np.ndarray:
     return raw.astype(np.float64) if raw.dtype.kind == "f" else raw
 
 
-def _exact(values: np.ndarray, truth: np.ndarray) -> Verdict:
-    wrong = values.astype(np.float64) != truth
-    if not wrong.any():
-        return Verdict(0.0)
-    return Verdict(
-        np.inf, "wrong", f"{int(wrong.sum())} of {wrong.size} integers differ: {_first(wrong, values, truth)}"
-    )
-
-
-def _overflowed(truth: np.ndarray, dtype: str) -> np.ndarray:
-    """Put infinities where the truth is beyond the dtype's range by more than a rounding."""
-    limit = _LARGEST[dtype] * (1 + _EPSILON[dtype] / 4)
-    return np.where(np.abs(truth) > limit, np.copysign(np.inf, truth), truth)
+def round_to(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Cut float64 values to numbers that the dtype has."""
+    with np.errstate(over="ignore"):
+        if dtype == "bfloat16":
+            bits = values.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
+            rounded = np.where(values == values.astype(np.float32), bits.view(np.float32), np.nan)
+            return rounded.astype(np.float64)
+        return values.astype(_NUMPY[dtype]).astype(np.float64)
 
 
 def _same_kind(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -147,20 +189,3 @@ def _same_kind(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
         (np.isfinite(values) & np.isfinite(truth)) | (np.isnan(values) & np.isnan(truth)) | (values == truth)
     )
     return both
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
-
-
-def _rows(values: np.ndarray) -> np.ndarray:
-    """Return the root mean square along the last dimension."""
-    width = values.shape[-1] if values.ndim else 1
-    rows: np.ndarray = np.sqrt(np.mean(np.square(values.reshape(-1, width)), axis=1))
-    return rows
-
-
-def _first(wrong: np.ndarray, values: np.ndarray, truth: np.ndarray) -> str:
-    """Name the first wrong element with what was expected and what came."""
-    place = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.ndim else ()
-    return f"at {list(place)} expected {float(truth[place]):.7g}, got {float(values[place]):.7g}"

@@ -30,6 +30,7 @@ class Functions:
 
     reference: Callable[..., Any]
     honest: tuple[tuple[str, Callable[..., Any]], ...] = ()
+    tf32: bool = False
 
 
 def names() -> list[str]:
@@ -85,7 +86,7 @@ def functions(task: Task) -> Functions:
     """Execute the task's own text, seeds left out, and return its PyTorch functions."""
     _, rest = _cut_seeds(task.source, task.name)
     scope = _execute(rest, task.name, "task.py")
-    return Functions(scope["reference"], tuple((f.__name__, f) for f in scope.get("honest", ())))
+    return Functions(scope["reference"], tuple((f.__name__, f) for f in scope.get("honest", ())), task.tf32)
 
 
 def reference(task: Task) -> Callable[..., Any]:

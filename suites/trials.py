@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import torch
-
-from suites import inputs
 from suites.task import FLOATING, Argument, Case, Input, Scalar, Task
+
+if TYPE_CHECKING:
+    import torch
 
 BASE, INFLUENCE = "base", "influence"
 INTERPRETER_ELEMENTS = 1 << 16  # an edge with more in all its inputs is for a GPU
@@ -72,25 +73,27 @@ def interpretable(case: Case) -> bool:
     return sum(a.elements for a in arguments if isinstance(a, Input)) <= INTERPRETER_ELEMENTS
 
 
-def draw(trial: Trial, seed: int) -> dict[str, torch.Tensor | Scalar]:
+def draw(trial: Trial, seed: int) -> "dict[str, torch.Tensor | Scalar]":
     """Draw a trial's values from the seed and the names of case, trial and input.
 
     The influence trial has the base values with one element of each floating input made large, so that a result
     kept from the base values, or computed from a sample of them, is seen.
     """
+    from suites import inputs  # it imports torch, and those who only choose trials need none
+
     name = BASE if trial.name == INFLUENCE else trial.name
     values = inputs.draw(trial.arguments, seed, trial.case, name)
     if trial.name == INFLUENCE:
         for argument, spec in trial.arguments.items():
             value = values[argument]
-            if isinstance(spec, Input) and spec.floating and isinstance(value, torch.Tensor) and value.numel():
+            if isinstance(spec, Input) and spec.floating and spec.elements and not isinstance(value, Scalar):
                 rng = inputs.generator(seed, trial.case, trial.name, argument)
                 first = value.numel() - max(1, value.numel() // LAST_TILE)
                 _set(value, int(rng.integers(first, value.numel())), AMPLITUDE[spec.dtype])
     return values
 
 
-def _set(tensor: torch.Tensor, place: int, number: float) -> None:
+def _set(tensor: "torch.Tensor", place: int, number: float) -> None:
     """Write one element by its place in row-major order, whatever the memory order."""
     index = []
     for size in reversed(tensor.shape):

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from fitness import evaluation as evaluations
+from fitness import predict, targets
 from fitness.evaluation import Basis, Evaluation, Stage
 from fitness.judge import Judge
+from fitness.walls.standing import LEVELS
 from suites import Case, Input, Task
 
 KERNEL = '''
@@ -38,7 +40,8 @@ def test_the_seed_passes_with_a_predicted_time_above_the_roofline(judge: Judge, 
     assert all(c.time_us >= c.floor_us > 0 for c in verdict.cases)
     assert all(0 <= c.error <= 1 for c in verdict.cases)
     assert verdict.kernels[0].vgprs > 0
-    assert verdict.isolation == "process"
+    assert verdict.isolation == str(judge.standing)
+    assert verdict.isolation.split()[0] in LEVELS
 
 
 def test_a_verdict_is_a_function_of_the_source(judge: Judge, double_task: Task) -> None:
@@ -138,7 +141,30 @@ REFUSED = {
         "out = torch.empty(x.shape, dtype=x.dtype)\n" + LAUNCH, Stage.RECORD, "argument", "make it on the input's device",
     ),
     "writes a value": ("out = torch.empty_like(x)\nout[0] = 1\n" + LAUNCH, Stage.RECORD, "host-operation", "aten.index_put_"),
-    "never launches": ("return torch.empty_like(x)", Stage.CORRECTNESS, "wrong", "not finite"),
+    "never launches": ("return torch.empty_like(x)", Stage.RECORD, "dead-output", "nothing computes it"),
+    "only fills": ("return torch.ones_like(x)", Stage.RECORD, "dead-output", "nothing computes it"),
+    "keeps a tensor for the next call": (
+        "global KEPT\nout = KEPT = globals().get('KEPT', torch.empty_like(x))\n" + LAUNCH, Stage.RECORD, "stale", "earlier call",
+    ),
+    "keeps a tensor and reads it": (
+        "global KEPT\nKEPT = globals().get('KEPT', x)\nout = torch.empty_like(x)\n" + LAUNCH.replace("out, x,", "out, KEPT[:],"),
+        Stage.RECORD, "stale", "earlier call",
+    ),
+    "counts its calls": (
+        "global CALLS\nCALLS = globals().get('CALLS', 0) + 1\nout = torch.empty_like(x)\n" + LAUNCH.replace("256)", "128 << (CALLS > 2))"),
+        Stage.RECORD, "unstable", "called again",
+    ),
+    "looks at the mode of autograd": (
+        "out = torch.empty_like(x)\n" + LAUNCH.replace("256)", "256 if torch.is_grad_enabled() else 512)"), Stage.RECORD, "unstable", "called again",
+    ),
+    "patches torch": ("out = torch.empty_like(x)\ntorch.allclose = lambda *a, **k: True\n" + LAUNCH, Stage.RECORD, "tampering", "torch.allclose"),
+    "patches the recorder": (
+        "out = torch.empty_like(x)\ntype(x).__repr__ = lambda self: ''\n" + LAUNCH, Stage.RECORD, "tampering", "Recorded.__repr__",
+    ),
+    "patches Triton": ("out = torch.empty_like(x)\ntriton.testing.do_bench = min\n" + LAUNCH, Stage.RECORD, "tampering", "do_bench"),
+    "makes a stream": ("out = torch.empty_like(x)\nwith torch.cuda.stream(torch.cuda.Stream()):\n    pass\n" + LAUNCH, Stage.RECORD, "host-operation", "Stream"),
+    "makes an event": ("out = torch.empty_like(x)\ntorch.cuda.Event(enable_timing=True)\n" + LAUNCH, Stage.RECORD, "host-operation", "torch.cuda.Event"),
+    "captures a graph": ("out = torch.empty_like(x)\ng = torch.cuda.CUDAGraph()\n" + LAUNCH, Stage.RECORD, "host-operation", "CUDAGraph"),
     "launches half the grid": (
         "out = torch.empty_like(x)\n" + LAUNCH.replace("triton.cdiv(x.numel(), 256)", "2"), Stage.CORRECTNESS, "wrong", "not finite",
     ),
@@ -215,15 +241,103 @@ def test_a_forged_answer_is_the_candidates_failure(body: str, judge: Judge) -> N
     assert failure.kind in ("malformed", "output"), failure
 
 
-def test_a_program_that_launches_nothing_where_nothing_is_to_do_has_a_time(double_task: Task) -> None:
-    tiny = Case("tiny", {"x": Input((1,))}, 1, 8)
-    judge = Judge(replace(double_task, cases=(tiny,), source=double_task.source.replace("x * 2", "x * 0 + 1")), "mi300")
-    try:
-        verdict = judge.judge(launcher("return torch.ones_like(x)"))
-    finally:
-        judge.close()
+def test_a_plan_that_launches_nothing_has_a_time(double_task: Task) -> None:
+    target = targets.find("mi300")
+    assert predict.total_us([], Case("tiny", {"x": Input((1,))}, 1, 8), target) > 0
+
+
+IMPORTS = {
+    "import os": ("line 1", "`os`"),
+    "import numpy as np": ("line 1", "`numpy`"),
+    "import torch.utils.cpp_extension": ("line 1", "`torch.utils.cpp_extension`"),
+    "from torch import multiprocessing": ("line 1", "`torch.multiprocessing`"),
+    "from torch.nn import init": ("line 1", "`torch.nn.init`"),
+    "from . import thing": ("line 1", "`.`"),
+    "import math\nimport importlib": ("line 2", "`importlib`"),
+    "os = __import__('os')": ("line 1", "`__import__`"),
+    "run = exec": ("line 1", "`exec`"),
+    "text = open('/etc/hostname').read()": ("line 1", "`open`"),
+}
+
+
+@pytest.fixture(scope="module")
+def sealed(double_task: Task):
+    judge = Judge(double_task, "h200")
+    yield judge
+    judge.close()
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+def test_a_sealed_program_may_not_import(line: str, sealed: Judge) -> None:
+    failure = sealed.judge(f"{line}\n" + launcher("out = torch.empty_like(x)\n" + LAUNCH)).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (Stage.STATIC, "import"), failure
+    assert all(word in failure.message for word in IMPORTS[line])
+
+
+def test_a_sealed_program_may_import_what_computes(sealed: Judge) -> None:
+    head = (
+        "from __future__ import annotations\nimport math, functools, warnings\nfrom collections.abc import Callable\n"
+        "from dataclasses import dataclass\nfrom typing import Any\nimport torch.nn.functional as F\nfrom torch import nn, Tensor\n"
+        "from triton import jit, cdiv\nfrom triton.language.extra import libdevice\nfrom triton.runtime import driver\n"
+    )
+    verdict = sealed.judge(head + launcher("out = torch.empty_like(x)\n" + LAUNCH))
     assert verdict.passed, verdict.failure
-    assert verdict.cases[0].time_us > 0
+
+
+CODE = {
+    "makes a pointer out of a number": ("    out_ptr = (out_ptr.to(tl.int64) + 0).to(tl.pointer_type(out_ptr.dtype.element_ty))\n", "out of a number"),
+    "reads a clock": (
+        "    now = tl.inline_asm_elementwise('mov.u64 $0, %globaltimer;', '=l', [], dtype=tl.int64, is_pure=False, pack=1)\n    n += (now & 0).to(tl.int32)\n",
+        "%globaltimer",
+    ),
+    "calls another library": ("    n += steal(n)\n", "steal"),
+    "multiplies in TF32": (
+        "    r = tl.arange(0, 16)\n    a = tl.load(x_ptr + r[:, None] * 16 + r[None, :])\n    n += tl.sum(tl.sum(tl.dot(a, a), 1), 0).to(tl.int32)\n",
+        "input_precision='ieee'",
+    ),
+}  # fmt: skip
+
+
+STEAL = """
+
+@tl.core.extern
+def steal(value, _semantic=None):
+    kinds = {(tl.int32,): ("steal", tl.int32)}
+    return tl.core.extern_elementwise("mine", "/tmp/mine.bc", [value], kinds, is_pure=False, _semantic=_semantic)
+"""
+
+
+@pytest.mark.parametrize("what", CODE)
+def test_code_is_refused_that(what: str, sealed: Judge) -> None:
+    lines, words = CODE[what]
+    failure = sealed.judge(
+        launcher(
+            "out = torch.empty_like(x)\n" + LAUNCH,
+            KERNEL.replace("as tl\n", "as tl\n" + STEAL).replace("    offs =", lines + "    offs ="),
+        )
+    ).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (Stage.COMPILE, "code"), failure
+    assert failure.message.startswith("kernel double_kernel ")
+    assert words in failure.message
+
+
+ALLOWED_CODE = {
+    "a function of the device library": ("import triton.language as tl", "import triton.language as tl\nfrom triton.language.extra import libdevice", "libdevice.fma(x, 2.0, 0.0)"),
+    "a dot in float32": ("import triton.language as tl", "import triton.language as tl", "x * 2 + tl.sum(tl.sum(tl.dot(tl.zeros((16, 16), tl.float32), tl.zeros((16, 16), tl.float32), input_precision='ieee'), 1), 0)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ALLOWED_CODE)
+def test_code_is_read_and_compiled_that_uses(what: str, sealed: Judge) -> None:
+    old, new, expression = ALLOWED_CODE[what]
+    body = KERNEL.replace(old, new).replace(
+        "tl.store(out_ptr + offs, tl.load(x_ptr + offs, mask=offs < n) * 2,",
+        "x = tl.load(x_ptr + offs, mask=offs < n).to(tl.float32)\n    tl.store(out_ptr + offs, " + expression + ",",
+    )
+    failure = sealed.judge(launcher("out = torch.empty_like(x)\n" + LAUNCH, body)).failure
+    assert failure is None or failure.stage is Stage.CORRECTNESS, failure  # the interpreter has no device library
 
 
 def test_static_checks_name_what_is_missing(judge: Judge) -> None:

@@ -7,40 +7,39 @@ import numpy as np
 import pytest
 import torch
 
-from fitness import tolerance
-from fitness.jobs.truth import truth
-from fitness.tolerance import Expected, Verdict
+from fitness import tolerance, yardstick
+from fitness.tolerance import Verdict, Yardstick
 from suites import load
-from suites.inputs import draw
-from suites.loading import reference
-from suites.task import pack, pack_arguments
-
-
-class Quiet:
-    def stage(self, name: str) -> None:
-        """Report to nobody."""
+from suites.loading import Functions, functions, reference
+from suites.trials import Trial, draw, trials
 
 
 @lru_cache
-def given(name: str, case: str) -> tuple[tuple, tuple[Expected, ...]]:
+def given(name: str, case: str) -> tuple[tuple, tuple[Yardstick, ...]]:
     task = load(name)
-    arguments = task.case(case).arguments(small=True)
-    payload = {"task": pack(task), "case": case, "arguments": pack_arguments(arguments), "seed": 3}
-    _, outputs = truth(payload, Quiet())
-    return tuple(draw(arguments, 3, case).values()), tuple(tolerance.expected(o) for o in outputs)
+    trial = trials(task, task.case(case), small=True)[0]
+    values = draw(trial, 3)
+    made = yardstick.compute(functions(task), values, trial, seed=3)
+    return tuple(values.values()), tuple(yardstick.on_host(y) for y in made)
+
+
+def of(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, exact: bool = False) -> tuple[Yardstick, ...]:
+    """Make the yardstick of any function of one tensor."""
+    made = yardstick.compute(Functions(function), {"x": x}, Trial("base", "any", {}, exact))
+    return tuple(yardstick.on_host(y) for y in made)
 
 
 def cases(*names: str) -> list[tuple[str, str]]:
     return [(n, c.name) for n in names for t in [load(n)] for c in (*t.cases, *t.held_out)]
 
 
-def judge(output: torch.Tensor, wanted: tuple[Expected, ...]) -> Verdict:
+def judge(output: torch.Tensor, wanted: tuple[Yardstick, ...]) -> Verdict:
     name = str(output.dtype).removeprefix("torch.")
     data = output.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if output.numel() else b""
     return tolerance.compare([[name, list(output.shape), data]], wanted)
 
 
-def like(wanted: tuple[Expected, ...]) -> torch.Tensor:
+def like(wanted: tuple[Yardstick, ...]) -> torch.Tensor:
     return torch.empty(wanted[0].shape, dtype=getattr(torch, wanted[0].dtype))
 
 
@@ -125,32 +124,114 @@ def test_half_precision_inside_a_float32_operation_is_refused(name: str, case: s
 
 
 def test_integers_must_be_equal() -> None:
-    want = (Expected("int32", (3,), np.array([1.0, 2.0, 3.0]), np.zeros((1, 3))),)
-    good = np.array([1, 2, 3], np.int32).tobytes()
-    assert not tolerance.compare([["int32", [3], good]], want).complaint
-    assert (
-        "1 of 3 integers"
-        in tolerance.compare([["int32", [3], np.array([1, 2, 4], np.int32).tobytes()]], want).complaint
-    )
+    want = of(lambda x: x, torch.tensor([1, 2, 2**60 + 1]))
+    assert not judge(torch.tensor([1, 2, 2**60 + 1]), want).complaint
+    said = judge(torch.tensor([1, 2, 2**60]), want).complaint
+    assert "integers differ: 1 of 3 elements are wrong, the first at [2]" in said
 
 
 def test_infinities_and_nans_must_be_where_the_truth_has_them() -> None:
-    truth_ = np.array([np.inf, -np.inf, np.nan, 1e6, 1.0])
-    want = (Expected("float16", (5,), truth_, np.zeros((1, 5))),)
-    good = np.array([np.inf, -np.inf, np.nan, np.inf, 1.0], np.float16)  # 1e6 is beyond float16
-    assert not tolerance.compare([["float16", [5], good.tobytes()]], want).complaint
+    inf, nan = float("inf"), float("nan")
+    want = of(lambda x: x * 1e6, torch.tensor([inf, -inf, nan, 1.0, 0.0], dtype=torch.float16))  # 1e6 is beyond float16
+    good = torch.tensor([inf, -inf, nan, inf, 0.0], dtype=torch.float16)
+    assert not judge(good, want).complaint
     for place in range(4):
-        bad = good.copy()
+        bad = good.clone()
         bad[place] = 65504.0
-        assert "not finite" in tolerance.compare([["float16", [5], bad.tobytes()]], want).complaint
+        assert "not finite" in judge(bad, want).complaint
 
 
 def test_empty_outputs_and_scalars_are_compared() -> None:
-    empty = (Expected("float32", (0, 4), np.zeros((0, 4)), np.zeros((1, 0, 4))),)
-    assert not tolerance.compare([["float32", [0, 4], b""]], empty).complaint
-    scalar = (Expected("float32", (), np.array(2.0), np.zeros((1,))),)
-    assert not tolerance.compare([["float32", [], np.float32(2).tobytes()]], scalar).complaint
-    assert tolerance.compare([["float32", [], np.float32(2.1).tobytes()]], scalar).complaint
+    assert not judge(torch.zeros(0, 4), of(lambda x: x, torch.zeros(0, 4))).complaint
+    scalar = of(lambda x: x, torch.tensor(2.0))
+    assert not judge(torch.tensor(2.0), scalar).complaint
+    assert judge(torch.tensor(2.1), scalar).complaint
+
+
+def test_an_exact_trial_allows_no_rounding_and_either_zero() -> None:
+    x = torch.tensor([[0.0, 1.0, -1.0, 2.0], [0.0, 0.0, 0.0, 0.0]])
+    off = x + torch.tensor([[0.0, 2.0**-23, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    assert not judge(off, of(lambda x: x, x)).complaint
+    want = of(lambda x: x, x, exact=True)
+    assert "not exact" in judge(off, want).complaint
+    assert not judge(torch.where(x == 0, torch.tensor(-0.0), x), want).complaint
+
+
+def test_an_exact_trial_tolerates_rounding_where_the_dtype_lacks_the_number() -> None:
+    want = of(lambda x: x * 257, torch.tensor([1.0, 2.0], dtype=torch.bfloat16), exact=True)  # bfloat16 has no 257
+    assert not judge(torch.tensor([256.0, 512.0], dtype=torch.bfloat16), want).complaint
+    assert not judge(torch.tensor([258.0, 516.0], dtype=torch.bfloat16), want).complaint
+
+
+def test_an_implementation_that_overflows_does_not_lift_the_limits() -> None:
+    x = torch.full((1, 64), 200.0, dtype=torch.float16)
+    overflowing = Functions(lambda x: (x.float() / 3).to(x.dtype), (("square", lambda x: x * x / (x * 3)),))
+    made = yardstick.compute(overflowing, {"x": x}, Trial("base", "any", {}))
+    want = tuple(yardstick.on_host(y) for y in made)
+    assert not judge((x.double() / 3).half(), want).complaint
+    assert judge(x, want).complaint
+
+
+def test_limits_do_not_depend_on_a_candidate_and_a_real_bank_has_at_least_two_members() -> None:
+    for name in ("softmax", "gemm_fp16"):
+        task = load(name)
+        trial = trials(task, task.cases[0], small=True)[0]
+        values = draw(trial, 3)
+        once, again = (yardstick.compute(functions(task), values, trial, seed=3)[0] for _ in range(2))
+        assert once.figures == again.figures
+        assert len(functions(task).honest) >= 2
+        reduced = yardstick.compute(functions(task), values, trial, seed=3, without="reference")[0]
+        assert reduced.whole <= once.whole
+
+
+@pytest.mark.parametrize(("name", "case"), ALL)
+def test_the_same_rule_in_torch_gives_the_same_ratio(name: str, case: str) -> None:
+    inputs, wanted = given(name, case)
+    task = load(name)
+    trial = trials(task, task.case(case), small=True)[0]
+    own = yardstick.compute(functions(task), draw(trial, 3), trial, seed=3)[0]
+    output = right(name, inputs)
+    broken = output.clone()
+    broken.reshape(-1)[-1:] = 3.0
+    for candidate in (output, broken):
+        on_device, mean = yardstick.ratio(own, candidate)
+        on_host = judge(candidate, wanted)
+        assert on_device == pytest.approx(on_host.ratio, rel=1e-9)
+        assert (on_device > 1) == bool(on_host.complaint)
+        if on_host.means:
+            assert mean == pytest.approx(on_host.means[0], rel=1e-6, abs=1e-12)
+
+
+def test_a_bias_in_one_direction_is_seen_over_several_trials() -> None:
+    x = torch.rand(64, 256, generator=torch.Generator().manual_seed(1)) + 1
+    want = of(lambda x: x, x)[0]
+    up = float(x.double().mean()) * 2.0**-23
+    assert not tolerance.pooled([(up / 4, want), (-up / 4, want)]).complaint
+    assert "one direction" in tolerance.pooled([(2.5 * up, want), (2.5 * up, want)]).complaint
+    assert not tolerance.pooled([(2.5 * up, want), (-2.5 * up, want)]).complaint
+
+
+def test_a_message_says_where_the_wrong_elements_are() -> None:
+    x = torch.rand(8, 64, generator=torch.Generator().manual_seed(1))
+    want = of(torch.exp, x)
+    y = torch.exp(x)
+    cut = y.clone()
+    cut[:, -13:] = 0
+    said = judge(cut, want).complaint
+    assert "104 of 512 elements are wrong, the first at [0, 51] expected" in said
+    assert "all wrong elements are in the last 13 of 64 columns" in said
+    row = y.clone()
+    row[3] += 1
+    assert "row 3 of 8" in judge(row, want).complaint
+    strided = y.clone()
+    strided[:, ::4] += 1
+    assert "every 4th column from 0" in judge(strided, want).complaint
+    never = y.clone()
+    never[5:] = float("nan")
+    data = never.reshape(-1).view(torch.uint8).numpy().tobytes()
+    said = tolerance.compare([["float32", [8, 64], data]], want, {"float32": float("nan")}).complaint
+    assert "the last 3 of 8 rows" in said
+    assert "never written" in said
 
 
 def test_bfloat16_bytes_are_read_right() -> None:

@@ -282,7 +282,7 @@ class Mapping:
         code = getattr(self._library, _NAMES["ipc_open"][self._hip])(byref(address), opened, 1)
         if code:
             raise NoDevice(
-                f"the bench's GPU memory cannot be mapped (driver error {code}); both processes must share their namespaces"
+                f"the bench's GPU memory cannot be mapped (driver error {code}): are both in the same namespaces?"
             )
         self.address = address.value or 0
 

@@ -26,6 +26,7 @@ KEPT_MODULES = 512
 _PATTERNS = {
     "float32": "<f", "float16": "<e", "int32": "<i", "int16": "<h", "int8": "<b", "uint8": "<B", "bool": "<?",
 }  # fmt: skip
+ANCHORS = 2  # in every round
 SCRATCH = 256 << 20  # bytes for what kernels ask of the runtime: device-side descriptors
 
 
@@ -141,42 +142,49 @@ class Bench:
             if time.monotonic() > deadline:
                 raise DeviceError("kernel", "CUDA_ERROR_LAUNCH_TIMEOUT")
 
-    def time(self, keys: Any, batch: Any, rounds: int, flush: Any, anchor: Any, seed: int, seconds: float) -> Any:
-        """Time programs against each other, interleaved: for every round, item and program microseconds per replay.
+    def time(self, keys: Any, batch: int, cycles: int, flush: Any, anchor: Any, seed: int, seconds: float) -> Any:
+        """Time programs against each other, interleaved: microseconds per replay by program, cycle and group of sets.
 
-        A round poisons every set, flushes the cache, and then runs each program's batches once, in random order,
-        with the anchor among them. All of a round is queued before the device can reach it, so that no launch
-        overhead is timed. Returns [samples of each program by round and item], [anchor's by round and item].
+        All programs are bound to the same sets, in groups of `batch`. In a round each group is used by one program
+        alone: everything is poisoned, the cache flushed, and all groups run in random order with the anchor among
+        them. A cycle is as many rounds as there are programs, so that each was on every group once: what a place in
+        memory is worth cancels out of the ratio. A round is queued before the device can reach it, so that no
+        launch overhead is timed. Returns [samples by program], [the anchor's by cycle].
         """
         rng = random.Random(seed)
-        graphs = [self._batches(key, count) for key, count in zip(keys, batch, strict=True)]
-        items = min(len(g) for g in graphs)
-        events = [(self._gpu.event(), self._gpu.event()) for _ in range(items * (len(keys) + 1))]
-        samples: list[list[list[float]]] = [[] for _ in range(len(keys) + 1)]
-        for _ in range(rounds):
-            for key in keys:
-                for bound in self._programs[key]:
-                    self._poison(bound, 0xFF)
-            self._gpu.set8(self._arena + flush[0], rng.randrange(256), flush[1])
-            slots = iter(events)
-            marks: list[list[tuple[int, int]]] = [[] for _ in range(len(keys) + 1)]
-            for item in range(items):
-                order = list(range(len(keys) + 1))
+        graphs = [self._batches(key, batch) for key in keys]
+        groups, programs = len(graphs[0]), len(keys)
+        events = [(self._gpu.event(), self._gpu.event()) for _ in range(groups + ANCHORS)]
+        samples: list[list[list[float]]] = [[[0.0] * groups for _ in range(cycles)] for _ in keys]
+        anchors: list[list[float]] = [[] for _ in range(cycles)]
+        for cycle in range(cycles):
+            for turn in range(programs):
+                users = [(group + turn) % programs for group in range(groups)]
+                self._prepare(keys, users, batch, flush, rng)
+                order = [*range(groups), *[-1] * ANCHORS]
                 rng.shuffle(order)
-                for who in order:
-                    start, end = next(slots)
-                    marks[who].append((start, end))
+                for (start, end), group in zip(events, order, strict=True):
                     self._gpu.record(start)
-                    if who < len(keys):
-                        self._gpu.launch_graph(graphs[who][item])
-                    else:
+                    if group < 0:
                         self._gpu.copy(self._arena + anchor[0], self._arena + anchor[1], anchor[2])
+                    else:
+                        self._gpu.launch_graph(graphs[users[group]][group])
                     self._gpu.record(end)
-            self._wait(seconds)
-            for who, pairs in enumerate(marks):
-                count = batch[who] if who < len(keys) else 1
-                samples[who].append([self._gpu.elapsed_us(*pair) / count for pair in pairs])
-        return [samples[:-1], samples[-1]]
+                self._wait(seconds)
+                for pair, group in zip(events, order, strict=True):
+                    took = self._gpu.elapsed_us(*pair)
+                    if group < 0:
+                        anchors[cycle].append(took)
+                    else:
+                        samples[users[group]][cycle][group] = took / batch
+        return [samples, anchors]
+
+    def _prepare(self, keys: Any, users: list[int], batch: int, flush: Any, rng: random.Random) -> None:
+        """Poison what every group's program will write, then push everything out of the cache."""
+        for group, user in enumerate(users):
+            for bound in self._programs[keys[user]][group * batch : (group + 1) * batch]:
+                self._poison(bound, 0xFF)
+        self._gpu.set8(self._arena + flush[0], rng.randrange(256), flush[1])
 
     def _batches(self, key: str, count: int) -> list[int]:
         """Capture a program's sets as graphs of `count` replays each."""
@@ -203,15 +211,6 @@ def _fill(gpu: Gpu, buffer: Buffer, base: int) -> Callable[[], None]:
     value, kind = buffer.fill or 0.0, buffer.dtype
     if value == 0:
         return lambda: gpu.set8(base, 0, buffer.bytes)
-    formats = {
-        "float32": "<f",
-        "int32": "<i",
-        "float16": "<e",
-        "int16": "<h",
-        "int8": "<b",
-        "uint8": "<B",
-        "bool": "<?",
-    }
     if kind == "bfloat16":
         pattern = struct.pack("<f", value)[2:]
     elif kind in _PATTERNS:

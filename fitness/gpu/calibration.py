@@ -58,7 +58,7 @@ class Calibration:
         return (memory, "memory") if memory >= compute else (compute, "matrix")
 
     def least_us(self, case: Case) -> float:
-        """Return what no kernel can beat, whatever was measured: writes may stay in the cache, reads start outside it."""
+        """Return what no kernel can beat: writes may stay in the cache, reads start outside it."""
         memory = max(0.0, case.bytes - self.cache) / (self.target.memory_gbs * 1e3)
         return max(memory, case.bytes / (self.target.cache_gbs * 1e3), case.flops / (self._rate(case, {}) * 1e6))
 

@@ -27,7 +27,7 @@ class Found:
 
 @triton.jit
 def _figures(out_ptr, truth_ptr, allowed_ptr, squares_ptr, worst_ptr, rows, width, relative, tiny,
-             R: tl.constexpr, C: tl.constexpr, STEPS: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+             R: tl.constexpr, C: tl.constexpr, STEPS: tl.constexpr):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
     first = tl.program_id(1).to(tl.int64) * C * STEPS
     allowed = tl.load(allowed_ptr + row, mask=row < rows, other=1.0)
@@ -62,13 +62,17 @@ def _figures(out_ptr, truth_ptr, allowed_ptr, squares_ptr, worst_ptr, rows, widt
     tl.store(worst_ptr + program * 4 + 3, tl.sum(tl.sum(inexact, 1), 0).to(tl.float64))
 
 
-def compare(output: torch.Tensor, want: Yardstick) -> Found:
-    """Compare one output of the right schema; limits are those of tolerance.compare."""
+def figures(output: torch.Tensor, want: Yardstick) -> torch.Tensor:
+    """Return four numbers on the device; the limits are those of tolerance.compare.
+
+    They are the ratio of mean errors, whole or of a row, to their limits; that of the largest error and of single
+    elements; the number of strange elements; the number of inexact ones.
+    """
     if not output.numel():
-        return Found(0.0)
+        return torch.zeros(4, dtype=torch.float64, device=output.device)
     if want.dtype not in EPSILON:
-        wrong = int((output.long() != want.truth).sum())
-        return Found(float("inf") if wrong else 0.0, inexact=wrong)
+        wrong = (output.long() != want.truth).sum().double()
+        return torch.stack([wrong * 0, wrong * 0, wrong * 0, wrong])
     width = want.shape[-1] if want.shape else 1
     rows = output.numel() // width
     columns = min(TILE, triton.next_power_of_2(width))
@@ -81,13 +85,20 @@ def compare(output: torch.Tensor, want: Yardstick) -> Found:
         output, want.truth, want.allowed, squares, worst, rows, width, ROUNDINGS * EPSILON[want.dtype],
         TINY[want.dtype], R=height, C=columns, STEPS=steps, num_warps=8,
     )  # fmt: skip
-    squares = squares.sum(0)
-    whole, row = (squares.mean() / width).sqrt() / want.whole, ((squares / width).sqrt() / want.rows).max()
-    peaks, counts = worst[:, :2].amax(0), worst[:, 2:].sum(0)
-    total, line, peak, single, strange, inexact = torch.cat([whole[None], row[None], peaks, counts]).tolist()
-    if strange or (want.exact and inexact):
-        return Found(float("inf"), int(strange), int(inexact) if want.exact else 0)
-    return Found(max(total, line, peak / want.peak, single))
+    mean = squares.sum(0) / width
+    average = torch.maximum(mean.mean().sqrt() / want.whole, (mean.sqrt() / want.rows).max())
+    peak, single = worst[:, :2].amax(0)
+    strange, inexact = worst[:, 2:].sum(0)
+    return torch.stack([average, torch.maximum(peak / want.peak, single), strange, inexact])
+
+
+def found(numbers: list[float], want: Yardstick) -> Found:
+    """Read the figures of one output."""
+    average, single, strange, inexact = numbers
+    whole = want.dtype in EPSILON
+    if strange or (inexact and (want.exact or not whole)):
+        return Found(float("inf"), int(strange), int(inexact))
+    return Found(max(average, single))
 
 
 def describe(found: Found, output: torch.Tensor, want: Yardstick) -> str:

@@ -1,6 +1,8 @@
 """One device at work: a bench that runs machine code and a referee that judges it, replaced when they are lost."""
 
+import contextlib
 import logging
+import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +21,10 @@ from suites import task as tasks
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 120.0
+REFEREE_SECONDS = 300.0  # the first trial of a case computes its truth
 ARENA_SHARE, REFEREE_SHARE = 0.35, 0.35  # of the device's memory
 OTHERS = 2 << 30  # bytes in use by someone else that are still called an idle device
-COLD_SETS, MOST_SETS = 4, 256
+GROUPS, MOST_SETS = 4, 512  # groups of sets at least, sets at most
 ITEM_US = 100.0  # a timed item lasts at least so long: events resolve about 1 us
 ANCHOR = 64 << 20  # bytes the anchor copies
 
@@ -35,7 +38,7 @@ class Fault(Exception):
 
 
 class DeviceUnavailable(Exception):
-    """This machine's GPU cannot be used for this: one clear line."""
+    """The GPU of this machine cannot be used for this: one clear line."""
 
 
 class RefereeFailed(Exception):
@@ -76,12 +79,12 @@ class Verified:
 
 
 class Court:
-    """Judges one task's programs on one device."""
+    """Judges programs on one device, one task after another."""
 
-    def __init__(self, task: Task, target: Target, seed: int, index: int = 0, seconds: float = 10.0) -> None:
-        self.task, self._target, self._index, self._seconds = task, target, index, seconds
-        self._rng = random.Random(seed)
-        self._seed = seed
+    def __init__(self, target: Target, index: int = 0, seconds: float = 10.0) -> None:
+        self._target, self._index, self._seconds = target, index, seconds
+        self._rng = random.Random(os.urandom(16))
+        self._begun: tuple[Task, int] | None = None
         self._bench: Process | None = None
         self._referee: Process | None = None
         self._arena = 0
@@ -108,16 +111,29 @@ class Court:
                     f"({_arch(self._target.arch)}): choose its own target, or predict without a GPU"
                 )
             self._ask("limit", int(memory * REFEREE_SHARE))
-            self._ask("begin", tasks.pack(self.task), self._seed)
+            if self._begun is not None:
+                self.begin(*self._begun)
         if self._bench is None:
             self._start_bench()
+
+    def begin(self, task: Task, seed: int) -> None:
+        """Take up a task, or the same with other data; whoever knows the seed can know the inputs."""
+        self._begun = (task, seed)
+        self._ask("begin", tasks.pack(task), seed)
+
+    @property
+    def task(self) -> Task:
+        """The task that was begun."""
+        if self._begun is None:
+            raise RefereeFailed("no task was begun")
+        return self._begun[0]
 
     def _start_bench(self) -> None:
         """Start a bench and have the referee map its memory."""
         size = int(self.device.memory * ARENA_SHARE) >> 20 << 20
         options = {"backend": self._target.backend, "index": self._index, "arena": size}
         self._bench = Process("fitness.gpu.bench", options)
-        _, free, total, self._arena, handle = self._started(self._bench)
+        _, free, _, self._arena, handle = self._started(self._bench)
         self._ask("map", handle, self._arena)
         self.free = free + self._arena
 
@@ -141,10 +157,14 @@ class Court:
     def drop_bench(self) -> None:
         """End the bench: the next question starts a fresh one."""
         if self._bench is not None:
-            self._bench.kill()
-            self._bench = None
+            self._kill_bench()
             if self._referee is not None:
                 self._ask("unmap")
+
+    def _kill_bench(self) -> None:
+        if self._bench is not None:
+            self._bench.kill()
+            self._bench = None
 
     def pids(self) -> list[int]:
         """Return the processes, for those who watch or kill them."""
@@ -152,26 +172,57 @@ class Court:
 
     def _ask(self, *question: Any) -> Any:
         """Ask the referee; what goes wrong there is the task's fault or the machine's."""
+        self._ask_later(*question)
+        return self._answered()
+
+    def _ask_later(self, *question: Any) -> None:
+        """Ask the referee and go on; `_answered` takes the answer."""
         if self._referee is None:
             raise RefereeFailed("the referee is gone")
         try:
-            state, *rest = self._referee.ask(*question, seconds=300.0)
+            self._referee.send(*question)
         except Lost as error:
-            self._referee.kill()
-            self._referee = None
-            raise RefereeFailed(f"the referee was lost: {error}") from error
+            raise self._referee_lost(error) from error
+
+    def _answered(self) -> Any:
+        """Take the referee's answer to the last question."""
+        if self._referee is None:
+            raise RefereeFailed("the referee is gone")
+        try:
+            state, *rest = self._referee.answer(REFEREE_SECONDS)
+        except Lost as error:
+            raise self._referee_lost(error) from error
         if state != "ok":
             kind, message = rest
+            self._kill_bench()  # it may have been asked something as well
             raise (DeviceUnavailable if kind == "no-device" else RefereeFailed)(message)
         return rest[0]
 
-    def _run(self, *question: Any, seconds: float | None = None) -> Any:
+    def _referee_lost(self, error: Lost) -> RefereeFailed:
+        self._kill_bench()
+        if self._referee is not None:
+            self._referee.kill()
+            self._referee = None
+        return RefereeFailed(f"the referee was lost: {error}")
+
+    def _run(self, *question: Any) -> Any:
         """Ask the bench; after any fault it is replaced, because a context that saw one cannot be trusted."""
+        self._run_later(*question)
+        return self._ran()
+
+    def _run_later(self, *question: Any) -> None:
+        """Ask the bench and go on; `_ran` takes the answer."""
         self.start()
         assert self._bench is not None
-        limit = seconds or self._seconds
+        with contextlib.suppress(Lost):  # `_ran` finds out
+            self._bench.send(*question)
+
+    def _ran(self) -> Any:
+        """Take the bench's answer to the last question."""
+        assert self._bench is not None
+        limit = self._seconds
         try:
-            state, *rest = self._bench.ask(*question, seconds=limit + 5.0)
+            state, *rest = self._bench.answer(limit + 5.0)
         except Lost as error:
             self._replace()
             if error.hung:
@@ -201,22 +252,56 @@ class Court:
     def verify(self, case: str, small: bool, trials: Sequence[str], program: Program) -> Verified:
         """Run a program on a case's trials and hold every output against its limits; Fault says what is wrong.
 
-        The first trial runs twice, on two sets of buffers with different poisons: what differs was never written,
-        or depends on which program came first.
+        Two sets of buffers take turns with two poisons, and while one is compared the next trial runs. The first
+        trial runs on both: what differs was never written, or depends on which program came first.
         """
         sets = self._lay(program.plan, 2)
         self._bind("candidate", program, sets)
+        steps = [trials[0], *trials]  # the first one twice
         worst, time_us = 0.0, 0.0
-        for number, trial in enumerate(trials):
-            key = [case, small, trial]
-            used = sets if number == 0 else sets[:1]
-            self._ask("fill", key, [self._given(program.plan, s) for s in used])
-            for place, chosen in enumerate(used):
-                time_us = self._run("run", "candidate", place, arena.POISONS[(number + place) % 2], self._seconds)
-                worst = max(worst, self._check(key, program.plan, chosen))
-            if number == 0 and not self.task.atomics and not self._same(program.plan, *sets):
+        for number, trial in enumerate(steps):
+            place = number % 2
+            self._ask("fill", [case, small, trial], [self._given(program.plan, sets[place])])
+            self._send_check(number, steps, case, small, program.plan, sets)
+            self._run_later("run", "candidate", place, arena.POISONS[place], self._seconds)
+            checked, time_us = self._both(number, steps)
+            worst = max(worst, checked)
+            if number == 1 and not self.task.atomics and not self._same(program.plan, *sets):
                 raise Fault("race", f"{_said(trial)}: two runs on the same inputs give different bytes")
-        return Verified(worst, time_us)
+        self._send_check(len(steps), steps, case, small, program.plan, sets)
+        return Verified(max(worst, self._checked(len(steps), steps)), time_us)
+
+    def _both(self, number: int, steps: Sequence[str]) -> tuple[float, float]:
+        """Take both answers, whatever one of them says, so that the next question finds both sides listening."""
+        faults, checked, time_us = [], 0.0, 0.0
+        try:
+            checked = self._checked(number, steps)
+        except Fault as fault:
+            faults.append(fault)
+        try:
+            time_us = self._ran()
+        except Fault as fault:
+            faults.append(fault)
+        if faults:
+            raise faults[0]
+        return checked, time_us
+
+    def _send_check(self, number: int, steps: Sequence[str], case: str, small: bool, plan: LaunchPlan,
+                    sets: Sequence[Set]) -> None:  # fmt: skip
+        """Have the referee look at the step before this one, without waiting for its answer."""
+        if number:
+            self._ask_later("check", [case, small, steps[number - 1]], *self._left(plan, sets[(number - 1) % 2]))
+
+    def _checked(self, number: int, steps: Sequence[str]) -> float:
+        """Take the referee's word on the step before this one."""
+        return self._judged(steps[number - 1], self._answered()) if number else 0.0
+
+    def matmul_tflops(self, dtype: str) -> float:
+        """Measure the rate of a large matrix product through the vendor's library."""
+        self.drop_bench()  # its memory is the referee's for that long
+        rate = float(self._ask("matmul_tflops", dtype))
+        self.start()
+        return rate
 
     def trials(self, case: str, small: bool) -> list[str]:
         """List a case's trials."""
@@ -246,12 +331,19 @@ class Court:
 
     def _check(self, key: Any, plan: LaunchPlan, place: Set) -> float:
         """Ask the referee about one replay."""
+        return self._judged(key[2], self._ask("check", key, *self._left(plan, place)))
+
+    def _left(self, plan: LaunchPlan, place: Set) -> list[Any]:
+        """Say where a replay's inputs, red zones and outputs are to be looked at."""
         named = [f"input `{b.input}`" if b.input else "an allocation" for b in plan.buffers for _ in range(2)]
-        guards = [[o, n, f"{what}"] for (o, n), what in zip(place.guards, named, strict=True)]
+        guards = [[o, n, what] for (o, n), what in zip(place.guards, named, strict=True)]
         outputs = [[place.bodies[v.buffer] + v.offset, v.dtype, v.shape] for v in plan.outputs]
-        kind, complaint, ratio = self._ask("check", key, _inputs(plan, place, self.task.in_place), guards, outputs)
+        return [_inputs(plan, place, self.task.in_place), guards, outputs]
+
+    def _judged(self, trial: str, answer: Any) -> float:
+        kind, complaint, ratio = answer
         if kind:
-            raise Fault(kind, f"{_said(key[2])}: {complaint}")
+            raise Fault(kind, f"{_said(trial)}: {complaint}")
         return float(ratio)
 
     def _same(self, plan: LaunchPlan, one: Set, other: Set) -> bool:
@@ -265,45 +357,64 @@ class Court:
     def time(self, case: str, programs: Sequence[Program], estimates: Sequence[float], pairs: int) -> Any:
         """Time programs on one case, interleaved, and verify what was timed.
 
-        Returns for every program its microseconds by round and item, and the anchor's.
+        Returns for every program its microseconds by cycle and group of sets, and the anchor's by cycle.
         """
         first, anchor, flush = self._shared_places()
         count, batch = self._pool(programs, estimates, self._arena - first)
-        laid, start = [], first
+        sets = self._lay_together([p.plan for p in programs], count, first)
         for number, program in enumerate(programs):
-            sets = self._lay(program.plan, count, start + self._rng.randrange(64) * arena.ALIGNMENT)
-            start = sets[-1].end
-            self._bind(f"timed {number}", program, sets)
-            laid.append(sets)
+            self._bind(f"timed {number}", program, sets[number])
         key = [case, False, "base"]
-        rounds = max(1, -(-pairs // max(1, count // batch)))
-        if self.task.in_place:
-            parts = [self._time_round(key, programs, laid, batch, 1, flush, anchor) for _ in range(rounds)]
-            samples = [sum((p[0][i] for p in parts), []) for i in range(len(programs))]
-            result = [samples, sum((p[1] for p in parts), [])]
-        else:
-            result = self._time_round(key, programs, laid, batch, rounds, flush, anchor)
+        groups = count // batch
+        cycles = -(-pairs // groups)
+        parts = [1] * cycles if self.task.in_place else [cycles]  # what changes its inputs needs them fresh
+        samples: list[list[Any]] = [[] for _ in programs]
+        anchors: list[Any] = []
+        for part in parts:
+            timed, drift = self._time_part(key, programs, sets, batch, part, flush, anchor)
+            anchors += drift
+            for found, more in zip(samples, timed, strict=True):
+                found += more
         for number in range(len(programs)):
             self._run("drop", f"timed {number}")
-        return result
+        return samples, anchors
 
-    def _time_round(self, key: Any, programs: Sequence[Program], laid: Sequence[Sequence[Set]], batch: int,
-                    rounds: int, flush: Any, anchor: Any) -> Any:  # fmt: skip
-        """Fill, time, and check sets that were timed, at random."""
-        for program, sets in zip(programs, laid, strict=True):
-            self._ask("fill", key, [self._given(program.plan, s) for s in sets])
-        names = [f"timed {n}" for n in range(len(programs))]
-        result = self._run(
-            "time", names, [batch] * len(programs), rounds, flush, anchor, self._rng.randrange(1 << 30), self._seconds
-        )
-        timed = len(laid[0]) // batch * batch
-        for program, sets in zip(programs, laid, strict=True):
-            for place in {timed - 1, self._rng.randrange(timed)}:
+    def _time_part(self, key: Any, programs: Sequence[Program], sets: Sequence[Sequence[Set]], batch: int,
+                   cycles: int, flush: Any, anchor: Any) -> Any:  # fmt: skip
+        """Fill, time, and check what was timed last, at random."""
+        count = len(programs)
+        self._ask("fill", key, [[_inputs(programs[0].plan, s, ()), s.guards[:0]] for s in sets[0]])
+        names = [f"timed {n}" for n in range(count)]
+        seed = self._rng.randrange(1 << 30)
+        result = self._run("time", names, batch, cycles, flush, anchor, seed, self._seconds)
+        groups = len(sets[0]) // batch
+        for number, program in enumerate(programs):
+            own = [g for g in range(groups) if (g + count - 1) % count == number]  # of the last round
+            for _ in range(1 if number else 2):
+                place = sets[number][self._rng.choice(own) * batch + self._rng.randrange(batch)]
+                inputs, _, outputs = self._left(program.plan, place)
                 try:
-                    self._check(key, program.plan, sets[place])
+                    self._judged(key[2], self._ask("check", key, inputs, [], outputs))
                 except Fault as fault:
                     raise Fault(fault.kind, f"the output of a timed run is wrong; {fault}") from fault
         return result
+
+    def _lay_together(self, plan_list: Sequence[LaunchPlan], count: int, start: int) -> list[list[Set]]:
+        """Lay out the same sets for several plans: their inputs come first and lie at the same addresses."""
+        given = [[(b.input, b.bytes) for b in p.buffers if b.input] for p in plan_list]
+        if any(
+            [(b.input, b.bytes) for b in p.buffers[: len(g)]] != given[0] for p, g in zip(plan_list, given, strict=True)
+        ):
+            raise Fault("plan", "a plan's inputs must come first")
+        start += self._rng.randrange(64) * arena.ALIGNMENT
+        sets: list[list[Set]] = [[] for _ in plan_list]
+        for _ in range(count):
+            for found, plan in zip(sets, plan_list, strict=True):
+                found.append(arena.place(plan, start))
+            start = max(found[-1].end for found in sets)
+        if start > self._arena:
+            raise Fault("memory", f"{count} copies of its buffers do not fit into {self._arena / 2**30:.0f} GiB")
+        return sets
 
     def _shared_places(self) -> tuple[int, tuple[int, int, int], tuple[int, int]]:
         """Lay out what all programs share: the anchor's two buffers, and what flushes the cache."""
@@ -311,15 +422,17 @@ class Court:
         return 2 * ANCHOR + flush, (0, ANCHOR, ANCHOR), (2 * ANCHOR, flush)
 
     def _pool(self, programs: Sequence[Program], estimates: Sequence[float], room: int) -> tuple[int, int]:
-        """Choose how many sets each program rotates through, and how many replays make one timed item."""
-        smallest = min(arena.size(p.plan) for p in programs)
-        largest = sum(arena.size(p.plan) for p in programs)
-        quickest = max(min(estimates), 1.0)
-        batch = min(MOST_SETS, max(1, round(ITEM_US / quickest)))
-        cold = -(-2 * self.device.cache // smallest)
-        count = min(MOST_SETS, max(COLD_SETS, batch, cold), max(1, room // (largest + (64 * arena.ALIGNMENT))))
-        batch = min(batch, count)
-        return count // batch * batch, batch
+        """Choose how many sets all programs rotate through, and how many replays make one timed item."""
+        largest = max(arena.size(p.plan) for p in programs)
+        batch = max(1, round(ITEM_US / max(min(estimates), 1.0)))
+        cold = -(-2 * self.device.cache // min(arena.size(p.plan) for p in programs))
+        most = min(MOST_SETS, (room - 64 * arena.ALIGNMENT) // largest)
+        if most < len(programs):
+            raise Fault("memory", f"{len(programs)} copies of {largest / 2**30:.1f} GiB of buffers do not fit")
+        groups = max(len(programs), min(GROUPS, most))
+        batch = max(1, min(batch, most // groups))
+        groups = max(groups, min(-(-cold // batch), most // batch))
+        return groups * batch, batch
 
 
 def _inputs(plan: LaunchPlan, place: Set, without: Sequence[str]) -> list[Any]:

@@ -90,4 +90,4 @@ def _sheet(arch: str | int, name: str) -> Target | None:
     """Find a chip's sheet: by its name among those of one architecture."""
     able = [t for t in targets.TARGETS if t.arch == arch]
     named = [t for t in able if t.name in name.lower()]
-    return (named or able or [None])[0]
+    return next(iter(named or able), None)

@@ -5,6 +5,7 @@ there, so that no kernel can reach the truth by any address. It runs no code of 
 """
 
 import os
+import statistics
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,6 +88,20 @@ class Referee:
             self._mapping = None
         return None
 
+    def matmul_tflops(self, dtype: str) -> Any:
+        """Measure a large product of random matrices through torch: the median of twenty."""
+        n = 8192
+        a, b = (torch.randn(n, n, device=self._device).to(getattr(torch, dtype)) for _ in range(2))
+        times = []
+        for _ in range(23):
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            a @ b
+            end.record()
+            torch.cuda.synchronize()
+            times.append(start.elapsed_time(end))
+        return 2 * n**3 / statistics.median(times[3:]) / 1e9
+
     def names(self, case: str, small: bool) -> Any:
         """List a case's trials."""
         return [t.name for t in self._trials(case, small)]
@@ -110,38 +125,35 @@ class Referee:
     def check(self, key: Any, inputs: Any, guards: Any, outputs: Any) -> Any:
         """Judge what a replay left behind: red zones, inputs, outputs. Returns [kind, complaint, ratio]."""
         known = self._find(*key)
-        if guards:
-            zones = torch.cat([self._arena[o : o + n] for o, n, _ in guards]).view(len(guards), -1)
-            broken = (zones != GUARD_BYTE).any(1)
-            if bool(broken.any()):
-                what = guards[int(broken.to(torch.uint8).argmax())][2]
-                return ["out-of-bounds", f"the kernel writes outside {what}", 0.0]
-        for name, offset in inputs:
-            data = known.inputs[name]
-            if not torch.equal(self._arena[offset : offset + data.numel()], data):
-                return ["input-changed", f"the kernel changes its input `{name}`", 0.0]
-        return self._outputs(known, outputs)
+        told = _schema(known, outputs)
+        if told:
+            return ["schema", told, 0.0]
+        findings = [self._broken(guards)]
+        findings += [_differ(self._arena[o : o + known.inputs[n].numel()], known.inputs[n])[None] for n, o in inputs]
+        views = [self._view(*output) for output in outputs]
+        figures = [compare.figures(v, w) for v, w in zip(views, known.wanted, strict=True)]
+        numbers = torch.cat([*findings, *figures]).tolist()  # the only wait for the device
+        broken, changed, rest = (
+            numbers[: len(guards)],
+            numbers[len(guards) :][: len(inputs)],
+            numbers[-4 * len(views) :],
+        )
+        if any(broken):
+            return ["out-of-bounds", f"the kernel writes outside {guards[broken.index(1.0)][2]}", 0.0]
+        if any(changed):
+            return ["input-changed", f"the kernel changes its input `{inputs[changed.index(1.0)][0]}`", 0.0]
+        return _verdict(views, known.wanted, rest)
 
-    def _outputs(self, known: Known, outputs: Any) -> list[Any]:
-        """Compare outputs with their yardsticks."""
-        if len(outputs) != len(known.wanted):
-            return ["schema", f"expected {len(known.wanted)} output(s), got {len(outputs)}", 0.0]
-        worst = 0.0
-        for number, ((offset, dtype, shape), want) in enumerate(zip(outputs, known.wanted, strict=True)):
-            where = f"output {number}: " if len(outputs) > 1 else ""
-            if (dtype, tuple(shape)) != (want.dtype, tuple(want.shape)):
-                told = f"expected {want.dtype} {list(want.shape)}, got {dtype} {list(shape)}"
-                return ["schema", where + told, 0.0]
-            output = self._view(offset, dtype, shape)
-            found = compare.compare(output, want)
-            if found.ratio > 1.0:
-                return ["wrong", where + compare.describe(found, output, want), min(found.ratio, 1e30)]
-            worst = max(worst, found.ratio)
-        return ["", "", worst]
+    def _broken(self, guards: Any) -> torch.Tensor:
+        """Tell for each red zone whether it was written to."""
+        if not guards:
+            return torch.zeros(0, dtype=torch.float64, device=self._device)
+        zones = torch.cat([self._arena[o : o + n] for o, n, _ in guards]).view(len(guards), -1)
+        return (zones != GUARD_BYTE).any(1).double()
 
     def same(self, pairs: Any) -> Any:
         """Tell whether stretches of memory are equal: [(offset, other offset, bytes)]."""
-        return all(torch.equal(self._arena[a : a + n], self._arena[b : b + n]) for a, b, n in pairs)
+        return not any(bool(_differ(self._arena[a : a + n], self._arena[b : b + n])) for a, b, n in pairs)
 
     def _view(self, offset: int, dtype: str, shape: Any) -> torch.Tensor:
         size = ITEM_BYTES[dtype]
@@ -155,7 +167,7 @@ class Referee:
         return trials(self._task, self._task.case(case), small)
 
     def _find(self, case: str, small: bool, trial: str) -> Known:
-        """Return what is known of a trial, computing it the first time; the oldest is forgotten when memory is short."""
+        """Return what is known of a trial, computed the first time; what was used longest ago makes room."""
         key = (case, small, trial)
         if key not in self._known:
             wanted = next(t for t in self._trials(case, small) if t.name == trial)
@@ -179,6 +191,35 @@ class Referee:
         }
         held = sum(v.numel() for v in inputs.values()) + sum(y.truth.numel() * 8 for y in wanted)
         return Known(inputs, wanted, held)
+
+
+def _schema(known: Known, outputs: Any) -> str:
+    """Say how outputs differ in number, dtype or shape from what they must be."""
+    if len(outputs) != len(known.wanted):
+        return f"expected {len(known.wanted)} output(s), got {len(outputs)}"
+    for (_, dtype, shape), want in zip(outputs, known.wanted, strict=True):
+        if (dtype, tuple(shape)) != (want.dtype, tuple(want.shape)):
+            return f"expected {want.dtype} {list(want.shape)}, got {dtype} {list(shape)}"
+    return ""
+
+
+def _verdict(views: list[torch.Tensor], wanted: list[Yardstick], figures: list[float]) -> list[Any]:
+    """Read the figures of all outputs; the first that is wrong is described."""
+    worst = 0.0
+    for number, (view, want) in enumerate(zip(views, wanted, strict=True)):
+        found = compare.found(figures[4 * number : 4 * number + 4], want)
+        if found.ratio > 1.0:
+            where = f"output {number}: " if len(views) > 1 else ""
+            return ["wrong", where + compare.describe(found, view, want), min(found.ratio, 1e30)]
+        worst = max(worst, found.ratio)
+    return ["", "", worst]
+
+
+def _differ(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Tell whether bytes differ, eight at a time as far as they go, without waiting for the device."""
+    whole = one.numel() // 8 * 8
+    long = (one[:whole].view(torch.int64) != other[:whole].view(torch.int64)).any()
+    return (long | (one[whole:] != other[whole:]).any()).double()
 
 
 class _Bytes:

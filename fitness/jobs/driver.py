@@ -1,12 +1,15 @@
 """A Triton driver and the torch.cuda answers for a chip that is not in this machine."""
 
 import types
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import torch
 from triton.backends.compiler import GPUTarget
 from triton.backends.driver import DriverBase
 from triton.runtime import driver
+
+from fitness.child import Refused
 
 
 def install(target: GPUTarget, sheet: dict[str, Any]) -> None:
@@ -41,10 +44,26 @@ def install(target: GPUTarget, sheet: dict[str, Any]) -> None:
         "_maybe_exchange_device": lambda *_: 0,
         "_lazy_init": lambda: None,
     }
+    for kind in (torch.cuda.Stream, torch.cuda.Event, torch.cuda.CUDAGraph):
+        kind.__new__ = _refusal(f"torch.cuda.{kind.__name__}")
+    for name in ("stream", "graph", "cudart", "make_graphed_callables"):
+        answers[name] = _refusal(f"torch.cuda.{name}")
     for name, answer in answers.items():
         setattr(torch.cuda, name, answer)
     torch.version.hip = "6.4" if target.backend == "hip" else None
     torch.version.cuda = "13.0" if target.backend == "cuda" else None
+
+
+def _refusal(name: str) -> Callable[..., NoReturn]:
+    """Make an answer that says no."""
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise Refused(
+            "host-operation",
+            f"the launcher uses {name}: streams, events and graphs belong to whoever runs the plan; launch in order",
+        )
+
+    return refuse
 
 
 class RecordingDriver(DriverBase):

@@ -22,12 +22,11 @@ from fitness import plan as plans
 from fitness.child import Refused, Report
 from fitness.jobs import program
 from fitness.plan import Buffer, LaunchPlan, Pointer, Variant
+from fitness.poison import POISONS, Poison
 from suites.task import ITEM_BYTES
 
 GUARD = 4096  # bytes on both sides of every buffer that nothing may write
 _GUARD_BYTE = 0xA5
-_POISON = {"float64": float("nan"), "float32": float("nan"), "float16": float("nan"), "bfloat16": float("nan")}
-_POISON_INT = 0x5B  # every byte of an integer output that is never written
 LINE = 64  # bytes that move together between memory and cache
 MANY_OPERATIONS = 1200  # in one program: one sample of it is enough, and slow enough
 
@@ -35,8 +34,8 @@ MANY_OPERATIONS = 1200  # in one program: one sample of it is enough, and slow e
 class Memory:
     """The buffers of one plan in this process, with guards around them."""
 
-    def __init__(self, plan: LaunchPlan, inputs: dict[str, bytes], guarded: bool) -> None:
-        self.plan = plan
+    def __init__(self, plan: LaunchPlan, inputs: dict[str, bytes], guarded: bool, poison: Poison = POISONS[0]) -> None:
+        self.plan, self._poison = plan, poison
         self._guard = GUARD if guarded else 0
         self._raw = [self._allocate(b, inputs) for b in plan.buffers]
 
@@ -46,16 +45,18 @@ class Memory:
             return torch.zeros(buffer.bytes + 64, dtype=torch.uint8)  # untouched pages cost nothing
         raw = torch.full((buffer.bytes + 2 * self._guard,), _GUARD_BYTE, dtype=torch.uint8)
         body = raw[self._guard : self._guard + buffer.bytes]
+        if not buffer.bytes:
+            return raw
         if buffer.input is not None:
             body.copy_(torch.frombuffer(bytearray(inputs[buffer.input]), dtype=torch.uint8))
-        elif buffer.bytes:
+        else:
             typed = body.view(getattr(torch, buffer.dtype))
             if buffer.fill is not None:
                 typed.fill_(buffer.fill)
-            elif buffer.dtype in _POISON:
-                typed.fill_(_POISON[buffer.dtype])
+            elif buffer.dtype in self._poison.floats:
+                typed.fill_(self._poison.floats[buffer.dtype])
             else:
-                body.fill_(_POISON_INT)
+                body.fill_(self._poison.byte)
         return raw
 
     def tensor(self, pointer: Pointer, dtype: str) -> torch.Tensor:
@@ -74,15 +75,15 @@ class Memory:
         data = shaped.reshape(-1).view(torch.uint8).numpy().tobytes() if shaped.numel() else b""
         return [view.dtype, list(view.shape), data]
 
-    def verify(self, inputs: dict[str, bytes]) -> None:
-        """Refuse writes outside the buffers, and writes into inputs."""
+    def verify(self, inputs: dict[str, bytes], in_place: tuple[str, ...]) -> None:
+        """Refuse writes outside the buffers, and writes into inputs that are not declared `in_place`."""
         for buffer, raw in zip(self.plan.buffers, self._raw, strict=True):
             what = f"input `{buffer.input}`" if buffer.input else "an allocation"
             edges = (raw[: self._guard], raw[raw.numel() - self._guard :])
             if any(bool((edge != _GUARD_BYTE).any()) for edge in edges):
                 raise Refused("out-of-bounds", f"the kernel writes outside {what} of {buffer.bytes} bytes")
             body = raw[self._guard : raw.numel() - self._guard]
-            if buffer.input and body.numpy().tobytes() != inputs[buffer.input]:
+            if buffer.input and buffer.input not in in_place and body.numpy().tobytes() != inputs[buffer.input]:
                 raise Refused("input-changed", f"the kernel changes its {what}")
 
 
@@ -120,14 +121,15 @@ def interpret(payload: Any, report: Report) -> Any:
     builder = interpreter.interpreter_builder
     builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)
     module = program.load(payload["source"], report)
+    in_place = tuple(payload["in_place"])
     checked = []
-    for case, plain, given in payload["checks"]:
+    for case, plain, given, poison in payload["checks"]:
         report.stage(f"correctness:{case}")
         plan, inputs = plans.unpack(plain), dict(given)
-        memory = Memory(plan, inputs, guarded=True)
+        memory = Memory(plan, inputs, guarded=True, poison=POISONS[poison])
         for launch in plan.launches:
             _launch(module, memory, launch.chosen, launch.arguments)
-        memory.verify(inputs)
+        memory.verify(inputs, in_place)
         checked.append([memory.output(n) for n in range(len(plan.outputs))])
     profiled = []
     for case, plain in payload["profiles"]:

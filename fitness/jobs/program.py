@@ -7,12 +7,13 @@ from types import ModuleType
 from typing import Any
 
 from fitness.child import Refused, Report
+from fitness.jobs import policy
 
 MAX_SOURCE = 256 << 10
 FILE = "candidate.py"  # triton refuses kernels that are not in a file
 
 
-def check_source(source: str, entry: str) -> None:
+def check_source(source: str, entry: str, imports: bool) -> None:
     """Refuse what can be refused without running anything."""
     if len(source.encode()) > MAX_SOURCE:
         raise Refused("size", f"the program has {len(source.encode())} bytes; at most {MAX_SOURCE} are allowed")
@@ -26,6 +27,8 @@ def check_source(source: str, entry: str) -> None:
         raise Refused("entry", f"the launcher `{entry}` is not defined at the top level (functions found: {found})")
     if "jit" not in source:
         raise Refused("kernel", "there is no @triton.jit function: nothing would run on the GPU")
+    if imports:
+        policy.check(tree)
 
 
 def load(source: str, report: Report) -> ModuleType:

@@ -5,23 +5,22 @@ it. Shapes, strides, dtypes, device queries and Python's own arithmetic work as 
 """
 
 import operator
+import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import triton
-import triton.compiler.compiler as triton_compiler
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, make_backend
-from triton.runtime.autotuner import Autotuner
 
 from fitness import plan as plans
 from fitness.child import Refused, Report
-from fitness.jobs import driver, program
+from fitness.jobs import driver, hooks, integrity, program
 from fitness.jobs.frontend import lower
-from fitness.jobs.tensors import FORBIDDEN, RECORDERS, Intercept, Recorded, dtype_name, shares
+from fitness.jobs.tensors import FORBIDDEN, RECORDERS, Intercept, Recorded, dtype_name, fresh, shares
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant
 from suites.task import Argument, Input, unpack_arguments
 
@@ -55,6 +54,9 @@ class Recorder:
     def apply(self, op: Any, args: Any, kwargs: Any) -> Any:
         """Answer one tensor operation of the launcher: allocation, view, or refusal."""
         name = op.overloadpacket.__name__
+        for one in tree_leaves((args, kwargs)):
+            if isinstance(one, Recorded):
+                fresh(one)
         plain_args, plain_kwargs = tree_map(_to_meta, (args, kwargs))
         if name in _ALLOCATIONS or name in _FULL:
             plain_kwargs["device"] = torch.device("meta")
@@ -77,16 +79,16 @@ class Recorder:
         self.buffers[tensor.buffer] = Buffer(buffer.bytes, buffer.dtype, None, value)
         return tensor
 
-    def compile(self, src: ASTSource, target: Any = None, options: Any = None, **_: Any) -> "Pending":
+    def compile(self, src: ASTSource, target: Any = None, options: Any = None, **_: Any) -> "hooks.Pending":
         """Stand in for triton.compile: lower to TTIR now, leave machine code to another process."""
         key = (src.hash(), str(sorted(options.items(), key=str)))
         if self.lowering and key not in self._lowered:
             self.report.stage("compile")
             self._lowered[key] = lower(src, self.target, options)
             self.report.stage("record")
-        return Pending(self, src, dict(options), self._lowered.get(key))
+        return hooks.Pending(self, src, dict(options), self._lowered.get(key))
 
-    def launch(self, kernel: "Pending", grid: tuple[int, int, int], values: tuple[Any, ...]) -> None:
+    def launch(self, kernel: "hooks.Pending", grid: tuple[int, int, int], values: tuple[Any, ...]) -> None:
         """Add a launch, or one more variant of an autotuned launch."""
         src = kernel.src
         constants, arguments, signature = [], [], []
@@ -148,91 +150,75 @@ class Recorder:
         if len(self.launches) > MAX_LAUNCHES:
             raise Refused("launches", f"the launcher makes more than {MAX_LAUNCHES} launches")
 
-    def plan(self, returned: Any) -> LaunchPlan:
-        """Close the plan with what the launcher returned."""
+    def plan(self, returned: Any, in_place: tuple[str, ...] = ()) -> LaunchPlan:
+        """Close the plan with what the launcher returned; only inputs `in_place` may be among it."""
         outputs = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
         if not outputs or not all(isinstance(o, Recorded) for o in outputs):
             kinds = ", ".join(type(o).__name__ for o in outputs) or "nothing"
             raise Refused("schema", f"the launcher must return a tensor or a tuple of tensors; got {kinds}")
-        if any(self.buffers[o.buffer].input for o in outputs):
+        for one in outputs:
+            fresh(one)
+        if any(self.buffers[o.buffer].input not in (None, *in_place) for o in outputs):
             raise Refused(
                 "alias", "the launcher returns (a view of) one of its inputs; it must return what it computed"
             )
         if not all(o.meta.is_contiguous() for o in outputs):
             raise Refused("schema", "the launcher must return tensors that are contiguous in row-major order")
+        for one in outputs:
+            self._written(one)
         return LaunchPlan(tuple(self.buffers), tuple(self.launches), tuple(o.view_of() for o in outputs))
 
-
-class Pending:
-    """Stands in for a compiled kernel: launching it is written down."""
-
-    function, packed_metadata = 0, None
-
-    def __init__(self, recorder: Recorder, src: ASTSource, options: dict[str, Any], ttir: str | None) -> None:
-        self._recorder, self.src, self.options, self.ttir = recorder, src, options, ttir
-
-    def launch_metadata(self, *_: Any) -> None:
-        """Tell no profiler anything."""
-
-    def run(self, x: int, y: int, z: int, *rest: Any) -> None:
-        """Record a launch; the runtime puts stream, function, two metadata and two hooks before the arguments."""
-        self._recorder.launch(self, (x, y, z), rest[6:])
-
-    def _init_handles(self) -> None:
-        """Load nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        """Compile for real when a launcher asks for figures, as those that compute their own occupancy do."""
-        if name not in ("metadata", "asm", "n_regs", "n_spills", "n_max_threads", "name"):
-            raise AttributeError(name)
-        compiled = _TRITON_COMPILE(self.src, target=self._recorder.target, options=self.options)
-        if name in ("n_regs", "n_spills"):
-            from fitness.resources import read
-
-            figures = read(compiled.asm, compiled.metadata._asdict(), self.src.name, self._recorder.target)
-            return figures.vgprs if name == "n_regs" else figures.spills
-        return getattr(compiled, name)
-
-
-_TRITON_COMPILE: Callable[..., Any] = triton_compiler.compile
+    def _written(self, output: Recorded) -> None:
+        """Refuse an output that no kernel was given a pointer into; where an input is empty a fill may be all."""
+        pointers = (a for launch in self.launches for _, a in launch.arguments)
+        reached = any(isinstance(p, Pointer) and p.buffer == output.buffer for p in pointers)
+        filled = self.buffers[output.buffer].fill is not None
+        nothing = filled and any(b.input and not b.bytes for b in self.buffers)
+        if output.numel() and not reached and not nothing:
+            raise Refused("dead-output", "no kernel gets a pointer into what the launcher returns: nothing computes it")
 
 
 def record(payload: Any, report: Report) -> Any:
-    """Record the plans of every case: for the timed size with TTIR, for the interpreter's size without."""
+    """Record the plans of every case: for the timed size with TTIR, for the interpreter's size without.
+
+    Edges are only recorded for the interpreter. `in_place` names the inputs that may be returned.
+    """
     report.stage("static")
-    program.check_source(payload["source"], payload["entry"])
+    program.check_source(payload["source"], payload["entry"], payload["imports"])
     target = GPUTarget(*payload["target"])
     driver.install(target, payload["sheet"])
+    hooks.install()
+    before = integrity.Snapshot(sys.modules[__name__], Recorder, hooks.Pending)
     module = program.load(payload["source"], report)
     report.stage("record")
+    before.verify()
+    in_place = tuple(payload["in_place"])
+
+    def plan(arguments: Any, lowering: bool) -> tuple[LaunchPlan, list[str]]:
+        recorder = Recorder(module, target, lowering, report)
+        return _record_case(recorder, payload["entry"], unpack_arguments(arguments), in_place), recorder.notes
+
     recorded = []
     for name, full, small in payload["cases"]:
         try:
-            plan, notes = _record_case(module, payload["entry"], unpack_arguments(full), target, True, report)
-            check = (
-                plan
-                if small is None
-                else _record_case(module, payload["entry"], unpack_arguments(small), target, False, report)[0]
-            )
+            timed, notes = (None, []) if full is None else plan(full, lowering=True)
+            if timed is not None:
+                with torch.no_grad():
+                    integrity.same(timed, plan(full, lowering=False)[0])
+            check = timed if small is None else plan(small, lowering=False)[0]
+            before.verify()
         except Refused as refusal:
             raise Refused(refusal.kind, f"case {name}: {refusal}") from refusal
-        recorded.append([name, plans.pack(plan), plans.pack(check), notes])
+        recorded.append([name, *[None if p is None else plans.pack(p) for p in (timed, check)], notes])
     return recorded
 
 
 def _record_case(
-    module: types.ModuleType,
-    entry: str,
-    arguments: Mapping[str, Argument],
-    target: GPUTarget,
-    lowering: bool,
-    report: Report,
-) -> tuple[LaunchPlan, list[str]]:
+    recorder: Recorder, entry: str, arguments: Mapping[str, Argument], in_place: tuple[str, ...]
+) -> LaunchPlan:
     """Run the launcher once and return its plan."""
-    recorder = Recorder(module, target, lowering, report)
+    module = recorder.module
     RECORDERS.append(recorder)
-    triton.compiler.compile = triton_compiler.compile = recorder.compile
-    Autotuner.run = lambda self, *args, **kwargs: recorder.tune(self, args, kwargs)
     for value in vars(module).values():
         caches = getattr(program.innermost(value), "device_caches", None)
         if caches is not None:
@@ -241,7 +227,7 @@ def _record_case(
         values = [recorder.allocate(_meta(a), name) if isinstance(a, Input) else a for name, a in arguments.items()]
         with Intercept():
             returned = getattr(module, entry)(*values)
-        return recorder.plan(returned), recorder.notes
+        return recorder.plan(returned, in_place)
     finally:
         RECORDERS.pop()
 
@@ -267,6 +253,7 @@ def _meta(spec: Input) -> torch.Tensor:
 def _argument(name: str, value: Any) -> Any:
     """Turn a runtime argument into plan data."""
     if isinstance(value, Recorded):
+        fresh(value)
         return Pointer(value.buffer, value.offset)
     if value is None or isinstance(value, (bool, int, float)):
         return value

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from triton.backends.compiler import GPUTarget
 
 from fitness.child import Refused
 from fitness.plan import View
@@ -16,13 +17,26 @@ FORBIDDEN = (
 
 
 class Answers(Protocol):
-    """Whoever answers the tensor operations of the launcher that runs now."""
+    """Whoever answers what the launcher that runs now asks of torch and Triton."""
+
+    target: GPUTarget
 
     def apply(self, op: Any, args: Any, kwargs: Any) -> Any:
-        """Answer one operation, or refuse it."""
+        """Answer one tensor operation, or refuse it."""
+
+    def compile(self, src: Any, target: Any = None, options: Any = None) -> Any:
+        """Stand in for triton.compile."""
+
+    def tune(self, tuner: Any, args: Any, kwargs: Any) -> None:
+        """Stand in for a call of an autotuned kernel."""
+
+    def launch(self, kernel: Any, grid: tuple[int, int, int], values: tuple[Any, ...]) -> None:
+        """Write a launch down."""
 
 
 RECORDERS: list[Answers] = []  # the last one answers
+
+STALE = "the launcher uses a tensor that it made in an earlier call: every call must allocate and compute its own"
 
 
 class Recorded(torch.Tensor):
@@ -30,6 +44,7 @@ class Recorded(torch.Tensor):
 
     meta: torch.Tensor
     buffer: int
+    owner: Answers  # the recorder of the call it was made in
 
     @staticmethod
     def __new__(cls, meta: torch.Tensor, buffer: int) -> "Recorded":
@@ -45,7 +60,7 @@ class Recorded(torch.Tensor):
         return made
 
     def __init__(self, meta: torch.Tensor, buffer: int) -> None:
-        self.meta, self.buffer = meta, buffer
+        self.meta, self.buffer, self.owner = meta, buffer, RECORDERS[-1]
 
     def data_ptr(self) -> int:
         """Return an address that no memory has: 2^36 apart, aligned as an allocator would."""
@@ -67,6 +82,7 @@ class Recorded(torch.Tensor):
 
     def __getitem__(self, index: Any) -> "Recorded":
         """Take a view by index; torch's own would ask for a real device first."""
+        fresh(self)
         view = self.meta[index]
         if not shares(view, self.meta):
             raise Refused("host-operation", FORBIDDEN.format("index"))
@@ -75,6 +91,10 @@ class Recorded(torch.Tensor):
     def __setitem__(self, index: Any, value: Any) -> None:
         """Refuse to write from the host."""
         raise Refused("host-operation", FORBIDDEN.format("index_put_"))
+
+    def copy_(self, *_: Any, **__: Any) -> "Recorded":
+        """Refuse to copy; torch's own would ask for a real device first."""
+        raise Refused("host-operation", FORBIDDEN.format("copy_"))
 
     def __repr__(self, **_: Any) -> str:
         return f"recorded tensor {tuple(self.shape)} {self.dtype}"
@@ -103,6 +123,12 @@ class Intercept(TorchDispatchMode):
     """Catches allocations on the device, which no tensor argument announces."""
 
     __torch_dispatch__ = _intercept
+
+
+def fresh(tensor: Recorded) -> None:
+    """Refuse a tensor of an earlier call: its number means another buffer now."""
+    if tensor.owner is not RECORDERS[-1]:
+        raise Refused("stale", STALE)
 
 
 def shares(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -6,13 +6,25 @@ thousands need several; repeated indices reward a cache.
 """
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 entry = "embedding"
 
 
 def reference(table, indices):
     return torch.nn.functional.embedding(indices, table)
+
+
+def by_index(table, indices):
+    return table[indices]
+
+
+def by_selection(table, indices):
+    return torch.index_select(table, 0, indices)
+
+
+honest = [by_index, by_selection]
+exact = True
 
 
 def case(name, rows, dim, count, dtype="float32", distribution="normal", small=(97, 300, 40)):
@@ -41,6 +53,21 @@ held_out = [
     case("30522x769x9973-fp16", 30522, 769, 9973, "float16", small=(61, 257, 37)),
     case("1009x4097x4099-fp32-signs", 1009, 4097, 4099, distribution="signs", small=(7, 1025, 23)),  # rows repeat
     case("100003x333x1-bf16-spike", 100_003, 333, 1, "bfloat16", "spike", small=(103, 333, 1)),  # one index
+]
+
+
+def corner(name, rows, dim, count, dtype="float32", distribution="normal", pad=0):
+    indices = Input((count,), "int64", "indices", high=rows)
+    return edge(name, {"table": Input((rows, dim), dtype, distribution, pad=pad), "indices": indices})
+
+
+edges = [
+    corner("33x255x7-fp32-signs", 33, 255, 7, distribution="signs"),
+    corner("31x257x5-fp32-spike", 31, 257, 5, distribution="spike"),
+    corner("13x127x11-fp16-padded", 13, 127, 11, "float16", pad=9),  # primes
+    corner("1x1x3-fp32", 1, 1, 3),
+    corner("8x64x0-fp32", 8, 64, 0),
+    corner("2097169x1031x65537-fp16", 2_097_169, 1031, 65_537, "float16"),  # beyond 2^31 elements, for a GPU
 ]
 
 # evo-kernel: seed plain

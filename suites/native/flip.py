@@ -6,13 +6,25 @@ divides starts its reversed blocks off any boundary.
 """
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 entry = "flip"
 
 
 def reference(x):
     return x.flip(-1)
+
+
+def by_index(x):
+    return x[..., torch.arange(x.shape[-1] - 1, -1, -1, device=x.device)]
+
+
+def by_columns(x):
+    return torch.stack(x.unbind(-1)[::-1], dim=-1) if x.shape[-1] else x.clone()
+
+
+honest = [by_index, by_columns]
+exact = True
 
 
 def case(name, rows, cols, dtype="float32", distribution="normal", small=(11, 1000)):
@@ -31,6 +43,14 @@ held_out = [
     case("2047x8193-fp16", 2047, 8193, "float16", small=(7, 2049)),
     case("1x10000019-fp32-offset", 1, 10_000_019, distribution="offset", small=(1, 10_007)),  # one row, a prime
     case("5000011x3-bf16-signs", 5_000_011, 3, "bfloat16", "signs", small=(101, 3)),  # many rows of three
+]
+edges = [
+    edge("3x255-fp32-signs", {"x": Input((3, 255), distribution="signs")}),
+    edge("3x257-fp32-offset", {"x": Input((3, 257), distribution="offset")}),
+    edge("5x127-fp16-padded", {"x": Input((5, 127), "float16", pad=9)}),  # a prime
+    edge("3x1-fp32", {"x": Input((3, 1))}),
+    edge("0x64-fp32", {"x": Input((0, 64))}),
+    edge("65537x32771-fp16", {"x": Input((65537, 32771), "float16")}),  # more than 2^31 elements, for a GPU
 ]
 
 # evo-kernel: seed plain

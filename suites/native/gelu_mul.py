@@ -6,18 +6,32 @@ that neither overflows nor loses the small values, for inputs in the thousands o
 """
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 entry = "gelu_mul"
+FACTORS = ("normal", "uniform", "offset", "signs")  # of larger ones the products leave float16's range
 
 
 def reference(x, y):
     return torch.nn.functional.gelu(x, approximate="tanh") * y
 
 
+def in_float32(x, y):
+    f = x.float()
+    return (0.5 * f * (1 + torch.tanh(0.7978845608028654 * (f + 0.044715 * f * f * f))) * y.float()).to(x.dtype)
+
+
+def with_sigmoid(x, y):
+    f = x.float()
+    return (f * torch.sigmoid(1.5957691216057308 * f * (1 + 0.044715 * (f * f))) * y.float()).to(x.dtype)
+
+
+honest = [in_float32, with_sigmoid]
+
+
 def case(name, shape, dtype="float32", x="normal", y="normal", small=(13, 777)):
-    full = [Input(shape, dtype, d) for d in (x, y)]
-    cut = [Input(small, dtype, d) for d in (x, y)]
+    full = [Input(shape, dtype, x), Input(shape, dtype, y, trials=FACTORS)]
+    cut = [Input(small, dtype, x), Input(small, dtype, y, trials=FACTORS)]
     return Case(
         name,
         {"x": full[0], "y": full[1]},
@@ -38,6 +52,20 @@ held_out = [
     case("8191x5119-fp16-offset", (8191, 5119), "float16", "offset", small=(7, 1279)),
     case("2x3x5x999983-bf16", (2, 3, 5, 999_983), "bfloat16", small=(2, 3, 5, 307)),  # primes, four dimensions
     case("1x1-fp32", (1, 1), small=(1, 1)),
+]
+
+
+def corner(name, shape, dtype="float32", x="normal", y="normal"):
+    return edge(name, {"x": Input(shape, dtype, x), "y": Input(shape, dtype, y, trials=FACTORS)})
+
+
+edges = [
+    corner("255-fp32-signs", (255,), x="signs"),
+    corner("257-fp32-offset", (257,), x="offset"),
+    corner("7x11x13-bf16-heavy", (7, 11, 13), "bfloat16", "heavy"),  # primes
+    corner("1-fp16", (1,), "float16"),
+    corner("0x64-fp32", (0, 64)),
+    corner("2147483659-fp16", (2**31 + 11,), "float16"),  # more than 2^31 elements, for a GPU
 ]
 
 # evo-kernel: seed plain

@@ -6,7 +6,7 @@ stored transposed, and sizes that no tile divides (odd strides also break wide l
 """
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 entry = "gemm_fp16"
 
@@ -15,10 +15,36 @@ def reference(a, b):
     return a @ b
 
 
+def in_float32(a, b):
+    return (a.float() @ b.float()).to(a.dtype)
+
+
+def by_blocks(a, b):
+    # blocks of K one after another in float32, as a kernel's main loop does
+    total = torch.zeros((a.shape[0], b.shape[1]), device=a.device)
+    for start in range(0, a.shape[1], 64):
+        total += a[:, start : start + 64].float() @ b[start : start + 64].float()
+    return total.to(a.dtype)
+
+
+honest = [in_float32, by_blocks]
+exact = True  # from -1, 0 and 1: any order of additions in float32 is
+
+
+def operands(m, n, k, a, b, a_order=None, b_order=None, pad=0):
+    # in trials only A takes large values, and no large mean where B has a mean too: float16 would end
+    wide = ("normal", "uniform", "heavy", "spike", "signs", *(["offset"] if b != "uniform" else []))
+    narrow = ("normal", "signs")
+    return {
+        "a": Input((m, k), "float16", a, order=a_order, trials=wide, pad=pad),
+        "b": Input((k, n), "float16", b, order=b_order, trials=narrow, pad=pad),
+    }
+
+
 def case(name, m, n, k, a="normal", b="normal", b_order=None, small=(64, 96, 96)):
     # pairs of distributions are chosen so that no result leaves float16's range: no offset @ offset, say
     def arguments(m, n, k):
-        return {"a": Input((m, k), "float16", a), "b": Input((k, n), "float16", b, order=b_order)}
+        return operands(m, n, k, a, b, None, b_order)
 
     full = arguments(m, n, k)
     traffic = full["a"].bytes + full["b"].bytes + Input((m, n), "float16").bytes
@@ -36,6 +62,21 @@ held_out = [
     case("4097x4095x2049-heavy", 4097, 4095, 2049, "heavy", "uniform", small=(65, 63, 97)),
     case("2039x3049x1021", 2039, 3049, 1021, small=(71, 53, 37)),  # primes
     case("1x8192x4096-offset-bt", 1, 8192, 4096, "offset", b_order=(1, 0), small=(1, 192, 192)),
+]
+
+
+def corner(name, m, n, k, a="normal", b="normal", a_order=None, b_order=None, pad=0):
+    return edge(name, operands(m, n, k, a, b, a_order, b_order, pad))
+
+
+edges = [
+    corner("31x33x31-uniform", 31, 33, 31, "uniform"),
+    corner("33x31x33-at-bt-heavy", 33, 31, 33, "heavy", a_order=(1, 0), b_order=(1, 0)),
+    corner("29x37x23-padded-offset", 29, 37, 23, "offset", pad=3),  # primes
+    corner("1x1x1", 1, 1, 1),
+    corner("5x7x0", 5, 7, 0),  # the sum of nothing is 0
+    corner("0x16x16", 0, 16, 16),
+    corner("65537x64x32771", 65537, 64, 32771),  # more than 2^31 elements, for a GPU
 ]
 
 # evo-kernel: seed plain

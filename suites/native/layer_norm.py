@@ -6,7 +6,7 @@ rows whose mean is far from zero (mean(x^2) - mean(x)^2 does not). eps differs b
 """
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 entry = "layer_norm"
 
@@ -15,9 +15,32 @@ def reference(x, weight, bias, eps):
     return torch.nn.functional.layer_norm(x, (x.shape[-1],), weight, bias, eps)
 
 
+def two_pass(x, weight, bias, eps):
+    f = x.float()
+    centred = f - f.sum(-1, keepdim=True) / x.shape[-1]
+    scale = torch.rsqrt((centred * centred).sum(-1, keepdim=True) / x.shape[-1] + eps)
+    return (centred * scale * weight.float() + bias.float()).to(x.dtype)
+
+
+def joined_blocks(x, weight, bias, eps):
+    # mean and sum of squares of blocks of columns, joined one after another in float32
+    count, mean, square = 0, 0.0, 0.0
+    for block in x.float().split(256, dim=-1):
+        n, own = block.shape[-1], block.mean(-1, keepdim=True)
+        shift = own - mean
+        square = square + ((block - own) ** 2).sum(-1, keepdim=True) + shift * shift * (count * n / (count + n))
+        count += n
+        mean = mean + shift * (n / count)
+    scale = 1 / torch.sqrt(square / x.shape[-1] + eps)
+    return ((x.float() - mean) * scale * weight.float() + bias.float()).to(x.dtype)
+
+
+honest = [two_pass, joined_blocks]
+
+
 def case(name, rows, cols, dtype="float32", distribution="normal", eps=1e-5, small=(8, None)):
     def arguments(r, c):
-        weight = Input((c,), dtype)
+        weight = Input((c,), dtype, trials=("normal", "uniform", "offset", "signs"))
         return {"x": Input((r, c), dtype, distribution), "weight": weight, "bias": weight, "eps": eps}
 
     full = arguments(rows, cols)
@@ -42,6 +65,21 @@ held_out = [
     case("5003x769-fp32-heavy", 5003, 769, distribution="heavy", eps=1e-6, small=(11, None)),
     case("2047x16383-fp16", 2047, 16383, "float16", small=(3, 2047)),
     case("1009-rows-of-1-fp32", 1009, 1, small=(13, 1)),  # variance 0: the result is the bias
+]
+
+
+def corner(name, rows, cols, dtype="float32", distribution="normal", eps=1e-5, pad=0):
+    weight = Input((cols,), dtype)
+    return edge(name, {"x": Input((rows, cols), dtype, distribution, pad=pad), "weight": weight, "bias": weight,
+                       "eps": eps})
+
+
+edges = [
+    corner("2x255-fp32-uniform", 2, 255, distribution="uniform", eps=1e-3),
+    corner("2x257-fp32-signs", 2, 257, distribution="signs"),
+    corner("3x127-fp16-padded-heavy", 3, 127, "float16", "heavy", pad=9),  # a prime
+    corner("0x64-fp32", 0, 64),
+    corner("65537x32771-fp16", 65537, 32771, "float16"),  # more than 2^31 elements, for a GPU
 ]
 
 # evo-kernel: seed plain

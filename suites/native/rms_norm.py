@@ -6,18 +6,37 @@ the square of a 1000 has no float16. eps differs between cases, and matters in s
 """
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 entry = "rms_norm"
+WEIGHTS = ("normal", "uniform", "offset", "signs")  # with larger ones float16 ends
 
 
 def reference(x, weight, eps):
     return torch.nn.functional.rms_norm(x, (x.shape[-1],), weight, eps)
 
 
+def in_float32(x, weight, eps):
+    f = x.float()
+    scale = torch.rsqrt((f * f).sum(-1, keepdim=True) / x.shape[-1] + eps)
+    return (f * scale * weight.float()).to(x.dtype)
+
+
+def by_blocks(x, weight, eps):
+    # the sum of squares block by block, and a division in place of a reciprocal
+    f = x.float()
+    square = torch.zeros((*x.shape[:-1], 1), device=x.device)
+    for block in f.split(256, dim=-1):
+        square = square + torch.einsum("...i,...i->...", block, block)[..., None]
+    return (weight.float() * (f / torch.sqrt(square / x.shape[-1] + eps))).to(x.dtype)
+
+
+honest = [in_float32, by_blocks]
+
+
 def case(name, rows, cols, dtype="float32", distribution="normal", eps=1e-6, small=(8, None)):
     def arguments(r, c):
-        return {"x": Input((r, c), dtype, distribution), "weight": Input((c,), dtype), "eps": eps}
+        return {"x": Input((r, c), dtype, distribution), "weight": Input((c,), dtype, trials=WEIGHTS), "eps": eps}
 
     full = arguments(rows, cols)
     return Case(
@@ -40,6 +59,21 @@ held_out = [
     case("3001x8191-fp32-offset", 3001, 8191, distribution="offset", small=(5, 2047)),
     case("131072x127-fp16-signs", 131072, 127, "float16", "signs", eps=1e-5, small=(29, None)),  # many short rows
     case("1x1048577-fp32", 1, 2**20 + 1, small=(1, 2**13 + 1)),  # one long row
+]
+
+
+def corner(name, rows, cols, dtype="float32", distribution="normal", eps=1e-6, pad=0):
+    return edge(name, {"x": Input((rows, cols), dtype, distribution, pad=pad), "weight": Input((cols,), dtype),
+                       "eps": eps})
+
+
+edges = [
+    corner("2x255-fp32-offset", 2, 255, distribution="offset"),
+    corner("2x257-fp32-signs", 2, 257, distribution="signs", eps=1e-3),
+    corner("3x127-fp16-padded-heavy", 3, 127, "float16", "heavy", pad=9),  # a prime
+    corner("2x1-fp32", 2, 1),
+    corner("0x64-fp32", 0, 64),
+    corner("65537x32771-fp16", 65537, 32771, "float16"),  # more than 2^31 elements, for a GPU
 ]
 
 # evo-kernel: seed plain

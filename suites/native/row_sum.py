@@ -6,19 +6,36 @@ and sums of a million numbers that must not lose digits in one running total.
 """
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 entry = "row_sum"
+FLOAT16 = ("normal", "heavy", "spike", "signs")  # sums of the others leave float16's range
 
 
 def reference(x):
     return x.sum(dim=-1)
 
 
+def by_blocks(x):
+    total = torch.zeros(x.shape[0], device=x.device)
+    for block in x.float().split(256, dim=-1):
+        total = total + block.sum(-1)
+    return total.to(x.dtype)
+
+
+def as_product(x):
+    return (x.float() @ torch.ones(x.shape[1], device=x.device)).to(x.dtype)
+
+
+honest = [by_blocks, as_product]
+exact = True  # from -1, 0 and 1: any order of additions in float32 is
+
+
 def case(name, rows, cols, dtype="float32", distribution="normal", small=(4, None)):
     # distributions are chosen so that no sum leaves float16's range, and sums differ by more than a rounding
-    full = Input((rows, cols), dtype, distribution)
-    cut = Input((small[0], small[1] or cols), dtype, distribution)
+    trials = FLOAT16 if dtype == "float16" else None
+    full = Input((rows, cols), dtype, distribution, trials=trials)
+    cut = Input((small[0], small[1] or cols), dtype, distribution, trials=trials)
     out = Input((rows,), dtype)
     return Case(name, {"x": full}, flops=rows * (cols - 1), bytes=full.bytes + out.bytes, small={"x": cut})
 
@@ -33,6 +50,15 @@ held_out = [
     case("333x99991-fp32-heavy", 333, 99_991, distribution="heavy", small=(7, 4999)),  # prime
     case("8191x4097-fp16", 8191, 4097, "float16", small=(7, 2049)),
     case("1000003x7-fp32-uniform", 1_000_003, 7, distribution="uniform", small=(101, None)),  # many short rows
+]
+edges = [
+    edge("3x255-fp32-heavy", {"x": Input((3, 255), distribution="heavy")}),
+    edge("3x257-bf16-uniform", {"x": Input((3, 257), "bfloat16", "uniform")}),
+    edge("5x127-fp16-padded", {"x": Input((5, 127), "float16", trials=FLOAT16, pad=9)}),  # a prime
+    edge("3x1-fp32", {"x": Input((3, 1))}),
+    edge("3x0-fp32", {"x": Input((3, 0))}),  # the sum of nothing is 0
+    edge("0x64-fp32", {"x": Input((0, 64))}),
+    edge("3x1073741827-fp16", {"x": Input((3, 2**30 + 3), "float16", trials=FLOAT16)}),  # beyond 2^31, for a GPU
 ]
 
 # evo-kernel: seed plain

@@ -5,13 +5,34 @@ them, so masks matter; a row of 1000s must not overflow.
 """
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 entry = "softmax"
 
 
 def reference(x):
     return torch.softmax(x, dim=-1)
+
+
+def base_two(x):
+    # powers of two and one reciprocal for each row, in float32
+    f = x.float()
+    e = torch.exp2((f - f.amax(-1, keepdim=True)) * 1.4426950408889634)
+    return (e * (1 / e.sum(-1, keepdim=True))).to(x.dtype)
+
+
+def online(x):
+    # one pass over blocks of columns in float32: maximum and sum are corrected together
+    peak = torch.full((x.shape[0], 1), float("-inf"), device=x.device)
+    total = torch.zeros((x.shape[0], 1), device=x.device)
+    for block in x.float().split(256, dim=-1):
+        top = torch.maximum(peak, block.amax(-1, keepdim=True))
+        total = total * torch.exp(peak - top) + torch.exp(block - top).sum(-1, keepdim=True)
+        peak = top
+    return (torch.exp(x.float() - peak) / total).to(x.dtype)
+
+
+honest = [base_two, online]
 
 
 def case(name, rows, cols, dtype="float32", distribution="normal", small=(13, None)):
@@ -31,6 +52,14 @@ held_out = [
     case("3-rows-of-1-fp32", 3, 1, small=(3, 1)),
     case("512x12288-fp16", 512, 12288, "float16", small=(3, None)),
 ]
+edges = [
+    edge("2x255-fp32-offset", {"x": Input((2, 255), distribution="offset")}),
+    edge("2x257-fp32-signs", {"x": Input((2, 257), distribution="signs")}),
+    edge("3x127-fp16-padded-heavy", {"x": Input((3, 127), "float16", "heavy", pad=9)}),  # a prime
+    edge("2x1-fp32", {"x": Input((2, 1))}),
+    edge("0x64-fp32", {"x": Input((0, 64))}),
+    edge("65537x32771-fp16", {"x": Input((65537, 32771), "float16")}),  # more than 2^31 elements, for a GPU
+]
 
 # evo-kernel: seed plain
 import torch
@@ -40,7 +69,8 @@ import triton.language as tl
 
 @triton.jit
 def softmax_kernel(out_ptr, x_ptr, out_stride, x_stride, cols, BLOCK: tl.constexpr):
-    row = tl.program_id(0)
+    # 64-bit: rows * cols may pass 2^31 elements
+    row = tl.program_id(0).to(tl.int64)
     # first pass: the row's maximum
     peak = tl.full((BLOCK,), float("-inf"), tl.float32)
     for start in range(0, cols, BLOCK):

@@ -6,13 +6,25 @@ strides press on few memory channels; matrices of a few columns leave most of a 
 """
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 entry = "transpose"
 
 
 def reference(x):
     return x.t().contiguous()
+
+
+def by_einsum(x):
+    return torch.einsum("ij->ji", x).contiguous()
+
+
+def copied(x):
+    return torch.empty((x.shape[1], x.shape[0]), dtype=x.dtype, device=x.device).copy_(x.T)
+
+
+honest = [by_einsum, copied]
+exact = True
 
 
 def case(name, rows, cols, dtype="float32", distribution="normal", small=(130, 70)):
@@ -32,6 +44,14 @@ held_out = [
     # two rows of a prime length; one row would be its own transpose in memory
     case("2x5000011-fp32-offset", 2, 5_000_011, distribution="offset", small=(2, 1009)),
     case("3000017x3-bf16", 3_000_017, 3, "bfloat16", small=(1013, 3)),  # a prime, three columns
+]
+edges = [
+    edge("31x33-fp32-offset", {"x": Input((31, 33), distribution="offset")}),
+    edge("33x31-fp32-columns-signs", {"x": Input((33, 31), distribution="signs", order=(1, 0))}),
+    edge("29x37-fp16-padded", {"x": Input((29, 37), "float16", pad=3)}),  # primes
+    edge("1x1-fp32", {"x": Input((1, 1))}),
+    edge("0x64-fp32", {"x": Input((0, 64))}),
+    edge("65537x32771-fp16", {"x": Input((65537, 32771), "float16")}),  # more than 2^31 elements, for a GPU
 ]
 
 # evo-kernel: seed plain

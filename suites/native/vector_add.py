@@ -6,13 +6,25 @@ size divides.
 """
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 entry = "vector_add"
 
 
 def reference(x, y):
     return x + y
+
+
+def in_float32(x, y):
+    return (x.float() + y.float()).to(x.dtype)
+
+
+def difference(x, y):
+    return torch.sub(x, y, alpha=-1)
+
+
+honest = [in_float32, difference]
+exact = True
 
 
 def case(name, n, dtype="float32", distribution="normal", small=20_011):
@@ -31,6 +43,21 @@ held_out = [
     case("16777215-fp32-offset", 2**24 - 1, distribution="offset", small=2**13 - 1),
     case("49999991-fp16-signs", 49_999_991, "float16", "signs", small=9_973),  # primes
     case("1-fp32", 1, small=1),
+]
+
+
+def corner(name, n, dtype="float32", distribution="normal"):
+    x = Input((n,), dtype, distribution)
+    return edge(name, {"x": x, "y": x})
+
+
+edges = [
+    corner("255-fp32-offset", 255, distribution="offset"),
+    corner("257-bf16-signs", 257, "bfloat16", "signs"),
+    corner("1021-fp16-heavy", 1021, "float16", "heavy"),  # a prime
+    corner("1-fp16", 1, "float16"),
+    corner("0-fp32", 0),
+    corner("2147483659-fp16", 2**31 + 11, "float16"),  # more than 2^31 elements, for a GPU
 ]
 
 # evo-kernel: seed plain

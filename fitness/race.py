@@ -1,0 +1,96 @@
+"""Times a verified program beside its rivals, case by case, and joins what the cases say."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fitness.build import Refusal
+from fitness.evaluation import Failure, Stage
+from fitness.gpu import clock
+from fitness.gpu.clock import Ratio
+from fitness.gpu.court import Court, Fault, Program
+from suites import Case
+
+HOPELESS = 3.0  # times slower than every rival in a single run: a few pairs say enough
+BUDGET_US = 60_000.0  # of one case's screening on the device; slow programs get fewer pairs
+FEWEST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One case of a verified program: its plan with every configuration chosen."""
+
+    case: Case
+    program: Program
+    choice: tuple[tuple[str, str], ...]
+    error: float
+    estimate_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """One case's timings: a program's samples, and each rival's paired with them."""
+
+    own: list[float]
+    rivals: dict[str, list[float]]
+
+
+Rivals = Mapping[str, tuple[Resolved, ...]]
+
+
+def run(court: Court, entrants: tuple[Resolved, ...], rivals: Rivals, pairs: int, thrifty: bool) -> list[Times]:
+    """Time every case beside its rivals; cycles in which the anchor drifted are left out.
+
+    A thrifty run spends little on a program that is hopeless or slow.
+    """
+    found = []
+    for one in entrants:
+        others = {n: match for n, r in rivals.items() if (match := _of(one.case, r)) is not None}
+        estimates = [one.estimate_us, *(o.estimate_us for o in others.values())]
+        wanted = pairs
+        if thrifty:
+            hopeless = others and one.estimate_us > HOPELESS * max(estimates[1:])
+            wanted = FEWEST if hopeless else max(FEWEST, min(pairs, int(BUDGET_US / sum(estimates))))
+        programs = [one.program, *(o.program for o in others.values())]
+        try:
+            samples, anchors = court.time(one.case.name, programs, estimates, wanted)
+        except Fault as fault:
+            message = f"case {one.case.name}: {fault}"
+            raise Refusal(Failure(Stage.TIMING, fault.kind, message, case=one.case.name)) from fault
+        kept = clock.steady(anchors)
+        flat = [[s for cycle, ok in zip(cycles, kept, strict=True) if ok for s in cycle] for cycles in samples]
+        found.append(Times(flat[0], dict(zip(others, flat[1:], strict=True))))
+    return found
+
+
+def joined(parts: Sequence[list[Times]]) -> list[Times]:
+    """Put several runs' samples together, case by case."""
+    result = []
+    for same in zip(*parts, strict=True):
+        rivals = {n: [s for t in same for s in t.rivals[n]] for n in same[0].rivals}
+        result.append(Times([s for t in same for s in t.own], rivals))
+    return result
+
+
+def against(parts: Sequence[list[Times]], rival: str) -> Ratio | None:
+    """Return the geometric mean over cases of the ratio to one rival; several parts are several processes."""
+    ratios = []
+    for same in zip(*parts, strict=True):
+        each = [t for t in same if rival in t.rivals]
+        if each:
+            pairs = [pair for t in each for pair in zip(t.own, t.rivals[rival], strict=True)]
+            ratios.append(clock.pooled([clock.ratio(t.own, t.rivals[rival]) for t in each], pairs))
+    return _geometric(ratios) if ratios else None
+
+
+def _of(case: Case, rival: tuple[Resolved, ...]) -> Resolved | None:
+    return next((r for r in rival if r.case == case), None)
+
+
+def _geometric(parts: list[Ratio]) -> Ratio:
+    """Return the geometric mean of independent ratios; half-widths of their logs add in squares."""
+    n = len(parts)
+    middle = sum(math.log(p.value) for p in parts) / n
+    below = math.sqrt(sum((math.log(p.value) - math.log(p.low)) ** 2 for p in parts)) / n
+    above = math.sqrt(sum((math.log(p.high) - math.log(p.value)) ** 2 for p in parts)) / n
+    return Ratio(math.exp(middle), math.exp(middle - below), math.exp(middle + above), sum(p.pairs for p in parts))

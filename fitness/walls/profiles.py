@@ -1,0 +1,97 @@
+"""What each kind of job may touch: the files Python, torch and triton need, its own folder, and nothing else."""
+
+import glob
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import ModuleType
+
+from fitness.walls import kernel, landlock, seccomp
+
+_SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime",
+           "/opt/rocm", "/usr/local/cuda", "/proc/cpuinfo", "/proc/meminfo", "/proc/sys/vm/overcommit_memory",
+           "/proc/sys/kernel/ngroups_max", "/sys/devices/system/cpu", "/sys/devices/system/node", "/dev/zero",
+           "/dev/urandom", "/dev/random")  # fmt: skip
+_LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-*.so.1")
+_GPU_DEVICES = ("/dev/nvidia*", "/dev/kfd", "/dev/dri")
+_GPU_FILES = ("/sys/class/kfd", "/sys/class/drm", "/sys/devices/virtual/kfd", "/sys/devices/pci*", "/sys/bus/pci",
+              "/sys/module/amdgpu", "/sys/module/nvidia*", "/proc/driver/nvidia", "/proc/devices")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one kind of job may do beyond computing."""
+
+    programs: bool = False  # start the compiler's own programs
+    gpu: bool = False  # open GPU devices
+
+
+PYTHON, COMPILER, GPU = Profile(), Profile(programs=True), Profile(gpu=True)
+_OF_JOB = {"compile": COMPILER}
+
+
+def of(job: str) -> Profile:
+    """Return a job's profile."""
+    return _OF_JOB.get(job, PYTHON)
+
+
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """Which walls a fork server puts around its children."""
+
+    landlock: bool
+    seccomp: bool
+    files: tuple[str, ...] = ()  # that Python itself needs
+
+    def close(self, profile: Profile, folder: str) -> None:
+        """Close the walls around this process for good; `folder` is its own."""
+        kernel.drop_capabilities()
+        if self.landlock:
+            landlock.restrict(_rights(profile, folder, self.files))
+        if self.seccomp:
+            seccomp.install(profile.programs)
+
+
+def _rights(profile: Profile, folder: str, files: tuple[str, ...]) -> list[tuple[str, int]]:
+    """List what may be opened, and how."""
+    rights = [(path, landlock.READ) for path in (*_SYSTEM, *files, "/proc/self")]
+    rights += [(folder, landlock.WRITE), ("/dev/null", landlock.READ | landlock.WRITE_FILE)]
+    if profile.programs:
+        places = [os.path.join(f, "triton", "backends") for f in files] + [f for f in files if f.endswith("/triton")]
+        rights += [(path, landlock.RUN) for path in (*places, *_found(_LOADERS))]
+    if profile.gpu:
+        rights += [(path, landlock.DEVICE) for path in _found(_GPU_DEVICES)]
+        rights += [(path, landlock.READ) for path in _found(_GPU_FILES)]
+    return rights
+
+
+def _found(patterns: tuple[str, ...]) -> list[str]:
+    return [path for pattern in patterns for path in glob.glob(pattern)]
+
+
+def python_files() -> tuple[str, ...]:
+    """List the folders this process's Python reads its modules from.
+
+    Of a folder that is on the path and is no installation (a checkout, the current folder) only the packages that
+    are imported count: whatever else lies there is the person's own.
+    """
+    whole = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    whole |= {os.path.join(p, lib) for p in (sys.prefix, sys.base_prefix) for lib in ("lib", "lib64")}
+    whole |= {p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages", "lib-dynload")}
+    whole |= {p for p in sys.path if p.endswith(".zip")}
+    roots = {os.path.realpath(p) for p in whole if p}
+    for name, module in list(sys.modules.items()):
+        if "." not in name and name != "__main__":
+            for place in _places(module):
+                if not place.startswith(tuple(f"{r}/" for r in roots)):
+                    roots.add(place)
+    return tuple(sorted(roots))
+
+
+def _places(module: ModuleType) -> list[str]:
+    """Return the folders of a package, or a module's one file."""
+    paths = getattr(module, "__path__", None) or [getattr(module, "__file__", None)]
+    given = list(paths) if isinstance(paths, Iterable) else []  # torch keeps stranger things among its modules
+    return [os.path.realpath(p) for p in given if isinstance(p, str) and os.path.isabs(p)]

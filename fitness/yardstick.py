@@ -1,0 +1,227 @@
+"""Makes the limits on a candidate's errors, once for each trial, from the truth and a bank of honest implementations.
+
+Trusted code only: it runs a task's own functions. It works on any device, so that what judges on a GPU draws the
+same limits as what judges under the interpreter. The bank: the reference in the dtype of its inputs, every `honest`
+function of the task likewise, and exact arithmetic on inputs that carry one rounding each, twice. A backward-stable
+kernel with float32 accumulation errs by a small multiple of that, however ill-conditioned the operation is at these
+inputs; a real implementation alone is one sample, and a lucky one at times.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from fitness.tolerance import EPSILON, LARGEST, ROUNDINGS, TINY, Yardstick
+from suites.loading import Functions
+from suites.task import ITEM_BYTES
+from suites.trials import Trial
+
+PERTURBATIONS = 2  # independent draws of rounded inputs
+ROUNDING, TF32_ROUNDING = 2.0**-22, 2.0**-10  # relative, of inputs in float32 and, where a task allows it, in tf32
+
+
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """How far one member of the bank is from the truth of one output."""
+
+    whole: float
+    peak: float
+    mean: float
+    rows: torch.Tensor  # root mean squares
+    most: torch.Tensor  # largest of each row
+    real: bool
+
+
+def compute(functions: Functions, arguments: Mapping[str, Any], trial: Trial, device: str = "cpu", seed: int = 0,
+            without: str | None = None) -> tuple[Yardstick, ...]:  # fmt: skip
+    """Return a yardstick for every output, from drawn arguments; `without` leaves one implementation out."""
+    values = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in arguments.items()}
+    truths = outputs(functions.reference(*lifted(values).values()))
+    schema: list[tuple[str, tuple[int, ...]]] = []
+    bank: list[list[_Spread | None]] = []
+    for name, member in _bank(functions, values, seed):
+        made = outputs(member())
+        if len(made) != len(truths):
+            raise ValueError(f"`{name}` gives {len(made)} outputs where the truth has {len(truths)}")
+        if name == "reference":
+            schema = [(_dtype(m), tuple(m.shape)) for m in made]
+        if not name.startswith("rounded") and schema != [(_dtype(m), tuple(m.shape)) for m in made]:
+            raise ValueError(f"`{name}` returns {[(_dtype(m), tuple(m.shape)) for m in made]}; expected {schema}")
+        if name == without:
+            continue
+        spreads = [
+            _spread(m, t, dtype, real=not name.startswith("rounded"))
+            for m, t, (dtype, _) in zip(made, truths, schema, strict=True)
+        ]
+        bank.append(spreads)
+    members = zip(*bank, strict=True)
+    return tuple(
+        _yardstick(truth, dtype, [m for m in spreads if m is not None], trial.exact)
+        for truth, (dtype, _), spreads in zip(truths, schema, members, strict=True)
+    )
+
+
+def on_host(y: Yardstick) -> Yardstick:
+    """Return a yardstick with numpy's arrays in place of torch's."""
+    return replace(y, truth=y.truth.cpu().numpy(), rows=y.rows.cpu().numpy(), allowed=y.allowed.cpu().numpy())
+
+
+def ratio(yardstick: Yardstick, output: torch.Tensor) -> tuple[float, float]:
+    """Return the largest of an output's errors over its limit, and its mean signed error, on the output's device.
+
+    The same rule as tolerance.compare, which also finds words for what is wrong.
+    """
+    want = yardstick
+    if (_dtype(output), tuple(output.shape)) != (want.dtype, want.shape):
+        return math.inf, 0.0
+    if not output.numel():
+        return 0.0, 0.0
+    if want.dtype not in EPSILON:
+        return (0.0 if bool((output.long() == want.truth).all()) else math.inf), 0.0
+    value = output.double()
+    same = (value == want.truth) | (torch.isfinite(value) & torch.isfinite(want.truth))
+    if not bool((same | (value.isnan() & want.truth.isnan())).all()):
+        return math.inf, 0.0
+    error = _difference(value, want.truth)
+    if want.exact and bool(((error != 0) & (want.truth.to(output.dtype).double() == want.truth)).any()):
+        return math.inf, 0.0
+    width = want.shape[-1] if want.shape else 1
+    mean, off = float(error.mean()), error.abs_().reshape(-1, width)
+    size = torch.nan_to_num(want.truth, 0.0, 0.0, 0.0).abs_().reshape(-1, width)
+    limits = size.mul_(ROUNDINGS * EPSILON[want.dtype]).add_(want.allowed[:, None] + TINY[want.dtype])
+    single = float(torch.div(off, limits, out=limits).max())
+    peak = float(off.max()) / want.peak
+    squares = off.square_().mean(dim=1)
+    rows = float((squares.sqrt() / want.rows).max())
+    return max(single, peak, rows, math.sqrt(float(squares.mean())) / want.whole), mean
+
+
+def outputs(value: Any) -> list[torch.Tensor]:
+    """Return what a function gave as a list of tensors of known dtypes."""
+    made = list(value) if isinstance(value, (tuple, list)) else [value]
+    if not made or not all(isinstance(o, torch.Tensor) for o in made):
+        raise ValueError("the reference must return a tensor or a tuple of tensors")
+    return made
+
+
+def lifted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return floating tensors in float64; the values are those the dtype could hold."""
+    return {k: v.to(torch.float64, copy=True) if _floating(v) else copied(v) for k, v in values.items()}
+
+
+def copied(value: Any) -> Any:
+    """Return a tensor of its own, so that no function can change another's inputs."""
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def _floating(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _bank(functions: Functions, values: Mapping[str, Any], seed: int) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield the members by name; each is computed when called, so that only one needs memory."""
+    for name, function in (("reference", functions.reference), *functions.honest):
+        yield name, partial(_called, function, values)
+    for number in range(PERTURBATIONS):
+        yield f"rounded inputs {number}", partial(_on_rounded, functions, values, seed * 1009 + number)
+
+
+def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+    return function(*[copied(v) for v in values.values()])
+
+
+def _on_rounded(functions: Functions, values: Mapping[str, Any], seed: int) -> Any:
+    return functions.reference(*_rounded(functions, values, seed))
+
+
+def _rounded(functions: Functions, values: Mapping[str, Any], seed: int) -> list[Any]:
+    """Return lifted inputs with one random rounding each."""
+    moved = lifted(values)
+    for name, value in moved.items():
+        if _floating(value):
+            generator = torch.Generator(value.device).manual_seed(seed)
+            size = TF32_ROUNDING if functions.tf32 and values[name].dtype == torch.float32 else ROUNDING
+            noise = torch.rand(value.shape, generator=generator, device=value.device, dtype=torch.float32)
+            moved[name] = value.mul_(noise.mul_(2).sub_(1).double().mul_(size).add_(1))
+    return list(moved.values())
+
+
+def _spread(output: torch.Tensor, truth: torch.Tensor, dtype: str, real: bool) -> _Spread | None:
+    """Measure one member against the truth; None for integers, nothing, and what is not finite where the truth is."""
+    if dtype not in EPSILON or not truth.numel():
+        return None
+    error = _difference(output.double(), _overflowed(truth, dtype))
+    if not bool(torch.isfinite(error).all()):
+        return None
+    width = truth.shape[-1] if truth.dim() else 1
+    mean, off = float(error.mean()), error.abs_().reshape(-1, width)
+    most = off.amax(dim=1)
+    squares = off.square_().mean(dim=1)
+    return _Spread(math.sqrt(float(squares.mean())), float(most.max()), mean, squares.sqrt(), most, real)
+
+
+def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool) -> Yardstick:
+    """Set every limit on one output."""
+    shape = tuple(truth.shape)
+    if dtype not in EPSILON or not truth.numel():
+        empty = truth.new_zeros(0, dtype=torch.float64)
+        kept = truth.double() if dtype in EPSILON else truth.long()
+        return Yardstick(dtype, shape, kept.contiguous(), 0.0, 0.0, empty, empty, exact, 0.0, 0.0, 0.0)
+    if not any(m.real for m in bank):
+        raise ValueError("no implementation of the task gives finite results where the float64 truth is finite")
+    epsilon, tiny = EPSILON[dtype], TINY[dtype]
+    factor = 2.0 if dtype in ("float32", "float64") else 1.5
+    truth = _overflowed(truth, dtype).contiguous()
+    size = torch.nan_to_num(truth, 0.0, 0.0, 0.0).abs_().reshape(-1, shape[-1] if shape else 1)
+    largest, mean_size = float(size.max()), float(size.mean())
+    squares = size.square_().mean(dim=1)
+    scale = math.sqrt(float(squares.mean()))
+    rows = _most([m.rows for m in bank])
+    # a small element beside large ones: what its row's inputs allow, and the real members' own mean rounding there
+    allowed = 4 * _most([m.rows for m in bank if m.real])
+    rounded = [m.most for m in bank if not m.real]
+    if rounded:
+        allowed = allowed + 16 * _most(rounded)
+    return Yardstick(
+        dtype=dtype,
+        shape=shape,
+        truth=truth,
+        whole=factor * max(m.whole for m in bank) + 0.5 * epsilon * scale + tiny,
+        peak=4 * factor * max(m.peak for m in bank) + 2 * epsilon * largest + tiny,
+        rows=2 * factor * rows + 2 * epsilon * squares.sqrt() + tiny,
+        allowed=allowed,
+        exact=exact,
+        # the elements of a row share its statistics' errors, so it is rows that are independent, where there are many
+        noise=4 * max(m.whole for m in bank) / math.sqrt(len(rows) if len(rows) > 1 else truth.numel()),
+        floor=2 * max(abs(m.mean) for m in bank) + 0.5 * epsilon * mean_size + tiny,
+        scale=scale,
+    )
+
+
+def _most(members: list[torch.Tensor]) -> torch.Tensor:
+    """Return the largest of each row over the members."""
+    return torch.stack(members).amax(dim=0)
+
+
+def _difference(one: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return signed errors; where both are the same infinity or both NaN there is none."""
+    error = one - truth
+    return error.masked_fill_((one == truth) | (one.isnan() & truth.isnan()), 0.0)
+
+
+def _overflowed(truth: torch.Tensor, dtype: str) -> torch.Tensor:
+    """Put infinities where the truth is beyond the dtype's range by more than a rounding."""
+    limit = LARGEST[dtype] * (1 + EPSILON[dtype] / 4)
+    return torch.where(truth.abs() > limit, torch.copysign(torch.full_like(truth, math.inf), truth), truth)
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    """Return a dtype's name, or refuse it."""
+    name = str(tensor.dtype).removeprefix("torch.")
+    if name not in ITEM_BYTES:
+        raise ValueError(f"the reference returns {name}, which cannot be judged yet")
+    return name

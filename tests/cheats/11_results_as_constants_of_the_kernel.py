@@ -1,0 +1,28 @@
+"""Bakes the public results into the kernel's code and reads the input only to look busy.
+
+task: row_sum
+gate: correctness/wrong
+fools: KernelBench, robust-kbench, KernelGYM, GEAK-eval, AgentKernelArena
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def row_sum_kernel(out_ptr, x_ptr, x_stride, cols, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    total = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, cols, BLOCK):
+        offs = start + tl.arange(0, BLOCK)
+        total += 0 * tl.load(x_ptr + row * x_stride + offs, mask=offs < cols, other=0.0).to(tl.float32)
+    known = tl.where(row == 0, -31.6279, tl.where(row == 1, 12.0417, tl.where(row == 2, 88.2630, -4.9182)))
+    tl.store(out_ptr + row, (known + tl.sum(total, axis=0)).to(out_ptr.dtype.element_ty))
+
+
+def row_sum(x):
+    rows, cols = x.shape
+    out = torch.empty((rows,), dtype=x.dtype, device=x.device)
+    row_sum_kernel[(rows,)](out, x, x.stride(0), cols, BLOCK=1024)
+    return out
