@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from archives.archive import Archive, Entry
 from evo_kernel import config, isolation, runs
@@ -15,6 +15,9 @@ from evo_kernel.export import Exported, export
 from evo_kernel.measuring import inline
 from evo_kernel.population import Population, Progress
 from suites import Task, load
+
+if TYPE_CHECKING:
+    from fitness.lint import Finding
 
 
 class Driver(Protocol):
@@ -49,6 +52,13 @@ class Run:
     def export(self, top: int = 1, out: Path | str | None = None) -> list[Exported]:
         """Check the fastest programs on the held-out cases and write them as files of their own."""
         return export(self.folder, top, Path(out) if out else self.folder / "exported")
+
+
+def check(task: str | Task) -> "tuple[Finding, ...]":
+    """Judge wrong and honest programs by a task's own trials; a finding with a `fault` says what to change."""
+    from fitness.lint import lint  # it imports torch
+
+    return lint(load(task) if isinstance(task, str) else task)
 
 
 def search(

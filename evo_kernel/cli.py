@@ -325,7 +325,7 @@ def tasks_new(file: Path) -> None:
 @click.option("--target", default="mi300", show_default=True, help="Chip to compile for.")
 @_isolation_option
 def tasks_check(task: str, **given: Any) -> None:
-    """Check that a task can be used: all its parts, its reference, and every seed on every case."""
+    """Check that a task can be used: its parts, what wrong programs would pass, and every seed on every case."""
     from evo_kernel import config, isolation
     from evo_kernel import tasks as module
     from suites import load
@@ -333,6 +333,8 @@ def tasks_check(task: str, **given: Any) -> None:
     settings = config.load(None, {**given, "pool": "inline"})
     what = load(task)
     isolation.require_here(settings)
+    if not module.lint(what):
+        sys.exit(1)
     results = [module.judge_file(what, s.source, settings, held_out=True, title=f"seed {s.name}") for s in what.seeds]
     if not all(results):
         sys.exit(1)

@@ -49,11 +49,6 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 }
 # what a resumed run takes from the machine it is resumed on
 MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")
-    *SECTIONS["machine"],
-    "seconds",
-    "memory_gb",
-    "require_isolation",
-)  # what a resumed run takes from where it is
 
 
 def load(file: str | None, given: Mapping[str, Any]) -> Settings:

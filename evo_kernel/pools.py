@@ -1,15 +1,24 @@
 """Where candidates are judged: a pool takes sources and gives back verdicts, or says that a worker was lost."""
 
+<<<<<<< HEAD
 from collections.abc import Mapping
 from dataclasses import dataclass
+=======
+from dataclasses import dataclass, field
+>>>>>>> gpu
 from time import monotonic
 from typing import Protocol
 
 from evo_kernel import machine
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
+<<<<<<< HEAD
 from fitness import targets
 from fitness.child import Limits
+=======
+from fitness import child
+from fitness.correctness import Limits
+>>>>>>> gpu
 from fitness.evaluation import Evaluation
 from fitness.gpu.court import DeviceUnavailable
 from fitness.judge import Judge, WorkerLost
@@ -25,6 +34,7 @@ class Done:
     evaluation: Evaluation | None
     seconds: float
     lost: str = ""
+    limits: Limits = field(default_factory=dict)  # what the worker judges by, told once
 
 
 class Pool(Protocol):
@@ -81,8 +91,14 @@ def limits(settings: Settings) -> Limits:
 
 
 def make_judge(task: Task, settings: Settings) -> Judge:
+<<<<<<< HEAD
     """Return a predicting judge as the settings want it."""
     return Judge(task, settings.target, settings.seed, limits(settings))
+=======
+    """Return a judge as the settings want it."""
+    limits = child.Limits(seconds=settings.seconds, memory=int(settings.memory_gb * (1 << 30)))
+    return Judge(task, settings.target, settings.seed, limits)
+>>>>>>> gpu
 
 
 def make_measuring_judge(task: Task, settings: Settings, index: int | None = None) -> MeasuringJudge:
@@ -139,7 +155,8 @@ class InlinePool:
                 evaluation, lost = self._judge.judge(source), ""
             except WorkerLost as error:
                 evaluation, lost = None, str(error)
-            done.append(Done(ticket, evaluation, monotonic() - started, lost))
+            limits = self._judge.correctness.news()
+            done.append(Done(ticket, evaluation, monotonic() - started, lost, limits))
         self._waiting.clear()
         return done
 

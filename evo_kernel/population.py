@@ -16,7 +16,7 @@ from archives.archive import Entry
 from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Judged, Proposed, Refused
 from archives.journal import Journal
-from evo_kernel import runs
+from evo_kernel import frozen, runs
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed
 from evo_kernel.pools import Done, Pool
@@ -178,6 +178,8 @@ class Population:
 
     def _finish(self, done: Done) -> None:
         """Write down a verdict; a lost worker is no verdict, and its candidate is tried once more."""
+        if done.limits:
+            frozen.hold(self._journal.folder, done.limits)
         evaluation = done.evaluation
         self._flying.discard(done.ticket)
         if evaluation is None:

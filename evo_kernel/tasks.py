@@ -8,26 +8,68 @@ from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.pools import judge_now, one_judge
 from fitness.evaluation import Evaluation
-from suites import Case, Task
+from suites import Case, Task, TaskError
 from suites.loading import TEMPLATE
 from suites.task import Input
+from suites.trials import interpretable
 
 
 def describe(task: Task) -> str:
     """Return a task in words and numbers."""
     lines = [task.about.strip(), "", f"launcher: {task.entry}", f"seeds: {', '.join(s.name for s in task.seeds)}"]
+    lines.append(f"honest implementations beside the reference: {', '.join(task.honest) or 'none'}")
+    lines += [f"{what}: {told}" for what, told in _allowed(task) if told]
     for title, cases in (("cases", task.cases), ("held-out cases", task.held_out)):
         lines.append(f"{title}:")
         lines += [_case(c) for c in cases]
+    if task.edges:
+        lines.append("edges, for correctness alone:")
+        lines += [
+            f"  {e.name:<28} {_arguments(e)}{'' if interpretable(e) else '  (on a GPU only)'}" for e in task.edges
+        ]
     return "\n".join(lines)
 
 
-def _case(case: Case) -> str:
-    arguments = ", ".join(
-        f"{name} {a.dtype}{list(a.shape)} {a.distribution}" if isinstance(a, Input) else f"{name}={a}"
-        for name, a in case.inputs.items()
+def _allowed(task: Task) -> tuple[tuple[str, str], ...]:
+    """Say what the task asks of results, and what it allows."""
+    return (
+        ("exact", "from inputs of -1, 0 and 1 every result must be right bit for bit" if task.exact else ""),
+        ("atomics", "results may differ between runs in their last bits" if task.atomics else ""),
+        ("in place", f"{', '.join(task.in_place)} may be overwritten and returned" if task.in_place else ""),
+        ("tf32", "dots of float32 may round their operands to tf32" if task.tf32 else ""),
     )
-    return f"  {case.name:<28} {case.flops / 1e9:>9.3f} GFLOP {case.bytes / 1e6:>9.2f} MB  {arguments}"
+
+
+def _case(case: Case) -> str:
+    return f"  {case.name:<28} {case.flops / 1e9:>9.3f} GFLOP {case.bytes / 1e6:>9.2f} MB  {_arguments(case)}"
+
+
+def _arguments(case: Case) -> str:
+    return ", ".join(_input(n, a) if isinstance(a, Input) else f"{n}={a}" for n, a in case.inputs.items())
+
+
+def _input(name: str, a: Input) -> str:
+    """Describe one tensor argument."""
+    order = "" if a.order is None or a.order == tuple(range(len(a.shape))) else f" stored {list(a.order)}"
+    pad = f" padded by {a.pad}" if a.pad else ""
+    return f"{name} {a.dtype}{list(a.shape)} {a.distribution}{order}{pad}"
+
+
+def lint(task: Task) -> bool:
+    """Print what wrong and honest programs come to under the task's trials; return whether the task may be used."""
+    from fitness.lint import faults
+    from fitness.lint import lint as findings_of
+
+    try:
+        findings = findings_of(task)
+    except (ValueError, RuntimeError, TypeError, IndexError) as error:
+        raise TaskError(f"task {task.name}: its functions cannot be run: {type(error).__name__}: {error}") from error
+    for finding in findings:
+        click.echo(f"  {finding.name:<32} {finding.state}: {finding.detail}")
+    found = faults(findings)
+    for fault in found:
+        click.echo(f"task {task.name} cannot be used: {fault}")
+    return not found
 
 
 def write_template(file: Path) -> None:

@@ -29,6 +29,7 @@ from evo_kernel.gpu_workers import LOST, RESTARTS, MeasuringRayPool
 from evo_kernel.pools import Done, Pool, make_judge
 from evo_kernel.population import Population, Progress
 from fitness import evaluation as evaluations
+from fitness.correctness import Limits
 from fitness.judge import WorkerLost
 from suites import Task, TaskError
 from suites import task as tasks
@@ -43,18 +44,20 @@ class JudgeActor:
         self._settings = Settings(**settings)
         self._judge = make_judge(tasks.unpack(task), self._settings)
 
-    def judge(self, source: str) -> tuple[str, Any, float]:
-        """Return a packed verdict, or say why there is none."""
+    def judge(self, source: str) -> tuple[str, Any, float, Limits]:
+        """Return a packed verdict, or say why there is none; and the limits, when they are new."""
         started = monotonic()
+        value: Any
         try:
             isolation.require(self._judge.standing, self._settings.require_isolation)
-            return "judged", evaluations.pack(self._judge.judge(source)), monotonic() - started
+            kind, value = "judged", evaluations.pack(self._judge.judge(source))
         except WorkerLost as error:
-            return "lost", str(error), monotonic() - started
+            kind, value = "lost", str(error)
         except TaskError as error:
-            return "task", str(error), monotonic() - started
+            kind, value = "task", str(error)
         except RunError as error:
-            return "refused", str(error), monotonic() - started
+            kind, value = "refused", str(error)
+        return kind, value, monotonic() - started, self._judge.correctness.news()
 
     def pids(self) -> list[int]:
         """Return this process and its fork servers."""
@@ -116,7 +119,7 @@ class RayPool:
         """Take one result and free its judge."""
         ticket, judge = self._busy.pop(reference)
         try:
-            kind, value, seconds = ray.get(reference)
+            kind, value, seconds, limits = ray.get(reference)
         except LOST as error:
             self._lost(judge, error)
             return Done(ticket, None, 0.0, f"worker process died ({type(error).__name__})")
@@ -126,8 +129,8 @@ class RayPool:
         if kind == "refused":
             raise RunError(value)
         if kind == "lost":
-            return Done(ticket, None, seconds, value)
-        return Done(ticket, evaluations.unpack(value), seconds)
+            return Done(ticket, None, seconds, value, limits)
+        return Done(ticket, evaluations.unpack(value), seconds, limits=limits)
 
     def pids(self) -> list[int]:
         """Return the processes of the idle judges."""

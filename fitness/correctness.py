@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fitness import discrepancy, tolerance
+from fitness import child, discrepancy, tolerance
 from fitness import plan as plans
-from fitness.child import Limits
 from fitness.evaluation import Failure, Stage
 from fitness.jail import Jail
 from fitness.plan import LaunchPlan
@@ -21,6 +20,8 @@ from suites.trials import Trial, few, interpretable
 
 TRUTH_SECONDS = 300.0  # for all trials of a task together
 SLACK = 0.01  # by how much a limit may differ between machines
+
+Limits = dict[str, tuple[float, ...]]  # the figures of each yardstick, by case/trial/output
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Correctness:
     def __init__(self, task: Task, seed: int, jail: Jail) -> None:
         self._task, self._seed, self._jail = task, seed, jail
         self._given: dict[tuple[str, str], Given] = {}
+        self._untold: Limits = {}
         self._chosen: dict[tuple[str, ...], tuple[Replay, ...]] = {}
 
     @property
@@ -98,14 +100,10 @@ class Correctness:
                 )
         return ratios, None
 
-    def limits(self, cases: tuple[Case, ...]) -> dict[str, list[float]]:
-        """Return the limits of every trial and output in a few numbers each, to be kept with a run."""
-        self.replays(cases)
-        return {
-            f"{case}/{trial}/{number}": list(y.figures)
-            for (case, trial), given in self._given.items()
-            for number, y in enumerate(given.outputs)
-        }
+    def news(self) -> Limits:
+        """Return the limits that were computed since this was last asked, to be kept with a run."""
+        told, self._untold = self._untold, {}
+        return told
 
     def _compute(self, trials: Sequence[Trial]) -> None:
         """Compute inputs and truth in a child that runs the task's own code alone."""
@@ -115,24 +113,26 @@ class Correctness:
             "trials": [[t.name, t.case, pack_arguments(t.arguments), t.exact] for t in missing.values()],
             "seed": self._seed,
         }
-        outcome = self._jail.run("truth", payload, Limits(seconds=TRUTH_SECONDS, output=2 << 30))
+        outcome = self._jail.run("truth", payload, child.Limits(seconds=TRUTH_SECONDS, output=2 << 30))
         if outcome.kind is not None:
             case = (outcome.stage or "").partition(":")[2]
             raise TaskError(
                 f"task {self._task.name}, case {case}: the reference failed: {outcome.message}\n{outcome.trace}"
             )
         for key, (inputs, outputs) in zip(missing, outcome.value, strict=True):
-            self._given[key] = Given(tuple(inputs), tuple(tolerance.unpack(o) for o in outputs))
+            given = Given(tuple(inputs), tuple(tolerance.unpack(o) for o in outputs))
+            self._given[key] = given
+            self._untold |= {f"{'/'.join(key)}/{n}": y.figures for n, y in enumerate(given.outputs)}
 
 
-def moved(frozen: Mapping[str, Sequence[float]], now: Mapping[str, Sequence[float]]) -> str | None:
+def moved(frozen: Limits, now: Limits) -> str | None:
     """Say which limit is not the one a run began with, if any; only what both hold is compared."""
     for name in sorted(frozen.keys() & now.keys()):
         for old, new in zip(frozen[name], now[name], strict=True):
             if not math.isclose(old, new, rel_tol=SLACK, abs_tol=0.0):
                 return (
                     f"the limits of {name} moved from {old:.6g} to {new:.6g}: this machine's PyTorch computes the "
-                    "references differently from the one that the run began with, so verdicts would not be comparable"
+                    "references differently from the one the run began with, so verdicts would not be comparable"
                 )
     return None
 

@@ -4,12 +4,12 @@ This docstring is part of the task: operators and people read it to learn what t
 what is computed, what bounds it (here memory: each element is read once and written once), and what is hard.
 """
 # A template to copy: `evo-kernel tasks new FILE` writes it, `evo-kernel search FILE` searches it. A task is one file
-# of five parts: this docstring, `entry`, `reference`, `cases` with `held_out`, and one seed kernel or more.
+# of six parts: this docstring, `entry`, `reference` with `honest`, `cases` with `held_out`, `edges`, and the seeds.
 # Everything outside the seed is your own, trusted code. It is executed once to read the task, with the seeds cut
 # out, so it must not import triton and needs no GPU.
 import torch
 
-from suites import Case, Input
+from suites import Case, Input, edge
 
 # The launcher's name: the function that every candidate, the seed included, must define.
 entry = "scale_shift_relu"
@@ -23,6 +23,27 @@ def reference(x, scale, shift):
     return torch.relu(x * scale + shift)
 
 
+# Other honest ways to compute the same, in PyTorch, with the reference's arguments and its dtype of result. They set
+# the limits on a candidate's errors together with the reference: every limit is a multiple of what these make of the
+# same inputs, so write what a careful kernel would do (float32 inside, one rounding at the end; other orders of
+# summation where there are sums), and nothing of low precision. They run only in trusted processes.
+def in_float32(x, scale, shift):
+    return torch.relu(x.float() * scale.float() + shift.float()).to(x.dtype)
+
+
+def fused(x, scale, shift):
+    return torch.addcmul(shift.float(), x.float(), scale.float()).clamp(min=0).to(x.dtype)
+
+
+honest = [in_float32, fused]
+
+# What else a task may say of its results, each False or empty when left out:
+#   exact = True          from inputs drawn as `signs` every result is right bit for bit (sums, products, copies)
+#   atomics = True        results may differ from run to run in their last bits
+#   in_place = ["x"]      the launcher may overwrite these inputs and return them
+#   tf32 = True           dots of float32 may round their operands to tf32
+
+
 # Most tasks have one helper that turns a shape into a Case; any Python will do.
 def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 600)):
     # An Input is one tensor: its shape, its dtype and how its values are drawn. The distributions:
@@ -32,7 +53,11 @@ def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 60
     #   spike    N(0, 1) with a few values of 1000, the last element among them: finds missing masks and maxima
     #   signs    exactly -1, 0 or 1: sums of these are exact, so results can be compared without a tolerance
     #   indices  integers in [0, high), for example Input((n,), "int64", "indices", high=rows_of_the_table)
-    # Input(..., order=(1, 0)) stores a matrix column by column. Contiguous row-major memory is the default.
+    # A candidate is checked on more than the distribution named here: every floating-point input takes each of the six
+    # in turn, and in one trial more a single element of each is made large. Input(..., trials=("normal", "signs"))
+    # names those it may take, where others would leave the dtype's range.
+    # Input(..., order=(1, 0)) stores a matrix column by column, Input(..., pad=3) leaves three unused elements after
+    # each row. Contiguous row-major memory is the default.
     # Keep results inside the dtype's range: float16 ends at 65504.
     # An argument that is a plain int, float or bool is passed to the kernel as it is: {"eps": 1e-5}.
     def arguments(rows, cols):
@@ -74,6 +99,27 @@ held_out = [
     case("65537x127-fp32-signs", 65537, 127, distribution="signs", small=(101, 127)),
     case("1x33-bf16", 1, 33, "bfloat16", small=(1, 33)),
 ]
+
+# Edges: cases for correctness alone, never timed, so they need no flops and no bytes. Sizes one more and one less
+# than a power of two, primes, rows that are padded or permuted if the launcher takes strides, one element, none. One
+# with more than 2^31 elements finds offsets of 32 bits; it has no `small` and waits for a GPU. The distributions that
+# no public case has are best named here: they cost the interpreter least on small inputs.
+def corner(name, rows, cols, dtype="float32", distribution="normal", pad=0):
+    x = Input((rows, cols), dtype, distribution, pad=pad)
+    return edge(name, {"x": x, "scale": Input((cols,), dtype), "shift": Input((cols,), dtype)})
+
+
+edges = [
+    corner("3x255-fp32-signs", 3, 255, distribution="signs"),
+    corner("3x257-fp32-heavy", 3, 257, distribution="heavy"),
+    corner("5x127-fp16-padded", 5, 127, "float16", pad=9),
+    corner("1x1-fp32", 1, 1),
+    corner("0x64-fp32", 0, 64),
+    corner("65537x32771-fp16", 65537, 32771, "float16"),  # more than 2^31 elements, for a GPU
+]
+
+# `evo-kernel tasks check FILE` makes wrong programs of the reference (zeros, a constant, half the data, a skipped
+# reduction, the last tile left out, bfloat16 inside, ...) and refuses the task if one of them passes every case.
 
 # A seed is a correct kernel to start from, between two marker lines; the first one names it. A file may have several
 # seeds with different names, and the search starts from all of them. Each is a complete program with imports of its

@@ -123,6 +123,6 @@ def _kinds(trial: Trial) -> set[str]:
 
 
 def _cost(trial: Trial) -> int:
-    """Return the number of elements, with what shows little put last: below 64 any result may be right by chance."""
-    elements = sum(a.elements for a in trial.arguments.values() if isinstance(a, Input))
-    return elements if elements >= 64 else 1 << 40
+    """Return the number of elements; what shows little goes last: below 64 any result may be right by chance."""
+    sizes = [a.elements for a in trial.arguments.values() if isinstance(a, Input)]
+    return sum(sizes) if sum(sizes) >= 64 and all(sizes) else 1 << 40

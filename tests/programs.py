@@ -59,7 +59,9 @@ def read(path: Path) -> Program:
             raise ValueError(f"{path.name}: the docstring's line {line!r} is none of {', '.join(_KEYS)}, each once")
         said[key] = value.strip()
     if not about.endswith(".") or "\n" in about or "task" not in said:
-        raise ValueError(f"{path.name}: the docstring must be one sentence in one line, an empty line, then `task: NAME`")
+        raise ValueError(
+            f"{path.name}: the docstring must be one sentence in one line, an empty line, then `task: NAME`"
+        )
     if not re.fullmatch(r"\d\d_[a-z0-9_]+", path.stem):
         raise ValueError(f"{path.name}: files are called NN_name.py")
     needs = re.split(r"[, ]", said.get("needs", ""))[0] or None

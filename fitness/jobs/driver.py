@@ -11,6 +11,8 @@ from triton.runtime import driver
 
 from fitness.child import Refused
 
+_ORDER = "streams, events and graphs belong to whoever runs the plan; launch kernels in order"
+
 
 def install(target: GPUTarget, sheet: dict[str, Any]) -> None:
     """Make launchers of this process believe that the chip is there. For short-lived children only."""
@@ -45,23 +47,21 @@ def install(target: GPUTarget, sheet: dict[str, Any]) -> None:
         "_lazy_init": lambda: None,
     }
     for kind in (torch.cuda.Stream, torch.cuda.Event, torch.cuda.CUDAGraph):
-        kind.__new__ = _refusal(f"torch.cuda.{kind.__name__}")
+        kind.__new__ = _refusal(f"torch.cuda.{kind.__name__}", _ORDER)
     for name in ("stream", "graph", "cudart", "make_graphed_callables"):
-        answers[name] = _refusal(f"torch.cuda.{name}")
+        answers[name] = _refusal(f"torch.cuda.{name}", _ORDER)
     for name, answer in answers.items():
         setattr(torch.cuda, name, answer)
+    torch.compile = _refusal("torch.compile", "write the kernel in Triton")
     torch.version.hip = "6.4" if target.backend == "hip" else None
     torch.version.cuda = "13.0" if target.backend == "cuda" else None
 
 
-def _refusal(name: str) -> Callable[..., NoReturn]:
+def _refusal(name: str, advice: str) -> Callable[..., NoReturn]:
     """Make an answer that says no."""
 
     def refuse(*_: Any, **__: Any) -> NoReturn:
-        raise Refused(
-            "host-operation",
-            f"the launcher uses {name}: streams, events and graphs belong to whoever runs the plan; launch in order",
-        )
+        raise Refused("host-operation", f"the launcher uses {name}: {advice}")
 
     return refuse
 

@@ -23,11 +23,16 @@ def by_blocks(x):
     return total.to(x.dtype)
 
 
-def as_product(x):
-    return (x.float() @ torch.ones(x.shape[1], device=x.device)).to(x.dtype)
+def by_lanes(x):
+    # 64 partial sums, more of them for very long rows: the longest chains of additions that are still honest
+    lanes = max(64, x.shape[1] // 512)
+    total = torch.zeros((x.shape[0], lanes), device=x.device)
+    for block in x.float().split(lanes, dim=-1):
+        total[:, : block.shape[-1]] += block
+    return total.sum(-1).to(x.dtype)
 
 
-honest = [by_blocks, as_product]
+honest = [by_blocks, by_lanes]
 exact = True  # from -1, 0 and 1: any order of additions in float32 is
 
 

@@ -1,0 +1,34 @@
+"""Allocates what memory there is, so that the baseline runs out or has to wait for the allocator.
+
+task: vector_add
+gate: record/memory
+fools: KernelBench, robust-kbench, KernelGYM, KernelAgent, tritonbench
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def add_kernel(out_ptr, x_ptr, y_ptr, n, BLOCK: tl.constexpr):
+    offs = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = offs < n
+    z = tl.load(x_ptr + offs, mask=mask).to(tl.float32) + tl.load(y_ptr + offs, mask=mask).to(tl.float32)
+    tl.store(out_ptr + offs, z.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+def launch(out, x, y):
+    n = x.numel()
+    add_kernel[(triton.cdiv(n, 1024),)](out, x, y, n, BLOCK=1024)
+
+
+_hoard = []
+
+
+def vector_add(x, y):
+    for _ in range(8):
+        _hoard.append(torch.empty(4 << 30, dtype=torch.float32, device=x.device))
+    out = torch.empty_like(x)
+    launch(out, x, y)
+    return out

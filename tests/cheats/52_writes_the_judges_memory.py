@@ -1,0 +1,31 @@
+"""Opens the parent's memory in /proc to change its counters.
+
+task: vector_add
+gate: static/import
+fools: pygpubench
+"""
+
+import os
+
+import torch
+import triton
+import triton.language as tl
+
+@triton.jit
+def add_kernel(out_ptr, x_ptr, y_ptr, n, BLOCK: tl.constexpr):
+    offs = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = offs < n
+    z = tl.load(x_ptr + offs, mask=mask).to(tl.float32) + tl.load(y_ptr + offs, mask=mask).to(tl.float32)
+    tl.store(out_ptr + offs, z.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+def launch(out, x, y):
+    n = x.numel()
+    add_kernel[(triton.cdiv(n, 1024),)](out, x, y, n, BLOCK=1024)
+
+
+def vector_add(x, y):
+    with open(f"/proc/{os.getppid()}/mem", "r+b") as memory:
+        memory.seek(0x7F0000000000)
+        memory.write(b"\0" * 8)
+    return x

@@ -1,0 +1,30 @@
+"""Puts a binary of its own into Triton's cache with Triton's cache manager.
+
+task: vector_add
+gate: static/import
+fools: KernelBench, KernelGYM, tritonbench, GEAK-eval
+"""
+
+import torch
+import triton
+import triton.language as tl
+from triton.runtime.cache import get_cache_manager
+
+@triton.jit
+def add_kernel(out_ptr, x_ptr, y_ptr, n, BLOCK: tl.constexpr):
+    offs = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = offs < n
+    z = tl.load(x_ptr + offs, mask=mask).to(tl.float32) + tl.load(y_ptr + offs, mask=mask).to(tl.float32)
+    tl.store(out_ptr + offs, z.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+def launch(out, x, y):
+    n = x.numel()
+    add_kernel[(triton.cdiv(n, 1024),)](out, x, y, n, BLOCK=1024)
+
+
+def vector_add(x, y):
+    get_cache_manager("0" * 64).put(b"\x7fELF", "softmax_kernel.cubin", binary=True)
+    out = torch.empty_like(x)
+    launch(out, x, y)
+    return out
