@@ -18,7 +18,7 @@ from typing import Protocol
 
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from evo_kernel.pools import Done, InlinePool, Pool, limits, make_measuring_judge
+from evo_kernel.pools import Done, InlinePool, Pool, child_limits, make_measuring_judge
 from fitness import targets
 from fitness.build import Builder, Built, Purpose, Refusal
 from fitness.evaluation import Evaluation, Failure
@@ -172,7 +172,7 @@ def build(builder: Building, source: str, cases: tuple[Case, ...], edges: tuple[
 
 def make_builder(task: Task, settings: Settings) -> Builder:
     """Return a builder as the settings want it."""
-    return Builder(task, targets.find(settings.target), limits(settings), Purpose(code=True))
+    return Builder(task, targets.find(settings.target), child_limits(settings), Purpose(code=True))
 
 
 def inline(task: Task, settings: Settings) -> Pool:

@@ -1,24 +1,15 @@
 """Where candidates are judged: a pool takes sources and gives back verdicts, or says that a worker was lost."""
 
-<<<<<<< HEAD
 from collections.abc import Mapping
-from dataclasses import dataclass
-=======
 from dataclasses import dataclass, field
->>>>>>> gpu
 from time import monotonic
 from typing import Protocol
 
 from evo_kernel import machine
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-<<<<<<< HEAD
-from fitness import targets
-from fitness.child import Limits
-=======
-from fitness import child
+from fitness import child, targets
 from fitness.correctness import Limits
->>>>>>> gpu
 from fitness.evaluation import Evaluation
 from fitness.gpu.court import DeviceUnavailable
 from fitness.judge import Judge, WorkerLost
@@ -85,27 +76,21 @@ class Predicting:
         self._judge.close()
 
 
-def limits(settings: Settings) -> Limits:
+def child_limits(settings: Settings) -> child.Limits:
     """Return what one step of judging one candidate may use."""
-    return Limits(seconds=settings.seconds, memory=int(settings.memory_gb * (1 << 30)))
+    return child.Limits(seconds=settings.seconds, memory=int(settings.memory_gb * (1 << 30)))
 
 
 def make_judge(task: Task, settings: Settings) -> Judge:
-<<<<<<< HEAD
     """Return a predicting judge as the settings want it."""
-    return Judge(task, settings.target, settings.seed, limits(settings))
-=======
-    """Return a judge as the settings want it."""
-    limits = child.Limits(seconds=settings.seconds, memory=int(settings.memory_gb * (1 << 30)))
-    return Judge(task, settings.target, settings.seed, limits)
->>>>>>> gpu
+    return Judge(task, settings.target, settings.seed, child_limits(settings))
 
 
 def make_measuring_judge(task: Task, settings: Settings, index: int | None = None) -> MeasuringJudge:
     """Return a judge on a GPU: on this machine's own of the run's target if no index is given."""
     place = machine.require(settings.target) if index is None else index
     try:
-        return MeasuringJudge(task, targets.find(settings.target), limits(settings), place)
+        return MeasuringJudge(task, targets.find(settings.target), child_limits(settings), place)
     except DeviceUnavailable as error:
         raise RunError(f"the GPU cannot be used: {error}") from error
 
