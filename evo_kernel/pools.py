@@ -55,6 +55,10 @@ class OneJudge(Protocol):
     ) -> Evaluation:
         """Return the verdict on a program."""
 
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """What each gate of the last program took."""
+
     def close(self) -> None:
         """End all processes."""
 
@@ -70,6 +74,11 @@ class Predicting:
     ) -> Evaluation:
         """Predict; rivals change nothing."""
         return self._judge.judge(source, cases)
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """What each gate of the last program took."""
+        return self._judge.seconds
 
     def close(self) -> None:
         """End the judge's processes."""

@@ -8,6 +8,7 @@ passed has a line for each rival, case and kernel. The text never exceeds its li
 from collections.abc import Iterator
 
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Resources, Stage
+from suites import Task
 
 LIMIT = 4000  # characters: about a thousand tokens
 CUT = "\n[...]\n"
@@ -26,16 +27,16 @@ _ADVICE = {
     "compiler": "the line above is the first that the compiler refuses",
     "race": "two programs write one element, or one reads what another writes; let each element have one writer",
     "wrong": "look at masks, at the last tile, and at sums kept in less than float32",
-    "illegal": "an address lies outside its buffer: check masks and pointer arithmetic",
+    "illegal-address": "an address lies outside its buffer: check masks and pointer arithmetic",
     "misaligned": "an access is wider than its address allows: check offsets, strides and tl.multiple_of hints",
     "roofline": "part of the work is not done in every call",
     "worker-lost": "the program cost two workers their lives; smaller tiles or fewer stages may help",
 }
 
 
-def feedback(evaluation: Evaluation, limit: int = LIMIT) -> str:
-    """Return a verdict as text of at most `limit` characters."""
-    lines = _failed(evaluation) if evaluation.failure is not None else _passed(evaluation)
+def feedback(evaluation: Evaluation, limit: int = LIMIT, task: Task | None = None) -> str:
+    """Return a verdict as text of at most `limit` characters; with its task, also the bytes each case must move."""
+    lines = _failed(evaluation) if evaluation.failure is not None else _passed(evaluation, task)
     return shortened("\n".join(lines), limit)
 
 
@@ -66,11 +67,13 @@ def _failed(e: Evaluation) -> Iterator[str]:
         yield f.trace.rstrip() if f.stage in (Stage.MACHINE, Stage.COMPILE) else f"its own lines:\n{f.trace.rstrip()}"
 
 
-def _passed(e: Evaluation) -> Iterator[str]:
+def _passed(e: Evaluation, task: Task | None) -> Iterator[str]:
     yield f"passed: {score(e)} (geometric mean of {len(e.cases)} cases)"
     yield from (f"  {against(c)}" for c in e.against)
     width = max(len(c.case) for c in e.cases)
-    yield from (f"  {c.case:<{width}}  {case(e, c)}" for c in e.cases)
+    for c in e.cases:
+        least = None if task is None else task.case(c.case).bytes
+        yield f"  {c.case:<{width}}  {case(e, c, least)}"
     yield from (f"  {kernel(k)}" for k in e.kernels)
     yield from (f"  note: {note}" for note in e.notes)
 
@@ -83,13 +86,14 @@ def score(e: Evaluation) -> str:
     return f"measured {e.score_us:.2f} us{_within(e.interval_us)} on {e.device or e.target}{kind}"
 
 
-def case(e: Evaluation, c: CaseResult) -> str:
-    """Return one case's time, its share of the roofline, and how far its output is from the truth."""
+def case(e: Evaluation, c: CaseResult, least: int | None = None) -> str:
+    """Return one case's time, its share of the roofline, the bytes it must move, and its error."""
     interval = None if c.low_us is None or c.high_us is None else (c.low_us, c.high_us)
+    moved = "" if least is None else f"  {least / 1e6:.1f} MB at {least / c.time_us / 1e3:.0f} GB/s"
     tuned = "".join(f"; {function}: {label}" for function, label in c.choice)
     return (
         f"{e.basis} {c.time_us:>10.2f} us{_within(interval)}  {c.floor_us / c.time_us:>4.0%} of the roofline "
-        f"({c.floor_us:.2f} us)  {c.bound} bound  error {c.error:.2f} of the limit{tuned}"
+        f"({c.floor_us:.2f} us){moved}  {c.bound} bound  error {c.error:.2f} of the limit{tuned}"
     )
 
 
