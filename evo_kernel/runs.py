@@ -71,7 +71,13 @@ def fold_events(events: Iterable[Event], origin: str) -> State:
     )  # fmt: skip
     for event in stream:
         search.tell(event)
-    return State(settings, tasks.unpack(started.task), search, started)
+    try:
+        task = tasks.unpack(started.task)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{origin} was begun by another version of evo-kernel, whose tasks this one cannot read"
+        ) from error
+    return State(settings, task, search, started)
 
 
 def read(folder: Path) -> State:

@@ -57,6 +57,7 @@ class Built:
     figures: dict[str, Resources]
     code: dict[str, MachineCode]
     program: str  # identity of what would run, whatever the source looked like
+    source: str  # digest of the text
     notes: tuple[str, ...]
 
 
@@ -77,6 +78,7 @@ def pack(built: Built) -> bytes:
         [[digest, [getattr(figures, n) for n in Resources.__slots__]] for digest, figures in built.figures.items()],
         [[digest, code.plain()] for digest, code in built.code.items()],
         built.program,
+        built.source,
         built.notes,
     ]
     packed: bytes = msgpack.packb(body)
@@ -85,7 +87,7 @@ def pack(built: Built) -> bytes:
 
 def unpack(packed: bytes) -> Built:
     """Rebuild what was built from `pack`."""
-    version, recorded, edges, figures, code, program, notes = wire.decode(packed)
+    version, recorded, edges, figures, code, program, source, notes = wire.decode(packed)
     if version != FORMAT:
         raise ValueError(f"build format {version} is not {FORMAT}")
     return Built(
@@ -94,6 +96,7 @@ def unpack(packed: bytes) -> Built:
         figures={digest: Resources(*plain) for digest, plain in figures},
         code={digest: machine_code.unpack(plain) for digest, plain in code},
         program=program,
+        source=source,
         notes=tuple(notes),
     )
 
@@ -136,7 +139,7 @@ class Builder:
             kernels = self._compile((*recorded, *small))
         figures = {d: f for d, (f, _) in kernels.items()}
         code = {d: c for d, (_, c) in kernels.items() if c is not None}
-        return Built(recorded, small, figures, code, _identity(recorded, small, figures), notes)
+        return Built(recorded, small, figures, code, _identity(recorded, small, figures), digest(source), notes)
 
     def _record(self, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]
                 ) -> tuple[tuple[Recorded, ...], tuple[Recorded, ...], tuple[str, ...]]:  # fmt: skip
@@ -175,16 +178,16 @@ class Builder:
                 "kernels": [[d, k.symbol, k.ttir, k.options] for d, k in missing.items()],
                 "code": self._purpose.code,
             }
-            for digest, figures, code in value(self.jail.run("compile", payload, self._limits), Stage.COMPILE):
-                found[digest] = (Resources(*figures), None if code is None else machine_code.unpack(code))
-                self._kernels[digest] = found[digest]
+            for key, figures, code in value(self.jail.run("compile", payload, self._limits), Stage.COMPILE):
+                found[key] = (Resources(*figures), None if code is None else machine_code.unpack(code))
+                self._kernels[key] = found[key]
             while len(self._kernels) > REMEMBERED:
                 self._kernels.popitem(last=False)
         if set(found) != set(wanted):
             raise ValueError("the compiler answered for other kernels")
-        for digest, (figures, _) in found.items():
+        for key, (figures, _) in found.items():
             if figures.occupancy == 0 and all(len(x.variants) == 1 for x in launches):
-                raise Refusal(Failure(Stage.COMPILE, "resources", self._too_large(wanted[digest].symbol, figures)))
+                raise Refusal(Failure(Stage.COMPILE, "resources", self._too_large(wanted[key].symbol, figures)))
         return found
 
     def _too_large(self, symbol: str, figures: Resources) -> str:
@@ -256,6 +259,11 @@ def value(outcome: Outcome, default: Stage) -> Any:
 def _clean(text: str) -> str:
     """Take out what differs from run to run: scratch folders and addresses."""
     return re.sub(r"0x[0-9a-f]{6,}", "0x...", re.sub(r"/\S*?/evo-\w+/\w+/home/", "", text))
+
+
+def digest(source: str) -> str:
+    """Identify a text."""
+    return hashlib.sha256(source.encode(errors="replace")).hexdigest()[:16]
 
 
 def _identity(recorded: tuple[Recorded, ...], edges: tuple[Recorded, ...], figures: dict[str, Resources]) -> str:

@@ -9,7 +9,8 @@ def describe(wrong: np.ndarray, values: np.ndarray, truth: np.ndarray, poison: f
     place = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.ndim else ()
     first = f"at {list(place)} expected {float(truth[place]):.7g}, got {float(values[place]):.7g}"
     parts = [f"{count} of {wrong.size} elements are wrong, the first {first}"]
-    parts += _where(wrong.reshape(-1, wrong.shape[-1])) if wrong.ndim and count < wrong.size else []
+    if wrong.ndim and count < wrong.size:
+        parts += _where(wrong.reshape(-1, wrong.shape[-1]), "column" if wrong.ndim > 1 else "place")
     if poison is not None and _untouched(values[wrong], poison).all():
         parts.append("all of them hold what memory held before: they were never written, or read before they were")
     return "; ".join(parts)
@@ -21,10 +22,10 @@ def _untouched(values: np.ndarray, poison: float) -> np.ndarray:
     return same
 
 
-def _where(wrong: np.ndarray) -> list[str]:
+def _where(wrong: np.ndarray, unit: str) -> list[str]:
     """Say in which columns and rows all wrong elements are."""
     columns, rows = np.any(wrong, axis=0), np.any(wrong, axis=1)
-    found = [_span(columns, "column"), _span(rows, "row") if len(rows) > 1 else ""]
+    found = [_span(columns, unit), _span(rows, "row") if len(rows) > 1 else ""]
     places = [f for f in found if f]
     return [f"all wrong elements are in {' and '.join(places)}"] if places else []
 

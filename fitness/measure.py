@@ -14,17 +14,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from fitness import race
-from fitness.build import Builder, Built, Purpose, Recorded, Refusal, timed, understood
+from fitness.build import Builder, Built, Purpose, Recorded, Refusal, digest, timed, understood
 from fitness.child import Limits
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Stage
 from fitness.gpu import clock
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.clock import Ratio
-from fitness.gpu.court import Court, Fault, Program, RefereeFailed
+from fitness.gpu.court import Court, Fault, NoRoom, Program, RefereeFailed
 from fitness.race import Resolved, Times
 from fitness.targets import Target
 from fitness.walls.standing import Standing
-from suites import Case, Task, TaskError
+from suites import Case, Input, Task, TaskError
 from suites.trials import BASE, INFLUENCE
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ OTHER_TRIALS = 2  # of a case's other distributions, drawn in secret, when a pro
 ROOFLINE_SLACK = 1.05
 CONFIRMATION = "confirmation"  # within the time of Stage.TIMING
 REMEMBERED = 4096
-HUGE_SHARE = 8  # an edge may take at most one such part of the device's memory
+HUGE = 1 << 31  # bytes of inputs; an edge of more is run when a program is confirmed
+HUGE_SHARE = 12  # an edge's inputs may take at most one such part of the device's memory
 
 
 class MeasuringJudge:
@@ -53,8 +54,9 @@ class MeasuringJudge:
         self.calibration = Calibration.of(self._court.device, target)
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
-        self._rivals: OrderedDict[str, tuple[Resolved, ...] | None] = OrderedDict()  # by source
         self._verified: OrderedDict[str, tuple[Resolved, ...]] = OrderedDict()
+        self._left_out: dict[str, None] = {}  # edges, in order
+        self._programs: OrderedDict[str, str] = OrderedDict()  # by digest of the source
         self._thorough: OrderedDict[str, None] = OrderedDict()  # programs that passed every trial
 
     @property
@@ -70,8 +72,7 @@ class MeasuringJudge:
     @property
     def edges(self) -> tuple[Case, ...]:
         """The task's edges that this device has memory for."""
-        share = self._court.device.memory // HUGE_SHARE
-        return tuple(e for e in self.task.edges if e.bytes < share)
+        return edges(self.task, self._court.device.memory)
 
     def judge(self, source: str, cases: tuple[Case, ...] | None = None, against: Mapping[str, str] | None = None,
               confirm: bool = False) -> Evaluation:  # fmt: skip
@@ -109,9 +110,13 @@ class MeasuringJudge:
         """Return the verdict on what no builder could build."""
         return Evaluation(self.target.name, Basis.MEASURED, str(self.standing), failure, device=self.device)
 
+    def rest(self) -> None:
+        """End the processes of this task, and leave the court to others."""
+        self._builder.close()
+
     def close(self) -> None:
         """End all processes."""
-        self._builder.close()
+        self.rest()
         self._court.close()
 
     def pids(self) -> list[int]:
@@ -124,19 +129,32 @@ class MeasuringJudge:
             return self._verified[built.program]
         smallest = min(built.recorded, key=lambda r: r.full.bytes).case.name
         for edge in built.edges:
-            self._verify_case(built, edge, thorough=True)
+            if thorough or not _huge(edge.case):
+                self._verify_edge(built, edge, thorough)
         found = [self._verify_case(built, r, thorough or r.case.name == smallest) for r in built.recorded]
         _remember(self._verified, built.program, tuple(found))
+        _remember(self._programs, built.source, built.program)
         if thorough:
             _remember(self._thorough, built.program, None)
         return tuple(found)
+
+    def _verify_edge(self, built: Built, edge: Recorded, thorough: bool) -> None:
+        """Verify an edge; one whose truth does not fit beside the bench is left out, and the verdict says so."""
+        try:
+            self._verify_case(built, edge, thorough)
+        except NoRoom:
+            if not _huge(edge.case):
+                raise
+            self._left_out[edge.case.name] = None
 
     def _verify_case(self, built: Built, one: Recorded, thorough: bool) -> Resolved:
         """Verify one case; a tuned launch takes the configuration that ran fastest."""
         name = one.case.name
         try:
             trials = self._court.trials(name, False)
-            if not thorough:
+            if _huge(one.case):
+                trials = [BASE]  # what it is there for is its size, and each trial takes seconds
+            elif not thorough:
                 others = [t for t in trials if t not in (BASE, INFLUENCE)]
                 chosen = self._rng.sample(others, min(OTHER_TRIALS, len(others)))
                 trials = [t for t in trials if t in (BASE, INFLUENCE, *chosen)]
@@ -170,15 +188,15 @@ class MeasuringJudge:
         return choice
 
     def _rival(self, source: str) -> tuple[Resolved, ...] | None:
-        """Build and verify a rival once; one that does not pass is no rival."""
-        if source not in self._rivals:
-            found = None
-            try:
-                found = self._verify(self._builder.build(source, self.task.cases, self.edges), thorough=False)
-            except Refusal as refused:
-                logger.warning("a rival does not pass and is left out: %s", refused)
-            _remember(self._rivals, source, found)
-        return self._rivals[source]
+        """Return a rival's programs, built and verified once; one that does not pass is no rival."""
+        known = self._verified.get(self._programs.get(digest(source), ""))
+        if known is not None:
+            return known
+        try:
+            return self._verify(self._builder.build(source, self.task.cases, self.edges), thorough=False)
+        except Refusal as refused:
+            logger.warning("a rival does not pass and is left out: %s", refused)
+            return None
 
     def _race(self, built: Built, resolved: tuple[Resolved, ...], rivals: race.Rivals, confirm: bool) -> Evaluation:
         """Screen; refine while it could win; confirm what wins, or what has nobody to win against."""
@@ -223,7 +241,7 @@ class MeasuringJudge:
             cases=tuple(self._case(one, t) for one, t in zip(resolved, times, strict=True)),
             kernels=tuple(built.figures[d] for d in used),
             program=built.program,
-            notes=built.notes,
+            notes=built.notes + tuple(f"edge {e} needs more memory than this device has" for e in self._left_out),
             device=self.device,
             confirmed=confirmed,
             against=tuple(Comparison(n, r.value, r.low, r.high, r.pairs) for n, r in ratios.items()),
@@ -251,6 +269,19 @@ class MeasuringJudge:
             high_us=_digits(timed.high),
             samples=timed.samples,
         )
+
+
+def edges(task: Task, memory: int) -> tuple[Case, ...]:
+    """Return a task's edges that a device with so much memory can run."""
+    return tuple(e for e in task.edges if _input_bytes(e) < memory // HUGE_SHARE)
+
+
+def _huge(case: Case) -> bool:
+    return _input_bytes(case) > HUGE
+
+
+def _input_bytes(case: Case) -> int:
+    return sum(a.bytes for a in case.inputs.values() if isinstance(a, Input))
 
 
 def _digits(value: float) -> float:

@@ -44,6 +44,9 @@ honest = [in_float32, fused]
 #   tf32 = True           dots of float32 may round their operands to tf32
 
 
+FACTORS = ("normal", "uniform", "signs")  # distributions of scale and shift: with larger ones float16 would end
+
+
 # Most tasks have one helper that turns a shape into a Case; any Python will do.
 def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 600)):
     # An Input is one tensor: its shape, its dtype and how its values are drawn. The distributions:
@@ -55,7 +58,7 @@ def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 60
     #   indices  integers in [0, high), for example Input((n,), "int64", "indices", high=rows_of_the_table)
     # A candidate is checked on more than the distribution named here: every floating-point input takes each of the six
     # in turn, and in one trial more a single element of each is made large. Input(..., trials=("normal", "signs"))
-    # names those it may take, where others would leave the dtype's range.
+    # names those it may take, where others would leave the dtype's range; it keeps its own while others take theirs.
     # Input(..., order=(1, 0)) stores a matrix column by column, Input(..., pad=3) leaves three unused elements after
     # each row. Contiguous row-major memory is the default.
     # Keep results inside the dtype's range: float16 ends at 65504.
@@ -63,8 +66,8 @@ def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 60
     def arguments(rows, cols):
         return {
             "x": Input((rows, cols), dtype, distribution),
-            "scale": Input((cols,), dtype),
-            "shift": Input((cols,), dtype),
+            "scale": Input((cols,), dtype, trials=FACTORS),
+            "shift": Input((cols,), dtype, trials=FACTORS),
         }
 
     full = arguments(rows, cols)
@@ -106,7 +109,8 @@ held_out = [
 # no public case has are best named here: they cost the interpreter least on small inputs.
 def corner(name, rows, cols, dtype="float32", distribution="normal", pad=0):
     x = Input((rows, cols), dtype, distribution, pad=pad)
-    return edge(name, {"x": x, "scale": Input((cols,), dtype), "shift": Input((cols,), dtype)})
+    factors = Input((cols,), dtype, trials=FACTORS)
+    return edge(name, {"x": x, "scale": factors, "shift": factors})
 
 
 edges = [

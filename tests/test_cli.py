@@ -280,4 +280,13 @@ class TestHelp:
         findings = {f["topic"]: f for f in json.loads(run("doctor", "--json").stdout)}
         for target in ("mi300", "mi250", "gfx950", "h100", "h200"):
             assert findings[f"target {target}"]["works"], findings[f"target {target}"]
-        assert {"gpu", "isolation", "not confined", "model anthropic", "disk", "triton"} <= set(findings)
+        assert {
+            "gpu",
+            "isolation",
+            "wall landlock",
+            "wall pid",
+            "not confined",
+            "model anthropic",
+            "disk",
+            "triton",
+        } <= set(findings)

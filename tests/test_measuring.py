@@ -221,6 +221,7 @@ def made(source: str, case: Case) -> Built:
         {spec.digest: KERNEL},
         {spec.digest: code},
         source,
+        "digest",
         ("a note",),
     )
 

@@ -203,7 +203,7 @@ def test_the_same_rule_in_torch_gives_the_same_ratio(name: str, case: str) -> No
 
 
 def test_a_bias_in_one_direction_is_seen_over_several_trials() -> None:
-    x = torch.rand(64, 256, generator=torch.Generator().manual_seed(1)) + 1
+    x = torch.rand(1024, 256, generator=torch.Generator().manual_seed(1)) + 1
     want = of(lambda x: x, x)[0]
     up = float(x.double().mean()) * 2.0**-23
     assert not tolerance.pooled([(up / 4, want), (-up / 4, want)]).complaint

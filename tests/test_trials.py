@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import evo_kernel
-from evo_kernel import frozen
+from evo_kernel import api, frozen
 from evo_kernel.errors import RunError
 from fitness import yardstick
 from fitness.child import Limits
@@ -252,10 +251,10 @@ def test_limits_that_moved_are_named_and_new_ones_are_kept(tmp_path: Path) -> No
 
 def test_a_run_keeps_its_limits_and_is_not_resumed_under_others(tmp_path: Path, task: Task) -> None:
     folder = tmp_path / "run"
-    evo_kernel.search(task, run=folder, pool="inline", generations=1, population=2)
+    api.search(task, run=folder, pool="inline", generations=1, population=2)
     kept = frozen.read(folder)
     assert {name.split("/")[0] for name in kept} == {"a", "padded", "none"}
     data = {name: [f * 1.05 for f in figures] for name, figures in kept.items()}
     (folder / frozen.FILE).write_bytes(msgpack.packb([frozen.FORMAT, data]))
     with pytest.raises(RunError, match="the limits of a/base/0 moved"):
-        evo_kernel.resume(folder, generations=2)
+        api.resume(folder, generations=2)

@@ -8,25 +8,19 @@ import importlib.util
 import json
 import os
 import platform
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evo_kernel import isolation
-from evo_kernel.errors import RunError
-from fitness.jail import Jail
 from fitness.judge import Judge
-from fitness.walls import standing, syscalls
-from fitness.walls.standing import LEVELS, Standing, Wall
+from fitness.walls import syscalls
 from suites import Task
 
 ROOT = Path(__file__).parent.parent
@@ -302,8 +296,40 @@ def test_two_candidates_meet_nothing_of_each_other(world: World, double_task: Ta
 
 
 def test_a_candidate_alone_with_its_server(world: World, double_task: Task) -> None:
-    need(world, "pid")
-    assert world.inside(double_task, "os.getppid()") == "DONE 1"
+    need(world, "pid")  # process 1 is the server, then comes who supervises the candidate
+    said = world.inside(double_task, "(os.getppid(), os.getpid(), os.path.exists('/proc/2/'))")
+    parent, own = (int(n) for n in said.removeprefix("DONE (").split(",")[:2])
+    assert 1 < parent < own
+
+
+SCAN = """
+def scan(first, rest):
+    found = 0
+    with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", buffering=0) as memory:
+        areas = [line.split() for line in maps if " rw-p " in line and "[v" not in line]
+        for low, high in (area[0].split("-") for area in areas):
+            memory.seek(int(low, 16))
+            held = memory.read(int(high, 16) - int(low, 16)) or b""
+            at = held.find(first)
+            while at >= 0:
+                found += held[at + len(first) : at + len(first) + len(rest)] == rest
+                at = held.find(first, at + 1)
+            del held
+    return found
+def plain(mask):
+    return bytes(b ^ 255 for b in bytes.fromhex(mask))
+"""
+
+
+def test_the_truth_is_nowhere_in_a_candidates_memory(world: World, double_task: Task) -> None:
+    assert world.judge.judge(double_task.seeds[0].source).passed  # the truth has been computed
+    truth = world.judge._given["1M"].outputs[0].truth.tobytes()[800:864]
+    masks = [bytes(b ^ 255 for b in part).hex() for part in (truth[:32], truth[32:])]  # its own text holds no truth
+    task = replace(double_task, seeds=(replace(double_task.seeds[0], source=SCAN + double_task.seeds[0].source),))
+    call = f"scan(plain({masks[0]!r}), plain({masks[1]!r}))"
+    assert world.inside(task, call) == "DONE 0"
+    planted = f"(lambda copy: (scan(plain({masks[0]!r}), plain({masks[1]!r})), len(copy)))(plain({''.join(masks)!r}))"
+    assert world.inside(task, planted).startswith("DONE (1"), "the search itself finds nothing"
 
 
 def test_threads_temporary_files_and_late_imports_work_inside(world: World, double_task: Task) -> None:
@@ -337,106 +363,3 @@ def test_a_compiler_may_start_its_own_programs_and_no_others(world: World, tmp_p
     need(world, "seccomp")
     answer = subprocess.run([sys.executable, "-c", COMPILER, str(tmp_path)], capture_output=True, text=True, check=True)
     assert answer.stdout.split("\n")[:3] == ["ran 0", "refused", "refused"], answer
-
-
-DEGRADED = """
-import ctypes, errno, json, sys
-from fitness.walls import kernel, seccomp, syscalls
-column = {column}
-code = [seccomp._step(0x20, 0)]
-for number, error in ((444, errno.ENOSYS), (syscalls.REFUSED["unshare"][column], errno.EPERM)):
-    code += seccomp._when(number, [seccomp._step(0x06, 0x00050000 | error)])
-code = b"".join([*code, seccomp._step(0x06, 0x7FFF0000)])
-kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-kernel.call(syscalls.SECCOMP[column], 1, 0, ctypes.byref(seccomp._Program(len(code) // 8, code)))
-"""
-
-
-def degraded(code: str) -> subprocess.CompletedProcess[str]:
-    """Run Python where the kernel has no Landlock and allows no namespaces, as in an old container."""
-    code = DEGRADED.replace("{column}", str(COLUMN)) + code
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-
-
-def test_without_landlock_and_namespaces_judging_goes_on_and_says_so(world: World) -> None:
-    need(world, "seccomp")
-    answer = degraded(
-        "from fitness.judge import Judge; from suites import read; import tests.conftest as c\n"
-        "judge = Judge(read(c.SCALE, 'double'), 'mi300'); verdict = judge.judge(judge.task.seeds[0].source)\n"
-        "print(verdict.passed, verdict.isolation); judge.close()"
-    )
-    assert answer.stdout == "True process (seccomp)\n", answer.stderr
-
-
-def test_a_machine_with_less_than_required_is_refused_in_one_line(world: World, tmp_path: Path) -> None:
-    need(world, "seccomp")
-    program = tmp_path / "p.py"
-    program.write_text("")
-    run = tmp_path / "run"
-    commands = (
-        ["judge", str(program), "--task", "softmax"],
-        ["tasks", "check", "softmax"],
-        ["search", "softmax", "--run", str(run), "--quiet"],
-    )
-    for command in commands:
-        argv = [*command, "--require-isolation", "landlock"]
-        answer = degraded(f"from evo_kernel.cli import main; main({argv!r})")
-        assert answer.returncode == 1, answer
-        assert answer.stdout == ""
-        assert answer.stderr == (
-            "evo-kernel: isolation 'landlock' is required and this machine has 'process'; "
-            "missing landlock: this kernel does not have it\n"
-        )
-    assert not run.exists()
-
-
-def test_a_search_goes_on_where_the_level_required_is_there(world: World, tmp_path: Path) -> None:
-    level = world.judge.standing.level
-    isolation.require(world.judge.standing, level)
-    config = tmp_path / "strict.toml"
-    config.write_text(f'[judge]\nrequire_isolation = "{level}"\n')
-    answer = subprocess.run(
-        [sys.executable, "-m", "evo_kernel", "search", "softmax", "--config", str(config), "--generations", "1",
-         "--population", "1", "--pool", "inline", "--run", str(tmp_path / "run"), "--json", "--quiet"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout)["best"]["isolation"] == str(world.judge.standing)
-
-
-def test_levels_are_ordered_and_name_what_is_missing() -> None:
-    every = [Wall(name, True) for name in ("landlock", "seccomp", "user", "net", "pid", "ipc", "uts")]
-    assert Standing().level == "process"
-    assert Standing(tuple(every[:2])).level == "landlock"
-    assert Standing(tuple(every)).level == "namespaces"
-    assert Standing((*every[1:], Wall("landlock", False, "too old"))).level == "process"
-    weak = Standing((Wall("landlock", False, "too old"), *every[1:]))
-    assert standing.lowest([Standing(tuple(every)), weak]) is weak
-    assert [w.detail for w in weak.missing("namespaces")] == ["too old"]
-    assert standing.unpack(standing.pack(weak)) == weak
-    assert list(LEVELS) == ["process", "landlock", "namespaces"]
-    with pytest.raises(RunError, match="missing landlock: too old"):
-        isolation.require(weak, "landlock")
-
-
-def test_a_server_killed_from_outside_leaves_nothing(world: World) -> None:
-    need(world, "pid")
-    jail = Jail("compiled")
-    assert jail.standing.holds("pid")
-    server = jail.pid
-    guard = jail._process.pid
-    assert server != guard
-    os.kill(guard, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while alive(server) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not alive(server)
-    jail.close()
-
-
-def alive(pid: int | None) -> bool:
-    """Tell whether a process runs; one that only waits to be collected by the machine's init does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

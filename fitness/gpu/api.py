@@ -271,7 +271,7 @@ class Gpu:
         return milliseconds.value * 1e3
 
 
-class Mapping:
+class SharedMemory:
     """Another process's device memory, mapped into this process's current context."""
 
     def __init__(self, backend: str, handle: bytes) -> None:

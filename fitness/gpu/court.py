@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 START_SECONDS = 120.0
 REFEREE_SECONDS = 300.0  # the first trial of a case computes its truth
-ARENA_SHARE, REFEREE_SHARE = 0.35, 0.35  # of the device's memory
+ARENA_SHARE, REFEREE_SHARE = 0.25, 0.3  # of the device's memory
 OTHERS = 2 << 30  # bytes in use by someone else that are still called an idle device
 GROUPS, MOST_SETS = 4, 512  # groups of sets at least, sets at most
 ITEM_US = 100.0  # a timed item lasts at least so long: events resolve about 1 us
@@ -43,6 +43,10 @@ class DeviceUnavailable(Exception):
 
 class RefereeFailed(Exception):
     """The task's own code failed on the device."""
+
+
+class NoRoom(RefereeFailed):
+    """The device has too little memory for a trial's truth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ class Court:
         if state != "ok":
             kind, message = rest
             self._kill_bench()  # it may have been asked something as well
-            raise (DeviceUnavailable if kind == "no-device" else RefereeFailed)(message)
+            raise {"no-device": DeviceUnavailable, "memory": NoRoom}.get(kind, RefereeFailed)(message)
         return rest[0]
 
     def _referee_lost(self, error: Lost) -> RefereeFailed:

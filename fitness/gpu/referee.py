@@ -7,7 +7,7 @@ there, so that no kernel can reach the truth by any address. It runs no code of 
 import os
 import statistics
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from fitness import wire, yardstick
 from fitness.child import die_with_parent
 from fitness.gpu import compare, drawing
-from fitness.gpu.api import Mapping, NoDevice
+from fitness.gpu.api import NoDevice, SharedMemory
 from fitness.gpu.arena import GUARD_BYTE
 from fitness.tolerance import Yardstick
 from suites import task as tasks
@@ -48,7 +48,7 @@ class Referee:
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         self._known: OrderedDict[Key, Known] = OrderedDict()
-        self._mapping: Mapping | None = None
+        self._mapping: SharedMemory | None = None
         self._arena = torch.empty(0, dtype=torch.uint8)
         self._task: tasks.Task | None = None
         self._functions: Functions | None = None
@@ -75,7 +75,7 @@ class Referee:
     def map(self, handle: bytes, size: int) -> Any:
         """Map the bench's memory."""
         self.unmap()
-        self._mapping = Mapping(self._backend, handle)
+        self._mapping = SharedMemory(self._backend, handle)
         self._arena = torch.as_tensor(_Bytes(self._mapping.address, size), device=self._device)
         return None
 
@@ -170,6 +170,7 @@ class Referee:
         """Return what is known of a trial, computed the first time; what was used longest ago makes room."""
         key = (case, small, trial)
         if key not in self._known:
+            self._make_room(key)
             wanted = next(t for t in self._trials(case, small) if t.name == trial)
             self._known[key] = self._compute(wanted)
             while len(self._known) > 1 and sum(k.bytes for k in self._known.values()) > self._memory:
@@ -177,6 +178,19 @@ class Referee:
             torch.cuda.empty_cache()
         self._known.move_to_end(key)
         return self._known[key]
+
+    def _make_room(self, key: Key) -> None:
+        """Forget everything before a trial whose truth takes most of the memory while it is made."""
+        largest = sum(a.bytes for a in self._arguments(key).values() if isinstance(a, Input))
+        if 16 * largest > self._memory:
+            self._known.clear()
+            torch.cuda.empty_cache()
+
+    def _arguments(self, key: Key) -> Mapping[str, Any]:
+        case, small, _ = key
+        if self._task is None:
+            raise ValueError("no task was begun")
+        return self._task.case(case).arguments(small)
 
     def _compute(self, trial: Trial) -> Known:
         """Draw a trial's inputs and compute truth and limits."""
