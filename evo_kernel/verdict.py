@@ -49,7 +49,7 @@ def text(title: str, task: Task, cases: tuple[Case, ...], e: Evaluation, seconds
     lines = [f"{title}: {said}", f"  {_under(e)}"]
     for gate in gates(task, cases, e, seconds):
         took = "" if gate.seconds is None else f"{gate.seconds:.2f} s"
-        lines.append(f"  {gate.name:<13}{gate.state:<8}{took:>8}  {gate.found}")
+        lines.append(f"  {gate.name:<13}{gate.state:<8}{took:>8}  {gate.found}".rstrip())
     if e.failure is not None:
         return "\n".join(lines)
     lines += [f"  {feedback.against(c)}" for c in e.against]

@@ -14,7 +14,7 @@ LIMIT = 4000  # characters: about a thousand tokens
 CUT = "\n[...]\n"
 
 _ADVICE = {
-    "host-operation": "do this work in a kernel: a launcher may allocate, take views and launch kernels, nothing else",
+    "host-operation": "rewrite the call in the line below as part of a kernel, or compute it in Python from shapes",
     "autotune": "put the configurations on one kernel, all with the same runtime arguments",
     "entry": "define the launcher under exactly that name, at the top level of the file",
     "kernel": "define every @triton.jit kernel at the top level of the file",
