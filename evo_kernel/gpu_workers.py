@@ -15,6 +15,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayError, RayTaskError
 
+from evo_kernel import isolation
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.measuring import Measurer, make_builder
@@ -39,12 +40,16 @@ class BuilderActor:
     """A builder in a process of its own; needs no GPU."""
 
     def __init__(self, task: dict[str, Any], settings: dict[str, Any]) -> None:
-        self._task = tasks.unpack(task)
-        self._builder = make_builder(self._task, Settings(**settings))
+        self._task, self._settings = tasks.unpack(task), Settings(**settings)
+        self._builder = make_builder(self._task, self._settings)
 
-    def ready(self) -> list[int]:
-        """Return this process and its fork server."""
-        return [os.getpid(), *([self._builder.pid] if self._builder.pid else [])]
+    def ready(self) -> tuple[str, Any]:
+        """Return this process and its fork server, or why it may not build."""
+        try:
+            isolation.require(self._builder.jail.standing, self._settings.require_isolation)
+        except (RunError, WorkerLost) as error:
+            return "unavailable", str(error)
+        return "ready", [os.getpid(), *([self._builder.pid] if self._builder.pid else [])]
 
     def build(self, source: str, edges: tuple[str, ...]) -> tuple[Any, bytes]:
         """Return how it went, and what was built."""
@@ -121,7 +126,9 @@ class Waiting:
 
 def own_judge(task: Task, settings: Settings) -> Measurer:
     """Return a judge on the one GPU that Ray lets this process see."""
-    return make_measuring_judge(task, settings, index=0)
+    judge = make_measuring_judge(task, settings, index=0)
+    isolation.require(judge.standing, settings.require_isolation)
+    return judge
 
 
 class MeasuringRayPool:
@@ -200,15 +207,16 @@ class MeasuringRayPool:
         """Use an actor that has answered; ask one that died again, but not for ever."""
         actor = self._greeting.pop(reference)
         try:
-            answer = ray.get(reference)
+            state, told = ray.get(reference)
         except LOST as error:
             self._lost(actor, error)
             return
         if actor in self._builders:
-            self._pids[actor] = answer
+            if state == "unavailable":
+                raise RunError(told)
+            self._pids[actor] = told
             self._idle.append(actor)
             return
-        state, told = answer
         if state == "unavailable":
             self._judges.remove(actor)
             ray.kill(actor)
