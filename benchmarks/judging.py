@@ -137,6 +137,7 @@ def throughput(target: Target, jails: list[Jail], count: int, chosen: list[str])
             judge.rest()
         end = time.time()
     court.close()
+    line.close()
     total, distinct = sum(r["programs"] for r in rows), sum(r["distinct"] for r in rows)
     result = {
         "programs": total, "distinct": distinct, "passed": sum(r["passed"] for r in rows), "seconds": end - started,
@@ -152,8 +153,12 @@ def study(judge: MeasuringJudge, sources: list[str], made: list[Future]) -> dict
     """Judge one task's programs as a search would, each against the best so far."""
     here, passed, programs, kinds, confirmed = time.time(), 0, set(), Counter(), 0
     best = (float("inf"), sources[0])
+    waited = 0.0
     for source, future in zip(sources, made, strict=True):
-        verdict = finish(judge, future.result(), best[1])
+        asked = time.time()
+        built = future.result()
+        waited += time.time() - asked
+        verdict = finish(judge, built, best[1])
         programs.add(verdict.program)
         confirmed += verdict.confirmed
         if verdict.failure is not None:
@@ -164,10 +169,10 @@ def study(judge: MeasuringJudge, sources: list[str], made: list[Future]) -> dict
             best = min(best, (verdict.score_us, source))
     took, distinct = time.time() - here, len(programs - {None})
     print(f"{judge.task.name:<12} {len(sources):>3} programs, {distinct:>3} distinct, {passed:>3} passed, {confirmed} confirmed, "
-          f"{took:5.1f} s, {60 * len(sources) / took:5.0f} a minute, best {best[0]:.2f} us {dict(kinds)}", flush=True)  # fmt: skip
+          f"{took:5.1f} s ({waited:.1f} waiting for builders), {60 * len(sources) / took:5.0f} a minute, best {best[0]:.2f} us {dict(kinds)}", flush=True)  # fmt: skip
     return {
         "task": judge.task.name, "programs": len(sources), "distinct": distinct, "passed": passed,
-        "confirmed": confirmed, "seconds": took, "best_us": best[0], "failures": kinds,
+        "confirmed": confirmed, "seconds": took, "waited_seconds": waited, "best_us": best[0], "failures": kinds,
     }  # fmt: skip
 
 
@@ -286,6 +291,7 @@ def faults(target: Target, jails: list[Jail], count: int) -> dict:
         last = kind
     total = time.time() - started
     zombies = _zombies()
+    line.close()
     pids = judge.pids()
     court.close()
     time.sleep(1.0)

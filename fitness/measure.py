@@ -11,6 +11,7 @@ import os
 import random
 from collections import OrderedDict
 from collections.abc import Mapping
+from enum import IntEnum
 from typing import Any
 
 from fitness import race
@@ -35,8 +36,16 @@ OTHER_TRIALS = 2  # of a case's other distributions, drawn in secret, when a pro
 ROOFLINE_SLACK = 1.05
 CONFIRMATION = "confirmation"  # within the time of Stage.TIMING
 REMEMBERED = 4096
-HUGE = 1 << 31  # bytes of inputs; an edge of more is run when a program is confirmed
+HUGE = 1 << 31  # bytes of inputs; an edge of more takes seconds, and is run when a person asks for a program
 HUGE_SHARE = 12  # an edge's inputs may take at most one such part of the device's memory
+
+
+class Depth(IntEnum):
+    """How much of a task a program is run on."""
+
+    SCREENED = 0  # the smallest case on all trials, the others on a secret choice
+    THOROUGH = 1  # every case and edge on all trials
+    EXHAUSTIVE = 2  # the huge edges too
 
 
 class MeasuringJudge:
@@ -57,7 +66,7 @@ class MeasuringJudge:
         self._verified: OrderedDict[str, tuple[Resolved, ...]] = OrderedDict()
         self._left_out: dict[str, None] = {}  # edges, in order
         self._programs: OrderedDict[str, str] = OrderedDict()  # by digest of the source
-        self._thorough: OrderedDict[str, None] = OrderedDict()  # programs that passed every trial
+        self._depths: OrderedDict[str, Depth] = OrderedDict()  # how far programs were run
 
     @property
     def standing(self) -> Standing:
@@ -95,7 +104,7 @@ class MeasuringJudge:
             return known
         try:
             with timed(self.seconds, Stage.CORRECTNESS), understood(Stage.CORRECTNESS):
-                resolved = self._verify(built, thorough=False)
+                resolved = self._verify(built, Depth.SCREENED)
             rivals = {name: r for name, source in against.items() if (r := self._rival(source)) is not None}
             with timed(self.seconds, Stage.TIMING):
                 evaluation = self._race(built, resolved, rivals, confirm)
@@ -123,28 +132,29 @@ class MeasuringJudge:
         """Return the processes, for those who watch or kill them."""
         return [p for p in (self._builder.jail.pid, *self._court.pids()) if p]
 
-    def _verify(self, built: Built, thorough: bool) -> tuple[Resolved, ...]:
-        """Choose configurations, then run every edge and case on trials: all of them, or a secret choice."""
-        if built.program in self._thorough or (not thorough and built.program in self._verified):
+    def _verify(self, built: Built, depth: Depth) -> tuple[Resolved, ...]:
+        """Choose configurations, then run edges and cases, as deep as wanted."""
+        if self._depths.get(built.program, -1) >= depth:
             return self._verified[built.program]
         smallest = min(built.recorded, key=lambda r: r.full.bytes).case.name
         for edge in built.edges:
-            if thorough or not _huge(edge.case):
-                self._verify_edge(built, edge, thorough)
-        found = [self._verify_case(built, r, thorough or r.case.name == smallest) for r in built.recorded]
+            if not _huge(edge.case):
+                self._verify_case(built, edge, depth >= Depth.THOROUGH)
+            elif depth is Depth.EXHAUSTIVE:
+                self._verify_huge(built, edge)
+        found = [
+            self._verify_case(built, r, depth >= Depth.THOROUGH or r.case.name == smallest) for r in built.recorded
+        ]
         _remember(self._verified, built.program, tuple(found))
         _remember(self._programs, built.source, built.program)
-        if thorough:
-            _remember(self._thorough, built.program, None)
+        _remember(self._depths, built.program, depth)
         return tuple(found)
 
-    def _verify_edge(self, built: Built, edge: Recorded, thorough: bool) -> None:
-        """Verify an edge; one whose truth does not fit beside the bench is left out, and the verdict says so."""
+    def _verify_huge(self, built: Built, edge: Recorded) -> None:
+        """Verify an edge of more than 2^31 elements; where its truth has no room it is left out, and that is said."""
         try:
-            self._verify_case(built, edge, thorough)
+            self._verify_case(built, edge, thorough=False)
         except NoRoom:
-            if not _huge(edge.case):
-                raise
             self._left_out[edge.case.name] = None
 
     def _verify_case(self, built: Built, one: Recorded, thorough: bool) -> Resolved:
@@ -193,7 +203,7 @@ class MeasuringJudge:
         if known is not None:
             return known
         try:
-            return self._verify(self._builder.build(source, self.task.cases, self.edges), thorough=False)
+            return self._verify(self._builder.build(source, self.task.cases, self.edges), Depth.SCREENED)
         except Refusal as refused:
             logger.warning("a rival does not pass and is left out: %s", refused)
             return None
@@ -207,8 +217,9 @@ class MeasuringJudge:
             best = self._best_rival(parts, rivals)
         confirmed = confirm or best is None or best.faster(self.calibration.null)
         if confirmed:
+            depth = Depth.EXHAUSTIVE if confirm else Depth.THOROUGH
             with timed(self.seconds, CONFIRMATION):
-                resolved, parts = self._confirm(built, rivals)
+                resolved, parts = self._confirm(built, rivals, depth)
         ratios = {name: r for name in rivals if (r := race.against(parts, name)) is not None}
         return self._evaluation(built, resolved, race.joined(parts), ratios, confirmed)
 
@@ -217,15 +228,16 @@ class MeasuringJudge:
         found = [r for name in rivals if (r := race.against(parts, name)) is not None]
         return max(found, key=lambda r: r.value, default=None)
 
-    def _confirm(self, built: Built, rivals: race.Rivals) -> tuple[tuple[Resolved, ...], list[list[Times]]]:
+    def _confirm(self, built: Built, rivals: race.Rivals, depth: Depth
+                 ) -> tuple[tuple[Resolved, ...], list[list[Times]]]:  # fmt: skip
         """Run every trial and time again, on fresh data, in fresh processes; nothing from before counts."""
         self._court.begin(self.task, self._rng.getrandbits(48))
-        self._thorough.pop(built.program, None)
+        self._depths.pop(built.program, None)
         parts = []
         for number in range(PROCESSES):
             self._court.drop_bench()
             if number == 0:
-                resolved = self._verify(built, thorough=True)
+                resolved = self._verify(built, depth)
             parts.append(race.run(self._court, resolved, rivals, CONFIRM, thrifty=False))
         return resolved, parts
 

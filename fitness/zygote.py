@@ -224,8 +224,11 @@ def main(control: int, flavour: str, parent: int, folder: str) -> None:
     if "pid" not in inside:  # inside, the guard is told to end, and nobody else may tell this process anything
         signal.signal(signal.SIGTERM, _leave)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # the same user may not read this process's memory
-    walls, found = probe.examine(folder, inside, why_not)
-    wire.send(control, [int(os.readlink("/proc/self")), standing.pack(found)])
+    try:
+        walls, found = probe.examine(folder, inside, why_not)
+        wire.send(control, [int(os.readlink("/proc/self")), standing.pack(found)])
+    except (FileNotFoundError, BrokenPipeError):
+        os._exit(0)  # the folder and the other side are gone: this server was ended while it started
     jobs = _load(flavour)
     walls = replace(walls, files=profiles.python_files())
     try:

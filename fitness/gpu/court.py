@@ -198,9 +198,16 @@ class Court:
             raise self._referee_lost(error) from error
         if state != "ok":
             kind, message = rest
-            self._kill_bench()  # it may have been asked something as well
+            self._recover()
             raise {"no-device": DeviceUnavailable, "memory": NoRoom}.get(kind, RefereeFailed)(message)
         return rest[0]
+
+    def _recover(self) -> None:
+        """End the bench, which may have been asked something as well, and give back what the referee holds."""
+        self._kill_bench()
+        with contextlib.suppress(Lost):
+            if self._referee is not None:
+                self._referee.ask("forget", seconds=REFEREE_SECONDS)
 
     def _referee_lost(self, error: Lost) -> RefereeFailed:
         self._kill_bench()

@@ -88,6 +88,13 @@ class Referee:
             self._mapping = None
         return None
 
+    def forget(self) -> Any:
+        """Give all memory back that can be made again, the bench's too."""
+        self._known.clear()
+        self.unmap()
+        torch.cuda.empty_cache()
+        return None
+
     def matmul_tflops(self, dtype: str) -> Any:
         """Measure a large product of random matrices through torch: the median of twenty."""
         n = 8192
