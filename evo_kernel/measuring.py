@@ -10,8 +10,8 @@ import contextlib
 import os
 import queue
 import signal
-import threading
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -25,8 +25,6 @@ from fitness.evaluation import Evaluation, Failure
 from fitness.gpu.court import DeviceUnavailable
 from fitness.jail import WorkerLost
 from suites import Case, Task
-
-PATIENCE_SECONDS = 5.0  # for a builder's thread to notice that its jail was killed
 
 
 class Measurer(Protocol):
@@ -64,22 +62,20 @@ class Building(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """What a builder has made: something to measure, a failure, or neither when its jail was lost."""
+
+    result: Built | Failure | None
+    lost: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A source on its way to the device."""
 
     ticket: int
-    source: str
     against: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What a builder has made of an order: something to measure, a failure, or neither when its jail was lost."""
-
-    order: Order
-    result: Built | Failure | None
-    seconds: float
-    lost: str = ""
 
 
 class MeasuringPool:
@@ -88,33 +84,25 @@ class MeasuringPool:
     def __init__(self, task: Task, judge: Measurer, builders: Sequence[Building]) -> None:
         self._cases, self._edges = task.cases, judge.edges
         self._judge, self._builders = judge, builders
-        self._flying = 0
-        self._closing = False
-        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
-        self._made: queue.SimpleQueue[Made] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, args=(b,), daemon=True) for b in builders]
-        for thread in self._threads:
-            thread.start()
+        self._threads = futures.ThreadPoolExecutor(len(builders))
+        self._idle: queue.SimpleQueue[Building] = queue.SimpleQueue()
+        for builder in builders:
+            self._idle.put(builder)
+        self._flying: dict[futures.Future[Made], Order] = {}
 
     def free(self) -> int:
         """Return how many more can be taken: one for each builder and one for the device."""
-        return len(self._builders) + 1 - self._flying
+        return len(self._builders) + 1 - len(self._flying)
 
     def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
         """Give a source to whichever builder is free first."""
-        self._flying += 1
-        self._orders.put(Order(ticket, source, against))
+        self._flying[self._threads.submit(self._make, source)] = Order(ticket, against)
 
     def wait(self, seconds: float) -> list[Done]:
         """Measure the next program that is built, however long that takes."""
-        if not self._flying:
-            return []
-        try:
-            made = self._made.get(timeout=seconds)
-        except queue.Empty:
-            return []
-        self._flying -= 1
-        return [self._measured(made)]
+        futures.wait(self._flying, seconds, futures.FIRST_COMPLETED)
+        built = next((f for f in self._flying if f.done()), None)
+        return [] if built is None else [self._measured(self._flying.pop(built), built.result())]
 
     def pids(self) -> list[int]:
         """Return the processes, for those who watch or kill them."""
@@ -122,41 +110,39 @@ class MeasuringPool:
 
     def close(self) -> None:
         """End the builders, wherever they are, and the judge."""
-        self._closing = True
-        for _ in self._threads:
-            self._orders.put(None)
+        self._threads.shutdown(wait=False, cancel_futures=True)
         for builder in self._builders:
             if builder.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(builder.pid, signal.SIGKILL)  # its thread sees the channel end
-        for thread in self._threads:
-            thread.join(PATIENCE_SECONDS)
+        self._threads.shutdown()
         for builder in self._builders:
             builder.close()
         self._judge.close()
 
-    def _measured(self, made: Made) -> Done:
+    def _make(self, source: str) -> Made:
+        """Build a source with a builder that nobody uses."""
+        builder, started = self._idle.get(), monotonic()
+        try:
+            result, lost = build(builder, source, self._cases, self._edges)
+        finally:
+            self._idle.put(builder)
+        return Made(result, lost, monotonic() - started)
+
+    def _measured(self, order: Order, made: Made) -> Done:
         """Judge what was built; what could not be built is a verdict too."""
         started = monotonic()
-        ticket = made.order.ticket
         if made.result is None:
-            return Done(ticket, None, made.seconds, made.lost)
+            return Done(order.ticket, None, made.seconds, made.lost)
         if isinstance(made.result, Failure):
-            return Done(ticket, self._judge.refusal(made.result), made.seconds)
+            return Done(order.ticket, self._judge.refusal(made.result), made.seconds)
         try:
-            evaluation = self._judge.measure(made.result, made.order.against)
+            evaluation = self._judge.measure(made.result, order.against)
         except WorkerLost as error:
-            return Done(ticket, None, made.seconds + monotonic() - started, str(error))
+            return Done(order.ticket, None, made.seconds + monotonic() - started, str(error))
         except DeviceUnavailable as error:
             raise RunError(f"the GPU cannot be used any more: {error}; resume when it can") from error
-        return Done(ticket, evaluation, made.seconds + monotonic() - started)
-
-    def _work(self, builder: Building) -> None:
-        """Build one order after another until the pool closes."""
-        while (order := self._orders.get()) is not None and not self._closing:
-            started = monotonic()
-            result, lost = build(builder, order.source, self._cases, self._edges)
-            self._made.put(Made(order, result, monotonic() - started, lost))
+        return Done(order.ticket, evaluation, made.seconds + monotonic() - started)
 
 
 def build(builder: Building, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]

@@ -245,6 +245,8 @@ class Builder:
         time.sleep(0.05)
         if source == "bad":
             raise Refusal(Failure(Stage.STATIC, "syntax", "line 1"))
+        if source == "bug":
+            raise ZeroDivisionError
         if source == "lost":
             raise WorkerLost("killed by a test")
         return made(source, cases[0])
@@ -289,7 +291,7 @@ def collect(pool: MeasuringPool, count: int) -> dict[int, Done]:
 
 class TestMeasuringPool:
     def test_builders_work_ahead_while_one_program_is_measured(self, double_task: Task) -> None:
-        judge, builders = Judge(), [Builder(), Builder()]
+        judge, builders, threads = Judge(), [Builder(), Builder()], threading.active_count()
         pool = MeasuringPool(double_task, judge, builders)
         assert pool.free() == 3
         for ticket, source in enumerate(("good", "bad", "lost")):
@@ -306,7 +308,14 @@ class TestMeasuringPool:
         pool.close()
         assert judge.closed
         assert all(b.closed for b in builders)
-        assert not any(t.is_alive() for t in pool._threads)
+        assert threading.active_count() == threads
+
+    def test_a_bug_in_a_builder_stops_the_run_instead_of_hanging_it(self, double_task: Task) -> None:
+        pool = MeasuringPool(double_task, Judge(), [Builder()])
+        pool.submit(0, "bug", {})
+        with pytest.raises(ZeroDivisionError):
+            collect(pool, 1)
+        pool.close()
 
     def test_nothing_is_waited_for_when_nothing_flies(self, double_task: Task) -> None:
         pool = MeasuringPool(double_task, Judge(), [Builder()])
