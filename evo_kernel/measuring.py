@@ -167,8 +167,9 @@ def inline(task: Task, settings: Settings) -> Pool:
         return InlinePool(task, settings)
     count = settings.workers or max(1, (os.cpu_count() or 2) - 2)  # the judge's two processes want a core each
     with contextlib.ExitStack() as opened:
-        judge = opened.enter_context(contextlib.closing(make_measuring_judge(task, settings)))
+        # builders first: they load torch and triton while the device starts
         builders = [opened.enter_context(contextlib.closing(make_builder(task, settings))) for _ in range(count)]
+        judge = opened.enter_context(contextlib.closing(make_measuring_judge(task, settings)))
         pool = MeasuringPool(task, judge, builders)
         opened.pop_all()
     return pool

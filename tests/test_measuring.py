@@ -18,7 +18,7 @@ from evo_kernel import api, display, export, gpus, machine, measurement, report,
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from evo_kernel.measuring import MeasuringPool
+from evo_kernel.measuring import MeasuringPool, make_builder
 from evo_kernel.pools import Done
 from evo_kernel.population import Population
 from evo_kernel.search import Search
@@ -323,6 +323,22 @@ class TestMeasuringPool:
         assert pool.wait(5.0) == []
         assert time.monotonic() - started < 1.0
         pool.close()
+
+    def test_real_builders_build_and_closing_in_the_middle_leaves_no_process(self, one_case_task: Task) -> None:
+        settings = Settings(target="h200", basis="measured")
+        pool = MeasuringPool(one_case_task, Judge(), [make_builder(one_case_task, settings) for _ in range(2)])
+        source = one_case_task.seeds[0].source
+        pool.submit(0, source, {})
+        assert collect(pool, 1)[0].evaluation == measured(5.0)
+        for ticket in (1, 2, 3):
+            pool.submit(ticket, source.replace("BLOCK=128", f"BLOCK={128 << ticket}"), {})
+        pids = pool.pids()
+        assert len(pids) == 2
+        time.sleep(0.1)  # into the record jobs
+        started = time.monotonic()
+        pool.close()
+        assert time.monotonic() - started < 15
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
     def test_a_device_that_goes_away_ends_the_run_in_one_line(self, double_task: Task) -> None:
         pool = MeasuringPool(double_task, Judge(), [Builder()])
