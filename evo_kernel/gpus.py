@@ -1,6 +1,7 @@
 """What `doctor` says of this machine's GPUs: driver, who uses them, and what they were measured to do."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -42,13 +43,14 @@ def findings() -> Iterator[Finding]:
         else:
             yield Finding("gpu", None, f"none here ({build}): times are predicted, not measured")
         return
-    memory = _memory(gpus[0].backend)
     for gpu in gpus:
         if gpu.target is None:
             yield Finding("gpu", None, f"{gpu.name}: a chip without a sheet in fitness/targets.py; it is not used")
             continue
-        used = memory[gpu.index] if gpu.index < len(memory) else "memory in use unknown"
-        yield Finding("gpu", None, f"{gpu.index}: {gpu.name} (target {gpu.target.name}), {used}; {build}")
+        use = _use(gpu.backend, gpu.index)
+        state = "" if use is None else ", by somebody else: do not trust its clock" if use.used > OTHERS else ", idle"
+        told = "memory in use unknown" if use is None else f"{use}{state}"
+        yield Finding("gpu", None, f"{gpu.index}: {gpu.name} (target {gpu.target.name}), {told}; {build}")
     for gpu in {g.name: g for g in gpus if g.target is not None}.values():
         yield Finding("calibration", None, f"{gpu.name}: {_calibrated(gpu)}")
 
@@ -108,12 +110,36 @@ def _torch() -> str:
     return f"torch {version}, {build}, sees {seen} GPU(s)"
 
 
-def _memory(backend: str) -> list[str]:
-    """Say for each GPU its driver, and whether somebody uses it now."""
-    return _nvidia_memory() if backend == "cuda" else _amd_memory()
+def busy(gpu_index: int, backend: str) -> str | None:
+    """Say in one line when somebody else uses a GPU that nobody of ours has opened yet."""
+    use = _use(backend, gpu_index)
+    if use is None or use.used <= OTHERS:
+        return None
+    return f"GPU {gpu_index} is in use by somebody else ({use}): measured times will be disturbed"
 
 
-def _nvidia_memory() -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Bytes of a GPU's memory in use."""
+
+    used: int
+    total: int
+    driver: str = ""
+
+    def __str__(self) -> str:
+        driver = f"driver {self.driver}, " if self.driver else ""
+        return f"{driver}{self.used / 2**30:.1f} of {self.total / 2**30:.0f} GiB in use"
+
+
+def _use(backend: str, index: int) -> Use | None:
+    """Ask the driver's own tools, which open no context."""
+    uses = _nvidia() if backend == "cuda" else _amd()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES" if backend == "cuda" else "HIP_VISIBLE_DEVICES", "").split(",")
+    place = int(visible[index]) if index < len(visible) and visible[index].isdigit() else index
+    return uses[place] if place < len(uses) else None
+
+
+def _nvidia() -> list[Use]:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -123,22 +149,16 @@ def _nvidia_memory() -> list[str]:
             [tool, query, "--format=csv,noheader,nounits"], capture_output=True, text=True, timeout=30, check=True
         )
         rows = [line.split(", ") for line in done.stdout.strip().splitlines()]
-        return [f"driver {driver}, {_in_use(int(used) << 20, int(total) << 20)}" for driver, used, total in rows]
+        return [Use(int(used) << 20, int(total) << 20, driver) for driver, used, total in rows]
     except (subprocess.SubprocessError, ValueError):
         return []
 
 
-def _amd_memory() -> list[str]:
-    said = []
+def _amd() -> list[Use]:
+    found = []
     for used in sorted(_DRM.glob("card*/device/mem_info_vram_used")):
         try:
-            said.append(_in_use(int(used.read_text()), int(used.with_name("mem_info_vram_total").read_text())))
+            found.append(Use(int(used.read_text()), int(used.with_name("mem_info_vram_total").read_text())))
         except (OSError, ValueError):
-            said.append("memory in use unknown")
-    return said
-
-
-def _in_use(used: int, total: int) -> str:
-    """Say how much memory is taken, and whether that disturbs measurements."""
-    taken = f"{used / 2**30:.1f} of {total / 2**30:.0f} GiB in use"
-    return f"{taken}, by somebody else: do not trust its clock" if used > OTHERS else f"{taken}, idle"
+            return []
+    return found

@@ -1,11 +1,12 @@
 """Where candidates are judged: a pool takes sources and gives back verdicts, or says that a worker was lost."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
-from evo_kernel import machine
+from evo_kernel import gpus, machine
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from fitness import child, targets
@@ -15,6 +16,8 @@ from fitness.gpu.court import DeviceUnavailable
 from fitness.judge import Judge, WorkerLost
 from fitness.measure import MeasuringJudge
 from suites import Case, Task
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,12 @@ def make_judge(task: Task, settings: Settings) -> Judge:
 def make_measuring_judge(task: Task, settings: Settings, index: int | None = None) -> MeasuringJudge:
     """Return a judge on a GPU: on this machine's own of the run's target if no index is given."""
     place = machine.require(settings.target) if index is None else index
+    target = targets.find(settings.target)
+    disturbed = gpus.busy(place, target.backend)
+    if disturbed is not None:
+        logger.warning("%s", disturbed)
     try:
-        return MeasuringJudge(task, targets.find(settings.target), child_limits(settings), place)
+        return MeasuringJudge(task, target, child_limits(settings), place)
     except DeviceUnavailable as error:
         raise RunError(f"the GPU cannot be used: {error}") from error
 

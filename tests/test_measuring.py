@@ -528,6 +528,21 @@ class TestCommandsWithoutTheDevice:
         assert "measured 5.00 us" in run("show", finished).stdout
         assert "best 5.00 us measured" in run("watch", finished).stdout
 
+    def test_a_gpu_in_use_by_somebody_else_is_one_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text("#!/bin/sh\necho 570.1, 300, 143771\necho 570.1, 90000, 143771\n")
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        assert gpus.busy(0, "cuda") is None
+        said = gpus.busy(1, "cuda")
+        assert (
+            said
+            == "GPU 1 is in use by somebody else (driver 570.1, 87.9 of 140 GiB in use): measured times will be disturbed"
+        )
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+        assert gpus.busy(0, "cuda") is not None
+
     def test_doctor_says_what_a_gpu_was_measured_to_do(
         self, gpu: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
