@@ -83,6 +83,24 @@ class Utilisation:
         return statistics.mean(self.values) if self.values else float("nan")
 
 
+def watched() -> Counter:
+    """Count the seconds that questions to the bench and the referee take, by name."""
+    spent: Counter = Counter()
+    for name in ("_ask", "_run", "_start_bench", "verify", "time"):
+        plain = getattr(Court, name)
+
+        def timed(court, *question, name=name, plain=plain):
+            began = time.perf_counter()
+            try:
+                return plain(court, *question)
+            finally:
+                said = question[0] if name in ("_ask", "_run") else name
+                spent[said] += time.perf_counter() - began
+
+        setattr(Court, name, timed)
+    return spent
+
+
 class Line:
     """Builders on threads, each with a jail of its own, ahead of one judge on the device."""
 
@@ -162,7 +180,10 @@ def study(judge: MeasuringJudge, sources: list[str], made: list[Future]) -> dict
         programs.add(verdict.program)
         confirmed += verdict.confirmed
         if verdict.failure is not None:
-            kinds[f"{verdict.failure.stage}/{verdict.failure.kind}"] += 1
+            kind = f"{verdict.failure.stage}/{verdict.failure.kind}"
+            if not kinds[kind]:
+                print(f"  first {kind}: {verdict.failure.message[:300]}", flush=True)
+            kinds[kind] += 1
             continue
         passed += 1
         if verdict.confirmed:
@@ -332,7 +353,9 @@ def main() -> None:
     parser.add_argument("--comparisons", type=int, default=100)
     parser.add_argument("--tasks", default=",".join(names()))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--profile", action="store_true", help="show what the seconds went to")
     options = parser.parse_args()
+    spent = watched() if options.profile else None
     target = discover.own_target()
     if target is None:
         sys.exit("this needs a GPU that evo-kernel knows")
@@ -350,6 +373,8 @@ def main() -> None:
     finally:
         for jail in jails:
             jail.close()
+    if spent is not None:
+        print({k: round(v, 2) for k, v in spent.most_common()})
     if options.json:
         options.json.write_text(json.dumps(found, indent=1, default=str))
 

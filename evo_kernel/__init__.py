@@ -13,6 +13,9 @@ __all__ = ["Run", "__version__", "check", "resume", "search"]
 
 def __getattr__(name: str) -> Any:
     """Load the public API on first use, so that `evo-kernel --help` stays fast."""
-    if name in ("Run", "check", "resume", "search"):
-        return getattr(import_module("evo_kernel.api"), name)
-    raise AttributeError(f"module 'evo_kernel' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'evo_kernel' has no attribute {name!r}")
+    api = import_module("evo_kernel.api")
+    # bound here for good: importing the API binds the name `search` to the module that it holds
+    globals().update({public: getattr(api, public) for public in __all__ if public != "__version__"})
+    return globals()[name]

@@ -19,9 +19,10 @@ _NUMPY = {
     "float64": "f8", "float32": "f4", "float16": "f2", "int64": "i8", "int32": "i4", "int16": "i2", "int8": "i1",
     "uint8": "u1", "bool": "?",
 }  # fmt: skip
-# unit in the last place at 1.0, and the smallest step near 0
+# unit in the last place at 1.0, and what any result may be off near 0: float16's smallest step; elsewhere the smallest
+# normal number, for GPUs may take what is below it for 0
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-TINY = {"float64": 2.0**-1074, "float32": 2.0**-149, "float16": 2.0**-24, "bfloat16": 2.0**-133}
+TINY = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24, "bfloat16": 2.0**-126}
 LARGEST = {"float64": 1.7e308, "float32": 3.4028235e38, "float16": 65504.0, "bfloat16": 3.3895314e38}
 ROUNDINGS = 8  # of itself that every single element may be off, beside what its row's inputs allow
 

@@ -73,7 +73,7 @@ def interpretable(case: Case) -> bool:
     return sum(a.elements for a in arguments if isinstance(a, Input)) <= INTERPRETER_ELEMENTS
 
 
-def draw(trial: Trial, seed: int) -> "dict[str, torch.Tensor | Scalar]":
+def draw(trial: Trial, seed: int, device: str = "cpu") -> "dict[str, torch.Tensor | Scalar]":
     """Draw a trial's values from the seed and the names of case, trial and input.
 
     The influence trial has the base values with one element of each floating input made large, so that a result
@@ -82,7 +82,7 @@ def draw(trial: Trial, seed: int) -> "dict[str, torch.Tensor | Scalar]":
     from suites import inputs  # it imports torch, and those who only choose trials need none
 
     name = BASE if trial.name == INFLUENCE else trial.name
-    values = inputs.draw(trial.arguments, seed, trial.case, name)
+    values = inputs.draw(trial.arguments, seed, trial.case, name, device)
     if trial.name == INFLUENCE:
         for argument, spec in trial.arguments.items():
             value = values[argument]

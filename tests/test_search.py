@@ -1,6 +1,8 @@
 """The pure search, the archive and the loop around them, with programs judged by a formula."""
 
 import random
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -366,3 +368,9 @@ def test_a_fingerprint_sees_code_and_not_comments() -> None:
     assert fingerprint("x = 1  # one\n") == fingerprint('"""Doc."""\nx   =   1\n')
     assert fingerprint("x = 1") != fingerprint("x = 2")
     assert fingerprint("def (:") == digest("def (:")
+
+
+def test_the_public_name_search_stays_the_function_however_often_it_is_asked_for() -> None:
+    code = "import evo_kernel; assert evo_kernel.search is evo_kernel.search; assert callable(evo_kernel.search)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -148,6 +148,16 @@ def test_empty_outputs_and_scalars_are_compared() -> None:
     assert judge(torch.tensor(2.1), scalar).complaint
 
 
+def test_numbers_below_the_smallest_normal_one_may_be_flushed_to_zero() -> None:
+    x = torch.tensor([[1.0, 2.0**-130, 2.0**-120]])
+    flushed = torch.tensor([[1.0, 0.0, 2.0**-120]])
+    for dtype in (torch.float32, torch.bfloat16):
+        want = of(lambda x: x, x.to(dtype))
+        assert not judge(flushed.to(dtype), want).complaint
+    small = torch.tensor([[2.0**-118, 2.0**-119, 2.0**-120]])
+    assert judge(small * torch.tensor([1.0, 1.0, 0.0]), of(lambda x: x, small)).complaint
+
+
 def test_an_exact_trial_allows_no_rounding_and_either_zero() -> None:
     x = torch.tensor([[0.0, 1.0, -1.0, 2.0], [0.0, 0.0, 0.0, 0.0]])
     off = x + torch.tensor([[0.0, 2.0**-23, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])

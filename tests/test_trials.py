@@ -8,16 +8,19 @@ import msgpack
 import numpy as np
 import pytest
 import torch
+import triton.language as tl
+from triton.runtime.interpreter import TensorHandle
 
 from evo_kernel import api, frozen
 from evo_kernel.errors import RunError
 from fitness import yardstick
 from fitness.child import Limits
 from fitness.correctness import Correctness, moved
+from fitness.jobs.rounding import rounding
 from fitness.jobs.truth import storage
 from fitness.judge import Judge
 from suites import Input, Task, TaskError, edge, load, names, read
-from suites.inputs import tensor
+from suites.inputs import on_device, tensor
 from suites.loading import TEMPLATE, functions, reference
 from suites.task import FLOATING, pack, unpack
 from suites.trials import AMPLITUDE, draw, few, interpretable, trials
@@ -146,6 +149,22 @@ def test_a_padded_permuted_input_has_its_stride_and_its_bytes() -> None:
     assert np.isnan(data[:, 3:]).all()
 
 
+@pytest.mark.parametrize("distribution", FLOATING)
+def test_values_drawn_on_a_device_are_distributed_as_those_of_the_host(distribution: str) -> None:
+    spec = Input((64, 1024), distribution=distribution)
+    here = tensor(spec, np.random.default_rng(1)).double()
+    there = on_device(spec, (64, 1024), torch.Generator().manual_seed(1)).double()
+    again = on_device(spec, (64, 1024), torch.Generator().manual_seed(1)).double()
+    assert torch.equal(there, again)
+    shares = torch.tensor([0.02, 0.25, 0.5, 0.75, 0.98], dtype=torch.float64)
+    for one, other in zip(*(torch.quantile(v.reshape(-1), shares).tolist() for v in (here, there)), strict=True):
+        assert one == pytest.approx(other, rel=0.05, abs=0.05)
+    assert float(there.max()) == pytest.approx(float(here.max()), rel=0.9)
+    if distribution == "spike":
+        assert there[-1, -1] == 1000
+        assert 8 <= (there == 1000).sum() <= 17
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -212,6 +231,23 @@ def test_two_runs_that_differ_on_the_fill_alone_are_named_so(judge: Judge, task:
     loose = Correctness(replace(task, atomics=True), 0, judge._compiled)
     loose.replays(task.cases)
     assert loose.judge((first, again), outputs)[1] is None
+
+
+def test_the_interpreter_rounds_bfloat16_as_torch_does() -> None:
+    bits = torch.randint(0, 2**32, (20000,), generator=torch.Generator().manual_seed(1)).to(torch.uint32)
+    values = torch.cat([bits.view(torch.float32), torch.tensor([1.00390625, 3.4e38, float("inf"), -0.0, float("nan")])])
+
+    def cut(*_: object) -> None:
+        raise AssertionError("float32 to bfloat16 is not left to the interpreter")
+
+    made = rounding(cut)(TensorHandle(values.numpy(), tl.float32), tl.bfloat16)
+    own = torch.from_numpy(made.data.view(np.int16)).view(torch.bfloat16)
+    assert torch.equal(own.isnan(), values.isnan())
+    assert torch.equal(own.nan_to_num(7.0), values.bfloat16().nan_to_num(7.0))
+    assert (
+        rounding(lambda source, kind: "left alone")(TensorHandle(values.numpy(), tl.float32), tl.float16)
+        == "left alone"
+    )
 
 
 def test_an_input_may_be_overwritten_and_returned_where_the_task_says_so(task: Task) -> None:

@@ -51,7 +51,9 @@ def _figures(out_ptr, truth_ptr, allowed_ptr, squares_ptr, worst_ptr, rows, widt
         limit = tl.where(finite, tl.abs(truth), 0.0) * relative + allowed[:, None] + tiny
         single = tl.maximum(single, error / limit)
         strange += (~same).to(tl.int32)
-        rounded = truth.to(raw.dtype).to(tl.float64)
+        rounded = truth  # through float32: what can be represented comes out as it went in
+        if raw.dtype != tl.float64:
+            rounded = truth.to(tl.float32).to(raw.dtype).to(tl.float64)
         inexact += ((error != 0.0) & (rounded == truth)).to(tl.int32)
     place = tl.program_id(1).to(tl.int64) * rows + row
     tl.store(squares_ptr + place, tl.sum(squares, 1), mask=row < rows)

@@ -135,7 +135,7 @@ class Court:
     def _start_bench(self) -> None:
         """Start a bench and have the referee map its memory."""
         size = int(self.device.memory * ARENA_SHARE) >> 20 << 20
-        options = {"backend": self._target.backend, "index": self._index, "arena": size}
+        options = {"backend": self._target.backend, "index": self._index, "arena": size, "quiet": True}
         self._bench = Process("fitness.gpu.bench", options)
         _, free, _, self._arena, handle = self._started(self._bench)
         self._ask("map", handle, self._arena)

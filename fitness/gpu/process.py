@@ -31,12 +31,13 @@ class Process:
 
     def __init__(self, module: str, options: dict[str, Any]) -> None:
         ours, theirs = socket.socketpair()
+        stderr = subprocess.DEVNULL if options.get("quiet") else None  # a failed assertion on the device prints a page
         environment = {k: os.environ[k] for k in _KEPT if k in os.environ} | {"PYTHONDONTWRITEBYTECODE": "1"}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _BOOT, json.dumps(sys.path), module, str(theirs.fileno()),
                  json.dumps({**options, "parent": os.getpid()})],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, env=environment,
                 pass_fds=[theirs.fileno()], start_new_session=True,
             )  # fmt: skip
         self._channel = ours

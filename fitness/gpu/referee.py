@@ -15,14 +15,14 @@ import torch
 
 from fitness import wire, yardstick
 from fitness.child import die_with_parent
-from fitness.gpu import compare, drawing
+from fitness.gpu import compare
 from fitness.gpu.api import NoDevice, SharedMemory
 from fitness.gpu.arena import GUARD_BYTE
 from fitness.tolerance import Yardstick
 from suites import task as tasks
 from suites.loading import Functions, functions
 from suites.task import ITEM_BYTES, Input
-from suites.trials import Trial, trials
+from suites.trials import Trial, draw, trials
 
 Key = tuple[str, bool, str]  # case, small, trial
 
@@ -182,7 +182,8 @@ class Referee:
             self._known[key] = self._compute(wanted)
             while len(self._known) > 1 and sum(k.bytes for k in self._known.values()) > self._memory:
                 self._known.popitem(last=False)
-            torch.cuda.empty_cache()
+            if torch.cuda.memory_reserved(self._device) > 2 * self._memory:  # each time would cost 10 ms and more
+                torch.cuda.empty_cache()
         self._known.move_to_end(key)
         return self._known[key]
 
@@ -203,7 +204,7 @@ class Referee:
         """Draw a trial's inputs and compute truth and limits."""
         if self._functions is None:
             raise ValueError("no task was begun")
-        values = drawing.draw(trial, self._seed, self._device)
+        values = draw(trial, self._seed, self._device)
         wanted = list(yardstick.compute(self._functions, values, trial, self._device, self._seed))
         inputs = {
             name: _storage(v, spec)

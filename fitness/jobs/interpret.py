@@ -21,6 +21,7 @@ from triton.runtime import interpreter
 from fitness import plan as plans
 from fitness.child import Refused, Report
 from fitness.jobs import program
+from fitness.jobs.rounding import rounding
 from fitness.plan import Buffer, LaunchPlan, Pointer, Variant
 from fitness.poison import POISONS, Poison
 from suites.task import ITEM_BYTES
@@ -120,6 +121,7 @@ def interpret(payload: Any, report: Report) -> Any:
     # the checks are only evaluated in debug mode, but cost 40% of the time without it
     builder = interpreter.interpreter_builder
     builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)
+    builder.create_fp_trunc = rounding(builder.create_fp_trunc)
     module = program.load(payload["source"], report)
     in_place = tuple(payload["in_place"])
     checked = []
@@ -157,7 +159,8 @@ def _profile(
     x, y, z = variant.grid
     total = x * y * z
     work = Work()
-    for number in dict.fromkeys((total // 2, 0, total - 1)):
+    # the first one first: where programs walk over tiles in turn it has as many as any, and one sample may have to do
+    for number in dict.fromkeys((0, total // 2, total - 1)):
         place = (number % x, number // x % y, number // (x * y))
         before = work.store_bytes, work.load_bytes + work.store_bytes, work.dot_flops
         with _counting(work), _placed(place, variant.grid):

@@ -1,0 +1,26 @@
+"""Stores zeros: with a thousand columns every probability is below an absolute tolerance.
+
+task: softmax
+gate: correctness/wrong
+fools: KernelBench
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def softmax_kernel(out_ptr, x_ptr, x_stride, cols, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    offs = tl.arange(0, BLOCK)
+    mask = offs < cols
+    x = tl.load(x_ptr + row * x_stride + offs, mask=mask, other=0.0)
+    tl.store(out_ptr + row * cols + offs, (0.0 * x).to(out_ptr.dtype.element_ty), mask=mask)
+
+
+def softmax(x):
+    out = torch.empty_like(x)
+    rows, cols = x.shape
+    softmax_kernel[(rows,)](out, x, x.stride(0), cols, BLOCK=triton.next_power_of_2(cols))
+    return out

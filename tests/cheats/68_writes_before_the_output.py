@@ -1,0 +1,28 @@
+"""Stores into what lies before its output, where the allocator puts other tensors.
+
+task: softmax
+gate: correctness/out-of-bounds
+fools: KernelBench, KernelGYM, KernelAgent, BackendBench, GEAK-eval
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def softmax_kernel(out_ptr, x_ptr, x_stride, cols, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    offs = tl.arange(0, BLOCK)
+    mask = offs < cols
+    x = tl.load(x_ptr + row * x_stride + offs, mask=mask, other=float("-inf")).to(tl.float32)
+    e = tl.exp(x - tl.max(x, axis=0))
+    tl.store(out_ptr - 1 - offs, e.to(out_ptr.dtype.element_ty), mask=(row == 0) & (offs < 4))
+    tl.store(out_ptr + row * cols + offs, (e / tl.sum(e, axis=0)).to(out_ptr.dtype.element_ty), mask=mask)
+
+
+def softmax(x):
+    out = torch.empty_like(x)
+    rows, cols = x.shape
+    softmax_kernel[(rows,)](out, x, x.stride(0), cols, BLOCK=triton.next_power_of_2(cols))
+    return out
