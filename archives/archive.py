@@ -1,11 +1,11 @@
 """Everything a run has judged: history, one elite per cell, and the best; each step costs the same at any size."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archives.candidate import Candidate
 from archives.descriptors import Cell, cell
-from fitness.evaluation import Evaluation
+from fitness.evaluation import Basis, Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,20 @@ class Entry:
 
 
 class Archive:
-    """Keeps entries by id. Two programs that compile to the same code are one: the first stays."""
+    """Keeps entries by id. Two programs that compile to the same code are one: the first stays.
 
-    def __init__(self) -> None:
+    All times in it are of one basis. Where they are measured, only a confirmed program can be the best; others may be
+    elites and parents, because the next measurement may confirm them.
+    """
+
+    def __init__(self, basis: Basis = Basis.PREDICTED) -> None:
+        self.basis = basis
         self.history: list[str] = []  # ids that passed, in order of verdict
         self.elites: dict[Cell, str] = {}
         self.best: str | None = None
         self.failures: Counter[str] = Counter()  # by stage
         self.twins = 0
+        self.measured: dict[str, Evaluation] = {}  # what a device said after the search had judged
         self._entries: dict[str, Entry] = {}
         self._programs: dict[str, str] = {}
 
@@ -41,6 +47,8 @@ class Archive:
 
     def add(self, candidate: Candidate, evaluation: Evaluation) -> bool:
         """Remember a verdict; return whether it is a new best."""
+        if evaluation.basis is not self.basis:
+            raise ValueError(f"a {evaluation.basis} verdict cannot join {self.basis} ones")
         if evaluation.failure is not None:
             self.failures[evaluation.failure.stage.value] += 1
             return False
@@ -51,15 +59,39 @@ class Archive:
             self._programs[evaluation.program] = candidate.id
         return self._place(Entry(candidate, evaluation, cell(evaluation), evaluation.score_us))
 
+    def measure(self, identity: str, evaluation: Evaluation) -> None:
+        """Take what a device said of a program: a failure takes it out, a success renews what was measured before."""
+        if evaluation.basis is not Basis.MEASURED:
+            raise ValueError(f"a {evaluation.basis} verdict is no measurement")
+        self.measured[identity] = evaluation
+        if identity in self.history:
+            self.history.remove(identity)
+        if evaluation.failure is None:
+            self.history.append(identity)
+            if self.basis is Basis.MEASURED:
+                again = replace(self._entries[identity], evaluation=evaluation, score_us=evaluation.score_us)
+                self._entries[identity] = again
+        self.elites, self.best = {}, None
+        for one in self.history:
+            self._rank(self._entries[one])
+
+    def published(self, entry: Entry) -> bool:
+        """Tell whether a program's time may be published: any prediction, but of measurements the confirmed ones."""
+        return self.basis is Basis.PREDICTED or entry.evaluation.confirmed
+
     def _place(self, entry: Entry) -> bool:
-        """Put an entry into history and, where it is the fastest, into its cell and on top."""
+        """Put an entry into history and where it ranks."""
+        self._entries[entry.candidate.id] = entry
+        self.history.append(entry.candidate.id)
+        return self._rank(entry)
+
+    def _rank(self, entry: Entry) -> bool:
+        """Put an entry into its cell and on top where it is the fastest; return whether it is the best."""
         identity = entry.candidate.id
-        self._entries[identity] = entry
-        self.history.append(identity)
         elite = self.elites.get(entry.cell)
         if elite is None or entry.score_us < self._entries[elite].score_us:
             self.elites[entry.cell] = identity
-        if self.best is None or entry.score_us < self._entries[self.best].score_us:
+        if self.published(entry) and (self.best is None or entry.score_us < self._entries[self.best].score_us):
             self.best = identity
             return True
         return False
@@ -69,8 +101,8 @@ class Archive:
         return sorted((self._entries[i] for i in self.elites.values()), key=lambda e: (e.score_us, e.candidate.id))
 
     def top(self, count: int) -> list[Entry]:
-        """Return the fastest programs, whatever their cells."""
-        entries = (self._entries[i] for i in self.history)
+        """Return the fastest programs whose times may be published, whatever their cells."""
+        entries = (e for e in (self._entries[i] for i in self.history) if self.published(e))
         return sorted(entries, key=lambda e: (e.score_us, e.candidate.id))[:count]
 
     def lineage(self, identity: str) -> list[Entry]:

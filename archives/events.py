@@ -13,7 +13,7 @@ from archives.candidate import Candidate
 from fitness import evaluation as evaluations
 from fitness.evaluation import Evaluation
 
-FORMAT = 1
+FORMAT = 2  # 2: Measured, and measured evaluations
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,15 @@ class Extended:
     generations: int
 
 
-Event = Started | Proposed | Refused | Judged | Extended
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a device said of a candidate after the search had judged it."""
+
+    candidate: str
+    evaluation: Evaluation
+
+
+Event = Started | Proposed | Refused | Judged | Extended | Measured
 
 
 class EventError(ValueError):
@@ -74,6 +82,8 @@ def encode(event: Event) -> tuple[str, bytes]:
         body = [event.number, c.source, c.operator, c.intent, c.parents, c.fingerprint, c.structure]
     elif isinstance(event, Judged):
         body = [event.number, evaluations.pack(event.evaluation)]
+    elif isinstance(event, Measured):
+        body = [event.candidate, evaluations.pack(event.evaluation)]
     elif isinstance(event, Refused):
         body = [event.number, event.operator, event.parents, event.why]
     elif isinstance(event, Started):
@@ -105,4 +115,5 @@ _DECODERS: dict[str, Any] = {
     "refused": Refused,
     "judged": lambda number, plain: Judged(number, evaluations.unpack(plain)),
     "extended": Extended,
+    "measured": lambda candidate, plain: Measured(candidate, evaluations.unpack(plain)),
 }

@@ -58,7 +58,7 @@ def evaluation(number: int, rng: np.random.Generator) -> Evaluation:
 def run(folder: Path, size: int) -> tuple[dict[int, float], int]:
     """Fill an archive; return microseconds a candidate around each size, and the bytes of an average event."""
     rng = np.random.default_rng(0)
-    settings = Settings(generations=size, population=8)
+    settings = Settings(target="mi300", basis="predicted", generations=size, population=8)
     search = Search(0, 8, size)
     costs: list[float] = []
     written = 0

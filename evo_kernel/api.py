@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from archives.archive import Archive, Entry
 from evo_kernel import config, isolation, runs
+from evo_kernel import machine as machines
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.export import Exported, export
-from evo_kernel.pools import InlinePool
+from evo_kernel.measuring import inline
 from evo_kernel.population import Population, Progress
 from suites import Task, load
 
@@ -70,7 +71,7 @@ def search(
     **settings: Any,
 ) -> Run:
     """Search for a faster kernel of a task; keyword arguments are the settings of config.Settings."""
-    chosen = config.load(config_file, settings)
+    chosen = machines.resolve(config.load(config_file, settings))
     what = load(task) if isinstance(task, str) else task
     isolation.require_here(chosen)
     folder = Path(run) if run else free_folder(what.name, chosen.target)
@@ -101,6 +102,7 @@ def reopened(folder: Path, generations: int | None, machine: dict[str, Any]) -> 
     given = {k: v for k, v in machine.items() if v is not None}
     settings = config.load(None, {**state.settings.model_dump(), **given})
     isolation.require_here(settings)
+    machines.check_resumable(settings)
     if generations is not None and generations != state.search.generations:
         runs.extend(folder, generations)
     return settings
@@ -124,7 +126,7 @@ def driver(folder: Path, settings: Settings) -> Iterator[Driver]:
     with contextlib.ExitStack() as stack:
         running: Driver
         if settings.pool == "inline":
-            running = Population(folder, InlinePool, settings=machine)
+            running = Population(folder, inline, settings=machine)
         else:
             from evo_kernel import workers
 

@@ -36,12 +36,13 @@ def _expected(error: Exception) -> int | None:
         return None
     from archives.journal import JournalError
     from evo_kernel.errors import ConfigError, EvoKernelError
+    from fitness.gpu.court import DeviceUnavailable
     from fitness.targets import TargetError
     from suites.loading import TaskError
 
     if isinstance(error, (ConfigError, TargetError)):
         return 2
-    return 1 if isinstance(error, (EvoKernelError, JournalError, TaskError)) else None
+    return 1 if isinstance(error, (EvoKernelError, JournalError, TaskError, DeviceUnavailable)) else None
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -71,6 +72,20 @@ def _isolation_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
+def _basis_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that says where times come from."""
+    return click.option(
+        "--basis",
+        type=click.Choice(["auto", "predicted", "measured"]),
+        help="Measure times on a GPU or predict them; auto: measure where the target is this machine's GPU [auto].",
+    )(command)
+
+
+def _say(line: str) -> None:
+    """Tell a person something on stderr."""
+    click.echo(line, err=True)
+
+
 def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say where judging runs."""
     for option in (
@@ -93,7 +108,8 @@ def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("task", default=DEFAULT_TASK, metavar="[TASK|FILE]")
 @click.option("--generations", type=click.IntRange(min=1), help="Generations of --population evaluations each [20].")
 @click.option("--population", type=click.IntRange(min=1), help="Evaluations in a generation [8].")
-@click.option("--target", help="Chip to compile for: mi300, mi250, gfx950, h100 or h200 [mi300].")
+@click.option("--target", help="Chip: mi300, mi250, gfx950, h100 or h200 [this machine's GPU, or mi300].")
+@_basis_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="How parents are chosen: archive or best-of-n [archive].")
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
@@ -111,17 +127,18 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
       evo-kernel search my_task.py --config quick --pool inline --seed 7
       evo-kernel search softmax --seed-from runs/softmax-mi300-1
 
-    Without a GPU, correctness is checked under Triton's interpreter and times are predicted from compiled code.
+    On a GPU, programs run and times are measured, interleaved with the seed and the best so far. Without one,
+    correctness is checked under Triton's interpreter and times are predicted from compiled code.
     """
-    from evo_kernel import api, config, isolation, runs
+    from evo_kernel import api, config, isolation, machine, runs
     from suites import load
 
-    settings = config.load(config_file, given)
+    settings = machine.resolve(config.load(config_file, given), _say)
     what = load(task)
     isolation.require_here(settings)
     folder = run or api.free_folder(what.name, settings.target)
     runs.begin(folder, settings, what, runs.elites(seed_from, what) if seed_from else ())
-    click.echo(f"searching {what.name} for {settings.target} in {folder}", err=True)
+    _say(f"searching {what.name} for {settings.target} in {folder}; times are {settings.basis}")
     _drive(folder, settings, as_json, quiet)
 
 
@@ -211,8 +228,8 @@ def watch(run: Path, every: float) -> None:
     while True:
         state = runs.read(run)
         summary = report.summary(state)
-        best = summary["best"]
-        shown = "none yet" if best is None else f"{best['predicted_us']:.2f} us predicted"
+        best, basis = summary["best"], summary["basis"]
+        shown = "none yet" if best is None else f"{best[f'{basis}_us']:.2f} us {basis}"
         click.echo(
             f"evaluations {summary['evaluations']}/{summary['budget']}  best {shown}  failures {summary['failures']}"
         )
@@ -260,30 +277,59 @@ def _tell_exported(exported: list[Any]) -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--task", required=True, help="Task name or task file.")
-@click.option("--target", default="mi300", show_default=True, help="Chip to compile for.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs.")
-@click.option("--held-out", is_flag=True, help="Judge the held-out cases too.")
-@_isolation_option
-def judge(file: Path, task: str, held_out: bool, **given: Any) -> None:
-    """Judge one program FILE of a task and print the verdict.
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many elites.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was measured as JSON.")
+def measure(run: Path, top: int, as_json: bool) -> None:
+    """Measure the elites of a RUN on this machine's GPU, beside the seed, and write it into the run.
+
+    What fails on the device is shown as that, and is no elite any more.
 
     \b
-    Example:
-      evo-kernel judge kernels/softmax_mi300_1a2b3c4d.py --task softmax --held-out
+    Examples:
+      evo-kernel measure runs/softmax-h200-1
+      evo-kernel measure runs/softmax-h200-1 --top 20 --json
     """
-    from evo_kernel import config, isolation, tasks
+    from evo_kernel import measurement, report
+
+    rows = measurement.measure(run, top, _say)
+    if as_json:
+        found = [{"id": i, "failure": report.failure(e), **report.verdict(e)} for i, e in rows]
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo(measurement.table(rows))
+    if not any(e.passed for _, e in rows):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--task", required=True, help="Task name or task file.")
+@click.option("--target", help="Chip to compile for [this machine's GPU, or mi300].")
+@_basis_option
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs of a prediction.")
+@click.option("--held-out", is_flag=True, help="Judge the held-out cases too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@_isolation_option
+def judge(file: Path, task: str, held_out: bool, as_json: bool, **given: Any) -> None:
+    """Judge one program FILE of a task and print the verdict gate by gate.
+
+    \b
+    Examples:
+      evo-kernel judge kernels/softmax_mi300_1a2b3c4d.py --task softmax --held-out
+      evo-kernel judge mine.py --task softmax --basis measured --json
+    """
+    from evo_kernel import config, isolation, machine, tasks
     from suites import load
 
-    settings = config.load(None, {**given, "pool": "inline"})
+    settings = machine.resolve(config.load(None, {**given, "pool": "inline"}), _say)
     try:
         source = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"cannot read {file}: {error}") from error
     what = load(task)
     isolation.require_here(settings)
-    passed = tasks.judge_file(what, source, settings, held_out)
+    passed = tasks.judge_file(what, source, settings, held_out, as_json=as_json)
     sys.exit(0 if passed else 1)
 
 
@@ -321,15 +367,16 @@ def tasks_new(file: Path) -> None:
 
 @tasks.command("check")
 @click.argument("task", metavar="TASK|FILE")
-@click.option("--target", default="mi300", show_default=True, help="Chip to compile for.")
+@click.option("--target", help="Chip to compile for [this machine's GPU, or mi300].")
+@_basis_option
 @_isolation_option
 def tasks_check(task: str, **given: Any) -> None:
     """Check that a task can be used: its parts, what wrong programs would pass, and every seed on every case."""
-    from evo_kernel import config, isolation
+    from evo_kernel import config, isolation, machine
     from evo_kernel import tasks as module
     from suites import load
 
-    settings = config.load(None, {**given, "pool": "inline"})
+    settings = machine.resolve(config.load(None, {**given, "pool": "inline"}), _say)
     what = load(task)
     isolation.require_here(settings)
     if not module.lint(what):
@@ -367,10 +414,14 @@ def merge(one: Path, other: Path, out: Path | None) -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(as_json: bool) -> None:
+@click.option("--calibrate", is_flag=True, help="Measure the GPU's noise and ceilings, and keep them.")
+def doctor(as_json: bool, calibrate: bool) -> None:
     """Say what this machine can do: packages, GPU, targets, isolation, providers, and what is missing."""
     from evo_kernel import doctor as module
+    from evo_kernel import gpus
 
+    if calibrate:
+        gpus.calibrate(_say if as_json else click.echo)
     findings = []
     for finding in module.examine():
         findings.append(finding)

@@ -19,10 +19,11 @@ class Settings(BaseModel):
 
     generations: int = Field(20, ge=1)
     population: int = Field(8, ge=1)
-    target: str = "mi300"
+    target: str = "auto"  # this machine's GPU if it has one, else mi300
     seed: int = Field(0, ge=0, lt=2**63)
     policy: Literal["archive", "best-of-n"] = "archive"
     history: float = Field(0.2, ge=0.0, le=1.0)  # share of parents taken from everything that ever passed
+    basis: Literal["auto", "predicted", "measured"] = "auto"  # measured where the target is this machine's GPU
     seconds: float = Field(30.0, gt=0.0)  # wall clock of one step of judging one candidate
     memory_gb: float = Field(6.0, gt=0.0)  # address space of one candidate beyond torch and triton
     require_isolation: Literal["process", "landlock", "namespaces"] = "process"  # refuse to judge with less
@@ -33,6 +34,8 @@ class Settings(BaseModel):
     @field_validator("target")
     @classmethod
     def _known_target(cls, name: str) -> str:
+        if name == "auto":
+            return name
         try:
             return targets.find(name).name
         except targets.TargetError as error:
@@ -41,10 +44,11 @@ class Settings(BaseModel):
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "search": ("generations", "population", "target", "seed", "policy", "history"),
-    "judge": ("seconds", "memory_gb", "require_isolation"),
+    "judge": ("basis", "seconds", "memory_gb", "require_isolation"),
     "machine": ("pool", "workers", "address"),
 }
-MACHINE = (*SECTIONS["machine"], *SECTIONS["judge"])  # what a resumed run takes from the machine it is resumed on
+# what a resumed run takes from the machine it is resumed on
+MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")
 
 
 def load(file: str | None, given: Mapping[str, Any]) -> Settings:

@@ -118,8 +118,10 @@ def line(p: Progress, rate: float) -> str:
 def _best(p: Progress) -> str:
     if p.best_us is None:
         return "none yet"
-    gain = f" ({p.seed_us / p.best_us:.2f}x the seed)" if p.seed_us else ""
-    return f"{p.best_us:.2f} us predicted{gain}"
+    times = p.gain if p.basis == "measured" else p.seed_us / p.best_us if p.seed_us else None
+    gain = f" ({times:.2f}x the seed)" if times else ""
+    within = "" if p.best_interval is None else f" [{p.best_interval[0]:.2f}, {p.best_interval[1]:.2f}]"
+    return f"{p.best_us:.2f} us{within} {p.basis}{gain}"
 
 
 def _failures(p: Progress) -> str:

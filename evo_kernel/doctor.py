@@ -1,25 +1,17 @@
 """Says what this machine can do, and what is missing for the rest."""
 
 import importlib.util
-import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 
-from evo_kernel import isolation
+from evo_kernel import gpus, isolation
 from evo_kernel.errors import RunError
+from evo_kernel.gpus import Finding
 from fitness import targets
 from fitness.walls.standing import Wall
-
-_ASK_GPU = (
-    "import json, torch; ok = torch.cuda.is_available(); "
-    "print(json.dumps([torch.__version__, torch.version.hip, "
-    "[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if ok else []]))"
-)
 
 _WALLS = {
     "landlock": "only Python's own files and a scratch folder can be opened; GPU devices not; ABI",
@@ -37,20 +29,11 @@ _OPEN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report. `works` None means: not needed for what runs today."""
-
-    topic: str
-    works: bool | None
-    detail: str
-
-
 def examine() -> Iterator[Finding]:
     """Yield findings as they come; compiling for every target takes a few seconds."""
     yield Finding("python", sys.version_info >= (3, 11), sys.version.split()[0])
     yield from _packages()
-    yield _gpu()
+    yield from gpus.findings()
     yield from _targets()
     yield from _isolation()
     yield from _providers()
@@ -83,21 +66,6 @@ def _in_range(name: str, version: str) -> bool:
     if name == "triton":
         return (3, 5) <= tuple(parts) <= (3, 9)
     return name != "numpy" or tuple(parts) < (2, 4)
-
-
-def _gpu() -> Finding:
-    """Ask torch in another process: a broken driver must not take this one down."""
-    try:
-        answer = subprocess.run(
-            [sys.executable, "-c", _ASK_GPU], capture_output=True, text=True, timeout=120, check=True
-        )
-        version, hip, names = json.loads(answer.stdout)
-    except (subprocess.SubprocessError, ValueError) as error:
-        return Finding("gpu", False, f"torch cannot be asked: {error}")
-    build = "ROCm" if hip else "CUDA" if "cu" in version else "CPU"
-    if not names:
-        return Finding("gpu", None, f"none seen by torch {version} ({build} build): times are predicted, not measured")
-    return Finding("gpu", None, f"{', '.join(names)} ({build} build); this version predicts times and does not use it")
 
 
 def _targets() -> Iterator[Finding]:

@@ -1,15 +1,17 @@
 """Writes the best programs as files that need torch and triton alone, after the held-out cases were passed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import gmtime, strftime
 
 from archives.archive import Entry
-from evo_kernel import runs
+from evo_kernel import machine, runs
 from evo_kernel.errors import RunError
-from evo_kernel.pools import judge_now, make_judge
+from evo_kernel.measurement import baseline
+from evo_kernel.pools import judge_now, one_judge
 from evo_kernel.runs import State
-from fitness.evaluation import Evaluation, Failure
+from fitness.evaluation import Basis, CaseResult, Evaluation, Failure
 from suites import names
 
 
@@ -31,13 +33,14 @@ def export(folder: Path, top: int, out: Path) -> list[Exported]:
     ranked = state.search.archive.top(4 * top + 4)
     if not ranked:
         raise RunError(f"no program of {folder} has passed every gate yet: there is nothing to export")
-    judge = make_judge(state.task, state.settings)
+    machine.check_resumable(state.settings)
+    judge = one_judge(state.task, state.settings)
     results: list[Exported] = []
     try:
         for entry in ranked:
             if sum(r.path is not None for r in results) == top:
                 break
-            verdict = judge_now(judge, entry.candidate.source, state.task.held_out)
+            verdict = judge_now(judge, entry.candidate.source, state.task.held_out, confirm=True)
             results.append(_export_one(entry, verdict, state, folder, out))
     finally:
         judge.close()
@@ -60,25 +63,66 @@ def _export_one(entry: Entry, held_out: Evaluation, state: State, folder: Path, 
 
 
 def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path) -> str:
-    """Say where the program comes from and what is known about it."""
-    target, versions = state.settings.target, state.started.versions
+    """Say where the program comes from, what is known about it, and how to find out again."""
+    target, versions, e = state.settings.target, state.started.versions, entry.evaluation
     today = strftime("%Y-%m-%d", gmtime())
     task = state.task.name if state.task.name in names() else f"FILE_OF_TASK_{state.task.name}"
-    checked = ", ".join(c.case for c in held_out.cases)
-    archive = state.search.archive
-    given = [archive[s] for s in state.search.seeds if s in archive]
-    seeds = [e.score_us for e in given if e.candidate.operator == "seed"]
+    again = f"--task {task} --target {target} --basis {e.basis} --held-out"
     lines = [
         f"{state.task.name}: exported by evo-kernel {versions.get('evo-kernel', '?')} on {today}",
         f"candidate {entry.candidate.id} of run {folder.name}, seed {state.settings.seed}, for {target}",
         f"torch {versions.get('torch', '?')}, triton {versions.get('triton', '?')}",
-        f"Times below are PREDICTED for {target} from compiled code, in microseconds; nothing was measured.",
-        f"geometric mean {entry.score_us:.2f} (seed kernel {min(seeds):.2f}), by case:",
+        *(_measured(e) if e.basis is Basis.MEASURED else _predicted(entry, state)),
+        *_correct(e, held_out),
+        f"Judged in mode {e.mode}, isolation {e.isolation}.",
+        f"Verify again: evo-kernel judge THIS_FILE {again}",
     ]
-    for case in entry.evaluation.cases:
-        chosen = "".join(f"; {function}: {label}" for function, label in case.choice)
-        lines.append(f"  {case.case}: {case.time_us:.2f} (roofline {case.floor_us:.2f}, {case.bound} bound{chosen})")
-    lines.append(f"Correct under Triton's interpreter on these and, unseen by the search, on: {checked};")
-    lines.append("each at the reduced size its task gives for the interpreter, not at the size timed above.")
-    lines.append(f"Verify again: evo-kernel judge THIS_FILE --task {task} --target {target} --held-out")
     return "".join(f"# {line}\n" for line in lines) + "\n"
+
+
+def _predicted(entry: Entry, state: State) -> Iterator[str]:
+    """State predicted times as what they are."""
+    seed = baseline(state)
+    told = "" if seed is None else f" (seed kernel {seed.score_us:.2f})"
+    after = state.search.archive.measured.get(entry.candidate.id)
+    known = "; none was measured" if after is None else ""
+    yield f"Times below are PREDICTED for {state.settings.target} from compiled code, in microseconds{known}."
+    yield f"geometric mean {entry.score_us:.2f}{told}, by case:"
+    for case in entry.evaluation.cases:
+        yield f"  {case.case}: {case.time_us:.2f} (roofline {case.floor_us:.2f}, {case.bound} bound{_tuned(case)})"
+    if after is not None:
+        yield from _measured(after)
+
+
+def _measured(e: Evaluation) -> Iterator[str]:
+    """State measured times with their intervals and the device."""
+    how = "confirmed in fresh processes" if e.confirmed else "screened once, not confirmed"
+    yield f"Times below were MEASURED on {e.device}, in microseconds, cold cache, {how}; [95% intervals]."
+    yield f"geometric mean {e.score_us:.2f}{_within(e.interval_us)}, by case:"
+    for case in e.cases:
+        interval = None if case.low_us is None or case.high_us is None else (case.low_us, case.high_us)
+        yield (
+            f"  {case.case}: {case.time_us:.2f}{_within(interval)} of {case.samples} samples "
+            f"({case.floor_us / case.time_us:.0%} of the roofline, {case.bound} bound{_tuned(case)})"
+        )
+    for c in e.against:
+        yield f"{1 / c.ratio:.3f}x the {c.rival}'s speed [{1 / c.high:.3f}, {1 / c.low:.3f}], timed side by side"
+
+
+def _correct(e: Evaluation, held_out: Evaluation) -> tuple[str, ...]:
+    """Say on which cases the program was right."""
+    checked = ", ".join(c.case for c in held_out.cases)
+    if e.basis is Basis.MEASURED:
+        return (f"Correct on {held_out.device} at full size on these and, unseen by the search, on: {checked}.",)
+    return (
+        f"Correct under Triton's interpreter on these and, unseen by the search, on: {checked};",
+        "each at the reduced size its task gives for the interpreter, not at the size timed above.",
+    )
+
+
+def _tuned(case: CaseResult) -> str:
+    return "".join(f"; {function}: {label}" for function, label in case.choice)
+
+
+def _within(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"

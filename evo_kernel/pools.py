@@ -1,16 +1,23 @@
 """Where candidates are judged: a pool takes sources and gives back verdicts, or says that a worker was lost."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
+from evo_kernel import gpus, machine
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from fitness import child
+from fitness import child, targets
 from fitness.correctness import Limits
 from fitness.evaluation import Evaluation
+from fitness.gpu.court import DeviceUnavailable
 from fitness.judge import Judge, WorkerLost
+from fitness.measure import MeasuringJudge
 from suites import Case, Task
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +37,11 @@ class Pool(Protocol):
     def free(self) -> int:
         """Return how many more sources can be taken now."""
 
-    def submit(self, ticket: int, source: str) -> None:
-        """Take one source; its ticket comes back with its verdict."""
+    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+        """Take one source; its ticket comes back with its verdict.
+
+        `against` holds the sources of the rivals it is timed beside, by name; predictions need none.
+        """
 
     def wait(self, seconds: float) -> list[Done]:
         """Return what is done, waiting at most so long for the first."""
@@ -40,25 +50,90 @@ class Pool(Protocol):
         """Stop all work."""
 
 
+class OneJudge(Protocol):
+    """What judges one program after another while a person waits; predicting, it heeds neither rivals nor `confirm`."""
+
+    def judge(
+        self, source: str, cases: tuple[Case, ...], against: Mapping[str, str] | None = None, confirm: bool = False
+    ) -> Evaluation:
+        """Return the verdict on a program."""
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """What each gate of the last program took."""
+
+    def close(self) -> None:
+        """End all processes."""
+
+
+class Predicting:
+    """The predicting judge as OneJudge."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+
+    def judge(
+        self, source: str, cases: tuple[Case, ...], against: Mapping[str, str] | None = None, confirm: bool = False
+    ) -> Evaluation:
+        """Predict; rivals change nothing."""
+        return self._judge.judge(source, cases)
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """What each gate of the last program took."""
+        return self._judge.seconds
+
+    def close(self) -> None:
+        """End the judge's processes."""
+        self._judge.close()
+
+
+def child_limits(settings: Settings) -> child.Limits:
+    """Return what one step of judging one candidate may use."""
+    return child.Limits(seconds=settings.seconds, memory=int(settings.memory_gb * (1 << 30)))
+
+
 def make_judge(task: Task, settings: Settings) -> Judge:
-    """Return a judge as the settings want it."""
-    limits = child.Limits(seconds=settings.seconds, memory=int(settings.memory_gb * (1 << 30)))
-    return Judge(task, settings.target, settings.seed, limits)
+    """Return a predicting judge as the settings want it."""
+    return Judge(task, settings.target, settings.seed, child_limits(settings))
 
 
-def judge_now(judge: Judge, source: str, cases: tuple[Case, ...]) -> Evaluation:
-    """Judge one program while a person waits; a lost worker is replaced once."""
+def make_measuring_judge(task: Task, settings: Settings, index: int | None = None) -> MeasuringJudge:
+    """Return a judge on a GPU: on this machine's own of the run's target if no index is given."""
+    place = machine.require(settings.target) if index is None else index
+    target = targets.find(settings.target)
+    disturbed = gpus.busy(place, target.backend)
+    if disturbed is not None:
+        logger.warning("%s", disturbed)
     try:
-        return judge.judge(source, cases)
-    except WorkerLost:
+        return MeasuringJudge(task, target, child_limits(settings), place)
+    except DeviceUnavailable as error:
+        raise RunError(f"the GPU cannot be used: {error}") from error
+
+
+def one_judge(task: Task, settings: Settings) -> OneJudge:
+    """Return a judge of the run's basis, for one program after another."""
+    return (
+        make_measuring_judge(task, settings) if settings.basis == "measured" else Predicting(make_judge(task, settings))
+    )
+
+
+def judge_now(judge: OneJudge, source: str, cases: tuple[Case, ...], against: Mapping[str, str] | None = None,
+              confirm: bool = False) -> Evaluation:  # fmt: skip
+    """Judge one program while a person waits; a lost worker is replaced once."""
+    for attempt in (1, 2):
         try:
-            return judge.judge(source, cases)
+            return judge.judge(source, cases, against, confirm)
         except WorkerLost as error:
-            raise RunError(f"this machine cannot judge now: {error}") from error
+            if attempt == 2:
+                raise RunError(f"this machine cannot judge now: {error}") from error
+        except DeviceUnavailable as error:
+            raise RunError(f"the GPU cannot be used: {error}") from error
+    raise AssertionError("unreachable")
 
 
 class InlinePool:
-    """One judge in this process, one candidate at a time: for tests, debugging and exact repetition."""
+    """One predicting judge in this process, one candidate at a time: for tests, debugging and exact repetition."""
 
     def __init__(self, task: Task, settings: Settings) -> None:
         self._judge = make_judge(task, settings)
@@ -68,7 +143,7 @@ class InlinePool:
         """Return 1 when nothing waits."""
         return 1 - len(self._waiting)
 
-    def submit(self, ticket: int, source: str) -> None:
+    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
         """Keep the source until `wait`."""
         self._waiting.append((ticket, source))
 

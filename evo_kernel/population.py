@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from archives.archive import Entry
 from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Judged, Proposed, Refused
 from archives.journal import Journal
@@ -40,7 +41,7 @@ def default_operators() -> tuple[Operator, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands, as plain values that can be sent anywhere. Times are predicted microseconds."""
+    """Where a run stands, as plain values that can be sent anywhere. Times are microseconds of the run's basis."""
 
     generation: int
     generations: int
@@ -56,6 +57,9 @@ class Progress:
     judged_here: int
     done: bool
     exhausted: bool
+    basis: str = "predicted"
+    best_interval: tuple[float, float] | None = None  # 95%, of a measured best
+    gain: float | None = None  # over the seed, timed beside it
 
 
 class Population:
@@ -90,16 +94,31 @@ class Population:
             number, candidate = ready
             self._flying.add(number)
             self._attempts[number] += 1
-            self._pool.submit(number, candidate.source)
+            self._pool.submit(number, candidate.source, self._rivals())
         for done in self._pool.wait(seconds):
             self._finish(done)
         return self.progress()
+
+    def _rivals(self) -> dict[str, str]:
+        """Return what a new program is timed beside: the best seed, and the best of all if that is another."""
+        archive = self.search.archive
+        seed = min(self._passed_seeds(), key=lambda e: e.score_us, default=None)
+        found = {} if seed is None else {"baseline": seed.candidate.source}
+        if archive.best is not None and (seed is None or archive.best != seed.candidate.id):
+            found["incumbent"] = archive[archive.best].candidate.source
+        return found
+
+    def _passed_seeds(self) -> list[Entry]:
+        """Return the task's own seeds that passed."""
+        archive = self.search.archive
+        return [archive[s] for s in self.search.seeds if s in archive and archive[s].candidate.operator == "seed"]
 
     def progress(self) -> Progress:
         """Say where the run stands."""
         search, archive = self.search, self.search.archive
         best = archive[archive.best] if archive.best else None
-        passed = [archive[s].score_us for s in search.seeds if s in archive and archive[s].candidate.operator == "seed"]
+        passed = [e.score_us for e in self._passed_seeds()]
+        baseline = best.evaluation.ratio_to("baseline") if best else None
         return Progress(
             generation=search.generation,
             generations=search.generations,
@@ -107,6 +126,9 @@ class Population:
             budget=search.budget,
             best_us=best.score_us if best else None,
             seed_us=min(passed) if passed else None,
+            basis=self.settings.basis,
+            best_interval=best.evaluation.interval_us if best else None,
+            gain=None if baseline is None else 1 / baseline.ratio,
             best_intent=best.candidate.intent if best else "",
             elites=len(archive.elites),
             failures=tuple(sorted(archive.failures.items())),
@@ -166,7 +188,7 @@ class Population:
                 return
             message = f"two workers were lost while judging it; the last: {done.lost}"
             failure = Failure(Stage.MACHINE, "worker-lost", message)
-            evaluation = Evaluation(self.settings.target, Basis.PREDICTED, UNKNOWN, failure)
+            evaluation = Evaluation(self.settings.target, Basis(self.settings.basis), UNKNOWN, failure)
         del self._attempts[done.ticket]
         self._judged_here += 1
         self._record(Judged(done.ticket, evaluation), done.seconds)

@@ -2,64 +2,96 @@
 
 from typing import Any
 
-from archives.archive import Entry
+from archives.archive import Archive, Entry
+from evo_kernel import measurement
 from evo_kernel.runs import State
+from fitness.evaluation import Basis, Evaluation
 
 
 def summary(state: State) -> dict[str, Any]:
-    """Return a run as plain data; every time says that it was predicted."""
-    search, archive = state.search, state.search.archive
-    seeds = [archive[s] for s in search.seeds if s in archive]
-    seed_us = min((e.score_us for e in seeds if e.candidate.operator == "seed"), default=None)
+    """Return a run as plain data; the name of every time says whether it was predicted or measured."""
+    search, archive, basis = state.search, state.search.archive, state.settings.basis
+    seed = measurement.baseline(state)
     best = archive[archive.best] if archive.best else None
     return {
         "task": state.task.name,
         "target": state.settings.target,
-        "basis": "predicted",
+        "basis": basis,
         "generations": search.generations,
         "population": search.population,
         "evaluations": search.evaluations,
         "budget": search.budget,
         "done": search.done and not search.pending,
         "exhausted": search.exhausted,
-        "seed_predicted_us": seed_us,
+        f"seed_{basis}_us": None if seed is None else seed.score_us,
         "best": None if best is None else entry(best),
-        "gain_over_seed": None if best is None or seed_us is None else seed_us / best.score_us,
+        "gain_over_seed": None if best is None or seed is None else _gain(best, seed),
         "passed": len(archive),
         "same_code": archive.twins,
         "nothing_new": search.refusals,
         "failures": dict(sorted(archive.failures.items())),
         "elites": [entry(e) for e in archive.ranked()],
         "lineage": [] if best is None else [_step(e) for e in archive.lineage(best.candidate.id)],
+        "measurements": [{"id": i, "failure": failure(e), **verdict(e)} for i, e in archive.measured.items()],
     }
 
 
+def _gain(best: Entry, seed: Entry) -> float | None:
+    """Return the seed's time over the best's; a measured one comes from timing them side by side."""
+    if best.evaluation.basis is Basis.PREDICTED or best is seed:
+        return seed.score_us / best.score_us
+    beside = best.evaluation.ratio_to("baseline")
+    return None if beside is None else 1 / beside.ratio
+
+
 def entry(one: Entry) -> dict[str, Any]:
-    """Return one program's verdict as plain data."""
+    """Return one program with its verdict as plain data."""
     return {
         "id": one.candidate.id,
         "operator": one.candidate.operator,
         "intent": one.candidate.intent,
         "cell": list(one.cell),
-        "predicted_us": one.score_us,
+        **verdict(one.evaluation),
+    }
+
+
+def verdict(e: Evaluation) -> dict[str, Any]:
+    """Return what was judged, on what, and under which conditions."""
+    return {
+        "basis": e.basis.value,
+        f"{e.basis}_us": e.score_us if e.passed else None,
+        "interval_us": e.interval_us,
+        "confirmed": e.confirmed,
         "cases": [
             {
                 "case": c.case,
-                "predicted_us": c.time_us,
+                f"{e.basis}_us": c.time_us,
+                "interval_us": None if c.low_us is None else [c.low_us, c.high_us],
+                "samples": c.samples,
                 "roofline_us": c.floor_us,
                 "bound": c.bound,
                 "error": c.error,
             }
-            for c in one.evaluation.cases
+            for c in e.cases
         ],
-        "isolation": one.evaluation.isolation,
+        "against": [{n: getattr(a, n) for n in a.__slots__} for a in e.against],
+        "isolation": e.isolation,
+        "mode": e.mode.value,
+        "device": e.device,
+        "target": e.target,
     }
+
+
+def failure(e: Evaluation) -> dict[str, str] | None:
+    """Return why a program failed as plain data."""
+    f = e.failure
+    return None if f is None else {"stage": f.stage.value, "kind": f.kind, "message": f.message}
 
 
 def _step(one: Entry) -> dict[str, Any]:
     return {
         "id": one.candidate.id, "operator": one.candidate.operator, "intent": one.candidate.intent,
-        "predicted_us": one.score_us,
+        f"{one.evaluation.basis}_us": one.score_us,
     }  # fmt: skip
 
 
@@ -73,19 +105,51 @@ def text(state: State) -> str:
     ]
     failures = ", ".join(f"{n} at {stage}" for stage, n in s["failures"].items()) or "none"
     lines.append(f"failures by stage: {failures}")
-    best = s["best"]
-    if best is None:
+    archive = state.search.archive
+    if archive.best is None:
         return "\n".join([*lines, "no program has passed yet"])
-    gain = f", {s['gain_over_seed']:.2f}x the seed's {s['seed_predicted_us']:.2f}" if s["gain_over_seed"] else ""
-    lines.append(f"best so far: {best['id']}, predicted {best['predicted_us']:.2f} us (geometric mean{gain})")
-    lines += [
-        f"  {c['case']:<28} predicted {c['predicted_us']:>10.2f} us  roofline {c['roofline_us']:>9.2f} us  "
-        f"{c['bound']} bound" for c in best["cases"]
-    ]  # fmt: skip
+    lines += _best(s, archive[archive.best])
     lines.append("elites, one per cell:")
-    lines += [f"  {e['id'][:8]}  predicted {e['predicted_us']:>9.2f} us  {', '.join(e['cell'])}" for e in s["elites"]]
+    lines += [f"  {e.candidate.id[:8]}  {_time(e)}  {', '.join(e.cell)}" for e in archive.ranked()]
     lines.append("lineage of the best, newest first:")
     lines += [
-        f"  {e['id'][:8]}  predicted {e['predicted_us']:>9.2f} us  {e['operator']}: {e['intent']}" for e in s["lineage"]
+        f"  {e.candidate.id[:8]}  {_time(e)}  {e.candidate.operator}: {e.candidate.intent}"
+        for e in archive.lineage(archive.best)
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_measurements(archive)])
+
+
+def _best(s: dict[str, Any], best: Entry) -> list[str]:
+    """Describe the best program, case by case."""
+    e = best.evaluation
+    us = s[f"seed_{e.basis}_us"]
+    gain = f", {s['gain_over_seed']:.2f}x the seed's {us:.2f}" if s["gain_over_seed"] else ""
+    where = f", confirmed on {e.device}" if e.confirmed else ""
+    lines = [
+        f"best so far: {best.candidate.id}, {e.basis} {best.score_us:.2f} us{_within(e.interval_us)}{where} "
+        f"(geometric mean{gain})"
+    ]
+    for c in e.cases:
+        interval = None if c.low_us is None or c.high_us is None else (c.low_us, c.high_us)
+        lines.append(
+            f"  {c.case:<28} {e.basis} {c.time_us:>10.2f} us{_within(interval)}  roofline {c.floor_us:>9.2f} us  "
+            f"{c.bound} bound"
+        )
+    return lines
+
+
+def _measurements(archive: Archive) -> list[str]:
+    """Show what `evo-kernel measure` found, apart from what a search predicted."""
+    if not archive.measured:
+        return []
+    return ["measured afterwards:", *(f"  {x}" for x in measurement.table(list(archive.measured.items())).splitlines())]
+
+
+def _time(one: Entry) -> str:
+    e = one.evaluation
+    screened = " (screened)" if e.basis is Basis.MEASURED and not e.confirmed else ""
+    return f"{e.basis} {one.score_us:>9.2f} us{screened}"
+
+
+def _within(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"

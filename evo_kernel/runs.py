@@ -11,12 +11,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from archives.candidate import Candidate, fingerprint
-from archives.events import Event, Extended, Judged, Proposed, Started
+from archives.events import Event, Extended, Judged, Measured, Proposed, Started
 from archives.journal import Journal
 from evo_kernel import __version__
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.search import Search
+from fitness.evaluation import Basis
+from fitness.gpu import discover
 from operators.knobs import structure
 from suites import Task
 from suites import task as tasks
@@ -40,7 +42,9 @@ def begin(folder: Path, settings: Settings, task: Task, imported: Iterable[Candi
         if candidate.fingerprint not in known:
             known.add(candidate.fingerprint)
             given.append(candidate)
-    first: list[Event] = [Started(settings.model_dump(), tasks.pack(task), _versions(), _machine())]
+    if "auto" in (settings.target, settings.basis):
+        raise ValueError("a run begins with a target and a basis: machine.resolve settles them")
+    first: list[Event] = [Started(settings.model_dump(), tasks.pack(task), _versions(), _machine(settings))]
     first += [Proposed(number, candidate) for number, candidate in enumerate(given)]
     Journal.create(folder, ((event, 0.0) for event in first)).close()
 
@@ -57,11 +61,14 @@ def fold_events(events: Iterable[Event], origin: str) -> State:
     if not isinstance(started, Started):
         raise RunError(f"{origin} holds a run that never began: start it again in another folder")
     try:
-        settings = Settings(**_known_settings(started.settings))
+        settings = Settings(**{"basis": "predicted", **_known_settings(started.settings)})
     except ValidationError as error:
         names = ", ".join(str(e["loc"][0]) for e in error.errors())
         raise RunError(f"{origin} has settings that this evo-kernel does not know ({names}): is it newer?") from error
-    search = Search(settings.seed, settings.population, settings.generations, settings.policy, settings.history)
+    search = Search(
+        settings.seed, settings.population, settings.generations, settings.policy, settings.history,
+        Basis(settings.basis),
+    )  # fmt: skip
     for event in stream:
         search.tell(event)
     try:
@@ -99,11 +106,11 @@ def merge(one: Path, other: Path, into: Path) -> State:
     first, second = read(one), read(other)
     if first.task.digest != second.task.digest:
         raise RunError(f"{one} and {other} are runs of different tasks ({first.task.name}, {second.task.name})")
-    if first.settings.target != second.settings.target or first.settings.seed != second.settings.seed:
-        raise RunError(
-            f"{one} and {other} were judged differently: target {first.settings.target}, seed {first.settings.seed}; "
-            f"target {second.settings.target}, seed {second.settings.seed}"
-        )
+    ways = [
+        f"target {s.settings.target}, seed {s.settings.seed}, {s.settings.basis} times" for s in (first, second)
+    ]  # fmt: skip
+    if ways[0] != ways[1]:
+        raise RunError(f"{one} and {other} were judged differently: {'; '.join(ways)}")
     generations = first.settings.generations + second.settings.generations
     merged: list[tuple[Event, float]] = [(first.started, 0.0), (Extended(generations), 0.0)]
     known: set[str] = set()
@@ -112,6 +119,8 @@ def merge(one: Path, other: Path, into: Path) -> State:
             number = len(known)
             known.add(candidate.fingerprint)
             merged += [(Proposed(number, candidate), 0.0), (Judged(number, verdict), seconds)]
+    kept = {e.candidate.id for e, _ in merged if isinstance(e, Proposed)}
+    merged += [(e, s) for e, s in (*_measurements(one), *_measurements(other)) if e.candidate in kept]
     Journal.create(into, merged).close()
     return read(into)
 
@@ -125,6 +134,12 @@ def _verdicts(folder: Path) -> Iterable[tuple[Candidate, Any, float]]:
                 pending[event.number] = event.candidate
             elif isinstance(event, Judged):
                 yield pending.pop(event.number), event.evaluation, seconds
+
+
+def _measurements(folder: Path) -> list[tuple[Measured, float]]:
+    """Return what was measured of a run after it was judged, with its cost."""
+    with Journal.read(folder) as journal:
+        return [(event, seconds) for _, event, _, seconds in journal.rows() if isinstance(event, Measured)]
 
 
 def _known_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -148,11 +163,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _machine() -> dict[str, str]:
+def _machine(settings: Settings) -> dict[str, str]:
     """Describe this machine in a few words."""
+    used = ", ".join(g.name for g in discover.gpus()) if settings.basis == "measured" else ""
     return {
         "system": platform.system(),
         "release": platform.release(),
         "processor": platform.machine(),
-        "gpu": "none used",
+        "gpu": used or "none used",
     }

@@ -14,9 +14,9 @@ import numpy as np
 
 from archives.archive import Archive
 from archives.candidate import Candidate
-from archives.events import Event, Extended, Judged, Proposed, Refused, Started
+from archives.events import Event, Extended, Judged, Measured, Proposed, Refused, Started
 from evo_kernel import policies
-from fitness.evaluation import Failure
+from fitness.evaluation import Basis, Failure
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
@@ -42,9 +42,10 @@ class Search:
     """Asks for programs, is told of their fate, and holds the archive."""
 
     def __init__(
-        self, seed: int, population: int, generations: int, policy: str = "archive", history: float = 0.2
-    ) -> None:
-        self.archive = Archive()
+        self, seed: int, population: int, generations: int, policy: str = "archive", history: float = 0.2,
+        basis: Basis = Basis.PREDICTED,
+    ) -> None:  # fmt: skip
+        self.archive = Archive(basis)
         self.pending: dict[int, Candidate] = {}  # proposed, not judged yet
         self.seeds: list[str] = []
         self.failed_seeds: list[tuple[Candidate, Failure]] = []
@@ -83,6 +84,8 @@ class Search:
             self._answer(event.number)
             self.refusals += 1
             self.dry += 1
+        elif isinstance(event, Measured):
+            self._measure(event)
         elif isinstance(event, Extended):
             self.generations = event.generations
             self.dry = 0
@@ -107,6 +110,13 @@ class Search:
             self.failed_seeds.append((candidate, event.evaluation.failure))
         if self.archive.add(candidate, event.evaluation):
             self.improved_at = self.evaluations
+
+    def _measure(self, event: Measured) -> None:
+        """Take what a device said of a program; a seed that fails there stops the run."""
+        entry = self.archive[event.candidate]
+        self.archive.measure(event.candidate, event.evaluation)
+        if event.evaluation.failure is not None and entry.candidate.operator == "seed":
+            self.failed_seeds.append((entry.candidate, event.evaluation.failure))
 
     def known(self, fingerprint: str) -> bool:
         """Tell whether a program was proposed before, whatever its comments and formatting."""

@@ -1,13 +1,14 @@
 """What the command line does with tasks: describe one, write a template, judge one program of it."""
 
+import json
 from pathlib import Path
 
 import click
 
+from evo_kernel import verdict
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from evo_kernel.pools import judge_now, make_judge
-from fitness.evaluation import Evaluation
+from evo_kernel.pools import judge_now, one_judge
 from suites import Case, Task, TaskError
 from suites.loading import TEMPLATE
 from suites.task import Input
@@ -83,32 +84,20 @@ def write_template(file: Path) -> None:
         raise RunError(f"cannot write {file}: {error}") from error
 
 
-def judge_file(task: Task, source: str, settings: Settings, held_out: bool, title: str = "program") -> bool:
-    """Judge one program, print the verdict, and return whether it passed."""
-    judge = make_judge(task, settings)
+def judge_file(task: Task, source: str, settings: Settings, held_out: bool, title: str = "program",
+               as_json: bool = False) -> bool:  # fmt: skip
+    """Judge one program, print the verdict gate by gate, and return whether it passed."""
+    cases = (*task.cases, *task.held_out) if held_out else task.cases
+    judge = one_judge(task, settings)
     try:
-        cases = (*task.cases, *task.held_out) if held_out else task.cases
-        verdict = judge_now(judge, source, cases)
+        seed = task.seeds[0].source
+        against = {} if seed == source else {"baseline": seed}
+        judged = judge_now(judge, source, cases, against, confirm=True)
+        seconds = dict(judge.seconds)
     finally:
         judge.close()
-    click.echo(_verdict(title, verdict))
-    return verdict.passed
-
-
-def _verdict(title: str, verdict: Evaluation) -> str:
-    """Format a verdict for a person."""
-    if verdict.failure is not None:
-        f = verdict.failure
-        text = f"{title}: FAILED at {f.stage} ({f.kind}): {f.message}"
-        return text + (f"\n{f.trace.rstrip()}" if f.trace else "")
-    lines = [f"{title}: passed; predicted {verdict.score_us:.2f} us on {verdict.target} (geometric mean)"]
-    lines += [
-        f"  {c.case:<28} predicted {c.time_us:>10.2f} us  roofline {c.floor_us:>9.2f} us  {c.bound} bound  "
-        f"error {c.error:.2f} of the limit" for c in verdict.cases
-    ]  # fmt: skip
-    for k in verdict.kernels:
-        lines.append(
-            f"  {k.symbol}: {k.vgprs} VGPRs, {k.spills} spilled, {k.shared_bytes} B LDS, {k.occupancy} waves a "
-            f"scheduler, {k.matrix_ops} matrix instructions"
-        )
-    return "\n".join(lines)
+    if as_json:
+        click.echo(json.dumps(verdict.plain(task, cases, judged, seconds), indent=2))
+    else:
+        click.echo(verdict.text(title, task, cases, judged, seconds))
+    return judged.passed

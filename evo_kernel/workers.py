@@ -1,4 +1,4 @@
-"""Ray: the same plain classes as actors, on this machine or a cluster. The only file that imports ray.
+"""Ray: the same plain classes as actors, on this machine or a cluster. Only this file and gpu_workers.py import ray.
 
 What is guaranteed: verdicts come back in any order, so two runs may ask different questions; but a program's
 verdict is the same as inline, every request is a function of the journal before it, and the journal replays to the
@@ -11,21 +11,22 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
+from ray.exceptions import RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from archives.journal import JournalError
 from evo_kernel import isolation
 from evo_kernel.config import MACHINE, Settings
 from evo_kernel.errors import EvoKernelError, RunError
-from evo_kernel.pools import Done, make_judge
+from evo_kernel.gpu_workers import LOST, RESTARTS, MeasuringRayPool
+from evo_kernel.pools import Done, Pool, make_judge
 from evo_kernel.population import Population, Progress
 from fitness import evaluation as evaluations
 from fitness.correctness import Limits
@@ -34,9 +35,6 @@ from suites import Task, TaskError
 from suites import task as tasks
 
 logger = logging.getLogger(__name__)
-
-_LOST = (ActorDiedError, ActorUnavailableError, RayActorError)
-RESTARTS = 20  # of one actor, before the run is given up
 
 
 class JudgeActor:
@@ -84,7 +82,7 @@ class RayPool:
         """Return the number of idle judges."""
         return len(self._idle)
 
-    def submit(self, ticket: int, source: str) -> None:
+    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
         """Give the source to an idle judge."""
         judge = self._idle.pop()
         self._busy[judge.judge.remote(source)] = (ticket, judge)
@@ -106,7 +104,7 @@ class RayPool:
         try:
             ray.get(reference)
             self._idle.append(judge)
-        except _LOST as error:
+        except LOST as error:
             self._lost(judge, error)
 
     def _lost(self, judge: Any, error: Exception) -> None:
@@ -122,7 +120,7 @@ class RayPool:
         ticket, judge = self._busy.pop(reference)
         try:
             kind, value, seconds, limits = ray.get(reference)
-        except _LOST as error:
+        except LOST as error:
             self._lost(judge, error)
             return Done(ticket, None, 0.0, f"worker process died ({type(error).__name__})")
         self._idle.append(judge)
@@ -145,6 +143,11 @@ class RayPool:
         self._idle, self._busy, self._recovering = [], {}, {}
 
 
+def make_pool(task: Task, settings: Settings) -> Pool:
+    """Return judges that predict, or builders and GPUs that measure."""
+    return MeasuringRayPool(task, settings) if settings.basis == "measured" else RayPool(task, settings)
+
+
 class PopulationActor:
     """A Population in a process of its own; errors travel as values, so that they stay themselves."""
 
@@ -156,7 +159,7 @@ class PopulationActor:
         """Advance the run, opening it first; rebuilt from the journal when this process is a new one."""
         try:
             if self._population is None:
-                self._population = Population(self._folder, RayPool, settings=self._settings)
+                self._population = Population(self._folder, make_pool, settings=self._settings)
             return "progress", self._population.advance(seconds)
         except (EvoKernelError, JournalError, TaskError) as error:
             return "error", error
@@ -164,7 +167,7 @@ class PopulationActor:
     def pids(self) -> list[int]:
         """Return this process and the judges' that are idle."""
         pool = self._population._pool if self._population else None
-        return [os.getpid(), *(pool.pids() if isinstance(pool, RayPool) else [])]
+        return [os.getpid(), *(pool.pids() if isinstance(pool, (RayPool, MeasuringRayPool)) else [])]
 
     def close(self) -> None:
         """Stop the workers and close the journal."""
@@ -193,7 +196,7 @@ class RayDriver:
         while True:
             try:
                 kind, value = ray.get(self._actor.advance.remote(seconds))
-            except _LOST as error:
+            except LOST as error:
                 self._losses += 1
                 if self._losses > RESTARTS:
                     raise RunError(f"the search process was lost {RESTARTS} times; resume the run") from error
@@ -214,7 +217,7 @@ class RayDriver:
 
     def close(self) -> None:
         """Stop the actor and leave the journal closed."""
-        with contextlib.suppress(*_LOST, ray.exceptions.GetTimeoutError):
+        with contextlib.suppress(*LOST, ray.exceptions.GetTimeoutError):
             ray.get(self._actor.close.remote(), timeout=10)
         ray.kill(self._actor)
 

@@ -4,12 +4,15 @@ import contextlib
 import hashlib
 import logging
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fitness import codescan
+import msgpack
+
+from fitness import codescan, wire
 from fitness import plan as plans
 from fitness.child import Limits
 from fitness.evaluation import Failure, Resources, Stage
@@ -19,11 +22,12 @@ from fitness.jail import Jail, Outcome
 from fitness.plan import LaunchPlan
 from fitness.targets import Target
 from suites import Case, Task
-from suites.task import pack_arguments
+from suites.task import pack_arguments, pack_case, unpack_case
 
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 4096  # compiled kernels kept, each some kilobytes
+FORMAT = 1  # of what travels
 MAX_PLAN_BYTES = 24 << 30  # what the buffers of one case may need
 
 
@@ -65,6 +69,47 @@ class Purpose:
     imports: bool = True  # whether imports are held to the list of fitness/jobs/policy.py
 
 
+def pack(built: Built) -> bytes:
+    """Make bytes of what was built: it may travel to the machine that measures."""
+    body = [
+        FORMAT,
+        [_pack_recorded(r) for r in built.recorded],
+        [_pack_recorded(r) for r in built.edges],
+        [[digest, [getattr(figures, n) for n in Resources.__slots__]] for digest, figures in built.figures.items()],
+        [[digest, code.plain()] for digest, code in built.code.items()],
+        built.program,
+        built.source,
+        built.notes,
+    ]
+    packed: bytes = msgpack.packb(body)
+    return packed
+
+
+def unpack(packed: bytes) -> Built:
+    """Rebuild what was built from `pack`."""
+    version, recorded, edges, figures, code, program, source, notes = wire.decode(packed)
+    if version != FORMAT:
+        raise ValueError(f"build format {version} is not {FORMAT}")
+    return Built(
+        recorded=tuple(_unpack_recorded(*r) for r in recorded),
+        edges=tuple(_unpack_recorded(*r) for r in edges),
+        figures={digest: Resources(*plain) for digest, plain in figures},
+        code={digest: machine_code.unpack(plain) for digest, plain in code},
+        program=program,
+        source=source,
+        notes=tuple(notes),
+    )
+
+
+def _pack_recorded(r: Recorded) -> list[Any]:
+    return [pack_case(r.case), plans.pack(r.full), None if r.check == r.full else plans.pack(r.check)]
+
+
+def _unpack_recorded(case: Any, full: Any, check: Any) -> Recorded:
+    plan = plans.unpack(full)
+    return Recorded(unpack_case(case), plan, plan if check is None else plans.unpack(check))
+
+
 class Builder:
     """Records and compiles one program after another for one task and one target."""
 
@@ -72,7 +117,13 @@ class Builder:
         self._task, self._target, self._limits, self._purpose = task, target, limits, purpose
         self.jail = jail or Jail("compiled")
         self.jail.start()
+        self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._kernels: OrderedDict[str, tuple[Resources, MachineCode | None]] = OrderedDict()
+
+    @property
+    def pid(self) -> int | None:
+        """The fork server, for those who watch or kill it."""
+        return self.jail.pid
 
     def close(self) -> None:
         """End the fork server."""
@@ -81,9 +132,10 @@ class Builder:
     def build(self, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]) -> Built:
         """Record and compile a program; Refusal says why it cannot be."""
         _check_text(source)
-        with understood(Stage.RECORD):
+        self.seconds = {}
+        with timed(self.seconds, Stage.RECORD), understood(Stage.RECORD):
             recorded, small, notes = self._record(source, cases, edges)
-        with understood(Stage.COMPILE):
+        with timed(self.seconds, Stage.COMPILE), understood(Stage.COMPILE):
             kernels = self._compile((*recorded, *small))
         figures = {d: f for d, (f, _) in kernels.items()}
         code = {d: c for d, (_, c) in kernels.items() if c is not None}
@@ -143,6 +195,16 @@ class Builder:
             f"kernel {symbol} cannot run on {self._target.name}: one program needs {figures.shared_bytes} bytes of LDS "
             f"(of {self._target.shared}), {figures.vgprs} registers a lane and {figures.waves_per_program} waves"
         )
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], gate: str) -> Iterator[None]:
+    """Note how long a gate took, also when it refuses."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[str(gate)] = time.monotonic() - started
 
 
 @contextlib.contextmanager

@@ -124,6 +124,20 @@ class Evaluation:
             raise ValueError("a failed evaluation has no score")
         return math.exp(sum(math.log(c.time_us) for c in self.cases) / len(self.cases))
 
+    @property
+    def interval_us(self) -> tuple[float, float] | None:
+        """95% interval of a measured score: the cases' half-widths, as logarithms, add in squares."""
+        if self.failure is not None or any(c.low_us is None or c.high_us is None for c in self.cases):
+            return None
+        below = math.sqrt(sum(math.log(c.time_us / (c.low_us or c.time_us)) ** 2 for c in self.cases))
+        above = math.sqrt(sum(math.log((c.high_us or c.time_us) / c.time_us) ** 2 for c in self.cases))
+        n = len(self.cases)
+        return self.score_us * math.exp(-below / n), self.score_us * math.exp(above / n)
+
+    def ratio_to(self, rival: str) -> Comparison | None:
+        """Return the comparison with a rival, if there was one."""
+        return next((c for c in self.against if c.rival == rival), None)
+
 
 def pack(e: Evaluation) -> list[Any]:
     """Turn an evaluation into plain lists for the wire and the journal."""

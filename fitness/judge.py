@@ -12,7 +12,7 @@ from typing import Any
 
 from fitness import coverage, predict, targets
 from fitness import plan as plans
-from fitness.build import Builder, Built, Purpose, Recorded, Refusal, understood, value
+from fitness.build import Builder, Built, Purpose, Recorded, Refusal, timed, understood, value
 from fitness.child import Limits
 from fitness.correctness import Correctness
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
@@ -35,6 +35,7 @@ class Judge:
         self._interpreter = Jail("interpreter")
         self._interpreter.start()
         self.correctness = Correctness(task, seed, self._builder.jail)
+        self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
 
     def judge(self, source: str, cases: tuple[Case, ...] | None = None) -> Evaluation:
@@ -44,9 +45,11 @@ class Judge:
             known = self._finished.get(built.program)
             if known is not None:
                 return known
-            with understood(Stage.CORRECTNESS):
+            self.seconds = self._builder.seconds
+            with timed(self.seconds, Stage.CORRECTNESS), understood(Stage.CORRECTNESS):
                 evaluation = self._finish(source, built)
         except Refusal as refused:
+            self.seconds = self._builder.seconds
             return self._refusal(refused.failure)
         self._finished[built.program] = evaluation
         if len(self._finished) > REMEMBERED:

@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import Any
 
 from fitness import race
-from fitness.build import Builder, Built, Purpose, Recorded, Refusal, digest, understood
+from fitness.build import Builder, Built, Purpose, Recorded, Refusal, digest, timed, understood
 from fitness.child import Limits
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Stage
 from fitness.gpu import clock
@@ -34,6 +34,7 @@ SCREEN, REFINE, CONFIRM = 12, 40, 32  # pairs of timings a case; CONFIRM in each
 PROCESSES = 3  # fresh ones that confirm
 OTHER_TRIALS = 2  # of a case's other distributions, drawn in secret, when a program is screened
 ROOFLINE_SLACK = 1.05
+CONFIRMATION = "confirmation"  # within the time of Stage.TIMING
 REMEMBERED = 4096
 HUGE = 1 << 31  # bytes of inputs; an edge of more takes seconds, and is run when a person asks for a program
 HUGE_SHARE = 12  # an edge's inputs may take at most one such part of the device's memory
@@ -60,6 +61,7 @@ class MeasuringJudge:
         self._court.start()
         self._court.begin(task, self._rng.getrandbits(48))
         self.calibration = Calibration.of(self._court.device, target)
+        self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
         self._verified: OrderedDict[str, tuple[Resolved, ...]] = OrderedDict()
         self._left_out: dict[str, None] = {}  # edges, in order
@@ -87,19 +89,25 @@ class MeasuringJudge:
         try:
             built = self._builder.build(source, cases or self.task.cases, self.edges)
         except Refusal as refused:
+            self.seconds = self._builder.seconds
             return self.refusal(refused.failure)
-        return self.measure(built, against or {}, confirm)
+        built_in = self._builder.seconds
+        evaluation = self.measure(built, against or {}, confirm)
+        self.seconds = {**built_in, **self.seconds}
+        return evaluation
 
     def measure(self, built: Built, against: Mapping[str, str], confirm: bool = False) -> Evaluation:
         """Judge what a Builder made, here or elsewhere."""
+        self.seconds = {}
         known = self._finished.get(built.program)
         if known is not None and (known.confirmed or not confirm):
             return known
         try:
-            with understood(Stage.CORRECTNESS):
+            with timed(self.seconds, Stage.CORRECTNESS), understood(Stage.CORRECTNESS):
                 resolved = self._verify(built, Depth.SCREENED)
             rivals = {name: r for name, source in against.items() if (r := self._rival(source)) is not None}
-            evaluation = self._race(built, resolved, rivals, confirm)
+            with timed(self.seconds, Stage.TIMING):
+                evaluation = self._race(built, resolved, rivals, confirm)
         except Refusal as refused:
             return self.refusal(refused.failure)
         except RefereeFailed as error:
@@ -217,7 +225,8 @@ class MeasuringJudge:
         confirmed = confirm or best is None or best.faster(self.calibration.null)
         if confirmed:
             depth = Depth.EXHAUSTIVE if confirm else Depth.THOROUGH
-            resolved, parts = self._confirm(built, rivals, depth)
+            with timed(self.seconds, CONFIRMATION):
+                resolved, parts = self._confirm(built, rivals, depth)
         ratios = {name: r for name in rivals if (r := race.against(parts, name)) is not None}
         return self._evaluation(built, resolved, race.joined(parts), ratios, confirmed)
 

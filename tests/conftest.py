@@ -1,5 +1,6 @@
 """Shared pieces: a small task that is judged in a fraction of a second, and one judge for a whole module."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -49,6 +50,12 @@ def double(x):
     return out
 # evo-kernel: end
 '''
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs from tests that need none, so that they say the same everywhere."""
+    if config.option.markexpr == "not gpu":
+        os.environ.update(CUDA_VISIBLE_DEVICES="", HIP_VISIBLE_DEVICES="")
 
 
 @pytest.fixture(scope="session")

@@ -210,6 +210,23 @@ class TestBadInput:
         result = run("search", task_file, "--run", tmp_path / "r", "--pool", "inline", "--quiet")
         refused(result, 1, "the reference failed", "doubled")
 
+    def test_host_work_in_a_launcher_is_told_with_the_call_the_line_and_what_to_do(
+        self, task_file: Path, tmp_path: Path
+    ) -> None:
+        program = task_file.read_text().split("# evo-kernel: seed plain\n")[1].replace("return out", "return out + 1")
+        (tmp_path / "mine.py").write_text(program)
+        result = run("judge", tmp_path / "mine.py", "--task", task_file, "--json")
+        assert result.exit_code == 1, result.output
+        verdict = json.loads(result.stdout)
+        failure = verdict["failure"]
+        assert (failure["stage"], failure["kind"], failure["case"]) == ("record", "host-operation", None)
+        assert "aten.add" in failure["message"]
+        assert 'File "candidate.py"' in failure["trace"]
+        assert "return out + 1" in failure["trace"]
+        assert "part of a kernel" in failure["advice"]
+        states = {g["gate"]: g["state"] for g in verdict["gates"]}
+        assert (states["import"], states["record"], states["compile"]) == ("ok", "FAILED", "-")
+
     def test_unknown_configuration_keys_are_named_all_at_once(self, tmp_path: Path) -> None:
         file = tmp_path / "c.toml"
         file.write_text("[search]\ngeneration = 3\n[juge]\nseconds = 3\n")

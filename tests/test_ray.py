@@ -39,7 +39,7 @@ def cluster() -> Iterator[None]:
         yield
 
 
-SETTINGS = Settings(generations=2, population=6, pool="ray", workers=2)
+SETTINGS = Settings(target="mi300", basis="predicted", generations=2, population=6, pool="ray", workers=2)
 
 
 def test_a_run_over_ray_is_whole_and_its_verdicts_are_those_of_inline(
@@ -122,7 +122,7 @@ def test_a_judge_killed_in_the_middle_of_a_candidate_is_retried_once(
         while not pool.free():
             pool.wait(1.0)
         (pid, *_) = pool.pids()
-        pool.submit(1, small_task.seeds[0].source)
+        pool.submit(1, small_task.seeds[0].source, {})
         killer = threading.Timer(0.3, lambda: os.kill(pid, signal.SIGKILL))
         killer.start()
         deadline = time.monotonic() + 60
@@ -135,7 +135,7 @@ def test_a_judge_killed_in_the_middle_of_a_candidate_is_retried_once(
         while not pool.free():
             assert pool.wait(1.0) == []
             assert time.monotonic() < deadline
-        pool.submit(2, small_task.seeds[0].source)
+        pool.submit(2, small_task.seeds[0].source, {})
         while not (done := pool.wait(1.0)):
             assert time.monotonic() < deadline + 60
         assert done[0].evaluation is not None

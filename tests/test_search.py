@@ -3,7 +3,7 @@
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,11 @@ from evo_kernel.search import EXHAUSTED, Search
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from operators.proposal import Context, Proposal, ProposalError
 from suites import Task
+
+
+def settled(**values: object) -> Settings:
+    """Return settings as a run begins with them."""
+    return Settings(target="mi300", basis="predicted", **values)
 
 
 def verdict(time_us: float, width: float = 4.0, program: str | None = None, second: float = 1.0) -> Evaluation:
@@ -195,7 +200,7 @@ class FormulaPool:
     def free(self) -> int:
         return self.width - len(self.tickets)
 
-    def submit(self, ticket: int, source: str) -> None:
+    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
         self.tickets.append((ticket, source))
 
     def wait(self, seconds: float) -> list[Done]:
@@ -222,7 +227,7 @@ def populate(
     folder: Path, numbers: Task, width: int = 1, lose: frozenset[int] = frozenset(), steps: int = 10**6
 ) -> Population:
     if not folder.exists():
-        runs.begin(folder, Settings(generations=6, population=8, pool="inline"), numbers)
+        runs.begin(folder, settled(generations=6, population=8, pool="inline"), numbers)
     population = Population(folder, lambda t, s: FormulaPool(t, s, width, lose), (Halving(), Crossing()))
     try:
         while steps and not population.advance().done:
@@ -294,8 +299,8 @@ class TestPopulation:
         assert checked == 48
 
     def test_a_lost_worker_costs_one_attempt(self, tmp_path: Path, numbers: Task) -> None:
-        runs.begin(tmp_path / "run", Settings(generations=1, population=4, pool="inline"), numbers)
-        pool = FormulaPool(numbers, Settings(), 1, frozenset({1}))
+        runs.begin(tmp_path / "run", settled(generations=1, population=4, pool="inline"), numbers)
+        pool = FormulaPool(numbers, settled(), 1, frozenset({1}))
         population = Population(tmp_path / "run", lambda t, s: pool, (Halving(), Crossing()))
         population.advance()
         population.advance()
@@ -314,7 +319,7 @@ class TestPopulation:
 
     def test_a_failing_seed_stops_the_run_and_keeps_saying_so(self, tmp_path: Path, numbers: Task) -> None:
         wrong = replace(numbers, seeds=(replace(numbers.seeds[0], source="x = 10"),))
-        runs.begin(tmp_path / "run", Settings(pool="inline"), wrong)
+        runs.begin(tmp_path / "run", settled(pool="inline"), wrong)
         for _ in range(2):
             with pytest.raises(SeedFailed, match="seed kernel 'plain' fails at compile"):
                 populate(tmp_path / "run", wrong)
@@ -323,7 +328,7 @@ class TestPopulation:
         populate(tmp_path / "one", numbers).close()
         best = runs.read(tmp_path / "one").search.archive
         runs.begin(
-            tmp_path / "two", Settings(generations=1, pool="inline"), numbers, runs.elites(tmp_path / "one", numbers)
+            tmp_path / "two", settled(generations=1, pool="inline"), numbers, runs.elites(tmp_path / "one", numbers)
         )
         populate(tmp_path / "two", numbers).close()
         second = runs.read(tmp_path / "two").search
@@ -332,7 +337,7 @@ class TestPopulation:
 
     def test_two_runs_become_one(self, tmp_path: Path, numbers: Task) -> None:
         populate(tmp_path / "one", numbers).close()
-        runs.begin(tmp_path / "two", Settings(generations=6, policy="best-of-n", pool="inline"), numbers)
+        runs.begin(tmp_path / "two", settled(generations=6, policy="best-of-n", pool="inline"), numbers)
         populate(tmp_path / "two", numbers).close()
         merged = runs.merge(tmp_path / "one", tmp_path / "two", tmp_path / "both").search
         one, two = (runs.read(tmp_path / n).search.archive for n in ("one", "two"))
@@ -343,14 +348,14 @@ class TestPopulation:
     def test_runs_of_different_tasks_are_not_merged(self, tmp_path: Path, numbers: Task) -> None:
         populate(tmp_path / "one", numbers).close()
         other = replace(numbers, source=numbers.source + "\n# changed\n")
-        runs.begin(tmp_path / "two", Settings(pool="inline"), other)
+        runs.begin(tmp_path / "two", settled(pool="inline"), other)
         with pytest.raises(RunError, match="different tasks"):
             runs.merge(tmp_path / "one", tmp_path / "two", tmp_path / "both")
         assert not (tmp_path / "both").exists()
 
 
 def test_the_first_event_tells_how_the_run_was_begun(tmp_path: Path, numbers: Task) -> None:
-    runs.begin(tmp_path / "run", Settings(seed=7), numbers)
+    runs.begin(tmp_path / "run", settled(seed=7), numbers)
     with Journal.read(tmp_path / "run") as journal:
         started = next(journal.events())
     assert isinstance(started, Started)

@@ -10,6 +10,7 @@ from fitness.targets import Target
 
 _KFD = Path("/sys/class/kfd/kfd/topology/nodes")
 _MAJOR, _MINOR = 75, 76  # CUDA's attributes for compute capability
+_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,19 @@ def gpus() -> list[Found]:
 def own_target() -> Target | None:
     """Return the target of the first GPU that has one."""
     return next((g.target for g in gpus() if g.target is not None), None)
+
+
+def complaint() -> str | None:
+    """Say why a CUDA driver that is installed gives no GPU; None where there is none, or nothing to complain of."""
+    try:
+        library = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    code, name = library.cuInit(0), ctypes.c_char_p()
+    if not code or code == _NO_DEVICE or library.cuGetErrorName(code, ctypes.byref(name)):
+        return None
+    said = (name.value or b"").decode()
+    return f"the CUDA driver does not start ({said}): the kernel's driver and libcuda may be of different versions"
 
 
 def _nvidia() -> list[Found]:

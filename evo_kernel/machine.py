@@ -1,0 +1,63 @@
+"""Settles what `auto` means on this machine: which chip a run is for, and whether its times are measured.
+
+A run keeps one basis and one target for ever, so this happens once, when it begins.
+"""
+
+import logging
+from collections.abc import Callable
+
+from evo_kernel.config import Settings
+from evo_kernel.errors import RunError
+from fitness.gpu import discover
+
+DEFAULT_TARGET = "mi300"  # of predictions where there is no GPU
+
+logger = logging.getLogger(__name__)
+
+
+def resolve(settings: Settings, say: Callable[[str], None] = logger.info) -> Settings:
+    """Return settings with a target and a basis; `say` hears it when a GPU that is here is left unused."""
+    if settings.basis == "predicted" and settings.target != "auto":
+        return settings
+    here = own_targets()
+    target = settings.target if settings.target != "auto" else (here or [DEFAULT_TARGET])[0]
+    measured = settings.basis == "measured" or (settings.basis == "auto" and target in here)
+    if settings.basis == "measured" and settings.address is None:
+        require(target)
+    if settings.basis == "auto" and not measured:
+        for gpu in discover.gpus()[:1]:
+            say(f"times are predicted for {target}, not measured: the GPU here is {_described(gpu)}")
+    return settings.model_copy(update={"target": target, "basis": "measured" if measured else "predicted"})
+
+
+def own_targets() -> list[str]:
+    """Name the targets that this machine's GPUs are."""
+    return list(dict.fromkeys(g.target.name for g in discover.gpus() if g.target is not None))
+
+
+def require(target: str) -> int:
+    """Return the index of this machine's GPU of a target; RunError says in one line why there is none."""
+    gpus = discover.gpus()
+    if not gpus:
+        why = discover.complaint() or "this machine has none"
+        raise RunError(f"measuring needs a GPU: {why}; use --basis predicted, or a machine with a GPU")
+    for gpu in gpus:
+        if gpu.target is not None and gpu.target.name == target:
+            return gpu.index
+    raise RunError(
+        f"cannot measure for {target}: the GPU here is {_described(gpus[0])}; use its own target, or --basis predicted"
+    )
+
+
+def check_resumable(settings: Settings) -> None:
+    """Refuse to go on with a measured run where its device is not; a cluster may have it elsewhere."""
+    if settings.basis != "measured" or settings.address is not None:
+        return
+    try:
+        require(settings.target)
+    except RunError as error:
+        raise RunError(f"this run was measured on {settings.target} and can only go on there: {error}") from error
+
+
+def _described(gpu: discover.Found) -> str:
+    return f"{gpu.name} ({'a chip without a sheet' if gpu.target is None else gpu.target.name})"

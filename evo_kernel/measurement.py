@@ -1,0 +1,84 @@
+"""Turns predicted elites into measured ones: confirmed in fresh processes, beside the seed, and written down."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+
+from archives.archive import Entry
+from archives.events import Measured
+from archives.journal import Journal
+from evo_kernel import isolation, machine, runs
+from evo_kernel.errors import RunError
+from evo_kernel.pools import judge_now, make_measuring_judge
+from evo_kernel.runs import State
+from fitness.evaluation import Evaluation
+
+Row = tuple[str, Evaluation]  # a candidate's id and what the device said
+
+
+def measure(folder: Path, top: int, say: Callable[[str], None]) -> list[Row]:
+    """Measure a run's fastest elites and journal each verdict; `say` hears of each as it comes."""
+    with Journal.append_to(folder) as journal:
+        state = runs.fold(journal)
+        machine.require(state.settings.target)
+        isolation.require_here(state.settings)
+        elites = state.search.archive.ranked()[:top]
+        if not elites:
+            raise RunError(f"no program of {folder} has passed yet: there is nothing to measure")
+        seed = baseline(state)
+        say(f"measuring {len(elites)} programs for {state.settings.target}: starting the device")
+        judge = make_measuring_judge(state.task, state.settings)
+        try:
+            rows = []
+            for number, entry in enumerate(elites, 1):
+                started = monotonic()
+                against = {} if seed is None or entry is seed else {"baseline": seed.candidate.source}
+                evaluation = judge_now(judge, entry.candidate.source, state.task.cases, against, confirm=True)
+                seconds = monotonic() - started
+                journal.append(Measured(entry.candidate.id, evaluation), seconds)
+                rows.append((entry.candidate.id, evaluation))
+                say(f"{number}/{len(elites)}  {entry.candidate.id[:8]}  {_result(evaluation)}  {seconds:.1f} s")
+        finally:
+            judge.close()
+    return rows
+
+
+def baseline(state: State) -> Entry | None:
+    """Return the fastest of the task's own seeds that passed."""
+    archive = state.search.archive
+    seeds = [archive[s] for s in state.search.seeds if s in archive and archive[s].candidate.operator == "seed"]
+    return min(seeds, key=lambda e: e.score_us, default=None)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Format measurements: for every program its cases, their mean, and its ratio to the seed."""
+    title = f"{'program':<10}{'case':<28}{'measured us':>12}  {'95% interval':<22}{'of roofline':>11}  ratio to seed"
+    lines = [title]
+    for identity, e in rows:
+        if e.failure is not None:
+            first = e.failure.message.splitlines()[0] if e.failure.message else ""
+            lines.append(f"{identity[:8]:<10}FAILED on {e.device} at {e.failure.stage} ({e.failure.kind}): {first}")
+            continue
+        for number, c in enumerate(e.cases):
+            name = identity[:8] if number == 0 else ""
+            within = "" if c.low_us is None or c.high_us is None else f"[{c.low_us:.2f}, {c.high_us:.2f}]"
+            share = c.floor_us / c.time_us
+            lines.append(f"{name:<10}{c.case:<28}{c.time_us:>12.2f}  {within:<22}{share:>11.0%}")
+        lines.append(_mean(e))
+    devices = sorted({str(e.device) for _, e in rows})
+    lines.append(f"measured on {', '.join(devices)}, each confirmed in fresh processes; a ratio below 1 is faster")
+    return "\n".join(lines)
+
+
+def _mean(e: Evaluation) -> str:
+    """Format a program's geometric mean with its ratio to the seed."""
+    interval, ratio = e.interval_us, e.ratio_to("baseline")
+    within = "" if interval is None else f"[{interval[0]:.2f}, {interval[1]:.2f}]"
+    told = "it is the seed" if ratio is None else f"{ratio.ratio:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+    return f"{'':<10}{'geometric mean':<28}{e.score_us:>12.2f}  {within:<22}{'':>11}  {told}"
+
+
+def _result(e: Evaluation) -> str:
+    if e.failure is not None:
+        return f"FAILED at {e.failure.stage} ({e.failure.kind})"
+    return f"measured {e.score_us:.2f} us"
