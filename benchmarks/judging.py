@@ -162,8 +162,10 @@ def throughput(target: Target, jails: list[Jail], count: int, chosen: list[str])
         "start_seconds": started - began, "per_minute": 60 * total / (end - started), "gpu_busy_percent": busy.mean,
         "tasks": rows,
     }  # fmt: skip
-    print(f"all: {total} programs, {distinct} distinct, in {end - started:.1f} s = {result['per_minute']:.0f} a minute (processes "
-          f"started in {started - began:.1f} s before); GPU busy {busy.mean:.0f}% of the time", flush=True)  # fmt: skip
+    print(
+        f"all: {total} programs, {distinct} distinct, in {end - started:.1f} s = {result['per_minute']:.0f} a minute "
+        f"(processes started in {started - began:.1f} s before); GPU busy {busy.mean:.0f}% of the time", flush=True,
+    )  # fmt: skip
     return result
 
 
@@ -189,8 +191,11 @@ def study(judge: MeasuringJudge, sources: list[str], made: list[Future]) -> dict
         if verdict.confirmed:
             best = min(best, (verdict.score_us, source))
     took, distinct = time.time() - here, len(programs - {None})
-    print(f"{judge.task.name:<12} {len(sources):>3} programs, {distinct:>3} distinct, {passed:>3} passed, {confirmed} confirmed, "
-          f"{took:5.1f} s ({waited:.1f} waiting for builders), {60 * len(sources) / took:5.0f} a minute, best {best[0]:.2f} us {dict(kinds)}", flush=True)  # fmt: skip
+    print(
+        f"{judge.task.name:<12} {len(sources):>3} programs, {distinct:>3} distinct, {passed:>3} passed, {confirmed} "
+        f"confirmed, {took:5.1f} s ({waited:.1f} waiting for builders), {60 * len(sources) / took:5.0f} a minute, "
+        f"best {best[0]:.2f} us {dict(kinds)}", flush=True,
+    )  # fmt: skip
     return {
         "task": judge.task.name, "programs": len(sources), "distinct": distinct, "passed": passed,
         "confirmed": confirmed, "seconds": took, "waited_seconds": waited, "best_us": best[0], "failures": kinds,
@@ -219,7 +224,7 @@ def clock(target: Target, comparisons: int) -> dict:
     for null in found:
         called = sum(_different(r, 0.01) for r in null.ratios)
         rows.append([null.case, null.time_us, null.percentile, called, len(null.ratios)])
-        print(f"A/A copy of {null.case:<8} {null.time_us:8.2f} us: 99th percentile of |ratio - 1| {null.percentile:.2%}, "
+        print(f"A/A copy of {null.case:<8} {null.time_us:8.2f} us: 99% of |ratio - 1| below {null.percentile:.2%}, "
               f"called different {called} of {len(null.ratios)}", flush=True)  # fmt: skip
     slower = []
     builder = Builder(task, target, Limits(), Purpose(code=True))

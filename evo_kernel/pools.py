@@ -12,7 +12,7 @@ from evo_kernel.errors import RunError
 from fitness import child, targets
 from fitness.correctness import Limits
 from fitness.evaluation import Evaluation
-from fitness.gpu.court import DeviceUnavailable
+from fitness.gpu.court import Court, DeviceUnavailable
 from fitness.judge import Judge, WorkerLost
 from fitness.measure import MeasuringJudge
 from suites import Case, Task
@@ -106,7 +106,7 @@ def make_measuring_judge(task: Task, settings: Settings, index: int | None = Non
     if disturbed is not None:
         logger.warning("%s", disturbed)
     try:
-        return MeasuringJudge(task, target, child_limits(settings), place)
+        return MeasuringJudge(task, target, child_limits(settings), Court(target, place))
     except DeviceUnavailable as error:
         raise RunError(f"the GPU cannot be used: {error}") from error
 

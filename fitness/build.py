@@ -21,7 +21,7 @@ from fitness.gpu.machine_code import MachineCode
 from fitness.jail import Jail, Outcome
 from fitness.plan import LaunchPlan
 from fitness.targets import Target
-from suites import Case, Task
+from suites import Case, Input, Task
 from suites.task import pack_arguments, pack_case, unpack_case
 
 logger = logging.getLogger(__name__)
@@ -157,8 +157,9 @@ class Builder:
         answers = value(self.jail.run("record", payload, self._limits), Stage.RECORD)
         every, notes = [], []
         for case, (_, full, check, said) in zip((*cases, *edges), answers, strict=True):
-            small = _fitting(plans.unpack(check), case)
-            every.append(Recorded(case, small if full is None else _fitting(plans.unpack(full), case), small))
+            small = _fitting(plans.unpack(check), case, small=not code)
+            timed = small if full is None else _fitting(plans.unpack(full), case, small=False)
+            every.append(Recorded(case, timed, small))
             notes += said
         return tuple(every[: len(cases)]), tuple(every[len(cases) :]), tuple(dict.fromkeys(notes))
 
@@ -230,11 +231,16 @@ def _edge(edge: Case, code: bool) -> list[object]:
     return [edge.name, None, pack_arguments(edge.arguments(small=True))]
 
 
-def _fitting(plan: LaunchPlan, case: Case) -> LaunchPlan:
-    """Refuse a plan that needs more memory than any may."""
+def _fitting(plan: LaunchPlan, case: Case, small: bool) -> LaunchPlan:
+    """Refuse a plan that needs more memory than any may; a forged one may have other inputs than the case."""
     if plan.bytes > MAX_PLAN_BYTES:
         message = f"the launcher allocates {plan.bytes / 2**30:.1f} GiB; at most {MAX_PLAN_BYTES >> 30} GiB are allowed"
         raise Refusal(Failure(Stage.RECORD, "memory", message, case=case.name))
+    given = [(n, a.storage) for n, a in case.arguments(small).items() if isinstance(a, Input)]
+    if [(b.input, b.bytes) for b in plan.buffers[: len(given)]] != given or any(
+        b.input is not None for b in plan.buffers[len(given) :]
+    ):
+        raise ValueError("a plan's inputs are not the case's")
     return plan
 
 

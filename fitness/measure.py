@@ -22,6 +22,7 @@ from fitness.gpu import clock
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, Fault, NoRoom, Program, RefereeFailed
+from fitness.jail import Jail
 from fitness.race import Resolved, Times
 from fitness.targets import Target
 from fitness.walls.standing import Standing
@@ -51,13 +52,13 @@ class Depth(IntEnum):
 class MeasuringJudge:
     """The pipeline of one task on one device. What it says of equal programs differs by the noise of the clock."""
 
-    def __init__(self, task: Task, target: Target, limits: Limits | None = None, index: int = 0,
-                 court: Court | None = None, imports: bool = True) -> None:  # fmt: skip
+    def __init__(self, task: Task, target: Target, limits: Limits | None = None, court: Court | None = None,
+                 jail: Jail | None = None, imports: bool = True) -> None:  # fmt: skip
         self.task, self.target = task, target
-        self._builder = Builder(task, target, limits or Limits(), Purpose(code=True, imports=imports))
+        self._builder = Builder(task, target, limits or Limits(), Purpose(code=True, imports=imports), jail)
         # secret: whoever knew the seed could know the inputs
         self._rng = random.Random(os.urandom(16))
-        self._court = court or Court(target, index)
+        self._court = court or Court(target)
         self._court.start()
         self._court.begin(task, self._rng.getrandbits(48))
         self.calibration = Calibration.of(self._court.device, target)
@@ -169,6 +170,8 @@ class MeasuringJudge:
             choice = self._choose(built, one)
             program = Program(one.full.resolve(choice), built.code)
             verified = self._court.verify(name, False, trials, program)
+            if thorough and one.case not in self.task.edges:
+                self._court.verify_memory(name, [BASE, INFLUENCE if INFLUENCE in trials else trials[-1]], program)
         except Fault as fault:
             raise Refusal(Failure(Stage.CORRECTNESS, fault.kind, f"case {name}: {fault}", case=name)) from fault
         return Resolved(one.case, program, tuple(sorted(choice.items())), verified.error, verified.time_us)

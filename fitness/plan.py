@@ -7,11 +7,14 @@ arguments Pointer(0), Pointer(1), 2048); its output is View(buffer 1).
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import msgpack
+
+from suites.task import ITEM_BYTES
 
 FORMAT = 1
 
@@ -141,7 +144,7 @@ def unpack(plain: Any) -> LaunchPlan:
         version, buffers, launches, outputs = plain
         if version != FORMAT:
             raise ValueError(f"plan format {version} is not {FORMAT}")
-        return LaunchPlan(
+        plan = LaunchPlan(
             buffers=tuple(Buffer(int(b[0]), str(b[1]), b[2], b[3]) for b in buffers),
             launches=tuple(
                 Launch(
@@ -152,8 +155,34 @@ def unpack(plain: Any) -> LaunchPlan:
             ),
             outputs=tuple(View(v[0], v[1], tuple(v[2]), tuple(v[3]), v[4]) for v in outputs),
         )
+        _check(plan)
     except (TypeError, IndexError, KeyError) as error:
         raise ValueError(f"not a launch plan: {error}") from error
+    return plan
+
+
+def _check(plan: LaunchPlan) -> None:
+    """Refuse what no launcher can have done: only a plan that was forged points outside its own buffers."""
+    sizes = [b.bytes for b in plan.buffers]
+    if any(size < 0 or b.dtype not in ITEM_BYTES for size, b in zip(sizes, plan.buffers, strict=True)):
+        raise ValueError("a buffer has no size or no dtype")
+    for view in plan.outputs:
+        size = math.prod(view.shape) * ITEM_BYTES[view.dtype]
+        if (
+            min(view.shape, default=0) < 0
+            or view.buffer < 0
+            or view.offset < 0
+            or view.offset + size > sizes[view.buffer]
+        ):
+            raise ValueError("an output lies outside its buffer")
+    for launch in plan.launches:
+        for _, argument in launch.arguments:
+            if isinstance(argument, Pointer) and not (
+                0 <= argument.buffer < len(sizes) and 0 <= argument.offset <= sizes[argument.buffer]
+            ):
+                raise ValueError("a pointer lies outside its buffer")
+        if any(min(v.grid) < 1 or v.grid[0] >= 2**31 or max(v.grid[1:]) > 65535 for v in launch.variants):
+            raise ValueError("a grid is out of range")
 
 
 def _pack_kernel(kernel: KernelSpec) -> list[Any]:

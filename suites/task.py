@@ -81,6 +81,11 @@ class Input:
         return self.elements * ITEM_BYTES[self.dtype]
 
     @property
+    def storage(self) -> int:
+        """Size of the memory it lies in, in bytes, padding included."""
+        return math.prod(self.stored) * ITEM_BYTES[self.dtype]
+
+    @property
     def stored(self) -> tuple[int, ...]:
         """Shape in memory, outermost dimension first, padding included."""
         order = self.order or range(len(self.shape))

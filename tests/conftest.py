@@ -1,13 +1,17 @@
 """Shared pieces: a small task that is judged in a fraction of a second, and one judge for a whole module."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
 from fitness.child import Limits
+from fitness.gpu import discover
+from fitness.gpu.court import Court
+from fitness.jail import Jail
 from fitness.judge import Judge
+from fitness.measure import MeasuringJudge
 from suites import Task, read
 
 SCALE = '''"""Doubles a vector: the smallest task there is, for tests."""
@@ -74,3 +78,22 @@ def judge(double_task: Task) -> Iterator[Judge]:
     judge = Judge(double_task, "mi300", limits=Limits(seconds=8.0, memory=3 << 30), imports=False)
     yield judge
     judge.close()
+
+
+@pytest.fixture(scope="session")
+def gpu_judge() -> Iterator[Callable[[Task], MeasuringJudge]]:
+    """Give the measuring judge of a task; all share one bench, one referee and one fork server."""
+    target = discover.own_target()
+    if target is None:
+        pytest.skip("no GPU here that has a sheet in fitness/targets.py")
+    court, jail = Court(target, seconds=5.0), Jail("compiled")
+    now: list[MeasuringJudge] = []
+
+    def find(task: Task) -> MeasuringJudge:
+        if not now or now[0].task != task:
+            now[:] = [MeasuringJudge(task, target, Limits(seconds=20.0, memory=3 << 30), court, jail)]
+        return now[0]
+
+    yield find
+    court.close()
+    jail.close()

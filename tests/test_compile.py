@@ -12,7 +12,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from fitness import resources, targets
+from fitness import cubin, resources, targets
 from fitness.jobs.frontend import lower
 
 
@@ -85,7 +85,7 @@ def source(name: str) -> tuple[ASTSource, dict[str, int]]:
 
 def notes(elf: bytes) -> dict:
     """Read the AMD metadata note of a code object: what the runtime itself reads before a launch."""
-    for name, offset, size in resources._sections(elf):
+    for name, offset, size in cubin._sections(elf):
         if name == ".note":
             name_size, body_size, _ = struct.unpack_from("<III", elf, offset)
             start = offset + 12 + -(-name_size // 4) * 4

@@ -7,6 +7,7 @@ from fitness.plan import LaunchPlan
 GUARD = 4096  # bytes on both sides of every buffer that nothing may write
 GUARD_BYTE = 0xA5
 ALIGNMENT = 512  # as an allocator would; Triton's code is specialised for 16
+KEEP, HALF = -1, -2  # in the place of a poison: what was there, or that with half of the outputs lost
 POISONS = (0xFF, 0x5B)  # every byte of memory nothing was written to: NaN or -1, then a large finite number
 
 

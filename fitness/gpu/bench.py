@@ -19,6 +19,7 @@ from fitness import wire
 from fitness.child import die_with_parent
 from fitness.gpu import machine_code
 from fitness.gpu.api import DeviceError, Gpu, NoDevice
+from fitness.gpu.arena import HALF, KEEP
 from fitness.gpu.machine_code import BadPlan, MachineCode
 from fitness.plan import Buffer, LaunchPlan
 
@@ -36,6 +37,7 @@ class Bound:
 
     steps: list[Callable[[], None]]
     poisoned: list[tuple[int, int]]  # address, bytes
+    halves: list[tuple[int, int]]  # the second half of every output
     keep: list[Any] = field(default_factory=list)  # memory that launches point to
 
 
@@ -91,7 +93,11 @@ class Bench:
         for buffer, base in zip(plan.buffers, bases, strict=True):
             if base < self._arena or base + buffer.bytes > self._arena + self._size:
                 raise BadPlan("a buffer lies outside the arena")
-        bound = Bound([], [])
+        outputs = {view.buffer for view in plan.outputs}
+        bound = Bound([], [], [])
+        for number, (buffer, base) in enumerate(zip(plan.buffers, bases, strict=True)):
+            if number in outputs and buffer.input is None:
+                bound.halves.append((base + buffer.bytes // 2, buffer.bytes - buffer.bytes // 2))
         for buffer, base in zip(plan.buffers, bases, strict=True):
             if buffer.input is None and buffer.bytes:
                 bound.poisoned.append((base, buffer.bytes))
@@ -117,9 +123,16 @@ class Bench:
         return lambda: gpu.launch(function, grid, code.threads, code.shared, parameters, code.ctas, code.cooperative)
 
     def run(self, key: str, number: int, poison: int, seconds: float) -> Any:
-        """Poison one set and replay the plan on it once; return its microseconds."""
+        """Replay the plan on one set once; return its microseconds. `poison` says what its memory holds before.
+
+        A byte, or what the last replay left there (KEEP), or that with the second half of the outputs lost (HALF).
+        """
         bound = self._programs[key][number]
-        self._poison(bound, poison)
+        if poison == HALF:
+            for address, size in bound.halves:
+                self._gpu.set8(address, 0xFF, size)
+        elif poison != KEEP:
+            self._poison(bound, poison)
         self._gpu.record(self._events[0])
         for step in bound.steps:
             step()

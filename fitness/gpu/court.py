@@ -290,6 +290,25 @@ class Court:
                     self._ask("fill", *filled)
         return Verified(max(worst, self._judged(steps[-1], self._ask("check", keys[-1], *left[number % 2]))), time_us)
 
+    def verify_memory(self, case: str, trials: Sequence[str], program: Program) -> None:
+        """Run a program on memory that holds its own last results: what relies on finding them is refused.
+
+        First on inputs of which one element of each changed, then on the same with half of the outputs lost.
+        """
+        (place,) = self._lay(program.plan, 1)
+        self._bind("candidate", program, [place])
+        given, left = [self._given(program.plan, place)], self._left(program.plan, place)
+        self._ask("fill", [case, False, trials[0]], given)
+        self._run("run", "candidate", 0, arena.POISONS[0], self._seconds)
+        key, said = [case, False, trials[-1]], trials[-1]
+        for state in (arena.KEEP, arena.HALF):
+            self._ask("fill", key, given)
+            self._run("run", "candidate", 0, state, self._seconds)
+            try:
+                self._judged(said, self._ask("check", key, *left))
+            except Fault as fault:
+                raise Fault(fault.kind, f"on memory that holds the results of a run before; {fault}") from fault
+
     def _both(self, trial: str) -> tuple[float, float]:
         """Take both answers, whatever one of them says, so that the next question finds both sides listening."""
         faults, ratio, time_us = [], 0.0, 0.0
