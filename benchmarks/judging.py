@@ -129,13 +129,13 @@ class Line:
             self._jails.put(jail)
 
 
-def finish(judge: MeasuringJudge, made: Built | Failure, incumbent: str) -> Evaluation:
+def finish(judge: MeasuringJudge, made: Built | Failure, incumbent: str, confirm: bool | None = None) -> Evaluation:
     """Judge what was built, or say why it was not."""
-    return judge.measure(made, {"incumbent": incumbent}) if isinstance(made, Built) else judge.refusal(made)
+    return judge.measure(made, {"incumbent": incumbent}, confirm) if isinstance(made, Built) else judge.refusal(made)
 
 
 def throughput(target: Target, jails: list[Jail], count: int, chosen: list[str]) -> dict:
-    """Judge `count` programs of every task: all gates, screening, and confirmation of what wins."""
+    """Judge `count` programs of every task: all gates and screening; confirming winners is what a search adds."""
     began = time.time()
     rng, court, line = np.random.default_rng(0), Court(target), Line(jails, Limits())
     court.start()
@@ -171,16 +171,17 @@ def throughput(target: Target, jails: list[Jail], count: int, chosen: list[str])
 
 def study(judge: MeasuringJudge, sources: list[str], made: list[Future]) -> dict:
     """Judge one task's programs as a search would, each against the best so far."""
-    here, passed, programs, kinds, confirmed = time.time(), 0, set(), Counter(), 0
+    here, passed, programs, kinds, each = time.time(), 0, set(), Counter(), []
     best = (float("inf"), sources[0])
     waited = 0.0
     for source, future in zip(sources, made, strict=True):
         asked = time.time()
         built = future.result()
         waited += time.time() - asked
-        verdict = finish(judge, built, best[1])
+        began = time.time()
+        verdict = finish(judge, built, best[1], confirm=False)
+        each.append(time.time() - began)
         programs.add(verdict.program)
-        confirmed += verdict.confirmed
         if verdict.failure is not None:
             kind = f"{verdict.failure.stage}/{verdict.failure.kind}"
             if not kinds[kind]:
@@ -188,23 +189,24 @@ def study(judge: MeasuringJudge, sources: list[str], made: list[Future]) -> dict
             kinds[kind] += 1
             continue
         passed += 1
-        if verdict.confirmed:
-            best = min(best, (verdict.score_us, source))
+        best = min(best, (verdict.score_us, source))
     took, distinct = time.time() - here, len(programs - {None})
     print(
-        f"{judge.task.name:<12} {len(sources):>3} programs, {distinct:>3} distinct, {passed:>3} passed, {confirmed} "
-        f"confirmed, {took:5.1f} s ({waited:.1f} waiting for builders), {60 * len(sources) / took:5.0f} a minute, "
-        f"best {best[0]:.2f} us {dict(kinds)}", flush=True,
+        f"{judge.task.name:<12} {len(sources):>3} programs, {distinct:>3} distinct, {passed:>3} passed, "
+        f"{took:5.1f} s ({waited:.1f} waiting for builders), {60 * len(sources) / took:5.0f} a minute, "
+        f"median verdict {1e3 * statistics.median(each):.0f} ms, best {best[0]:.2f} us {dict(kinds)}", flush=True,
     )  # fmt: skip
     return {
         "task": judge.task.name, "programs": len(sources), "distinct": distinct, "passed": passed,
-        "confirmed": confirmed, "seconds": took, "waited_seconds": waited, "best_us": best[0], "failures": kinds,
+        "seconds": took, "median_verdict_s": statistics.median(each), "waited_seconds": waited, "best_us": best[0],
+        "failures": kinds,
     }  # fmt: skip
 
 
 MORE = calibrate.COPY.replace(
     "def copy_kernel(out_ptr, x_ptr, n, BLOCK: tl.constexpr):\n    offs = tl.program_id(0).to(tl.int64) * BLOCK",
-    "def copy_kernel(out_ptr, extra_ptr, x_ptr, n, blocks, BLOCK: tl.constexpr):\n    block = tl.program_id(0).to(tl.int64)\n"
+    "def copy_kernel(out_ptr, extra_ptr, x_ptr, n, blocks, BLOCK: tl.constexpr):\n"
+    "    block = tl.program_id(0).to(tl.int64)\n"
     "    more = block >= blocks\n    out_ptr = tl.where(more, extra_ptr, out_ptr)\n"
     "    block = tl.where(more, (block - blocks) * 50, block)\n    offs = block * BLOCK",
 ).replace(
@@ -257,18 +259,21 @@ SEED = load("vector_add").seeds[0].source
 FAULTS = {
     "illegal address": (lambda s: _store(s, "out_ptr + start + offs + (1 << 40)"), "correctness/illegal-address"),
     "misaligned": (
-        lambda s: _store(s, "(out_ptr.to(tl.pointer_type(tl.int8)) + 1).to(out_ptr.dtype) + start + offs"), "correctness/misaligned",
+        lambda s: _store(s, "(out_ptr.to(tl.pointer_type(tl.int8)) + 1).to(out_ptr.dtype) + start + offs"),
+        "correctness/misaligned",
     ),
-    "device assert": (lambda s: _before(s, "tl.device_assert(n < 0, 'no')").replace("num_warps", "debug=True, num_warps"),
-                      "correctness/assert"),
-    "infinite loop on the device": (lambda s: _before(s, "while n > 0:\n        offs += 1"), "correctness/timeout"),
+    "device assert": (
+        lambda s: _before(s, "tl.device_assert(n < 0, 'no')").replace("num_warps", "debug=True, num_warps"),
+        "correctness/assert",
+    ),
+    "infinite loop on the device": (lambda s: _before(s, "while n > 0:\n        z += 1"), "correctness/timeout"),
     "infinite loop in the compiler": (
         lambda s: _before(s, "for i in tl.static_range(100000000):\n        offs += 1"), "compile/timeout",
     ),
     "out of memory": (lambda s: _launcher(s, "pad = torch.empty(1 << 36, device=x.device)"), "record/memory"),
     "LDS over-ask": (
         lambda s: _before(s, "big = tl.reshape(tl.arange(0, 131072).to(tl.float32), (256, 512))\n"
-                          "    offs += tl.sum(tl.dot(big, tl.trans(big), input_precision='ieee')).to(tl.int32) * 0"),
+                          "    z += 1e-30 * tl.sum(tl.dot(big, tl.trans(big), input_precision='ieee'))"),
         "compile/resources",
     ),
     "host hang": (lambda s: _launcher(s, "while True: pass"), "record/timeout"),
@@ -326,8 +331,8 @@ def faults(target: Target, jails: list[Jail], count: int) -> dict:
         "device_faults": court.faults, "slowest_next_verdict_s": back, "zombies": zombies,
         "memory_before_mib": before, "memory_after_mib": _memory(), "processes": len(pids),
     }  # fmt: skip
-    print(f"faults: {count} programs, {result['faulty']} faulty, {total:.1f} s; not as expected: {len(wrong)}; device replaced "
-          f"{court.faults} times; slowest verdict after a fault {back:.2f} s; zombies {zombies}; GPU memory "
+    print(f"faults: {count} programs, {result['faulty']} faulty, {total:.1f} s; not as expected: {len(wrong)}; device "
+          f"replaced {court.faults} times; slowest verdict after a fault {back:.2f} s; zombies {zombies}; GPU memory "
           f"{before} -> {result['memory_after_mib']} MiB", flush=True)  # fmt: skip
     for row in wrong:
         print("  ", row, flush=True)

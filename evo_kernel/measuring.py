@@ -34,7 +34,7 @@ class Measurer(Protocol):
     def edges(self) -> tuple[Case, ...]:
         """The edges that the device has memory for."""
 
-    def measure(self, built: Built, against: Mapping[str, str], confirm: bool = False) -> Evaluation:
+    def measure(self, built: Built, against: Mapping[str, str], confirm: bool | None = None) -> Evaluation:
         """Judge a program beside its rivals."""
 
     def refusal(self, failure: Failure) -> Evaluation:

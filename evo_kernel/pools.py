@@ -54,7 +54,11 @@ class OneJudge(Protocol):
     """What judges one program after another while a person waits; predicting, it heeds neither rivals nor `confirm`."""
 
     def judge(
-        self, source: str, cases: tuple[Case, ...], against: Mapping[str, str] | None = None, confirm: bool = False
+        self,
+        source: str,
+        cases: tuple[Case, ...],
+        against: Mapping[str, str] | None = None,
+        confirm: bool | None = None,
     ) -> Evaluation:
         """Return the verdict on a program."""
 
@@ -73,7 +77,11 @@ class Predicting:
         self._judge = judge
 
     def judge(
-        self, source: str, cases: tuple[Case, ...], against: Mapping[str, str] | None = None, confirm: bool = False
+        self,
+        source: str,
+        cases: tuple[Case, ...],
+        against: Mapping[str, str] | None = None,
+        confirm: bool | None = None,
     ) -> Evaluation:
         """Predict; rivals change nothing."""
         return self._judge.judge(source, cases)
@@ -119,7 +127,7 @@ def one_judge(task: Task, settings: Settings) -> OneJudge:
 
 
 def judge_now(judge: OneJudge, source: str, cases: tuple[Case, ...], against: Mapping[str, str] | None = None,
-              confirm: bool = False) -> Evaluation:  # fmt: skip
+              confirm: bool | None = None) -> Evaluation:  # fmt: skip
     """Judge one program while a person waits; a lost worker is replaced once."""
     for attempt in (1, 2):
         try:

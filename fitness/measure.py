@@ -85,8 +85,11 @@ class MeasuringJudge:
         return edges(self.task, self._court.device.memory)
 
     def judge(self, source: str, cases: tuple[Case, ...] | None = None, against: Mapping[str, str] | None = None,
-              confirm: bool = False) -> Evaluation:  # fmt: skip
-        """Judge a program; `against` names rivals' sources: it is timed beside them."""
+              confirm: bool | None = None) -> Evaluation:  # fmt: skip
+        """Judge a program; `against` names rivals' sources: it is timed beside them.
+
+        `confirm`: whether to time it in fresh processes; None does so for what wins, and for what has no rival.
+        """
         try:
             built = self._builder.build(source, cases or self.task.cases, self.edges)
         except Refusal as refused:
@@ -97,7 +100,7 @@ class MeasuringJudge:
         self.seconds = {**built_in, **self.seconds}
         return evaluation
 
-    def measure(self, built: Built, against: Mapping[str, str], confirm: bool = False) -> Evaluation:
+    def measure(self, built: Built, against: Mapping[str, str], confirm: bool | None = None) -> Evaluation:
         """Judge what a Builder made, here or elsewhere."""
         self.seconds = {}
         known = self._finished.get(built.program)
@@ -218,14 +221,16 @@ class MeasuringJudge:
             logger.warning("a rival does not pass and is left out: %s", refused)
             return None
 
-    def _race(self, built: Built, resolved: tuple[Resolved, ...], rivals: race.Rivals, confirm: bool) -> Evaluation:
+    def _race(self, built: Built, resolved: tuple[Resolved, ...], rivals: race.Rivals, confirm: bool | None
+              ) -> Evaluation:  # fmt: skip
         """Screen; refine while it could win; confirm what wins, or what has nobody to win against."""
         parts = [race.run(self._court, resolved, rivals, SCREEN, thrifty=True)]
         best = self._best_rival(parts, rivals)
         if best is not None and best.low < 1.0:
             parts = [race.joined([*parts, race.run(self._court, resolved, rivals, REFINE, thrifty=True)])]
             best = self._best_rival(parts, rivals)
-        confirmed = confirm or best is None or best.faster(self.calibration.null)
+        wins = best is None or best.faster(self.calibration.null)
+        confirmed = wins if confirm is None else confirm
         if confirmed:
             depth = Depth.EXHAUSTIVE if confirm else Depth.THOROUGH
             with timed(self.seconds, CONFIRMATION):

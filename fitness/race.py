@@ -1,5 +1,6 @@
 """Times a verified program beside its rivals, case by case, and joins what the cases say."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, Fault, Program
 from suites import Case
 
-HOPELESS = 3.0  # times slower than every rival in a single run: a few pairs say enough
-BUDGET_US = 60_000.0  # of one case's screening on the device; slow programs get fewer pairs
+logger = logging.getLogger(__name__)
+
+HOPELESS = 2.0  # times slower than every rival in a single run: a few pairs say enough
+BUDGET_US = 20_000.0  # of one case's screening on the device; slow programs get fewer pairs
 FEWEST = 4
+ATTEMPTS = 3  # to find the device's clocks standing still
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,7 @@ Rivals = Mapping[str, tuple[Resolved, ...]]
 
 
 def run(court: Court, entrants: tuple[Resolved, ...], rivals: Rivals, pairs: int, thrifty: bool) -> list[Times]:
-    """Time every case beside its rivals; cycles in which the anchor drifted are left out.
-
-    A thrifty run spends little on a program that is hopeless or slow.
-    """
+    """Time every case beside its rivals; a thrifty run spends little on a program that is hopeless or slow."""
     found = []
     for one in entrants:
         others = {n: match for n, r in rivals.items() if (match := _of(one.case, r)) is not None}
@@ -52,15 +53,27 @@ def run(court: Court, entrants: tuple[Resolved, ...], rivals: Rivals, pairs: int
             hopeless = others and one.estimate_us > HOPELESS * max(estimates[1:])
             wanted = FEWEST if hopeless else max(FEWEST, min(pairs, int(BUDGET_US / sum(estimates))))
         programs = [one.program, *(o.program for o in others.values())]
-        try:
-            samples, anchors = court.time(one.case.name, programs, estimates, wanted)
-        except Fault as fault:
-            message = f"case {one.case.name}: {fault}"
-            raise Refusal(Failure(Stage.TIMING, fault.kind, message, case=one.case.name)) from fault
-        kept = clock.steady(anchors)
-        flat = [[s for cycle, ok in zip(cycles, kept, strict=True) if ok for s in cycle] for cycles in samples]
+        flat = _steady(court, one.case, programs, estimates, wanted, thrifty)
         found.append(Times(flat[0], dict(zip(others, flat[1:], strict=True))))
     return found
+
+
+def _steady(court: Court, case: Case, programs: Sequence[Program], estimates: Sequence[float], pairs: int,
+            thrifty: bool) -> list[list[float]]:  # fmt: skip
+    """Time until the device's clocks stood still for most of it; cycles in which the anchor drifted are left out."""
+    for _ in range(ATTEMPTS):
+        try:
+            samples, anchors = court.time(case.name, programs, estimates, pairs, 1 if thrifty else None)
+        except Fault as fault:
+            message = f"case {case.name}: {fault}"
+            raise Refusal(Failure(Stage.TIMING, fault.kind, message, case=case.name)) from fault
+        kept = clock.steady(anchors)
+        if any(kept):
+            break
+    else:
+        logger.warning("case %s: the device's clocks do not settle; times of this program are uncertain", case.name)
+        kept = [True] * len(anchors)
+    return [[s for cycle, ok in zip(cycles, kept, strict=True) if ok for s in cycle] for cycles in samples]
 
 
 def joined(parts: Sequence[list[Times]]) -> list[Times]:

@@ -88,6 +88,8 @@ def gpu_judge() -> Iterator[Callable[[Task], MeasuringJudge]]:
         pytest.skip("no GPU here that has a sheet in fitness/targets.py")
     court, jail = Court(target, seconds=5.0), Jail("compiled")
     now: list[MeasuringJudge] = []
+    patch = pytest.MonkeyPatch()
+    patch.setattr("fitness.measure.PROCESSES", 1)  # the clock is not what these tests try
 
     def find(task: Task) -> MeasuringJudge:
         if not now or now[0].task != task:
@@ -95,5 +97,6 @@ def gpu_judge() -> Iterator[Callable[[Task], MeasuringJudge]]:
         return now[0]
 
     yield find
+    patch.undo()
     court.close()
     jail.close()

@@ -228,7 +228,7 @@ def test_two_runs_that_differ_on_the_fill_alone_are_named_so(judge: Judge, task:
     assert found is not None
     assert found.kind == "uninitialised"
     assert "something is read that was never written: 1 of 120 elements are wrong, the first at [0, 3]" in found.message
-    loose = Correctness(replace(task, atomics=True), 0, judge._compiled)
+    loose = Correctness(replace(task, atomics=True), 0, judge._builder.jail)
     loose.replays(task.cases)
     assert loose.judge((first, again), outputs)[1] is None
 

@@ -23,7 +23,6 @@ from fitness.gpu.arena import HALF, KEEP
 from fitness.gpu.machine_code import BadPlan, MachineCode
 from fitness.plan import Buffer, LaunchPlan
 
-KEPT_MODULES = 512
 _PATTERNS = {
     "float32": "<f", "float16": "<e", "int32": "<i", "int16": "<h", "int8": "<b", "uint8": "<B", "bool": "<?",
 }  # fmt: skip
@@ -67,12 +66,13 @@ class Bench:
                 self._modules[digest] = (*self._gpu.load(code.binary, code.symbol, code.shared), code)
         return len(self._modules)
 
-    def has(self, digests: Any) -> Any:
-        """Say which machine code is not there; forget what is old when there is too much."""
-        while len(self._modules) > KEPT_MODULES:
-            module, _, _ = self._modules.pop(next(iter(self._modules)))
+    def unload(self) -> Any:
+        """Forget all machine code, and what was bound to it."""
+        for key in list(self._programs):
+            self.drop(key)
+        for module, _, _ in self._modules.values():
             self._gpu.unload(module)
-        return [d for d in digests if d not in self._modules]
+        self._modules.clear()
 
     def bind(self, key: str, packed: Any, digests: Any, sets: Any) -> Any:
         """Bind a resolved plan to sets of buffers: for each set the offsets of its buffers in the arena."""

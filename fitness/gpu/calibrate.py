@@ -121,6 +121,7 @@ def compare(court: Court, case: str, one: Program, other: Program, estimate: flo
     """Compare two programs once, as a search does; return the ratio and the first one's samples."""
     (first, second), anchors = court.time(case, [one, other], [estimate, estimate], pairs)
     kept = clock.steady(anchors)
+    kept = kept if any(kept) else [True] * len(kept)
     flat = [[s for round_, ok in zip(rounds, kept, strict=True) if ok for s in round_] for rounds in (first, second)]
     return clock.ratio(*flat), flat[0]
 

@@ -66,10 +66,10 @@ def pooled(parts: Sequence[Ratio], pairs: Sequence[tuple[float, float]]) -> Rati
 
 
 def steady(anchors: Sequence[Sequence[float]]) -> list[bool]:
-    """Tell for each round whether the anchor ran as fast as in most rounds."""
-    medians = [statistics.median(round_) for round_ in anchors]
-    usual = statistics.median(medians)
-    return [abs(m / usual - 1) <= DRIFT for m in medians]
+    """Tell for each cycle whether the anchor ran as fast as in most; all False where most cycles disagree."""
+    usual = statistics.median(a for cycle in anchors for a in cycle)
+    kept = [abs(statistics.median(cycle) / usual - 1) <= DRIFT for cycle in anchors]
+    return kept if 2 * sum(kept) >= len(kept) else [False] * len(kept)
 
 
 def _median(values: Sequence[float]) -> tuple[float, float, float]:

@@ -25,6 +25,7 @@ REFEREE_SECONDS = 300.0  # the first trial of a case computes its truth
 ARENA_SHARE, REFEREE_SHARE = 0.25, 0.3  # of the device's memory
 OTHERS = 2 << 30  # bytes in use by someone else that are still called an idle device
 GROUPS, MOST_SETS = 4, 512  # groups of sets at least, sets at most
+KEPT_MODULES = 512  # of machine code in one bench
 ITEM_US = 100.0  # a timed item lasts at least so long: events resolve about 1 us
 ANCHOR = 64 << 20  # bytes the anchor copies
 
@@ -89,6 +90,8 @@ class Court:
         self._target, self._index, self._seconds = target, index, seconds
         self._rng = random.Random(os.urandom(16))
         self._begun: tuple[Task, int] | None = None
+        self._names: dict[tuple[str, bool], list[str]] = {}  # trials of a case
+        self._loaded: set[str] = set()  # machine code that this bench has
         self._bench: Process | None = None
         self._referee: Process | None = None
         self._arena = 0
@@ -123,6 +126,7 @@ class Court:
     def begin(self, task: Task, seed: int) -> None:
         """Take up a task, or the same with other data; whoever knows the seed can know the inputs."""
         self._begun = (task, seed)
+        self._names.clear()
         self._ask("begin", tasks.pack(task), seed)
 
     @property
@@ -166,6 +170,7 @@ class Court:
                 self._ask("unmap")
 
     def _kill_bench(self) -> None:
+        self._loaded.clear()
         if self._bench is not None:
             self._bench.kill()
             self._bench = None
@@ -256,9 +261,16 @@ class Court:
 
     def load(self, program: Program) -> None:
         """Give the bench the machine code that it does not have."""
-        missing = self._run("has", program.digests)
-        if missing:
-            self._run("load", [[d, program.code[d].plain()] for d in dict.fromkeys(missing)])
+        self.start()
+        missing = [d for d in dict.fromkeys(program.digests) if d not in self._loaded]
+        if not missing:
+            return
+        if len(self._loaded) + len(missing) > KEPT_MODULES:
+            self._run("unload")
+            self._loaded.clear()
+            missing = list(dict.fromkeys(program.digests))
+        self._run("load", [[d, program.code[d].plain()] for d in missing])
+        self._loaded |= set(missing)
 
     def verify(self, case: str, small: bool, trials: Sequence[str], program: Program) -> Verified:
         """Run a program on a case's trials and hold every output against its limits; Fault says what is wrong.
@@ -341,7 +353,9 @@ class Court:
     def trials(self, case: str, small: bool) -> list[str]:
         """List a case's trials."""
         self.start()
-        return list(self._ask("names", case, small))
+        if (case, small) not in self._names:
+            self._names[case, small] = list(self._ask("names", case, small))
+        return list(self._names[case, small])
 
     def _lay(self, plan: LaunchPlan, count: int, start: int | None = None) -> list[Set]:
         """Lay out sets of buffers, from a random place on if none is given."""
@@ -389,8 +403,9 @@ class Court:
         """Return microseconds of a warm run of a program that was verified last."""
         return float(min(self._run("run", "candidate", 0, arena.POISONS[0], self._seconds) for _ in range(2)))
 
-    def time(self, case: str, programs: Sequence[Program], estimates: Sequence[float], pairs: int) -> Any:
-        """Time programs on one case, interleaved, and verify what was timed.
+    def time(self, case: str, programs: Sequence[Program], estimates: Sequence[float], pairs: int,
+             watched: int | None = None) -> Any:  # fmt: skip
+        """Time programs on one case, interleaved, and verify what was timed, of the first `watched` or of all.
 
         Returns for every program its microseconds by cycle and group of sets, and the anchor's by cycle.
         """
@@ -407,32 +422,31 @@ class Court:
         anchors: list[Any] = []
         for part in parts:
             timed, drift = self._time_part(key, programs, sets, batch, part, flush, anchor)
+            self._watch(key, programs[:watched], sets, batch)
             anchors += drift
             for found, more in zip(samples, timed, strict=True):
                 found += more
-        for number in range(len(programs)):
-            self._run("drop", f"timed {number}")
         return samples, anchors
 
     def _time_part(self, key: Any, programs: Sequence[Program], sets: Sequence[Sequence[Set]], batch: int,
                    cycles: int, flush: Any, anchor: Any) -> Any:  # fmt: skip
-        """Fill, time, and check what was timed last, at random."""
-        count = len(programs)
+        """Fill, then time."""
         self._ask("fill", key, [[_inputs(programs[0].plan, s, ()), s.guards[:0]] for s in sets[0]])
-        names = [f"timed {n}" for n in range(count)]
+        names = [f"timed {n}" for n in range(len(programs))]
         seed = self._rng.randrange(1 << 30)
-        result = self._run("time", names, batch, cycles, flush, anchor, seed, self._seconds)
-        groups = len(sets[0]) // batch
+        return self._run("time", names, batch, cycles, flush, anchor, seed, self._seconds)
+
+    def _watch(self, key: Any, programs: Sequence[Program], sets: Sequence[Sequence[Set]], batch: int) -> None:
+        """Check, at random, what the last timed round left behind."""
+        groups, count = len(sets[0]) // batch, len(sets)
         for number, program in enumerate(programs):
             own = [g for g in range(groups) if (g + count - 1) % count == number]  # of the last round
-            for _ in range(1 if number else 2):
-                place = sets[number][self._rng.choice(own) * batch + self._rng.randrange(batch)]
-                inputs, _, outputs = self._left(program.plan, place)
-                try:
-                    self._judged(key[2], self._ask("check", key, inputs, [], outputs))
-                except Fault as fault:
-                    raise Fault(fault.kind, f"the output of a timed run is wrong; {fault}") from fault
-        return result
+            place = sets[number][self._rng.choice(own) * batch + self._rng.randrange(batch)]
+            inputs, _, outputs = self._left(program.plan, place)
+            try:
+                self._judged(key[2], self._ask("check", key, inputs, [], outputs))
+            except Fault as fault:
+                raise Fault(fault.kind, f"the output of a timed run is wrong; {fault}") from fault
 
     def _lay_together(self, plan_list: Sequence[LaunchPlan], count: int, start: int) -> list[list[Set]]:
         """Lay out the same sets for several plans: their inputs come first and lie at the same addresses."""

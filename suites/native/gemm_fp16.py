@@ -52,7 +52,7 @@ def case(name, m, n, k, a="normal", b="normal", b_order=None, small=(64, 96, 96)
 
 
 cases = [
-    case("4096x4096x4096", 4096, 4096, 4096),
+    case("4096x4096x4096", 4096, 4096, 4096, small=(48, 48, 512)),
     # B stored column by column, as the weight of a linear layer is
     case("2048x8192x4096-uniform-bt", 2048, 8192, 4096, "uniform", "uniform", b_order=(1, 0), small=(32, 96, 128)),
     case("3000x5000x2000-signs", 3000, 5000, 2000, "signs", "signs", small=(70, 90, 80)),  # exact: sums of -1, 0, 1

@@ -13,7 +13,7 @@ import triton.language as tl
 @triton.jit
 def mean_kernel(out_ptr, x_ptr, rows, cols, BLOCK: tl.constexpr):
     offs = tl.arange(0, BLOCK)
-    total = tl.sum(tl.load(x_ptr + offs, mask=offs < cols, other=0.0).to(tl.float32), axis=0)
+    total = tl.sum(tl.load(x_ptr + offs, mask=offs < rows * cols, other=0.0).to(tl.float32), axis=0)
     tl.store(out_ptr, total.to(out_ptr.dtype.element_ty))
 
 

@@ -1,7 +1,7 @@
 """Has the number of columns of the first public case in its code.
 
 task: softmax
-gate: correctness/wrong
+gate: correctness/out-of-bounds
 fools: KernelBench, KernelGYM, KernelAgent
 """
 
