@@ -111,9 +111,9 @@ class Line:
             self._jails.put(jail)
         self._threads = ThreadPoolExecutor(len(jails))
 
-    def submit(self, task: Task, target: Target, memory: int, source: str) -> Future:
+    def submit(self, task: Task, target: Target, source: str) -> Future:
         """Build a program as soon as a jail is free; the result is a Built, or the failure."""
-        return self._threads.submit(self._build, task, target, edges(task, memory), source)
+        return self._threads.submit(self._build, task, target, edges(task), source)
 
     def close(self) -> None:
         """Build nothing more."""
@@ -142,12 +142,11 @@ def throughput(target: Target, jails: list[Jail], count: int, chosen: list[str])
     for jail in jails:
         jail.standing  # noqa: B018  waits until it is ready
     started, rows = time.time(), []
-    memory = court.device.memory
     stream = []
     for name in chosen:
         task = load(name)
         sources = variants(task, count, target.backend, rng)
-        stream.append((task, sources, [line.submit(task, target, memory, s) for s in sources]))
+        stream.append((task, sources, [line.submit(task, target, s) for s in sources]))
     with Utilisation() as busy:
         for task, sources, made in stream:
             judge = MeasuringJudge(task, target, court=court)
@@ -305,7 +304,7 @@ def faults(target: Target, jails: list[Jail], count: int) -> dict:
         honest = re.sub(r"BLOCK=\d+", f"BLOCK={128 << int(rng.integers(5))}", honest)
         kind = kinds[number // 10 % len(kinds)] if number % 10 == 5 else None
         stream.append((kind, FAULTS[kind][0](honest) if kind else honest))
-    made = [line.submit(task, target, court.device.memory, s) for _, s in stream]
+    made = [line.submit(task, target, s) for _, s in stream]
     wrong, back, last = [], 0.0, None
     started = time.time()
     for (kind, _), future in zip(stream, made, strict=True):

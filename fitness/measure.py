@@ -81,8 +81,8 @@ class MeasuringJudge:
 
     @property
     def edges(self) -> tuple[Case, ...]:
-        """The task's edges that this device has memory for."""
-        return edges(self.task, self._court.device.memory)
+        """The task's edges that every program is run on: all but the huge ones."""
+        return edges(self.task)
 
     def judge(self, source: str, cases: tuple[Case, ...] | None = None, against: Mapping[str, str] | None = None,
               confirm: bool | None = None) -> Evaluation:  # fmt: skip
@@ -91,7 +91,8 @@ class MeasuringJudge:
         `confirm`: whether to time it in fresh processes; None does so for what wins, and for what has no rival.
         """
         try:
-            built = self._builder.build(source, cases or self.task.cases, self.edges)
+            more = huge(self.task, self._court.device.memory) if confirm else ()
+            built = self._builder.build(source, cases or self.task.cases, (*self.edges, *more))
         except Refusal as refused:
             self.seconds = self._builder.seconds
             return self.refusal(refused.failure)
@@ -141,14 +142,14 @@ class MeasuringJudge:
         if self._depths.get(built.program, -1) >= depth:
             return self._verified[built.program]
         smallest = min(built.recorded, key=lambda r: r.full.bytes).case.name
+        found = [
+            self._verify_case(built, r, depth >= Depth.THOROUGH or r.case.name == smallest) for r in built.recorded
+        ]
         for edge in built.edges:
             if not _huge(edge.case):
                 self._verify_case(built, edge, depth >= Depth.THOROUGH)
             elif depth is Depth.EXHAUSTIVE:
                 self._verify_huge(built, edge)
-        found = [
-            self._verify_case(built, r, depth >= Depth.THOROUGH or r.case.name == smallest) for r in built.recorded
-        ]
         _remember(self._verified, built.program, tuple(found))
         _remember(self._programs, built.source, built.program)
         _remember(self._depths, built.program, depth)
@@ -172,7 +173,8 @@ class MeasuringJudge:
                 trials = self._some(trials, edge=one.case in self.task.edges)
             choice = self._choose(built, one)
             program = Program(one.full.resolve(choice), built.code)
-            verified = self._court.verify(name, False, trials, program)
+            twice = thorough or one.case not in self.task.edges
+            verified = self._court.verify(name, False, trials, program, twice)
             if thorough and one.case not in self.task.edges:
                 self._court.verify_memory(name, [BASE, INFLUENCE if INFLUENCE in trials else trials[-1]], program)
         except Fault as fault:
@@ -299,9 +301,14 @@ class MeasuringJudge:
         )
 
 
-def edges(task: Task, memory: int) -> tuple[Case, ...]:
-    """Return a task's edges that a device with so much memory can run."""
-    return tuple(e for e in task.edges if _input_bytes(e) < memory // HUGE_SHARE)
+def edges(task: Task) -> tuple[Case, ...]:
+    """Return a task's edges but the huge ones."""
+    return tuple(e for e in task.edges if not _huge(e))
+
+
+def huge(task: Task, memory: int) -> tuple[Case, ...]:
+    """Return a task's huge edges that a device with so much memory may have room for."""
+    return tuple(e for e in task.edges if _huge(e) and _input_bytes(e) < memory // HUGE_SHARE)
 
 
 def _huge(case: Case) -> bool:

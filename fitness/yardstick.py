@@ -156,6 +156,16 @@ def _rounded(functions: Functions, values: Mapping[str, Any], seed: int) -> list
     return list(moved.values())
 
 
+def _cut(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return float32 tensors with the 13 bits cut off that tf32 does not have."""
+    return {
+        k: (v.view(torch.int32) & -(1 << 13)).view(torch.float32)
+        if isinstance(v, torch.Tensor) and v.dtype == torch.float32
+        else v
+        for k, v in values.items()
+    }
+
+
 def _spread(output: torch.Tensor, truth: torch.Tensor, dtype: str, real: bool) -> _Spread | None:
     """Measure one member against the truth; None for integers, nothing, and what is not finite where the truth is."""
     if dtype not in EPSILON or not truth.numel():

@@ -25,6 +25,7 @@ _NAMES = {
     "ipc_open": ("cuIpcOpenMemHandle_v2", "hipIpcOpenMemHandle"),
     "ipc_close": ("cuIpcCloseMemHandle", "hipIpcCloseMemHandle"),
     "set8": ("cuMemsetD8Async", "hipMemsetD8Async"),
+    "set16": ("cuMemsetD16Async", "hipMemsetD16Async"),
     "set32": ("cuMemsetD32Async", "hipMemsetD32Async"),
     "copy": ("cuMemcpyDtoDAsync_v2", "hipMemcpyDtoDAsync"),
     "to_host": ("cuMemcpyDtoH_v2", "hipMemcpyDtoH"),
@@ -169,6 +170,10 @@ class Gpu:
     def set8(self, address: int, value: int, size: int) -> None:
         """Fill bytes, in stream order."""
         self._check("set8", c_void_p(address), ctypes.c_ubyte(value), c_size_t(size), self._stream)
+
+    def set16(self, address: int, value: int, count: int) -> None:
+        """Fill 16-bit words, in stream order."""
+        self._check("set16", c_void_p(address), ctypes.c_ushort(value), c_size_t(count), self._stream)
 
     def set32(self, address: int, value: int, count: int) -> None:
         """Fill 32-bit words, in stream order."""

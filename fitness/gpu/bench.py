@@ -230,13 +230,9 @@ def _fill(gpu: Gpu, buffer: Buffer, base: int) -> Callable[[], None]:
         pattern = struct.pack(_PATTERNS[kind], value if kind.startswith("float") else int(value))
     else:
         raise BadPlan(f"an allocation of {kind} can only be filled with 0")
-    if len(set(pattern)) == 1:
-        return lambda: gpu.set8(base, pattern[0], buffer.bytes)
-    words = -(-buffer.bytes // 4)  # the red zone behind takes what is too much of a last word: bodies are padded
-    word = int.from_bytes(pattern * (4 // len(pattern)), "little")
-    if buffer.bytes % 4:
-        raise BadPlan(f"an allocation of {buffer.bytes} bytes can only be filled with 0")
-    return lambda: gpu.set32(base, word, words)
+    size, word = len(pattern), int.from_bytes(pattern, "little")
+    fill = {1: gpu.set8, 2: gpu.set16, 4: gpu.set32}[size]
+    return lambda: fill(base, word, buffer.bytes // size)
 
 
 def main(channel: int, options: dict[str, Any]) -> None:

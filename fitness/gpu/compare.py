@@ -94,6 +94,16 @@ def figures(output: torch.Tensor, want: Yardstick) -> torch.Tensor:
     return torch.stack([average, torch.maximum(peak / want.peak, single), strange, inexact])
 
 
+def warm_up(device: str) -> None:
+    """Compile every form of the comparison: half a second each, once on a machine."""
+    for dtype in ("float32", "float16", "bfloat16"):
+        for width in (8, 64, TILE, 2 * TILE):
+            truth = torch.zeros((2, width), dtype=torch.float64, device=device)
+            allowed = torch.ones(2, dtype=torch.float64, device=device)
+            want = Yardstick(dtype, (2, width), truth, 1.0, 1.0, allowed, allowed, False, 0.0, 0.0, 0.0)
+            figures(truth.to(getattr(torch, dtype)), want)
+
+
 def found(numbers: list[float], want: Yardstick) -> Found:
     """Read the figures of one output."""
     average, single, strange, inexact = numbers

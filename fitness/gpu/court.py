@@ -272,15 +272,15 @@ class Court:
         self._run("load", [[d, program.code[d].plain()] for d in missing])
         self._loaded |= set(missing)
 
-    def verify(self, case: str, small: bool, trials: Sequence[str], program: Program) -> Verified:
+    def verify(self, case: str, small: bool, trials: Sequence[str], program: Program, twice: bool = True) -> Verified:
         """Run a program on a case's trials and hold every output against its limits; Fault says what is wrong.
 
-        Two sets of buffers take turns with two poisons, and while one is compared the next trial runs. The first
-        trial runs on both: what differs was never written, or depends on which program came first.
+        Two sets of buffers take turns with two poisons, and while one is compared the next trial runs. With `twice`
+        the first trial runs on both: what differs was never written, or depends on which program came first.
         """
         sets = self._lay(program.plan, 2)
         self._bind("candidate", program, sets)
-        steps = [trials[0], *trials]  # the first one twice
+        steps = [trials[0], *trials] if twice else list(trials)
         keys = [[case, small, trial] for trial in steps]
         given = [self._given(program.plan, s) for s in sets]
         left = [self._left(program.plan, s) for s in sets]
@@ -291,7 +291,7 @@ class Court:
             other = (number + 1) % 2
             checked = [keys[number - 1], *left[other]] if number else None
             filled = [keys[number + 1], [given[other]]] if number + 1 < len(steps) else None
-            again = number == 1
+            again = twice and number == 1
             self._run_later("run", "candidate", number % 2, arena.POISONS[number % 2], self._seconds)
             self._ask_later("turn", checked, None if again else filled)
             ratio, time_us = self._both(steps[number - 1])

@@ -1,7 +1,6 @@
 """Multiplies in TF32, which its task declares.
 
 task: matmul_tf32
-needs: trials, a task cannot declare tf32 without them
 """
 
 import torch

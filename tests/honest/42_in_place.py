@@ -1,7 +1,6 @@
 """Overwrites its input and returns it, where the task declares that.
 
 task: relu_in_place
-needs: trials, a task cannot declare in_place without them
 """
 
 import torch
