@@ -31,8 +31,9 @@ from fitness.gpu import calibrate, discover
 from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, Program
 from fitness.jail import Jail
-from fitness.measure import MeasuringJudge, edges
+from fitness.measure import MeasuringJudge
 from fitness.targets import Target
+from fitness.verification import edges
 from operators import knobs
 from suites import Case, Task, load, names, read
 

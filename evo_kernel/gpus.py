@@ -12,8 +12,10 @@ from pathlib import Path
 from evo_kernel.errors import RunError
 from fitness.gpu import discover
 from fitness.gpu.calibration import Calibration, path
-from fitness.gpu.court import OTHERS, Device, DeviceUnavailable
+from fitness.gpu.court import Device, DeviceUnavailable
 from fitness.gpu.discover import Found
+
+OTHERS = 2 << 30  # bytes in use by someone else that are still called an idle device
 
 _ASK_TORCH = (
     "import json, torch; ok = torch.cuda.is_available(); "

@@ -1,0 +1,229 @@
+"""Two processes on one device, a bench and a referee, as one thing to ask: replaced when they are lost."""
+
+import contextlib
+import os
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from fitness.gpu.process import Lost, Process
+from fitness.targets import Target
+from suites import Task
+from suites import task as tasks
+
+START_SECONDS = 120.0
+REFEREE_SECONDS = 300.0  # the first trial of a case computes its truth
+ARENA_SHARE, REFEREE_SHARE = 0.25, 0.3  # of the device's memory
+
+
+class Fault(Exception):
+    """A candidate's machine code did something wrong on the device, or its output is; `kind` names it."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class DeviceUnavailable(Exception):
+    """The GPU of this machine cannot be used for this: one clear line."""
+
+
+class RefereeFailed(Exception):
+    """The task's own code failed on the device."""
+
+
+class NoRoom(RefereeFailed):
+    """The device has too little memory for a trial's truth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The device as its driver and torch describe it."""
+
+    name: str
+    arch: str | int
+    cache: int  # bytes of last-level cache
+    units: int
+    memory: int
+    torch: str
+
+
+class Pair:
+    """Starts, asks, kills and replaces the two processes of one device, for one task after another."""
+
+    def __init__(self, target: Target, index: int = 0, seconds: float = 10.0) -> None:
+        self._target, self._index, self._seconds = target, index, seconds
+        self._rng = random.Random(os.urandom(16))
+        self._begun: tuple[Task, int] | None = None
+        self._names: dict[tuple[str, bool], list[str]] = {}  # trials of a case
+        self._loaded: set[str] = set()  # machine code that this bench has
+        self._bench: Process | None = None
+        self._referee: Process | None = None
+        self._arena = 0
+        self._device: Device | None = None
+        self.faults = 0
+
+    @property
+    def device(self) -> Device:
+        """The device, once it was started."""
+        if self._device is None:
+            raise DeviceUnavailable("the device was not started")
+        return self._device
+
+    def start(self) -> None:
+        """Start both processes; DeviceUnavailable says in one line why there is no judging here."""
+        if self._referee is None:
+            options = {"backend": self._target.backend, "index": self._index}
+            self._referee = Process("fitness.gpu.referee", {**options, "memory": 0})
+            name, arch, cache, units, memory, version = self._started(self._referee)
+            self._device = Device(name, arch, max(cache, self._target.cache_mb << 20), units, memory, version)
+            if arch != self._target.arch:
+                raise DeviceUnavailable(
+                    f"this GPU is {name} ({_arch(arch)}); it cannot measure for {self._target.name} "
+                    f"({_arch(self._target.arch)}): choose its own target, or predict without a GPU"
+                )
+            self._ask("limit", int(memory * REFEREE_SHARE))
+            if self._begun is not None:
+                self.begin(*self._begun)
+        if self._bench is None:
+            self._start_bench()
+
+    def begin(self, task: Task, seed: int) -> None:
+        """Take up a task, or the same with other data; whoever knows the seed can know the inputs."""
+        self._begun = (task, seed)
+        self._names.clear()
+        self._ask("begin", tasks.pack(task), seed)
+
+    @property
+    def task(self) -> Task:
+        """The task that was begun."""
+        if self._begun is None:
+            raise RefereeFailed("no task was begun")
+        return self._begun[0]
+
+    def _start_bench(self) -> None:
+        """Start a bench and have the referee map its memory."""
+        size = int(self.device.memory * ARENA_SHARE) >> 20 << 20
+        options = {"backend": self._target.backend, "index": self._index, "arena": size, "quiet": True}
+        self._bench = Process("fitness.gpu.bench", options)
+        _, free, _, self._arena, handle = self._started(self._bench)
+        self._ask("map", handle, self._arena)
+        self.free = free + self._arena
+
+    def _started(self, process: Process) -> Any:
+        """Take a process's greeting."""
+        try:
+            state, *rest = process.answer(START_SECONDS)
+        except Lost as error:
+            raise DeviceUnavailable(f"a process for the GPU could not start: {error}") from error
+        if state != "ok":
+            raise DeviceUnavailable(rest[1])
+        return rest[0]
+
+    def close(self) -> None:
+        """End both processes and give the device's memory back."""
+        self.drop_bench()
+        if self._referee is not None:
+            self._referee.kill()
+            self._referee = None
+
+    def drop_bench(self) -> None:
+        """End the bench: the next question starts a fresh one."""
+        if self._bench is not None:
+            self._kill_bench()
+            if self._referee is not None:
+                self._ask("unmap")
+
+    def _kill_bench(self) -> None:
+        self._loaded.clear()
+        if self._bench is not None:
+            self._bench.kill()
+            self._bench = None
+
+    def pids(self) -> list[int]:
+        """Return the processes, for those who watch or kill them."""
+        return [p.pid for p in (self._bench, self._referee) if p is not None]
+
+    def _ask(self, *question: Any) -> Any:
+        """Ask the referee; what goes wrong there is the task's fault or the machine's."""
+        self._ask_later(*question)
+        return self._answered()
+
+    def _ask_later(self, *question: Any) -> None:
+        """Ask the referee and go on; `_answered` takes the answer."""
+        if self._referee is None:
+            raise RefereeFailed("the referee is gone")
+        try:
+            self._referee.send(*question)
+        except Lost as error:
+            raise self._referee_lost(error) from error
+
+    def _answered(self) -> Any:
+        """Take the referee's answer to the last question."""
+        if self._referee is None:
+            raise RefereeFailed("the referee is gone")
+        try:
+            state, *rest = self._referee.answer(REFEREE_SECONDS)
+        except Lost as error:
+            raise self._referee_lost(error) from error
+        if state != "ok":
+            kind, message = rest
+            self._recover()
+            raise {"no-device": DeviceUnavailable, "memory": NoRoom}.get(kind, RefereeFailed)(message)
+        return rest[0]
+
+    def _recover(self) -> None:
+        """End the bench, which may have been asked something as well, and give back what the referee holds."""
+        self._kill_bench()
+        with contextlib.suppress(Lost):
+            if self._referee is not None:
+                self._referee.ask("forget", seconds=REFEREE_SECONDS)
+
+    def _referee_lost(self, error: Lost) -> RefereeFailed:
+        self._kill_bench()
+        if self._referee is not None:
+            self._referee.kill()
+            self._referee = None
+        return RefereeFailed(f"the referee was lost: {error}")
+
+    def _run(self, *question: Any) -> Any:
+        """Ask the bench; after any fault it is replaced, because a context that saw one cannot be trusted."""
+        self._run_later(*question)
+        return self._ran()
+
+    def _run_later(self, *question: Any) -> None:
+        """Ask the bench and go on; `_ran` takes the answer."""
+        self.start()
+        assert self._bench is not None
+        with contextlib.suppress(Lost):  # `_ran` finds out
+            self._bench.send(*question)
+
+    def _ran(self) -> Any:
+        """Take the bench's answer to the last question."""
+        assert self._bench is not None
+        limit = self._seconds
+        try:
+            state, *rest = self._bench.answer(limit + 5.0)
+        except Lost as error:
+            self._replace()
+            if error.hung:
+                raise Fault("timeout", f"did not finish on the device within {limit:g} s") from error
+            raise Fault("crash", f"the process that ran it died: {error}") from error
+        if state == "ok":
+            return rest[0]
+        kind, message = rest
+        if kind != "plan":
+            self._replace()
+        if kind == "timeout":
+            message = f"did not finish on the device within {limit:g} s"
+        raise Fault(kind, message)
+
+    def _replace(self) -> None:
+        """Put a fresh bench in the place of one that saw a fault."""
+        self.faults += 1
+        self.drop_bench()
+        self.start()
+
+
+def _arch(arch: str | int) -> str:
+    return arch if isinstance(arch, str) else f"sm_{arch}"

@@ -1,0 +1,70 @@
+"""What is made of timings: intervals that cover the truth as often as they say, and what may be called a gain."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fitness.gpu import clock
+from fitness.gpu.clock import Ratio
+
+
+def test_an_interval_covers_the_median_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    for n in (12, 40):
+        samples = rng.lognormal(0.0, 0.02, (2000, n))
+        covered = sum(t.low <= 1.0 <= t.high for t in (clock.timing(list(s)) for s in samples))
+        assert covered / 2000 >= 0.945, n
+
+
+def test_equal_programs_are_rarely_called_different_and_two_percent_nearly_always() -> None:
+    rng = np.random.default_rng(1)
+    called = {1.0: 0, 1.02: 0}
+    for _ in range(400):
+        drift = rng.normal(0, 0.05)  # common to a pair: what pairing is for
+        for factor in called:
+            one = np.exp(rng.normal(drift, 0.01, 40)) * factor
+            other = np.exp(rng.normal(drift, 0.01, 40))
+            found = clock.ratio(list(one), list(other))
+            called[factor] += found.faster(0.01) or found.slower(0.01)
+    assert called[1.0] / 400 <= 0.05
+    assert called[1.02] / 400 >= 0.95
+
+
+def test_a_few_samples_give_the_widest_interval_there_is() -> None:
+    found = clock.timing([3.0, 1.0, 2.0])
+    assert (found.low, found.median, found.high, found.samples) == (1.0, 2.0, 3.0, 3)
+
+
+def test_pairs_of_unequal_number_are_a_mistake() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        clock.ratio([1.0, 2.0], [1.0])
+
+
+def test_several_processes_are_never_surer_than_they_agree() -> None:
+    parts = [Ratio(0.90, 0.899, 0.901, 50), Ratio(0.94, 0.939, 0.941, 50)]
+    pairs = [(0.90, 1.0)] * 50 + [(0.94, 1.0)] * 50
+    found = clock.pooled(parts, pairs)
+    assert found.low <= 0.90
+    assert found.high >= 0.94
+    assert found.pairs == 100
+
+
+def test_a_gain_inside_the_noise_of_the_device_is_no_gain() -> None:
+    assert not Ratio(0.995, 0.990, 0.999, 40).faster(0.01)
+    assert Ratio(0.98, 0.97, 0.99, 40).faster(0.01)
+    assert not Ratio(0.98, 0.95, 1.01, 40).faster(0.01)
+    assert Ratio(1.05, 1.02, 1.07, 40).slower(0.01)
+
+
+def test_a_cycle_in_which_the_clocks_moved_is_left_out() -> None:
+    assert clock.steady([[10.0, 10.1], [10.0, 10.0], [12.0, 12.1], [9.9, 10.0]]) == [True, True, False, True]
+
+
+def test_cycles_that_mostly_disagree_are_all_left_out() -> None:
+    assert clock.steady([[10.0, 10.0], [14.0, 14.0], [18.0, 18.0]]) == [False, False, False]
+
+
+def test_the_median_of_ratios_is_that_of_their_logarithms() -> None:
+    found = clock.ratio([2.0, 8.0, 4.0], [1.0, 1.0, 1.0])
+    assert math.isclose(found.value, 4.0)

@@ -1,0 +1,282 @@
+"""How bench and referee are led through a verdict: who is asked what, and that a fault leaves both listening.
+
+The two processes are stood in for by queues that answer as those do; the real ones are tried by `pytest -m gpu`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from test_replay import CODE, PLAN
+
+from fitness import targets
+from fitness.gpu import arena, court, pair
+from fitness.gpu.court import Court, DeviceUnavailable, Fault, NoRoom, Program, RefereeFailed
+from fitness.gpu.process import Lost
+from suites import Task
+
+ARENA = 1 << 20
+RIGHT = ["", "", 0.5]
+TRIALS = ["base", "uniform", "influence"]
+
+
+class Stand:
+    """Answers in the order of its questions, as a process on a channel does."""
+
+    def __init__(self, module: str, options: dict[str, Any], desk: "Desk") -> None:
+        self.name = module.rsplit(".", 1)[1]
+        self.desk, self.alive, self.pid = desk, True, len(desk.stands)
+        self.answers: deque[Any] = deque([["ok", desk.hello[self.name]]])
+        desk.stands.append(self)
+
+    def send(self, *question: Any) -> None:
+        assert self.alive, f"{question[0]} was sent to a {self.name} that was killed"
+        self.desk.asked.append((self.name, *question))
+        self.answers.append(self.desk.reply(self.name, question))
+
+    def answer(self, seconds: float) -> Any:
+        assert self.answers, f"nobody asked the {self.name} anything"
+        found = self.answers.popleft()
+        if isinstance(found, Lost):
+            raise found
+        return found
+
+    def ask(self, *question: Any, seconds: float = 60.0) -> Any:
+        self.send(*question)
+        return self.answer(seconds)
+
+    def kill(self) -> None:
+        self.alive = False
+
+
+class Desk:
+    """What the stands say, and what they were asked."""
+
+    def __init__(self) -> None:
+        self.stands: list[Stand] = []
+        self.asked: list[tuple[Any, ...]] = []
+        self.hello = {
+            "referee": ["NVIDIA H200", 90, 60 << 20, 132, 141 << 30, "2.11"],
+            "bench": ["NVIDIA H200", 1 << 37, 1 << 37, ARENA, b"handle"],
+        }
+        self.says: list[tuple[Callable[[str, tuple[Any, ...]], bool], Any]] = []
+
+    def reply(self, name: str, question: tuple[Any, ...]) -> Any:
+        for number, (when, answer) in enumerate(self.says):
+            if when(name, question):
+                del self.says[number]
+                return answer
+        if name == "bench":
+            return ["ok", 12.5 if question[0] == "run" else None]
+        answers = {"names": TRIALS, "turn": RIGHT if question[1:2] != (None,) else None, "check": RIGHT, "same": True}
+        return ["ok", answers.get(question[0])]
+
+    def listening(self) -> bool:
+        """Whether nobody who lives has an answer that was not taken."""
+        return not any(s.answers for s in self.stands if s.alive)
+
+    def names(self, who: str) -> list[str]:
+        return [question for name, question, *_ in self.asked if name == who]
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    found = Desk()
+    monkeypatch.setattr(pair, "Process", lambda module, options: Stand(module, options, found))
+    return found
+
+
+@pytest.fixture
+def bound(desk: Desk, double_task: Task) -> Iterator[Court]:
+    made = Court(targets.find("h200"))
+    made.start()
+    made.begin(double_task, 1)
+    desk.asked.clear()
+    yield made
+    assert desk.listening()
+    made.close()
+    assert not any(s.alive for s in desk.stands)
+
+
+PROGRAM = Program(PLAN, {PLAN.launches[0].chosen.kernel.digest: CODE})
+
+
+def test_a_program_runs_every_trial_on_both_poisons_and_is_checked_each_time(bound: Court, desk: Desk) -> None:
+    verified = bound.verify("1M", False, TRIALS, PROGRAM)
+    assert (verified.error, verified.time_us) == (0.5, 12.5)
+    runs = [q for q in desk.asked if q[:2] == ("bench", "run")]
+    assert [(q[3], q[4]) for q in runs] == [(n % 2, arena.POISONS[n % 2]) for n in range(4)]
+    checked = [q[2][0][2] for q in desk.asked if q[1] == "turn" and q[2]]
+    assert [*checked, desk.asked[-1][2][2]] == ["base", "base", "uniform", "influence"]
+    assert desk.names("referee").count("same") == 1
+
+
+def test_a_set_is_filled_before_it_runs_and_checked_before_it_is_filled_again(bound: Court, desk: Desk) -> None:
+    bound.verify("1M", False, TRIALS, PROGRAM)
+    state: dict[int, str] = {}
+    bodies: dict[int, int] = {}
+    for who, question, *rest in desk.asked:
+        if (who, question) == ("bench", "bind"):
+            bodies = {offsets[0]: n for n, offsets in enumerate(rest[3])}
+        if question == "turn":
+            check, fill = rest
+            if check:
+                place = bodies[check[1][0][1]]
+                assert state[place] == "ran"
+                state[place] = "checked"
+            filled = [fill] if fill else []
+        else:
+            filled = [rest] if question == "fill" else []
+        for _, sets in filled:
+            place = bodies[sets[0][0][0][1]]
+            assert state.get(place) != "ran", "filled before it was checked"
+            state[place] = "filled"
+        if (who, question) == ("bench", "run"):
+            assert state[rest[1]] == "filled"
+            state[rest[1]] = "ran"
+
+
+def on(who: str, what: str, number: int = 1) -> Callable[[str, tuple[Any, ...]], bool]:
+    """Match the n-th question of a kind."""
+    seen = iter(range(1, 1000))
+    return lambda name, question: (name, question[0]) == (who, what) and next(seen) == number
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_fault_on_the_device_replaces_the_bench_alone(number: int, bound: Court, desk: Desk) -> None:
+    desk.says.append((on("bench", "run", number), ["failed", "illegal-address", "kernel: CUDA_ERROR_ILLEGAL_ADDRESS"]))
+    with pytest.raises(Fault, match="ILLEGAL_ADDRESS") as raised:
+        bound.verify("1M", False, TRIALS, PROGRAM)
+    assert raised.value.kind == "illegal-address"
+    assert desk.listening()
+    assert [s.name for s in desk.stands] == ["referee", "bench", "bench"]
+    assert [s.alive for s in desk.stands] == [True, False, True]
+    assert desk.names("referee")[-2:] == ["unmap", "map"]
+    assert bound.verify("1M", False, TRIALS, PROGRAM).error == 0.5, "the next program is judged"
+    assert desk.names("bench").count("load") == 2, "the fresh bench has no machine code yet"
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_wrong_output_fails_and_leaves_both_sides_listening(number: int, bound: Court, desk: Desk) -> None:
+    desk.says.append((on("referee", "turn", number), ["ok", ["wrong", "at [3] expected 1, got 2", 9.0]]))
+    with pytest.raises(Fault, match=r"at \[3\] expected 1") as raised:
+        bound.verify("1M", False, TRIALS, PROGRAM)
+    assert raised.value.kind == "wrong"
+    assert desk.listening()
+    assert [s.name for s in desk.stands] == ["referee", "bench"]
+
+
+def test_a_wrong_output_is_told_before_the_fault_of_the_run_after_it(bound: Court, desk: Desk) -> None:
+    desk.says.append((on("referee", "turn", 2), ["ok", ["wrong", "at [0]", 9.0]]))
+    desk.says.append((on("bench", "run", 2), Lost("it ended", hung=False)))
+    with pytest.raises(Fault) as raised:
+        bound.verify("1M", False, TRIALS, PROGRAM)
+    assert raised.value.kind == "wrong"
+    assert desk.listening()
+
+
+def test_a_kernel_that_does_not_end_is_a_timeout(bound: Court, desk: Desk) -> None:
+    desk.says.append((on("bench", "run"), Lost("no answer", hung=True)))
+    with pytest.raises(Fault, match="did not finish on the device") as raised:
+        bound.verify("1M", False, TRIALS, PROGRAM)
+    assert raised.value.kind == "timeout"
+
+
+def test_two_runs_that_differ_are_a_race_where_atomics_are_not_declared(
+    bound: Court, desk: Desk, double_task: Task
+) -> None:
+    desk.says.append((on("referee", "same"), ["ok", False]))
+    with pytest.raises(Fault, match="two runs on the same inputs") as raised:
+        bound.verify("1M", False, TRIALS, PROGRAM)
+    assert raised.value.kind == "race"
+    bound.begin(replace(double_task, atomics=True), 1)
+    desk.says.append((on("referee", "same"), ["ok", False]))
+    assert bound.verify("1M", False, TRIALS, PROGRAM).error == 0.5
+    desk.says.clear()
+
+
+def test_a_truth_without_room_gives_all_memory_back(bound: Court, desk: Desk) -> None:
+    desk.says.append((on("referee", "fill"), ["failed", "memory", "CUDA out of memory"]))
+    with pytest.raises(NoRoom):
+        bound.verify("1M", False, TRIALS, PROGRAM)
+    assert desk.names("referee")[-1] == "forget"
+    assert not desk.stands[1].alive
+    assert bound.verify("1M", False, TRIALS, PROGRAM).error == 0.5
+
+
+def test_an_error_of_the_tasks_own_code_is_no_candidates_fault(bound: Court, desk: Desk) -> None:
+    desk.says.append((on("referee", "fill"), ["failed", "task", "ZeroDivisionError: division by zero"]))
+    with pytest.raises(RefereeFailed, match="ZeroDivisionError"):
+        bound.verify("1M", False, TRIALS, PROGRAM)
+
+
+def test_machine_code_is_loaded_once_and_forgotten_when_there_is_too_much(
+    bound: Court, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        bound.verify("1M", False, ["base"], PROGRAM)
+    assert desk.names("bench").count("load") == 1
+    monkeypatch.setattr(court, "KEPT_MODULES", 1)
+    kernel = replace(PLAN.launches[0].chosen.kernel, ttir="module { other }")
+    variant = replace(PLAN.launches[0].variants[0], kernel=kernel)
+    other = replace(PLAN, launches=(replace(PLAN.launches[0], variants=(variant,)),))
+    bound.verify("1M", False, ["base"], Program(other, {kernel.digest: CODE}))
+    assert desk.names("bench").count("unload") == 1
+
+
+def test_buffers_that_do_not_fit_are_refused_in_words(bound: Court) -> None:
+    large = replace(PLAN, buffers=(replace(PLAN.buffers[0], bytes=ARENA), *PLAN.buffers[1:]))
+    with pytest.raises(Fault, match="GiB of the device") as raised:
+        bound.verify("1M", False, TRIALS, Program(large, PROGRAM.code))
+    assert raised.value.kind == "memory"
+
+
+def test_another_chip_is_one_line(desk: Desk) -> None:
+    made = Court(targets.find("mi300"))
+    with pytest.raises(DeviceUnavailable, match="this GPU is NVIDIA H200") as raised:
+        made.start()
+    assert "\n" not in str(raised.value)
+    made.close()
+
+
+def test_a_device_that_does_not_start_is_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Stand, "answer", lambda self, seconds: ["failed", "no-device", "no cuda driver on this machine"]
+    )
+    with pytest.raises(DeviceUnavailable, match="no cuda driver"):
+        Court(targets.find("h200")).start()
+
+
+def test_programs_are_timed_on_the_same_sets_and_the_candidate_is_watched(bound: Court, desk: Desk) -> None:
+    small = replace(bound.device, cache=1 << 10)
+    bound._device = small
+    timed = [[[[10.0] * 4], [[20.0] * 4]], [[30.0, 31.0]]]
+    desk.says.append((on("bench", "time"), ["ok", timed]))
+    desk.hello["bench"][3] = 1 << 40
+    bound._arena = 1 << 40
+    samples, anchors = bound.time("1M", [PROGRAM, PROGRAM], [200.0, 200.0], 4, watched=1)
+    assert samples == [[[10.0] * 4], [[20.0] * 4]]
+    assert anchors == [[30.0, 31.0]]
+    (one, other) = [q for q in desk.asked if q[:2] == ("bench", "bind")]
+    assert one[5] == other[5], "the same addresses for both"
+    (question,) = [q for q in desk.asked if q[:2] == ("bench", "time")]
+    assert question[3:5] == (1, 1), "one replay an item, one cycle: the program is long, the pairs are few"
+    assert desk.names("referee") == ["fill", "check"]
+
+
+def test_a_timed_output_that_is_wrong_is_a_fault(bound: Court, desk: Desk) -> None:
+    bound._arena = 1 << 40
+    desk.says.append((on("bench", "time"), ["ok", [[[[10.0] * 4]], [[30.0, 31.0]]]]))
+    desk.says.append((on("referee", "check"), ["ok", ["wrong", "at [7]", 3.0]]))
+    with pytest.raises(Fault, match="output of a timed run is wrong"):
+        bound.time("1M", [PROGRAM], [200.0], 4)
+
+
+def test_short_programs_are_timed_in_batches(bound: Court, desk: Desk) -> None:
+    bound._arena = 1 << 40
+    desk.says.append((on("bench", "time"), ["ok", [[[[1.0] * 4]], [[30.0]]]]))
+    bound.time("1M", [PROGRAM], [2.0], 4)
+    (question,) = [q for q in desk.asked if q[:2] == ("bench", "time")]
+    assert question[3] == 50, "50 replays of 2 us last as long as an item should"

@@ -1,0 +1,146 @@
+"""What is sent to the device, without one: where buffers lie, how arguments are encoded, whose plan is refused."""
+
+import itertools
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fitness import plan as plans
+from fitness import targets
+from fitness.build import Builder, Purpose
+from fitness.child import Limits
+from fitness.gpu import arena, discover, machine_code
+from fitness.gpu.calibration import Calibration
+from fitness.gpu.court import Device
+from fitness.gpu.machine_code import BadPlan, MachineCode
+from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
+from fitness.verification import edges, huge
+from suites import Task, load
+
+KERNEL = KernelSpec(
+    "k", "k", (("p", "float32"), ("n", "i32"), ("x", "fp32"), ("one", "constexpr")), (), (), "module {}"
+)
+PLAN = LaunchPlan(
+    buffers=(Buffer(4000, "float32", "x"), Buffer(100, "float32"), Buffer(0, "int32")),
+    launches=(Launch((Variant(KERNEL, (8, 1, 1)),), (("p", Pointer(1, 16)), ("n", -7), ("x", 1.5), ("one", 1))),),
+    outputs=(View(1, 0, (25,), (1,), "float32"),),
+)
+CODE = MachineCode("k", b"", 128, 0, 1, False, (0, 0), (8, 4, 4, 8, 8))
+
+
+def test_every_body_lies_between_two_red_zones_of_its_own() -> None:
+    place = arena.place(PLAN, 1000)
+    stretches = sorted(
+        [(b, b + buffer.bytes) for b, buffer in zip(place.bodies, PLAN.buffers, strict=True) if buffer.bytes]
+        + [(o, o + n) for o, n in place.guards]
+    )
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(stretches))
+    assert all(b % arena.ALIGNMENT == 0 for b in place.bodies)
+    for body, buffer in zip(place.bodies, PLAN.buffers, strict=True):
+        assert {(body - arena.GUARD, arena.GUARD), (body + buffer.bytes, arena.GUARD)} <= set(place.guards)
+    assert place.end >= max(end for _, end in stretches)
+
+
+def test_arguments_are_encoded_as_the_machine_code_wants_them() -> None:
+    encoded = machine_code.arguments(PLAN.launches[0], CODE, [0x1000, 0x2000, 0x3000], (0xAA, 0xBB))
+    assert encoded == [
+        struct.pack("<Q", 0x2010), struct.pack("<i", -7), struct.pack("<f", 1.5), struct.pack("<Q", 0xAA),
+        struct.pack("<Q", 0xBB),
+    ]  # fmt: skip
+
+
+def test_a_plan_that_passes_other_arguments_than_the_code_takes_is_refused() -> None:
+    with pytest.raises(BadPlan, match="takes"):
+        machine_code.arguments(PLAN.launches[0], replace(CODE, parameters=(8, 8, 4, 8, 8)), [0, 0, 0], (0, 0))
+    wrong = replace(PLAN.launches[0], arguments=(("p", Pointer(1, 16)), ("n", 1 << 40), ("x", 1.5)))
+    with pytest.raises(BadPlan, match="cannot be passed"):
+        machine_code.arguments(wrong, CODE, [0, 0, 0], (0, 0))
+
+
+FORGED = {
+    "an output behind its buffer": lambda p: replace(p, outputs=(View(1, 4, (25,), (1,), "float32"),)),
+    "an output before its buffer": lambda p: replace(p, outputs=(View(1, -4, (1,), (1,), "float32"),)),
+    "an output of another buffer": lambda p: replace(p, outputs=(View(7, 0, (1,), (1,), "float32"),)),
+    "a pointer behind its buffer": lambda p: replace(
+        p, launches=(replace(p.launches[0], arguments=(("p", Pointer(1, 104)),)),)
+    ),
+    "a pointer into nothing": lambda p: replace(
+        p, launches=(replace(p.launches[0], arguments=(("p", Pointer(-1, 0)),)),)
+    ),
+    "a grid no device takes": lambda p: replace(
+        p, launches=(replace(p.launches[0], variants=(Variant(KERNEL, (1, 70000, 1)),)),)
+    ),
+    "memory of negative size": lambda p: replace(p, buffers=(Buffer(-1, "float32", "x"), *p.buffers[1:])),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_plan_is_refused(what: str) -> None:
+    assert plans.unpack(plans.pack(PLAN)) == PLAN
+    with pytest.raises(ValueError, match=r"lies outside|out of range|no size"):
+        plans.unpack(plans.pack(FORGED[what](PLAN)))
+
+
+@pytest.mark.parametrize(("target", "pointers"), [("h200", 3), ("mi300", 3), ("mi250", 3)])
+def test_machine_code_says_what_a_launch_must_pass(target: str, pointers: int, double_task: Task) -> None:
+    builder = Builder(double_task, targets.find(target), Limits(), Purpose(code=True))
+    try:
+        built = builder.build(double_task.seeds[0].source, double_task.cases, ())
+    finally:
+        builder.close()
+    for one in built.recorded:
+        launch = one.full.launches[0]
+        code = built.code[launch.chosen.kernel.digest]
+        assert code.binary[:4] == b"\x7fELF"
+        assert code.threads == 4 * targets.find(target).wave
+        encoded = machine_code.arguments(launch, code, [4096] * len(one.full.buffers), (0, 0))
+        assert [len(e) for e in encoded] == list(code.parameters)
+        assert len(encoded) >= pointers
+
+
+def test_huge_edges_are_for_those_who_ask_and_have_the_memory() -> None:
+    task = load("vector_add")
+    assert not {e.name for e in edges(task)} & {e.name for e in huge(task, 141 << 30)}
+    assert huge(task, 141 << 30)
+    assert huge(task, 16 << 30) == ()
+
+
+def device(name: str = "A Device / 1") -> Device:
+    return Device(name, 90, 60 << 20, 132, 141 << 30, "2.11")
+
+
+def test_a_calibration_is_kept_for_its_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    target = targets.find("h200")
+    plain = Calibration.of(device(), target)
+    assert not plain.measured
+    kept = replace(plain, measured=True, null=0.004, copy_gbs=4200.0, matmul_tflops={"float16": 740.0})
+    place = kept.store()
+    assert place.is_relative_to(tmp_path)
+    assert Calibration.of(device(), target) == kept
+    assert not Calibration.of(device("another"), target).measured
+    place.write_text("{")
+    assert Calibration.of(device(), target) == plain
+
+
+def test_the_floor_is_the_measured_ceiling_and_the_gate_is_what_nothing_beats() -> None:
+    case = load("vector_add").cases[0]
+    plain = Calibration.of(device("never calibrated"), targets.find("h200"))
+    measured = replace(plain, measured=True, copy_gbs=4000.0)
+    assert measured.floor_us(case)[0] == pytest.approx(case.bytes / 4000e3)
+    assert measured.least_us(case) == plain.least_us(case) < plain.floor_us(case)[0] < measured.floor_us(case)[0]
+
+
+def test_amd_chips_are_read_from_the_kernel_drivers_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, (version, name) in enumerate((("0", "cpu"), ("90402", "mi300x"), ("90010", ""), ("110000", "rx"))):
+        node = tmp_path / str(number)
+        node.mkdir()
+        (node / "properties").write_text(f"cpu_cores_count 0\ngfx_target_version {version}\n")
+        (node / "name").write_text(name + "\n")
+    monkeypatch.setattr(discover, "_KFD", tmp_path)
+    found = discover._amd()
+    assert [(g.arch, g.target.name if g.target else None, g.index) for g in found] == [
+        ("gfx942", "mi300", 0), ("gfx90a", "mi250", 1), ("gfx1100", None, 2),
+    ]  # fmt: skip
