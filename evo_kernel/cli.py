@@ -257,7 +257,8 @@ def watch(run: Path, every: float) -> None:
 def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
     """Write the best programs of a RUN as files that need torch and triton alone.
 
-    Each is first judged on the task's held-out cases, which no operator ever saw.
+    Each is first judged on the task's held-out cases, which no operator ever saw. On a GPU its own launcher then
+    runs once in open mode: it must return the same results, and what a call costs the host is written beside its times.
 
     \b
     Example:
@@ -275,8 +276,16 @@ def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
 
 
 def _exported(one: Any) -> dict[str, Any]:
+    from evo_kernel.export import HELD_OUT, launch_plain
+
     failure = None if one.failure is None else {"case": one.failure.case, "message": one.failure.message}
-    return {"id": one.candidate, "path": None if one.path is None else str(one.path), "held_out_failure": failure}
+    return {
+        "id": one.candidate,
+        "path": None if one.path is None else str(one.path),
+        "held_out_failure": failure if one.gate == HELD_OUT else None,
+        "launch_failure": None if one.gate == HELD_OUT else failure,
+        "launch": launch_plain(one.launch),
+    }
 
 
 def _tell_exported(exported: list[Any]) -> None:
@@ -284,7 +293,7 @@ def _tell_exported(exported: list[Any]) -> None:
         if one.path is not None:
             click.echo(f"exported: {one.path}")
         else:
-            click.echo(f"not exported: {one.candidate[:8]} fails a held-out case: {one.failure.message}", err=True)
+            click.echo(f"not exported: {one.candidate[:8]} fails {one.gate}: {one.failure.message}", err=True)
 
 
 @main.command()
