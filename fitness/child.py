@@ -96,6 +96,8 @@ def confine(limits: Limits, base: int, writer: int, scratch: str, gpu: bool = Fa
         (resource.RLIMIT_CPU, int(limits.seconds * 4) + 1),
         (resource.RLIMIT_NOFILE, 256),
     ):
+        most = resource.getrlimit(what)[1]
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(what, (value, value))
     return home
 

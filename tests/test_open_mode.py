@@ -303,7 +303,7 @@ def test_behind_the_walls_of_a_gpu_the_c_compiler_runs_and_nothing_else(tmp_path
         "/bin/ls refused",
         "/usr/bin/env refused",
         "python refused",
-        "socket refused",
+        *(f"{what} refused" for what in ("accept", "connect", "inet", "stream", "datagram")),
     ], done.stderr
     assert GPU.programs
 
@@ -325,11 +325,21 @@ for name, program in (("/bin/ls", ["/bin/ls"]), ("/usr/bin/env", ["/usr/bin/env"
         print(name, "ran")
     except OSError:
         print(name, "refused")
-try:
-    socket.socket()
-    print("socket made")
-except OSError:
-    print("socket refused")
+def attempt(name, what):
+    try:
+        what()
+        print(name, "made")
+    except OSError:
+        print(name, "refused")
+listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listening.bind(chr(0) + "evo-kernel-test-" + str(os.getpid()))
+listening.listen(1)
+listening.settimeout(2)
+attempt("accept", listening.accept)
+attempt("connect", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(listening.getsockname()))
+attempt("inet", socket.socket)
+attempt("stream", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+attempt("datagram", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
 """
 
 

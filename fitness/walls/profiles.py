@@ -56,7 +56,7 @@ class Walls:
         if self.landlock:
             landlock.restrict(_rights(profile, folder, self.files))
         if self.seccomp:
-            seccomp.install(profile.programs)
+            seccomp.install(profile.programs, profile.gpu)
 
 
 def _rights(profile: Profile, folder: str, files: tuple[str, ...]) -> list[tuple[str, int]]:
