@@ -67,7 +67,7 @@ def export(folder: Path, top: int, out: Path) -> list[Exported]:
                 failure = launch.evaluation.failure
                 results.append(Exported(entry.candidate.id, None, entry.score_us, failure, ITSELF, launch))
                 continue
-            path = _write(_header(entry, verdict, launch, state, folder), entry, state, out)
+            path = _write(_header(entry, verdict, state, folder, launch), entry, state, out)
             results.append(Exported(entry.candidate.id, path, entry.score_us, None, launch=launch))
     return results
 
@@ -109,7 +109,7 @@ def _write(header: str, entry: Entry, state: State, out: Path) -> Path:
     return path
 
 
-def _header(entry: Entry, held_out: Evaluation, launch: Launch, state: State, folder: Path) -> str:
+def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path, launch: Launch | None = None) -> str:
     """Say where the program comes from, what is known about it, and how to find out again."""
     target, versions, e = state.settings.target, state.started.versions, entry.evaluation
     today = strftime("%Y-%m-%d", gmtime())
@@ -121,7 +121,7 @@ def _header(entry: Entry, held_out: Evaluation, launch: Launch, state: State, fo
         f"candidate {entry.candidate.id} of run {folder.name}, seed {state.settings.seed}, for {target}",
         f"torch {versions.get('torch', '?')}, triton {versions.get('triton', '?')}",
         *(_measured(e) if e.basis is Basis.MEASURED else _predicted(entry, state)),
-        *_launched(launch),
+        *(() if launch is None else _launched(launch)),
         *_correct(e, held_out),
         f"Judged in mode {e.mode}, isolation {e.isolation}.",
         f"Verify again: evo-kernel judge THIS_FILE {again}",

@@ -33,7 +33,7 @@ from suites.trials import BASE, Trial, trials
 CLAIMED = "untrusted-host: times are claims of the program's own process, which holds the clock"
 INTERPRETED = "no device: its launcher ran on the host under Triton's interpreter, and the times are the interpreter's"
 STEPS = 4  # a sealed program has limits for record, compile and run; here one child does it all
-OUTPUT = 1 << 30  # bytes a child may answer with
+OUTPUT = 1000 << 20  # bytes a child may answer with: what its supervisor adds must still fit into a frame
 FRAME = 800 << 20  # bytes of inputs, or of truth, that may travel in one frame
 
 # what any machine with a working driver, Triton and a C compiler can run

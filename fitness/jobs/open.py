@@ -88,7 +88,8 @@ def _plain(output: Any) -> list[Any]:
 class Clock:
     """Times calls: on the device by events around each, on the host by how long the call itself takes.
 
-    It keeps its own references to what it needs, which stops a candidate that patches them and no other.
+    It keeps its own references to what it needs, which stops a candidate that patches them and no other. On the device
+    a pair of events adds its own microsecond or so, which the replayed graphs of sealed mode do not have.
     """
 
     def __init__(self, device: str) -> None:
