@@ -19,6 +19,7 @@ from suites.task import Input, pack, pack_arguments
 from suites.trials import BASE, Trial, few, interpretable
 
 TRUTH_SECONDS = 300.0  # for all trials of a task together
+UNWRITTEN = "depends on what memory held before the launch, so something is read that was never written"
 SLACK = 0.01  # by how much a limit may differ between machines
 
 Limits = dict[str, tuple[float, ...]]  # the figures of each yardstick, by case/trial/output
@@ -166,8 +167,5 @@ def _difference(first: Any, again: Any) -> str:
         if one != other:
             values, others = (tolerance.decode(d, dtype).reshape(tuple(shape)) for d in (one, other))
             wrong = values.view(np.uint8).reshape(*values.shape, -1) != others.view(np.uint8).reshape(*values.shape, -1)
-            return (
-                f"output {number} depends on what memory held before the launch, so something is read that was never "
-                f"written: {discrepancy.describe(wrong.any(axis=-1), others, values)}"
-            )
+            return f"output {number} {UNWRITTEN}: {discrepancy.describe(wrong.any(axis=-1), others, values)}"
     return ""

@@ -16,7 +16,7 @@ from typing import Any
 from fitness import predict, tolerance
 from fitness.build import Refusal, digest, timed, understood, value
 from fitness.child import Limits
-from fitness.correctness import TRUTH_SECONDS, Correctness, Given, Replay
+from fitness.correctness import TRUTH_SECONDS, UNWRITTEN, Correctness, Given, Replay
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Mode, Stage
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.court import Device, DeviceUnavailable
@@ -126,7 +126,7 @@ class OpenJudge:
         self._unchanged(replays, [after for _, after in checked])
         errors, failure = self.correctness.judge(replays, [outputs for outputs, _ in checked])
         if failure is not None:
-            raise Refusal(failure)
+            raise Refusal(_of_two_calls(failure))
         claims = {c.name: _claim(plain) for c, plain in zip(cases, said, strict=True)}
         notes = [CLAIMED] if self._gpu is not None else [CLAIMED, INTERPRETED]
         if self._gpu is not None:
@@ -241,6 +241,14 @@ def visible(gpu: Found) -> str:
     """Return the name that a GPU has for its driver's own variable, which may hide others of this machine."""
     names = os.environ.get("CUDA_VISIBLE_DEVICES" if gpu.backend == "cuda" else "HIP_VISIBLE_DEVICES", "").split(",")
     return names[gpu.index] if gpu.index < len(names) and names[gpu.index] else str(gpu.index)
+
+
+def _of_two_calls(failure: Failure) -> Failure:
+    """Say of a result that changed what is known here: memory is the program's own, and two calls differ."""
+    if failure.kind != "uninitialised":
+        return failure
+    message = failure.message.replace(UNWRITTEN, "differs between two calls on equal inputs")
+    return replace(failure, kind="unstable", message=message)
 
 
 def _claim(plain: Any) -> Claim:

@@ -98,7 +98,7 @@ FAILS = {
     "doubles its input in place": ("", "return x.mul_(2).clone()", Stage.CORRECTNESS, "input-changed"),
     "is right every other time": (
         "CALLS = []\n", "CALLS.append(1)\n    return x * 2 if len(CALLS) % 2 else x * 2 + 1e-7 * (len(CALLS) > 1)",
-        Stage.CORRECTNESS, None,
+        Stage.CORRECTNESS, "unstable",
     ),
     "hangs": ("", "while True: pass", Stage.CORRECTNESS, "timeout"),
     "crashes": ("import ctypes\n", "ctypes.string_at(0)", Stage.CORRECTNESS, "crash"),
@@ -110,7 +110,7 @@ FAILS = {
     "writes an empty result to the channel": (FORGE, "forge(['result', [[], []]])\n    os._exit(0)", Stage.CORRECTNESS, "malformed"),
     "writes a pass to the channel": (FORGE, "forge(['result', 'passed'])\n    os._exit(0)", Stage.CORRECTNESS, "malformed"),
     "writes another stage and leaves": (FORGE, "forge(['stage', 'timing:1M'])\n    os._exit(0)", Stage.TIMING, "exit"),
-    "writes what is no frame": (FORGE, "os.write(3, b'x' * 64)\n    forge(['foo'])\n    os._exit(0)", Stage.CORRECTNESS, None),
+    "writes what is no frame": (FORGE, "forge(['foo'])\n    os._exit(0)", Stage.CORRECTNESS, "malformed"),
     "opens a socket": ("import socket\n", "socket.socket()", Stage.CORRECTNESS, "exception"),
     "reads a file": ("", "open('/etc/passwd').read()", Stage.CORRECTNESS, "exception"),
 }  # fmt: skip
@@ -366,12 +366,12 @@ def test_on_a_gpu_a_launcher_that_computes_passes_and_both_times_are_claimed(
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("what", ["is wrong", "exits with 0", "hangs", "opens a socket", "reads a file"])
+@pytest.mark.parametrize("what", ["is wrong", "hangs", "opens a socket", "reads a file"])
 def test_on_a_gpu_a_program_fails_that(what: str, device: OpenJudge, monkeypatch: pytest.MonkeyPatch) -> None:
     head, body, stage, kind = FAILS[what]
     if what in ("opens a socket", "reads a file") and device.standing.level == "process":
         pytest.skip("this kernel has neither Landlock nor seccomp")
-    monkeypatch.setattr(device, "_limits", replace(device._limits, seconds=8.0))
+    monkeypatch.setattr(device, "_limits", replace(device._limits, seconds=6.0))
     source = f"import torch\nimport triton\n{head}\n\ndef double(x):\n    {body}\n    return x\n# jit\n"
     failure = device.judge(source).failure
     assert failure is not None
