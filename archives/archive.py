@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from archives.candidate import Candidate
 from archives.descriptors import Cell, cell
-from fitness.evaluation import Basis, Evaluation
+from fitness.evaluation import Basis, Evaluation, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Archive:
     """Keeps entries by id. Two programs that compile to the same code are one: the first stays.
 
     All times in it are of one basis. Where they are measured, only a confirmed program can be the best; others may be
-    elites and parents, because the next measurement may confirm them.
+    elites and parents, because the next measurement may confirm them. In open mode nothing is ever confirmed, and the
+    best is a claim.
     """
 
     def __init__(self, basis: Basis = Basis.PREDICTED) -> None:
@@ -76,8 +77,9 @@ class Archive:
             self._rank(self._entries[one])
 
     def published(self, entry: Entry) -> bool:
-        """Tell whether a program's time may be published: any prediction, but of measurements the confirmed ones."""
-        return self.basis is Basis.PREDICTED or entry.evaluation.confirmed
+        """Tell whether a program's time may be published: predictions, confirmed measurements, and labelled claims."""
+        e = entry.evaluation
+        return self.basis is Basis.PREDICTED or e.confirmed or e.mode is Mode.OPEN
 
     def _place(self, entry: Entry) -> bool:
         """Put an entry into history and where it ranks."""

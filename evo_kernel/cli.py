@@ -81,6 +81,15 @@ def _basis_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
+def _mode_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that says where launchers run."""
+    return click.option(
+        "--mode",
+        type=click.Choice(["sealed", "open"]),
+        help="sealed: a plan is replayed; open: the launcher itself runs, untrusted-host, on a GPU [sealed].",
+    )(command)
+
+
 def _say(line: str) -> None:
     """Tell a person something on stderr."""
     click.echo(line, err=True)
@@ -110,6 +119,7 @@ def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--population", type=click.IntRange(min=1), help="Evaluations in a generation [8].")
 @click.option("--target", help="Chip: mi300, mi250, gfx950, h100 or h200 [this machine's GPU, or mi300].")
 @_basis_option
+@_mode_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="How parents are chosen: archive or best-of-n [archive].")
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
@@ -138,7 +148,8 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     isolation.require_here(settings)
     folder = run or api.free_folder(what.name, settings.target)
     runs.begin(folder, settings, what, runs.elites(seed_from, what) if seed_from else ())
-    _say(f"searching {what.name} for {settings.target} in {folder}; times are {settings.basis}")
+    claimed = ", untrusted-host: claims of each program's own process" if settings.mode == "open" else ""
+    _say(f"searching {what.name} for {settings.target} in {folder}; times are {settings.basis}{claimed}")
     _drive(folder, settings, as_json, quiet)
 
 
@@ -229,7 +240,7 @@ def watch(run: Path, every: float) -> None:
         state = runs.read(run)
         summary = report.summary(state)
         best, basis = summary["best"], summary["basis"]
-        shown = "none yet" if best is None else f"{best[f'{basis}_us']:.2f} us {basis}"
+        shown = "none yet" if best is None else f"{best[f'{basis}_us']:.2f} us {basis}, {summary['mode']}"
         click.echo(
             f"evaluations {summary['evaluations']}/{summary['budget']}  best {shown}  failures {summary['failures']}"
         )
@@ -246,7 +257,8 @@ def watch(run: Path, every: float) -> None:
 def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
     """Write the best programs of a RUN as files that need torch and triton alone.
 
-    Each is first judged on the task's held-out cases, which no operator ever saw.
+    Each is first judged on the task's held-out cases, which no operator ever saw. On a GPU its own launcher then
+    runs once in open mode: it must return the same results, and what a call costs the host is written beside its times.
 
     \b
     Example:
@@ -264,8 +276,16 @@ def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
 
 
 def _exported(one: Any) -> dict[str, Any]:
+    from evo_kernel.export import HELD_OUT, launch_plain
+
     failure = None if one.failure is None else {"case": one.failure.case, "message": one.failure.message}
-    return {"id": one.candidate, "path": None if one.path is None else str(one.path), "held_out_failure": failure}
+    return {
+        "id": one.candidate,
+        "path": None if one.path is None else str(one.path),
+        "held_out_failure": failure if one.gate == HELD_OUT else None,
+        "launch_failure": None if one.gate == HELD_OUT else failure,
+        "launch": launch_plain(one.launch),
+    }
 
 
 def _tell_exported(exported: list[Any]) -> None:
@@ -273,7 +293,7 @@ def _tell_exported(exported: list[Any]) -> None:
         if one.path is not None:
             click.echo(f"exported: {one.path}")
         else:
-            click.echo(f"not exported: {one.candidate[:8]} fails a held-out case: {one.failure.message}", err=True)
+            click.echo(f"not exported: {one.candidate[:8]} fails {one.gate}: {one.failure.message}", err=True)
 
 
 @main.command()
@@ -307,6 +327,7 @@ def measure(run: Path, top: int, as_json: bool) -> None:
 @click.option("--task", required=True, help="Task name or task file.")
 @click.option("--target", help="Chip to compile for [this machine's GPU, or mi300].")
 @_basis_option
+@_mode_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs of a prediction.")
 @click.option("--held-out", is_flag=True, help="Judge the held-out cases too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
@@ -318,6 +339,7 @@ def judge(file: Path, task: str, held_out: bool, as_json: bool, **given: Any) ->
     Examples:
       evo-kernel judge kernels/softmax_mi300_1a2b3c4d.py --task softmax --held-out
       evo-kernel judge mine.py --task softmax --basis measured --json
+      evo-kernel judge theirs.py --task softmax --mode open        a launcher that computes on the host
     """
     from evo_kernel import config, isolation, machine, tasks
     from suites import load

@@ -24,6 +24,7 @@ class Settings(BaseModel):
     policy: Literal["archive", "best-of-n"] = "archive"
     history: float = Field(0.2, ge=0.0, le=1.0)  # share of parents taken from everything that ever passed
     basis: Literal["auto", "predicted", "measured"] = "auto"  # measured where the target is this machine's GPU
+    mode: Literal["sealed", "open"] = "sealed"  # open: launchers run themselves, on a GPU; nothing they say is trusted
     seconds: float = Field(30.0, gt=0.0)  # wall clock of one step of judging one candidate
     memory_gb: float = Field(6.0, gt=0.0)  # address space of one candidate beyond torch and triton
     require_isolation: Literal["process", "landlock", "namespaces"] = "process"  # refuse to judge with less
@@ -44,7 +45,7 @@ class Settings(BaseModel):
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "search": ("generations", "population", "target", "seed", "policy", "history"),
-    "judge": ("basis", "seconds", "memory_gb", "require_isolation"),
+    "judge": ("basis", "mode", "seconds", "memory_gb", "require_isolation"),
     "machine": ("pool", "workers", "address"),
 }
 # what a resumed run takes from the machine it is resumed on

@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from evo_kernel.population import Progress
+from fitness.evaluation import Mode
 
 
 class Display(Protocol):
@@ -121,7 +122,8 @@ def _best(p: Progress) -> str:
     times = p.gain if p.basis == "measured" else p.seed_us / p.best_us if p.seed_us else None
     gain = f" ({times:.2f}x the seed)" if times else ""
     within = "" if p.best_interval is None else f" [{p.best_interval[0]:.2f}, {p.best_interval[1]:.2f}]"
-    return f"{p.best_us:.2f} us{within} {p.basis}{gain}"
+    claimed = f", {Mode.OPEN}" if p.mode == "open" else ""
+    return f"{p.best_us:.2f} us{within} {p.basis}{claimed}{gain}"
 
 
 def _failures(p: Progress) -> str:

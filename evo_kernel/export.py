@@ -1,32 +1,49 @@
 """Writes the best programs as files that need torch and triton alone, after the held-out cases were passed."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import gmtime, strftime
+from typing import Any
 
 from archives.archive import Entry
 from evo_kernel import machine, runs
 from evo_kernel.errors import RunError
 from evo_kernel.measurement import baseline
-from evo_kernel.pools import judge_now, one_judge
+from evo_kernel.pools import OneJudge, judge_now, make_open_judge, one_judge
 from evo_kernel.runs import State
-from fitness.evaluation import Basis, CaseResult, Evaluation, Failure
-from suites import names
+from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Mode
+from suites import TaskError, names
+
+HELD_OUT, ITSELF = "a held-out case", "when its own launcher runs (open mode, untrusted-host)"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a program did when its own launcher ran, in open mode; `unknown` says why it did not run."""
+
+    evaluation: Evaluation | None
+    unknown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One program: where it was written, or which held-out case it failed."""
+    """One program: where it was written, or what it failed."""
 
     candidate: str
     path: Path | None
     score_us: float
     failure: Failure | None
+    gate: str = HELD_OUT  # that the failure is of
+    launch: Launch | None = None
 
 
 def export(folder: Path, top: int, out: Path) -> list[Exported]:
-    """Export the `top` fastest programs that pass the held-out cases; those that fail are named, not written."""
+    """Export the `top` fastest programs that pass the held-out cases; those that fail are named, not written.
+
+    On a GPU a sealed program's own launcher then runs too, in open mode: what it shows a recorder must be what it does.
+    """
     if top < 1:
         raise RunError(f"the number of programs to export must be at least 1; got {top}")
     state = runs.read(folder)
@@ -34,45 +51,77 @@ def export(folder: Path, top: int, out: Path) -> list[Exported]:
     if not ranked:
         raise RunError(f"no program of {folder} has passed every gate yet: there is nothing to export")
     machine.check_resumable(state.settings)
-    judge = one_judge(state.task, state.settings)
     results: list[Exported] = []
-    try:
+    with contextlib.ExitStack() as opened:
+        judge = opened.enter_context(contextlib.closing(one_judge(state.task, state.settings)))
+        itself = Itself(state, opened)
         for entry in ranked:
             if sum(r.path is not None for r in results) == top:
                 break
             verdict = judge_now(judge, entry.candidate.source, state.task.held_out, confirm=True)
-            results.append(_export_one(entry, verdict, state, folder, out))
-    finally:
-        judge.close()
+            if verdict.failure is not None:
+                results.append(Exported(entry.candidate.id, None, entry.score_us, verdict.failure))
+                continue
+            launch = itself.launch(entry)
+            if launch.evaluation is not None and launch.evaluation.failure is not None:
+                failure = launch.evaluation.failure
+                results.append(Exported(entry.candidate.id, None, entry.score_us, failure, ITSELF, launch))
+                continue
+            path = _write(_header(entry, verdict, state, folder, launch), entry, state, out)
+            results.append(Exported(entry.candidate.id, path, entry.score_us, None, launch=launch))
     return results
 
 
-def _export_one(entry: Entry, held_out: Evaluation, state: State, folder: Path, out: Path) -> Exported:
-    """Write one program, unless it failed a held-out case."""
-    if held_out.failure is not None:
-        return Exported(entry.candidate.id, None, entry.score_us, held_out.failure)
+class Itself:
+    """Runs the own launchers of programs that were judged sealed; its judge starts when the first one needs it."""
+
+    def __init__(self, state: State, opened: contextlib.ExitStack) -> None:
+        self._state, self._opened = state, opened
+        self._judge: OneJudge | None = None
+        self._unknown = "" if state.settings.basis == "measured" else "it was exported without measuring on a GPU"
+
+    def launch(self, entry: Entry) -> Launch:
+        """Run one program's launcher on every case, and compare what it returns."""
+        if self._state.settings.mode == "open":
+            return Launch(entry.evaluation)
+        if self._unknown:
+            return Launch(None, self._unknown)
+        try:
+            if self._judge is None:
+                judge = make_open_judge(self._state.task, self._state.settings)
+                self._judge = self._opened.enter_context(contextlib.closing(judge))
+            return Launch(judge_now(self._judge, entry.candidate.source, self._state.task.cases))
+        except (RunError, TaskError) as error:  # of this machine; no program is to blame
+            self._unknown = str(error).splitlines()[0]
+            return Launch(None, self._unknown)
+
+
+def _write(header: str, entry: Entry, state: State, out: Path) -> Path:
+    """Write one program; a reader never sees half of it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         path = out / f"{state.task.name}_{state.settings.target}_{entry.candidate.id[:8]}.py"
         partial = path.with_suffix(".py.partial")
-        partial.write_text(_header(entry, held_out, state, folder) + entry.candidate.source, encoding="utf-8")
+        partial.write_text(header + entry.candidate.source, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         raise RunError(f"cannot export to {out}: {error}") from error
-    return Exported(entry.candidate.id, path, entry.score_us, None)
+    return path
 
 
-def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path) -> str:
+def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path, launch: Launch | None = None) -> str:
     """Say where the program comes from, what is known about it, and how to find out again."""
     target, versions, e = state.settings.target, state.started.versions, entry.evaluation
     today = strftime("%Y-%m-%d", gmtime())
     task = state.task.name if state.task.name in names() else f"FILE_OF_TASK_{state.task.name}"
-    again = f"--task {task} --target {target} --basis {e.basis} --held-out"
+    mode = " --mode open" if e.mode is Mode.OPEN else ""
+    again = f"--task {task} --target {target} --basis {e.basis}{mode} --held-out"
     lines = [
         f"{state.task.name}: exported by evo-kernel {versions.get('evo-kernel', '?')} on {today}",
         f"candidate {entry.candidate.id} of run {folder.name}, seed {state.settings.seed}, for {target}",
         f"torch {versions.get('torch', '?')}, triton {versions.get('triton', '?')}",
         *(_measured(e) if e.basis is Basis.MEASURED else _predicted(entry, state)),
+        *(() if launch is None else _launched(launch)),
         *_correct(e, held_out),
         f"Judged in mode {e.mode}, isolation {e.isolation}.",
         f"Verify again: evo-kernel judge THIS_FILE {again}",
@@ -97,6 +146,8 @@ def _predicted(entry: Entry, state: State) -> Iterator[str]:
 def _measured(e: Evaluation) -> Iterator[str]:
     """State measured times with their intervals and the device."""
     how = "confirmed in fresh processes" if e.confirmed else "screened once, not confirmed"
+    if e.mode is Mode.OPEN:
+        how = f"{e.mode}: each is a claim of the program's own process"
     yield f"Times below were MEASURED on {e.device}, in microseconds, cold cache, {how}; [95% intervals]."
     yield f"geometric mean {e.score_us:.2f}{_within(e.interval_us)}, by case:"
     for case in e.cases:
@@ -107,6 +158,29 @@ def _measured(e: Evaluation) -> Iterator[str]:
         )
     for c in e.against:
         yield f"{1 / c.ratio:.3f}x the {c.rival}'s speed [{1 / c.high:.3f}, {1 / c.low:.3f}], timed side by side"
+
+
+def _launched(launch: Launch) -> Iterator[str]:
+    """State what a call costs the host beside what it costs the device."""
+    if launch.evaluation is None:
+        yield f"What a call costs the host is not known; the launcher ran under the recorder alone: {launch.unknown}."
+        return
+    e = launch.evaluation
+    yield f"The launcher itself ran in open mode on {e.device} and returned right results. What a call takes, by the"
+    yield f"program's own process ({e.mode}), in microseconds on the host and on the device:"
+    for case in e.cases:
+        yield f"  {case.case}: host {case.host_us:.1f}, device {case.time_us:.2f}"
+
+
+def launch_plain(launch: Launch | None) -> dict[str, Any] | None:
+    """Return what a program's own launcher did as plain data."""
+    if launch is None:
+        return None
+    e = launch.evaluation
+    if e is None:
+        return {"mode": Mode.OPEN.value, "unknown": launch.unknown}
+    cases = [{"case": c.case, "host_us": c.host_us, "device_us": c.time_us} for c in e.cases]
+    return {"mode": e.mode.value, "passed": e.passed, "cases": cases}
 
 
 def _correct(e: Evaluation, held_out: Evaluation) -> tuple[str, ...]:

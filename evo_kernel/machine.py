@@ -17,10 +17,13 @@ logger = logging.getLogger(__name__)
 
 def resolve(settings: Settings, say: Callable[[str], None] = logger.info) -> Settings:
     """Return settings with a target and a basis; `say` hears it when a GPU that is here is left unused."""
+    check_open(settings)
     if settings.basis == "predicted" and settings.target != "auto":
         return settings
     here = own_targets()
     target = settings.target if settings.target != "auto" else (here or [DEFAULT_TARGET])[0]
+    if settings.mode == "open":
+        require(target)
     measured = settings.basis == "measured" or (settings.basis == "auto" and target in here)
     if settings.basis == "measured" and settings.address is None:
         require(target)
@@ -33,6 +36,25 @@ def resolve(settings: Settings, say: Callable[[str], None] = logger.info) -> Set
 def own_targets() -> list[str]:
     """Name the targets that this machine's GPUs are."""
     return list(dict.fromkeys(g.target.name for g in discover.gpus() if g.target is not None))
+
+
+def check_open(settings: Settings) -> None:
+    """Refuse open mode in one line where it cannot be."""
+    if settings.mode != "open":
+        return
+    if settings.pool != "inline":
+        raise RunError("open mode runs on this machine's GPU, one program at a time: use --pool inline")
+    if settings.basis == "predicted":
+        raise RunError("open mode measures on a GPU and cannot predict: leave out --basis predicted, or --mode open")
+    if not discover.gpus():
+        why = discover.complaint() or "this machine has none"
+        raise RunError(f"open mode needs a GPU: {why}; without one programs are judged sealed")
+
+
+def own(target: str) -> discover.Found:
+    """Return this machine's GPU of a target; RunError says in one line why there is none."""
+    index = require(target)
+    return next(g for g in discover.gpus() if g.index == index and g.target is not None and g.target.name == target)
 
 
 def require(target: str) -> int:
@@ -51,6 +73,7 @@ def require(target: str) -> int:
 
 def check_resumable(settings: Settings) -> None:
     """Refuse to go on with a measured run where its device is not; a cluster may have it elsewhere."""
+    check_open(settings)
     if settings.basis != "measured" or settings.address is not None:
         return
     try:

@@ -9,9 +9,10 @@ from archives.events import Measured
 from archives.journal import Journal
 from evo_kernel import isolation, machine, runs
 from evo_kernel.errors import RunError
-from evo_kernel.pools import judge_now, make_measuring_judge
+from evo_kernel.pools import OneJudge, judge_now, make_measuring_judge, make_open_judge
 from evo_kernel.runs import State
-from fitness.evaluation import Evaluation
+from fitness.evaluation import Evaluation, Mode
+from fitness.feedback import label
 
 Row = tuple[str, Evaluation]  # a candidate's id and what the device said
 
@@ -27,7 +28,8 @@ def measure(folder: Path, top: int, say: Callable[[str], None]) -> list[Row]:
             raise RunError(f"no program of {folder} has passed yet: there is nothing to measure")
         seed = baseline(state)
         say(f"measuring {len(elites)} programs for {state.settings.target}: starting the device")
-        judge = make_measuring_judge(state.task, state.settings)
+        make = make_open_judge if state.settings.mode == "open" else make_measuring_judge
+        judge: OneJudge = make(state.task, state.settings)
         try:
             rows = []
             for number, entry in enumerate(elites, 1):
@@ -57,7 +59,9 @@ def table(rows: Sequence[Row]) -> str:
     for identity, e in rows:
         if e.failure is not None:
             first = e.failure.message.splitlines()[0] if e.failure.message else ""
-            lines.append(f"{identity[:8]:<10}FAILED on {e.device} at {e.failure.stage} ({e.failure.kind}): {first}")
+            lines.append(
+                f"{identity[:8]:<10}FAILED on {e.device} at {e.failure.stage} ({e.failure.kind}){label(e)}: {first}"
+            )
             continue
         for number, c in enumerate(e.cases):
             name = identity[:8] if number == 0 else ""
@@ -66,7 +70,10 @@ def table(rows: Sequence[Row]) -> str:
             lines.append(f"{name:<10}{c.case:<28}{c.time_us:>12.2f}  {within:<22}{share:>11.0%}")
         lines.append(_mean(e))
     devices = sorted({str(e.device) for _, e in rows})
-    lines.append(f"measured on {', '.join(devices)}, each confirmed in fresh processes; a ratio below 1 is faster")
+    how = "each confirmed in fresh processes; a ratio below 1 is faster"
+    if any(label(e) for _, e in rows):
+        how = f"{Mode.OPEN}: times are claims of each program's own process, and none is confirmed"
+    lines.append(f"measured on {', '.join(devices)}, {how}")
     return "\n".join(lines)
 
 
@@ -74,11 +81,12 @@ def _mean(e: Evaluation) -> str:
     """Format a program's geometric mean with its ratio to the seed."""
     interval, ratio = e.interval_us, e.ratio_to("baseline")
     within = "" if interval is None else f"[{interval[0]:.2f}, {interval[1]:.2f}]"
-    told = "it is the seed" if ratio is None else f"{ratio.ratio:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+    alone = f"none{label(e)}" if label(e) else "it is the seed"
+    told = alone if ratio is None else f"{ratio.ratio:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
     return f"{'':<10}{'geometric mean':<28}{e.score_us:>12.2f}  {within:<22}{'':>11}  {told}"
 
 
 def _result(e: Evaluation) -> str:
     if e.failure is not None:
-        return f"FAILED at {e.failure.stage} ({e.failure.kind})"
-    return f"measured {e.score_us:.2f} us"
+        return f"FAILED at {e.failure.stage} ({e.failure.kind}){label(e)}"
+    return f"measured {e.score_us:.2f} us{label(e)}"

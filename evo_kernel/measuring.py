@@ -162,8 +162,8 @@ def make_builder(task: Task, settings: Settings) -> Builder:
 
 
 def inline(task: Task, settings: Settings) -> Pool:
-    """Return the pool of this process: one predicting judge, or builders ahead of the GPU."""
-    if settings.basis != "measured":
+    """Return the pool of this process: one judge that predicts or is in open mode, or builders ahead of the GPU."""
+    if settings.basis != "measured" or settings.mode == "open":
         return InlinePool(task, settings)
     count = settings.workers or max(1, (os.cpu_count() or 2) - 2)  # the judge's two processes want a core each
     with contextlib.ExitStack() as opened:

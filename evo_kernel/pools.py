@@ -15,6 +15,7 @@ from fitness.evaluation import Evaluation
 from fitness.gpu.court import Court, DeviceUnavailable
 from fitness.judge import Judge, WorkerLost
 from fitness.measure import MeasuringJudge
+from fitness.open_mode import OpenJudge
 from suites import Case, Task
 
 logger = logging.getLogger(__name__)
@@ -119,8 +120,19 @@ def make_measuring_judge(task: Task, settings: Settings, index: int | None = Non
         raise RunError(f"the GPU cannot be used: {error}") from error
 
 
+def make_open_judge(task: Task, settings: Settings) -> OpenJudge:
+    """Return a judge in open mode on this machine's GPU of the run's target."""
+    gpu = machine.own(settings.target)
+    try:
+        return OpenJudge(task, targets.find(settings.target), child_limits(settings), gpu)
+    except DeviceUnavailable as error:
+        raise RunError(str(error)) from error
+
+
 def one_judge(task: Task, settings: Settings) -> OneJudge:
-    """Return a judge of the run's basis, for one program after another."""
+    """Return a judge of the run's basis and mode, for one program after another."""
+    if settings.mode == "open":
+        return make_open_judge(task, settings)
     return (
         make_measuring_judge(task, settings) if settings.basis == "measured" else Predicting(make_judge(task, settings))
     )
@@ -141,10 +153,11 @@ def judge_now(judge: OneJudge, source: str, cases: tuple[Case, ...], against: Ma
 
 
 class InlinePool:
-    """One predicting judge in this process, one candidate at a time: for tests, debugging and exact repetition."""
+    """One judge in this process, one candidate at a time: predicting, to be repeated exactly, or in open mode."""
 
     def __init__(self, task: Task, settings: Settings) -> None:
-        self._judge = make_judge(task, settings)
+        self._judge: Judge | OpenJudge
+        self._judge = make_open_judge(task, settings) if settings.mode == "open" else make_judge(task, settings)
         self._waiting: list[tuple[int, str]] = []
 
     def free(self) -> int:
@@ -164,7 +177,7 @@ class InlinePool:
                 evaluation, lost = self._judge.judge(source), ""
             except WorkerLost as error:
                 evaluation, lost = None, str(error)
-            limits = self._judge.correctness.news()
+            limits = self._judge.correctness.news() if isinstance(self._judge, Judge) else {}  # or of a secret seed
             done.append(Done(ticket, evaluation, monotonic() - started, lost, limits))
         self._waiting.clear()
         return done

@@ -60,6 +60,7 @@ class Progress:
     basis: str = "predicted"
     best_interval: tuple[float, float] | None = None  # 95%, of a measured best
     gain: float | None = None  # over the seed, timed beside it
+    mode: str = "sealed"
 
 
 class Population:
@@ -127,6 +128,7 @@ class Population:
             best_us=best.score_us if best else None,
             seed_us=min(passed) if passed else None,
             basis=self.settings.basis,
+            mode=self.settings.mode,
             best_interval=best.evaluation.interval_us if best else None,
             gain=None if baseline is None else 1 / baseline.ratio,
             best_intent=best.candidate.intent if best else "",

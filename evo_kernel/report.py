@@ -5,7 +5,8 @@ from typing import Any
 from archives.archive import Archive, Entry
 from evo_kernel import measurement
 from evo_kernel.runs import State
-from fitness.evaluation import Basis, Evaluation
+from fitness.evaluation import Basis, Evaluation, Mode
+from fitness.feedback import label
 
 
 def summary(state: State) -> dict[str, Any]:
@@ -17,6 +18,7 @@ def summary(state: State) -> dict[str, Any]:
         "task": state.task.name,
         "target": state.settings.target,
         "basis": basis,
+        "mode": Mode.OPEN.value if state.settings.mode == "open" else Mode.SEALED.value,
         "generations": search.generations,
         "population": search.population,
         "evaluations": search.evaluations,
@@ -71,6 +73,7 @@ def verdict(e: Evaluation) -> dict[str, Any]:
                 "roofline_us": c.floor_us,
                 "bound": c.bound,
                 "error": c.error,
+                "host_us": c.host_us,
             }
             for c in e.cases
         ],
@@ -98,7 +101,9 @@ def _step(one: Entry) -> dict[str, Any]:
 def text(state: State) -> str:
     """Return `show` for a person."""
     s = summary(state)
-    lines = [
+    sealed = s["mode"] == Mode.SEALED
+    lines = [] if sealed else [f"{s['mode']}: judged in open mode; times are claims of each program's own process"]
+    lines += [
         f"{s['task']} on {s['target']}: {s['evaluations']} of {s['budget']} evaluations, {s['passed']} passed, "
         f"{s['same_code']} compiled to known code, {s['nothing_new']} proposals had nothing new"
         + ("; the reachable space is used up" if s["exhausted"] else "")
@@ -124,7 +129,7 @@ def _best(s: dict[str, Any], best: Entry) -> list[str]:
     e = best.evaluation
     us = s[f"seed_{e.basis}_us"]
     gain = f", {s['gain_over_seed']:.2f}x the seed's {us:.2f}" if s["gain_over_seed"] else ""
-    where = f", confirmed on {e.device}" if e.confirmed else ""
+    where = f", confirmed on {e.device}" if e.confirmed else label(e)
     lines = [
         f"best so far: {best.candidate.id}, {e.basis} {best.score_us:.2f} us{_within(e.interval_us)}{where} "
         f"(geometric mean{gain})"
@@ -133,7 +138,7 @@ def _best(s: dict[str, Any], best: Entry) -> list[str]:
         interval = None if c.low_us is None or c.high_us is None else (c.low_us, c.high_us)
         lines.append(
             f"  {c.case:<28} {e.basis} {c.time_us:>10.2f} us{_within(interval)}  roofline {c.floor_us:>9.2f} us  "
-            f"{c.bound} bound"
+            f"{c.bound} bound" + ("" if c.host_us is None else f"  host {c.host_us:.1f} us{label(e)}")
         )
     return lines
 
@@ -148,6 +153,7 @@ def _measurements(archive: Archive) -> list[str]:
 def _time(one: Entry) -> str:
     e = one.evaluation
     screened = " (screened)" if e.basis is Basis.MEASURED and not e.confirmed else ""
+    screened = f" ({e.mode})" if e.mode is Mode.OPEN else screened
     return f"{e.basis} {one.score_us:>9.2f} us{screened}"
 
 

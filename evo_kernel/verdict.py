@@ -6,11 +6,12 @@ from typing import Any
 
 from evo_kernel import report
 from fitness import feedback
-from fitness.evaluation import Basis, Evaluation, Stage
+from fitness.evaluation import Basis, Evaluation, Mode, Stage
 from fitness.measure import CONFIRMATION
 from suites import Case, Task, trials
 
 OK, FAILED, SKIPPED = "ok", "FAILED", "-"
+_SEALED = (Stage.RECORD, Stage.COMPILE, CONFIRMATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ def gates(task: Task, cases: tuple[Case, ...], e: Evaluation, seconds: Mapping[s
     found = []
     for number, name in enumerate(order):
         state = OK if number < reached else FAILED if name == failed else SKIPPED
+        if e.mode is Mode.OPEN and name in _SEALED and state != FAILED:
+            found.append(Gate(name, SKIPPED, None, "no gate of open mode"))
+            continue
         spent = seconds.get(name) if state != SKIPPED else None
         if name == Stage.TIMING and spent is not None:
             spent -= seconds.get(CONFIRMATION, 0.0)
@@ -111,7 +115,7 @@ def _found(name: str, task: Task, cases: tuple[Case, ...], e: Evaluation) -> str
 
 def _trials(task: Task, cases: tuple[Case, ...], e: Evaluation) -> str:
     """Say which trials and edges a program was right on."""
-    if e.basis is Basis.MEASURED:
+    if e.basis is Basis.MEASURED and e.mode is not Mode.OPEN:
         names = {t.name for c in cases for t in trials.trials(task, c, small=False)}
         edges = len(task.edges)
         which = "every trial" if e.confirmed else "base, influence and a secret choice of the other trials"
@@ -119,7 +123,8 @@ def _trials(task: Task, cases: tuple[Case, ...], e: Evaluation) -> str:
     edges = sum(trials.interpretable(edge) for edge in task.edges)
     chosen = trials.few(task, cases)
     names = {t.name for group in chosen.values() for t in group}
+    where = "in its own process" if e.mode is Mode.OPEN else "under the interpreter"
     return (
-        f"{len(cases)} cases and {edges} edges under the interpreter, {sum(map(len, chosen.values()))} trials "
+        f"{len(cases)} cases and {edges} edges {where}, {sum(map(len, chosen.values()))} trials "
         f"({', '.join(sorted(names))})"
     )

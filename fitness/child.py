@@ -13,6 +13,9 @@ from fitness import wire
 from fitness.walls import kernel
 
 TRACE_LIMIT = 6000
+# A GPU's driver reserves more address space than any machine has memory, so what is limited is what may be written to.
+# It may start programs, so their number is limited: of all of this user's where there is no user namespace.
+_GPU_LIMITS = ((resource.RLIMIT_DATA, 64 << 30), (resource.RLIMIT_NPROC, 4096))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def adopt_orphans() -> None:
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
 
 
-def confine(limits: Limits, base: int, writer: int, scratch: str) -> str:
+def confine(limits: Limits, base: int, writer: int, scratch: str, gpu: bool = False) -> str:
     """Give up what this child does not need; return the folder that is its own. The walls are closed after this."""
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -87,12 +90,14 @@ def confine(limits: Limits, base: int, writer: int, scratch: str) -> str:
         os.environ["TRITON_INTERPRET"] = interpret
     tempfile.tempdir = None
     for what, value in (
-        (resource.RLIMIT_AS, base + limits.memory),
+        *(_GPU_LIMITS if gpu else ((resource.RLIMIT_AS, base + limits.memory),)),
         (resource.RLIMIT_FSIZE, limits.file),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, int(limits.seconds * 4) + 1),
         (resource.RLIMIT_NOFILE, 256),
     ):
+        most = resource.getrlimit(what)[1]
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(what, (value, value))
     return home
 

@@ -16,9 +16,10 @@ from fitness.poison import POISONS
 from fitness.tolerance import Yardstick
 from suites import Case, Task, TaskError
 from suites.task import Input, pack, pack_arguments
-from suites.trials import Trial, few, interpretable
+from suites.trials import BASE, Trial, few, interpretable
 
 TRUTH_SECONDS = 300.0  # for all trials of a task together
+UNWRITTEN = "depends on what memory held before the launch, so something is read that was never written"
 SLACK = 0.01  # by how much a limit may differ between machines
 
 Limits = dict[str, tuple[float, ...]]  # the figures of each yardstick, by case/trial/output
@@ -64,6 +65,17 @@ class Correctness:
             self._chosen[names] = (*found, Replay(again.trial, 1 - again.poison))
             self._compute([r.trial for r in found])
         return self._chosen[names]
+
+    def repeats(self, cases: tuple[Case, ...]) -> tuple[Replay, ...]:
+        """Choose the trials of cases and edges for a program with memory of its own: each case's base trial twice."""
+        chosen = few(self._task, (*cases, *self.edges))
+        once = [Replay(t, 0) for group in chosen.values() for t in group]
+        self._compute([r.trial for r in once])
+        return (*once, *(r for r in once if r.trial.name == BASE))
+
+    def given(self, trial: Trial) -> Given:
+        """Return the inputs of a trial that was chosen."""
+        return self._given[_key(trial)]
 
     def checks(self, replays: Sequence[Replay], by_case: Mapping[str, LaunchPlan]) -> list[Any]:
         """Return what the interpreter needs to run every replay."""
@@ -155,8 +167,5 @@ def _difference(first: Any, again: Any) -> str:
         if one != other:
             values, others = (tolerance.decode(d, dtype).reshape(tuple(shape)) for d in (one, other))
             wrong = values.view(np.uint8).reshape(*values.shape, -1) != others.view(np.uint8).reshape(*values.shape, -1)
-            return (
-                f"output {number} depends on what memory held before the launch, so something is read that was never "
-                f"written: {discrepancy.describe(wrong.any(axis=-1), others, values)}"
-            )
+            return f"output {number} {UNWRITTEN}: {discrepancy.describe(wrong.any(axis=-1), others, values)}"
     return ""

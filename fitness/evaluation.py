@@ -76,6 +76,7 @@ class CaseResult:
     low_us: float | None = None  # a measured time's 95% interval
     high_us: float | None = None
     samples: int = 0  # of a measured time
+    host_us: float | None = None  # one call's own time on the host, as a program in open mode claims it
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def unpack(plain: Any) -> Evaluation:
         basis=Basis(basis),
         isolation=isolation,
         failure=None if f is None else Failure(Stage(f[0]), f[1], f[2], f[3], f[4]),
-        cases=tuple(CaseResult(c[0], c[1], c[2], c[3], c[4], tuple((k, v) for k, v in c[5]), *c[6:9]) for c in cases),
+        cases=tuple(CaseResult(c[0], c[1], c[2], c[3], c[4], tuple((k, v) for k, v in c[5]), *c[6:10]) for c in cases),
         kernels=tuple(Resources(*r) for r in kernels),
         program=program,
         notes=tuple(notes),

@@ -7,14 +7,15 @@ passed has a line for each rival, case and kernel. The text never exceeds its li
 
 from collections.abc import Iterator
 
-from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Resources, Stage
+from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Mode, Resources, Stage
 from suites import Task
 
 LIMIT = 4000  # characters: about a thousand tokens
 CUT = "\n[...]\n"
 
 _ADVICE = {
-    "host-operation": "rewrite the call in the line below as part of a kernel, or compute it in Python from shapes",
+    "host-operation": "rewrite the call in the line below as part of a kernel, or compute it in Python from shapes; a "
+    "launcher that needs it can be judged with `--mode open` on a GPU, where its own process holds the clock",
     "autotune": "put the configurations on one kernel, all with the same runtime arguments",
     "entry": "define the launcher under exactly that name, at the top level of the file",
     "kernel": "define every @triton.jit kernel at the top level of the file",
@@ -59,7 +60,7 @@ def _failed(e: Evaluation) -> Iterator[str]:
     if f is None:
         raise ValueError("an evaluation that passed has no failure to tell")
     where = f", case {f.case}" if f.case and f.case not in f.message else ""
-    yield f"FAILED at {f.stage} ({f.kind}){where}: {f.message}"
+    yield f"FAILED at {f.stage} ({f.kind}){where}{label(e)}: {f.message}"
     said = advice(f)
     if said:
         yield f"what to do: {said}"
@@ -78,8 +79,15 @@ def _passed(e: Evaluation, task: Task | None) -> Iterator[str]:
     yield from (f"  note: {note}" for note in e.notes)
 
 
+def label(e: Evaluation) -> str:
+    """Return what must stand beside every word on a program that was judged in open mode; nothing for a sealed one."""
+    return f", {e.mode}" if e.mode is Mode.OPEN else ""
+
+
 def score(e: Evaluation) -> str:
     """Return the geometric mean in words that say where it is from."""
+    if e.mode is Mode.OPEN:
+        return f"{e.mode}: {e.score_us:.2f} us on {e.device or e.target}, measured and claimed by its own process"
     if e.basis is Basis.PREDICTED:
         return f"predicted {e.score_us:.2f} us on {e.target}"
     kind = "" if e.confirmed else ", screened only and not confirmed"
@@ -90,10 +98,11 @@ def case(e: Evaluation, c: CaseResult, least: int | None = None) -> str:
     """Return one case's time, its share of the roofline, the bytes it must move, and its error."""
     interval = None if c.low_us is None or c.high_us is None else (c.low_us, c.high_us)
     moved = "" if least is None else f"  {least / 1e6:.1f} MB at {least / c.time_us / 1e3:.0f} GB/s"
-    tuned = "".join(f"; {function}: {label}" for function, label in c.choice)
+    tuned = "".join(f"; {function}: {config}" for function, config in c.choice)
+    host = "" if c.host_us is None else f"; a call takes the host {c.host_us:.1f} us{label(e)}"
     return (
         f"{e.basis} {c.time_us:>10.2f} us{_within(interval)}  {c.floor_us / c.time_us:>4.0%} of the roofline "
-        f"({c.floor_us:.2f} us){moved}  {c.bound} bound  error {c.error:.2f} of the limit{tuned}"
+        f"({c.floor_us:.2f} us){moved}  {c.bound} bound  error {c.error:.2f} of the limit{tuned}{host}"
     )
 
 

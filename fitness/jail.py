@@ -45,6 +45,11 @@ class Outcome:
     seconds: float
 
 
+def _libraries() -> dict[str, str]:
+    """Return the one variable that a server takes over: a GPU's driver may be found by it alone."""
+    return {k: os.environ[k] for k in ("LD_LIBRARY_PATH",) if k in os.environ}
+
+
 class Scratch:
     """A folder for the children of one server. A killed worker leaves its own behind; the next one clears it away."""
 
@@ -95,7 +100,7 @@ class Jail:
                  str(theirs.fileno()), self._flavour, str(os.getpid()), str(self._scratch.folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+                env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **_libraries()},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )  # fmt: skip

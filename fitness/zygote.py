@@ -96,8 +96,9 @@ class Server:
         """Confine this process, run the job, report, and end without running anyone's exit handlers."""
         report = Report(writer)
         try:
-            home = confine(limits, self._base, writer, scratch)
-            self._walls.close(profiles.of(name), home)
+            profile = profiles.of(name)
+            home = confine(limits, self._base, writer, scratch, profile.gpu)
+            self._walls.close(profile, home)
             report.result(self._jobs[name](payload, report))
         except BaseException as error:  # noqa: BLE001  the jail's border: whatever a candidate raises is its failure
             report_exception(report, error)

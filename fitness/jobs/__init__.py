@@ -4,12 +4,19 @@ import torch
 
 from fitness.jobs.compile import compile_kernels, warm_up
 from fitness.jobs.interpret import interpret
+from fitness.jobs.open import run_interpreted, run_open
 from fitness.jobs.record import record
 from fitness.jobs.truth import truth
 
 JOBS = {
-    "compiled": {"record": record, "compile": compile_kernels, "truth": truth},
-    "interpreter": {"interpret": interpret},
+    "compiled": {
+        "record": record,
+        "compile": compile_kernels,
+        "truth": truth,
+        "truth-on-device": truth,
+        "open": run_open,
+    },
+    "interpreter": {"interpret": interpret, "open-interpreted": run_interpreted},
 }
 
 

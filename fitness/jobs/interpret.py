@@ -116,12 +116,7 @@ class Work:
 
 def interpret(payload: Any, report: Report) -> Any:
     """Check small plans (outputs as bytes) and profile full plans (work of sampled programs)."""
-    torch.set_num_threads(1)
-    np.seterr(all="ignore")
-    # the checks are only evaluated in debug mode, but cost 40% of the time without it
-    builder = interpreter.interpreter_builder
-    builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)
-    builder.create_fp_trunc = rounding(builder.create_fp_trunc)
+    prepare()
     module = program.load(payload["source"], report)
     in_place = tuple(payload["in_place"])
     checked = []
@@ -142,6 +137,16 @@ def interpret(payload: Any, report: Report) -> Any:
             [[_profile(module, memory, v, one.arguments).plain() for v in one.variants] for one in plan.launches]
         )
     return checked, profiled
+
+
+def prepare() -> None:
+    """Make the interpreter round as a GPU does, and leave out what only its debug mode looks at."""
+    torch.set_num_threads(1)
+    np.seterr(all="ignore")
+    # the checks are only evaluated in debug mode, but cost 40% of the time without it
+    builder = interpreter.interpreter_builder
+    builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)
+    builder.create_fp_trunc = rounding(builder.create_fp_trunc)
 
 
 def _launch(module: types.ModuleType, memory: Memory, variant: Variant, arguments: tuple[tuple[str, Any], ...]) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from fitness import tolerance, yardstick
 from fitness.child import Report
+from fitness.jobs import devices
 from suites.loading import functions
 from suites.task import Input, unpack, unpack_arguments
 from suites.trials import Trial, draw
@@ -17,14 +18,21 @@ from suites.trials import Trial, draw
 def truth(payload: Any, report: Report) -> Any:
     """Return input bytes and packed yardsticks for each trial."""
     torch.set_num_threads(1)
+    device = payload.get("device", "cpu")
+    if device != "cpu":
+        devices.choose(payload["visible"])
+        matmul = torch.backends.cuda.matmul  # as the referee's: the bank must not be less exact than a CPU's
+        matmul.allow_tf32 = False
+        matmul.allow_fp16_reduced_precision_reduction = False
+        matmul.allow_bf16_reduced_precision_reduction = False
     task = unpack(payload["task"])
     own = functions(task)
     made = []
     for name, case, arguments, exact in payload["trials"]:
         report.stage(f"truth:{case}")
         trial = Trial(name, case, unpack_arguments(arguments), exact)
-        values = draw(trial, payload["seed"])
-        yardsticks = yardstick.compute(own, values, trial, seed=payload["seed"])
+        values = draw(trial, payload["seed"], device)
+        yardsticks = yardstick.compute(own, values, trial, device, payload["seed"])
         inputs = [[key, storage(values[key], spec)] for key, spec in trial.arguments.items() if isinstance(spec, Input)]
         made.append([inputs, [tolerance.pack(yardstick.on_host(y)) for y in yardsticks]])
     return made
@@ -36,4 +44,4 @@ def storage(tensor: Any, spec: Input) -> bytes:
     for n in spec.stored:
         size *= n
     flat = tensor.as_strided((size,), (1,))
-    return flat.contiguous().view(torch.uint8).numpy().tobytes() if size else b""
+    return flat.contiguous().view(torch.uint8).cpu().numpy().tobytes() if size else b""

@@ -2,6 +2,8 @@
 
 import glob
 import os
+import shutil
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable
@@ -17,7 +19,10 @@ _SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/
 _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-*.so.1")
 _GPU_DEVICES = ("/dev/nvidia*", "/dev/kfd", "/dev/dri")
 _GPU_FILES = ("/sys/class/kfd", "/sys/class/drm", "/sys/devices/virtual/kfd", "/sys/devices/pci*", "/sys/bus/pci",
-              "/sys/module/amdgpu", "/sys/module/nvidia*", "/proc/driver/nvidia", "/proc/devices")  # fmt: skip
+              "/sys/module/amdgpu", "/sys/module/nvidia*", "/proc/driver/nvidia", "/proc/devices",
+              "/usr/local/nvidia")  # fmt: skip
+COMPILERS = ("gcc", "clang")  # in the order in which Triton looks for one
+_COMPILER_PARTS = ("cc1", "collect2", "lto-wrapper", "as", "ld")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +30,11 @@ class Profile:
     """What one kind of job may do beyond computing."""
 
     programs: bool = False  # start the compiler's own programs
-    gpu: bool = False  # open GPU devices
+    gpu: bool = False  # open GPU devices, and run the C compiler: Triton builds its launcher for each signature with it
 
 
-PYTHON, COMPILER, GPU = Profile(), Profile(programs=True), Profile(gpu=True)
-_OF_JOB = {"compile": COMPILER}
+PYTHON, COMPILER, GPU = Profile(), Profile(programs=True), Profile(programs=True, gpu=True)
+_OF_JOB = {"compile": COMPILER, "open": GPU, "truth-on-device": GPU}
 
 
 def of(job: str) -> Profile:
@@ -51,7 +56,7 @@ class Walls:
         if self.landlock:
             landlock.restrict(_rights(profile, folder, self.files))
         if self.seccomp:
-            seccomp.install(profile.programs)
+            seccomp.install(profile.programs, profile.gpu)
 
 
 def _rights(profile: Profile, folder: str, files: tuple[str, ...]) -> list[tuple[str, int]]:
@@ -63,8 +68,28 @@ def _rights(profile: Profile, folder: str, files: tuple[str, ...]) -> list[tuple
         rights += [(path, landlock.RUN) for path in (*places, *_found(_LOADERS))]
     if profile.gpu:
         rights += [(path, landlock.DEVICE) for path in _found(_GPU_DEVICES)]
-        rights += [(path, landlock.READ) for path in _found(_GPU_FILES)]
+        rights += [(path, landlock.READ) for path in (*_found(_GPU_FILES), *_headers())]
+        rights += [(path, landlock.RUN) for path in c_compiler()]
     return rights
+
+
+def c_compiler() -> tuple[str, ...]:
+    """List the programs of the C compiler that Triton will find: the driver, and the parts it starts."""
+    driver = next((found for name in COMPILERS if (found := shutil.which(name, path="/usr/bin:/bin"))), None)
+    if driver is None:
+        return ()
+    parts = [_answer(driver, f"-print-prog-name={part}") for part in _COMPILER_PARTS]
+    return (driver, *(found for part in parts if (found := shutil.which(part, path="/usr/bin:/bin"))))
+
+
+def _headers() -> list[str]:
+    """List where the C compiler reads headers and Python's own."""
+    return ["/usr/include", *{sysconfig.get_path(name) for name in ("include", "platinclude")}]
+
+
+def _answer(driver: str, question: str) -> str:
+    """Ask the compiler's driver where something is."""
+    return subprocess.run([driver, question], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _found(patterns: tuple[str, ...]) -> list[str]:

@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import platform
+import socket
 import struct
 
 from fitness.walls import kernel, syscalls
@@ -18,7 +19,8 @@ _NUMBER, _ARCHITECTURE = 0, 4  # offsets in struct seccomp_data
 _X32 = 0x40000000
 _THREAD = 0x00010000
 _NAMESPACES = 0x7E020080  # cgroup, uts, ipc, user, pid, net; mount; time
-_UNIX = 1
+_UNIX, _SEQPACKET = 1, 5
+_LISTENING = ("socket", "bind", "listen")
 _SET_FILTER = 1
 
 
@@ -26,25 +28,31 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_char_p)]
 
 
-def install(programs: bool) -> None:
-    """Filter this process and all it starts; `programs` allows new processes, which only a compiler needs."""
+def install(programs: bool, gpu: bool = False) -> None:
+    """Filter this process and all it starts; `programs` allows new processes, which only a compiler needs.
+
+    `gpu` allows the socket that CUDA's driver listens on. Nobody may connect or accept, so it reaches nothing.
+    """
     if platform.machine() not in syscalls.ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"no filter is written for {platform.machine()}")
     column, mark = syscalls.ARCHITECTURES[platform.machine()]
-    code = _filter(column, mark, programs)
+    code = _filter(column, mark, programs, gpu)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     program = _Program(len(code) // 8, code)
     kernel.call(syscalls.SECCOMP[column], ctypes.c_uint(_SET_FILTER), ctypes.c_uint(0), ctypes.byref(program))
 
 
-def _filter(column: int, mark: int, programs: bool) -> bytes:
+def _filter(column: int, mark: int, programs: bool, gpu: bool) -> bytes:
     """Write the filter for one architecture. `kill` may reach this very process, so the filter is made in it."""
     code = [_step(_LOAD, _ARCHITECTURE), _step(_EQUAL, mark, 1, 0), _step(_RETURN, _KILL), _step(_LOAD, _NUMBER)]
     if column == 0:
         code += [_step(_AT_LEAST, _X32, 0, 1), _step(_RETURN, _KILL)]
     refused = syscalls.REFUSED if programs else {**syscalls.REFUSED, **syscalls.PROGRAMS}
-    for numbers in refused.values():
-        code += _when(numbers[column], [_refuse()])
+    for name, numbers in refused.items():
+        if not (gpu and name in _LISTENING):
+            code += _when(numbers[column], [_refuse()])
+    if gpu:
+        code += _when(refused["socket"][column], _listener())
     conditions = {
         # its flags are out of a filter's sight; the C library goes on with clone when told that there is no clone3
         "clone3": [_step(_RETURN, _ERROR | errno.ENOSYS)],
@@ -66,6 +74,13 @@ def _clone(programs: bool) -> list[bytes]:
     if not programs:
         checks += [_step(_ANY_BIT, _THREAD, 1, 0), _refuse()]
     return [*checks, _step(_RETURN, _ALLOW)]
+
+
+def _listener() -> list[bytes]:
+    """Allow Unix sockets of whole messages alone: of the three kinds, datagrams need no connection to be sent."""
+    flags = (0, socket.SOCK_CLOEXEC, socket.SOCK_NONBLOCK, socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    kinds = tuple(_SEQPACKET | flag for flag in flags)
+    return [_argument(0), _step(_EQUAL, _UNIX, 1, 0), _refuse(), *_only(1, kinds)]
 
 
 def _only(argument: int, values: tuple[int, ...]) -> list[bytes]:
