@@ -91,7 +91,7 @@ class OpenJudge:
         return None if self._gpu is None else self._gpu.name
 
     def judge(self, source: str, cases: tuple[Case, ...] | None = None, against: Mapping[str, str] | None = None,
-              confirm: bool = False) -> Evaluation:  # fmt: skip
+              confirm: bool | None = None) -> Evaluation:  # fmt: skip
         """Judge a program; rivals and `confirm` change nothing here, and the notes say so."""
         cases = cases or self.task.cases
         self.seconds = {}

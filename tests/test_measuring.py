@@ -264,7 +264,7 @@ class Judge:
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.closed = False
 
-    def measure(self, built: Built, against: Mapping[str, str], confirm: bool = False) -> Evaluation:
+    def measure(self, built: Built, against: Mapping[str, str], confirm: bool | None = None) -> Evaluation:
         assert threading.current_thread() is threading.main_thread()
         self.seen.append((built.program, dict(against)))
         if built.program == "gone":

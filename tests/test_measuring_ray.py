@@ -34,7 +34,7 @@ class Judge:
 
     edges: tuple[Case, ...] = ()
 
-    def measure(self, built: Built, against: Mapping[str, str], confirm: bool = False) -> Evaluation:
+    def measure(self, built: Built, against: Mapping[str, str], confirm: bool | None = None) -> Evaluation:
         size = sum(len(c.binary) for c in built.code.values())
         case = CaseResult(built.recorded[0].case.name, float(size), 0.0, 1.0, ",".join(against))
         return Evaluation("h200", Basis.MEASURED, "process", None, (case,), program=built.program)
