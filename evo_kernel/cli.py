@@ -6,11 +6,14 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+
+from evo_kernel.cli_judging import doctor, judge, measure, tasks
+from evo_kernel.cli_options import basis_option, machine_options, mode_option, say
 
 DEFAULT_TASK = "softmax"
 
@@ -62,70 +65,19 @@ def main(verbose: bool) -> None:
     )
 
 
-def _isolation_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the option that refuses to judge with less isolation."""
-    levels = ["process", "landlock", "namespaces"]  # as in fitness/walls/standing.py, which would take long to import
-    return click.option(
-        "--require-isolation",
-        type=click.Choice(levels),
-        help="Refuse to judge where less confines a candidate (see doctor) [process].",
-    )(command)
-
-
-def _basis_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the option that says where times come from."""
-    return click.option(
-        "--basis",
-        type=click.Choice(["auto", "predicted", "measured"]),
-        help="Measure times on a GPU or predict them; auto: measure where the target is this machine's GPU [auto].",
-    )(command)
-
-
-def _mode_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the option that says where launchers run."""
-    return click.option(
-        "--mode",
-        type=click.Choice(["sealed", "open"]),
-        help="sealed: a plan is replayed; open: the launcher itself runs, untrusted-host, on a GPU [sealed].",
-    )(command)
-
-
-def _say(line: str) -> None:
-    """Tell a person something on stderr."""
-    click.echo(line, err=True)
-
-
-def _machine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say where judging runs."""
-    for option in (
-        _isolation_option,
-        click.option("--quiet", is_flag=True, help="Show no progress."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
-        click.option("--address", help="Join a Ray cluster instead of the embedded one, e.g. auto or HOST:6379."),
-        click.option("--workers", type=click.IntRange(min=0), help="Judges at once; 0: one for every core."),
-        click.option(
-            "--pool",
-            type=click.Choice(["ray", "inline"]),
-            help="ray: in parallel; inline: one at a time, repeatable.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 @main.command()
 @click.argument("task", default=DEFAULT_TASK, metavar="[TASK|FILE]")
 @click.option("--generations", type=click.IntRange(min=1), help="Generations of --population evaluations each [20].")
 @click.option("--population", type=click.IntRange(min=1), help="Evaluations in a generation [8].")
 @click.option("--target", help="Chip: mi300, mi250, gfx950, h100 or h200 [this machine's GPU, or mi300].")
-@_basis_option
-@_mode_option
+@basis_option
+@mode_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="How parents are chosen: archive or best-of-n [archive].")
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
 @click.option("--config", "config_file", help="TOML file, or the name of a shipped one: quick, mi250, mi300.")
 @click.option("--seed-from", type=click.Path(path_type=Path), help="Begin with the elites of another run too.")
-@_machine_options
+@machine_options
 def search(task: str, run: Path | None, config_file: str | None, seed_from: Path | None, as_json: bool, quiet: bool,
            **given: Any) -> None:  # fmt: skip
     """Search for a faster kernel of a TASK (by name) or of a task FILE.
@@ -143,20 +95,20 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     from evo_kernel import api, config, isolation, machine, runs
     from suites import load
 
-    settings = machine.resolve(config.load(config_file, given), _say)
+    settings = machine.resolve(config.load(config_file, given), say)
     what = load(task)
     isolation.require_here(settings)
     folder = run or api.free_folder(what.name, settings.target)
     runs.begin(folder, settings, what, runs.elites(seed_from, what) if seed_from else ())
     claimed = ", untrusted-host: claims of each program's own process" if settings.mode == "open" else ""
-    _say(f"searching {what.name} for {settings.target} in {folder}; times are {settings.basis}{claimed}")
+    say(f"searching {what.name} for {settings.target} in {folder}; times are {settings.basis}{claimed}")
     _drive(folder, settings, as_json, quiet)
 
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--generations", type=int, help="Go on to this many generations in all.")
-@_machine_options
+@machine_options
 def resume(run: Path, generations: int | None, as_json: bool, quiet: bool, **machine: Any) -> None:
     """Go on with a RUN where it stopped; nothing judged is judged again.
 
@@ -296,119 +248,6 @@ def _tell_exported(exported: list[Any]) -> None:
             click.echo(f"not exported: {one.candidate[:8]} fails {one.gate}: {one.failure.message}", err=True)
 
 
-@main.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many elites.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was measured as JSON.")
-def measure(run: Path, top: int, as_json: bool) -> None:
-    """Measure the elites of a RUN on this machine's GPU, beside the seed, and write it into the run.
-
-    What fails on the device is shown as that, and is no elite any more.
-
-    \b
-    Examples:
-      evo-kernel measure runs/softmax-h200-1
-      evo-kernel measure runs/softmax-h200-1 --top 20 --json
-    """
-    from evo_kernel import measurement, report
-
-    rows = measurement.measure(run, top, _say)
-    if as_json:
-        found = [{"id": i, "failure": report.failure(e), **report.verdict(e)} for i, e in rows]
-        click.echo(json.dumps(found, indent=2))
-    else:
-        click.echo(measurement.table(rows))
-    if not any(e.passed for _, e in rows):
-        sys.exit(1)
-
-
-@main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--task", required=True, help="Task name or task file.")
-@click.option("--target", help="Chip to compile for [this machine's GPU, or mi300].")
-@_basis_option
-@_mode_option
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs of a prediction.")
-@click.option("--held-out", is_flag=True, help="Judge the held-out cases too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
-@_isolation_option
-def judge(file: Path, task: str, held_out: bool, as_json: bool, **given: Any) -> None:
-    """Judge one program FILE of a task and print the verdict gate by gate.
-
-    \b
-    Examples:
-      evo-kernel judge kernels/softmax_mi300_1a2b3c4d.py --task softmax --held-out
-      evo-kernel judge mine.py --task softmax --basis measured --json
-      evo-kernel judge theirs.py --task softmax --mode open        a launcher that computes on the host
-    """
-    from evo_kernel import config, isolation, machine, tasks
-    from suites import load
-
-    settings = machine.resolve(config.load(None, {**given, "pool": "inline"}), _say)
-    try:
-        source = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"cannot read {file}: {error}") from error
-    what = load(task)
-    isolation.require_here(settings)
-    passed = tasks.judge_file(what, source, settings, held_out, as_json=as_json)
-    sys.exit(0 if passed else 1)
-
-
-@main.group(invoke_without_command=True)
-@click.pass_context
-def tasks(context: click.Context) -> None:
-    """List, show, make and check tasks."""
-    if context.invoked_subcommand is not None:
-        return
-    from suites import load, names
-
-    for name in names():
-        click.echo(f"{name:<14} {load(name).about.splitlines()[0]}")
-
-
-@tasks.command("show")
-@click.argument("task", metavar="TASK|FILE")
-def tasks_show(task: str) -> None:
-    """Show a task: words, cases, held-out cases, seed kernels."""
-    from evo_kernel import tasks as module
-    from suites import load
-
-    click.echo(module.describe(load(task)))
-
-
-@tasks.command("new")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def tasks_new(file: Path) -> None:
-    """Write a commented template of a task to FILE (which must not exist)."""
-    from evo_kernel import tasks as module
-
-    module.write_template(file)
-    click.echo(f"wrote {file}; edit it, then: evo-kernel tasks check {file}")
-
-
-@tasks.command("check")
-@click.argument("task", metavar="TASK|FILE")
-@click.option("--target", help="Chip to compile for [this machine's GPU, or mi300].")
-@_basis_option
-@_isolation_option
-def tasks_check(task: str, **given: Any) -> None:
-    """Check that a task can be used: its parts, what wrong programs would pass, and every seed on every case."""
-    from evo_kernel import config, isolation, machine
-    from evo_kernel import tasks as module
-    from suites import load
-
-    settings = machine.resolve(config.load(None, {**given, "pool": "inline"}), _say)
-    what = load(task)
-    isolation.require_here(settings)
-    if not module.lint(what):
-        sys.exit(1)
-    results = [module.judge_file(what, s.source, settings, held_out=True, title=f"seed {s.name}") for s in what.seeds]
-    if not all(results):
-        sys.exit(1)
-    click.echo(f"task {what.name} can be used: evo-kernel search {task}")
-
-
 @main.group()
 def archive() -> None:
     """Work with the archives of whole runs."""
@@ -434,23 +273,5 @@ def merge(one: Path, other: Path, out: Path | None) -> None:
     click.echo(f"merged into {out}")
 
 
-@main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@click.option("--calibrate", is_flag=True, help="Measure the GPU's noise and ceilings, and keep them.")
-def doctor(as_json: bool, calibrate: bool) -> None:
-    """Say what this machine can do: packages, GPU, targets, isolation, providers, and what is missing."""
-    from evo_kernel import doctor as module
-    from evo_kernel import gpus
-
-    if calibrate:
-        gpus.calibrate(_say if as_json else click.echo)
-    findings = []
-    for finding in module.examine():
-        findings.append(finding)
-        if not as_json:
-            mark = {True: "ok", False: "MISSING", None: "-"}[finding.works]
-            click.echo(f"{mark:<8} {finding.topic:<16} {finding.detail}")
-    if as_json:
-        click.echo(json.dumps([{"topic": f.topic, "works": f.works, "detail": f.detail} for f in findings], indent=2))
-    if any(f.works is False for f in findings):
-        sys.exit(1)
+for command in (measure, judge, tasks, doctor):
+    main.add_command(command)

@@ -15,7 +15,7 @@ from suites import Case
 logger = logging.getLogger(__name__)
 
 HOPELESS = 2.0  # times slower than every rival in a single run: a few pairs say enough
-BUDGET_US = 20_000.0  # of one case's screening on the device; slow programs get fewer pairs
+SCREENING_US, CONFIRMING_US = 20e3, 3e6  # of one case on the device; slow programs get fewer pairs
 FEWEST = 4
 ATTEMPTS = 3  # to find the device's clocks standing still
 
@@ -48,10 +48,9 @@ def run(court: Court, entrants: tuple[Resolved, ...], rivals: Rivals, pairs: int
     for one in entrants:
         others = {n: match for n, r in rivals.items() if (match := _of(one.case, r)) is not None}
         estimates = [one.estimate_us, *(o.estimate_us for o in others.values())]
-        wanted = pairs
-        if thrifty:
-            hopeless = others and one.estimate_us > HOPELESS * max(estimates[1:])
-            wanted = FEWEST if hopeless else max(FEWEST, min(pairs, int(BUDGET_US / sum(estimates))))
+        budget = SCREENING_US if thrifty else CONFIRMING_US
+        hopeless = thrifty and others and one.estimate_us > HOPELESS * max(estimates[1:])
+        wanted = FEWEST if hopeless else max(FEWEST, min(pairs, int(budget / sum(estimates))))
         programs = [one.program, *(o.program for o in others.values())]
         flat = _steady(court, one.case, programs, estimates, wanted, thrifty)
         found.append(Times(flat[0], dict(zip(others, flat[1:], strict=True))))

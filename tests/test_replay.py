@@ -1,7 +1,10 @@
 """What is sent to the device, without one: where buffers lie, how arguments are encoded, whose plan is refused."""
 
 import itertools
+import os
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from suites import Task, load
 KERNEL = KernelSpec(
     "k", "k", (("p", "float32"), ("n", "i32"), ("x", "fp32"), ("one", "constexpr")), (), (), "module {}"
 )
+ROOT = Path(__file__).parent.parent
 PLAN = LaunchPlan(
     buffers=(Buffer(4000, "float32", "x"), Buffer(100, "float32"), Buffer(0, "int32")),
     launches=(Launch((Variant(KERNEL, (8, 1, 1)),), (("p", Pointer(1, 16)), ("n", -7), ("x", 1.5), ("one", 1))),),
@@ -144,3 +148,24 @@ def test_amd_chips_are_read_from_the_kernel_drivers_list(tmp_path: Path, monkeyp
     assert [(g.arch, g.target.name if g.target else None, g.index) for g in found] == [
         ("gfx942", "mi300", 0), ("gfx90a", "mi250", 1), ("gfx1100", None, 2),
     ]  # fmt: skip
+
+
+def test_the_process_that_runs_machine_code_loads_neither_torch_nor_triton() -> None:
+    code = "import sys, fitness.gpu.bench; print([m for m in ('torch', 'triton', 'candidate') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_candidate_is_imported_where_it_is_judged(double_task: Task) -> None:
+    code = (
+        "import sys\nfrom conftest import SCALE\nfrom fitness.judge import Judge\nfrom suites import read\n"
+        "task = read(SCALE, 'double')\njudge = Judge(task, 'mi300')\nverdict = judge.judge(task.seeds[0].source)\n"
+        "print(verdict.passed, 'candidate' in sys.modules, any('candidate.py' in str(getattr(m, '__file__', '')) for m in "
+        "list(sys.modules.values())))\njudge.close()"
+    )
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.stdout.split() == ["True", "False", "False"], done.stderr[-2000:]

@@ -203,20 +203,21 @@ class Court(Pair):
         samples: list[list[Any]] = [[] for _ in programs]
         anchors: list[Any] = []
         for part in parts:
-            timed, drift = self._time_part(key, programs, sets, batch, part, flush, anchor)
+            limit = self._seconds + 3e-6 * sum(estimates) * count * part
+            timed, drift = self._time_part(key, programs, sets, (batch, part, flush, anchor), limit)
             self._watch(key, programs[:watched], sets, batch)
             anchors += drift
             for found, more in zip(samples, timed, strict=True):
                 found += more
         return samples, anchors
 
-    def _time_part(self, key: Any, programs: Sequence[Program], sets: Sequence[Sequence[Set]], batch: int,
-                   cycles: int, flush: Any, anchor: Any) -> Any:  # fmt: skip
-        """Fill, then time."""
+    def _time_part(self, key: Any, programs: Sequence[Program], sets: Sequence[Sequence[Set]], how: tuple[Any, ...],
+                   seconds: float) -> Any:  # fmt: skip
+        """Fill, then time: `how` is the batch, the cycles, and where flush and anchor lie."""
         self._ask("fill", key, [[_inputs(programs[0].plan, s, ()), s.guards[:0]] for s in sets[0]])
         names = [f"timed {n}" for n in range(len(programs))]
-        seed = self._rng.randrange(1 << 30)
-        return self._run("time", names, batch, cycles, flush, anchor, seed, self._seconds)
+        self._run_later("time", names, *how, self._rng.randrange(1 << 30), seconds)
+        return self._ran(seconds)
 
     def _watch(self, key: Any, programs: Sequence[Program], sets: Sequence[Sequence[Set]], batch: int) -> None:
         """Check, at random, what the last timed round left behind."""

@@ -198,10 +198,10 @@ class Pair:
         with contextlib.suppress(Lost):  # `_ran` finds out
             self._bench.send(*question)
 
-    def _ran(self) -> Any:
-        """Take the bench's answer to the last question."""
+    def _ran(self, seconds: float | None = None) -> Any:
+        """Take the bench's answer to the last question, which may take the usual time or so long."""
         assert self._bench is not None
-        limit = self._seconds
+        limit = seconds or self._seconds
         try:
             state, *rest = self._bench.answer(limit + 5.0)
         except Lost as error:

@@ -1,0 +1,56 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+
+import click
+
+
+def isolation_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that refuses to judge with less isolation."""
+    levels = ["process", "landlock", "namespaces"]  # as in fitness/walls/standing.py, which would take long to import
+    return click.option(
+        "--require-isolation",
+        type=click.Choice(levels),
+        help="Refuse to judge where less confines a candidate (see doctor) [process].",
+    )(command)
+
+
+def basis_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that says where times come from."""
+    return click.option(
+        "--basis",
+        type=click.Choice(["auto", "predicted", "measured"]),
+        help="Measure times on a GPU or predict them; auto: measure where the target is this machine's GPU [auto].",
+    )(command)
+
+
+def mode_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that says where launchers run."""
+    return click.option(
+        "--mode",
+        type=click.Choice(["sealed", "open"]),
+        help="sealed: a plan is replayed; open: the launcher itself runs, untrusted-host, on a GPU [sealed].",
+    )(command)
+
+
+def say(line: str) -> None:
+    """Tell a person something on stderr."""
+    click.echo(line, err=True)
+
+
+def machine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say where judging runs."""
+    for option in (
+        isolation_option,
+        click.option("--quiet", is_flag=True, help="Show no progress."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
+        click.option("--address", help="Join a Ray cluster instead of the embedded one, e.g. auto or HOST:6379."),
+        click.option("--workers", type=click.IntRange(min=0), help="Judges at once; 0: one for every core."),
+        click.option(
+            "--pool",
+            type=click.Choice(["ray", "inline"]),
+            help="ray: in parallel; inline: one at a time, repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
