@@ -323,7 +323,7 @@ def plain(mask):
 
 def test_the_truth_is_nowhere_in_a_candidates_memory(world: World, double_task: Task) -> None:
     assert world.judge.judge(double_task.seeds[0].source).passed  # the truth has been computed
-    truth = world.judge.correctness._given["1M"].outputs[0].truth.tobytes()[800:864]
+    truth = world.judge.correctness._given["1M", "base"].outputs[0].truth.tobytes()[800:864]
     masks = [bytes(b ^ 255 for b in part).hex() for part in (truth[:32], truth[32:])]  # its own text holds no truth
     task = replace(double_task, seeds=(replace(double_task.seeds[0], source=SCAN + double_task.seeds[0].source),))
     call = f"scan(plain({masks[0]!r}), plain({masks[1]!r}))"
