@@ -279,7 +279,8 @@ class MeasuringRayPool:
         except RayTaskError as error:
             if not isinstance(error.cause, RayError):
                 raise
-            self._load[judge] -= 1  # what was built was on a node that is gone
+            if judge in self._load:
+                self._load[judge] -= 1  # what was built was on a node that is gone
             return Done(attempt.ticket, None, attempt.seconds, f"what was built was lost ({error.cause})")
         if judge in self._load:
             self._load[judge] -= 1

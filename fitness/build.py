@@ -186,9 +186,9 @@ class Builder:
                 self._kernels.popitem(last=False)
         if set(found) != set(wanted):
             raise ValueError("the compiler answered for other kernels")
-        for key, (figures, _) in found.items():
-            if figures.occupancy == 0 and all(len(x.variants) == 1 for x in launches):
-                raise Refusal(Failure(Stage.COMPILE, "resources", self._too_large(wanted[key].symbol, figures)))
+        for key in (x.chosen.kernel.digest for x in launches if len(x.variants) == 1):
+            if key in found and found[key][0].occupancy == 0:
+                raise Refusal(Failure(Stage.COMPILE, "resources", self._too_large(wanted[key].symbol, found[key][0])))
         return found
 
     def _too_large(self, symbol: str, figures: Resources) -> str:
@@ -274,6 +274,10 @@ def digest(source: str) -> str:
 
 def _identity(recorded: tuple[Recorded, ...], edges: tuple[Recorded, ...], figures: dict[str, Resources]) -> str:
     """Identify what would run: launches, arguments and machine code."""
-    codes = [[figures[v.kernel.digest].code for launch in r.full.launches for v in launch.variants] for r in recorded]
-    shapes = [[r.case.name, r.full.shape_digest, r.check.shape_digest] for r in (*recorded, *edges)]
+    every = (*recorded, *edges)
+    codes = [
+        [figures[v.kernel.digest].code for x in r.full.launches for v in x.variants if v.kernel.digest in figures]
+        for r in every
+    ]
+    shapes = [[r.case.name, r.full.shape_digest, r.check.shape_digest] for r in every]
     return hashlib.sha256((repr(shapes) + repr(codes)).encode()).hexdigest()[:16]

@@ -19,8 +19,8 @@ from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failur
 from fitness.gpu import clock
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.clock import Ratio
-from fitness.gpu.court import Court, RefereeFailed
-from fitness.jail import Jail
+from fitness.gpu.court import Court, MachineFailed, RefereeFailed
+from fitness.jail import Jail, WorkerLost
 from fitness.race import Resolved, Times
 from fitness.targets import Target
 from fitness.verification import Depth, Verifier, edges, huge, remember
@@ -98,6 +98,8 @@ class MeasuringJudge:
                 evaluation = self._race(built, resolved, rivals, confirm)
         except Refusal as refused:
             return self.refusal(refused.failure)
+        except MachineFailed as error:
+            raise WorkerLost(str(error)) from error
         except RefereeFailed as error:
             raise TaskError(f"task {self.task.name}: {error}") from error
         remember(self._finished, built.program, evaluation)
@@ -140,12 +142,16 @@ class MeasuringJudge:
         if best is not None and best.low < 1.0:
             parts = [race.joined([*parts, race.run(self._court, resolved, rivals, REFINE, thrifty=True)])]
             best = self._best_rival(parts, rivals)
-        wins = best is None or best.faster(self.calibration.null)
+        null = self.calibration.null_of([clock.timing(t.own).median for t in race.joined(parts)])
+        wins = best is None or best.faster(null)
         confirmed = wins if confirm is None else confirm
         if confirmed:
             depth = Depth.EXHAUSTIVE if confirm else Depth.THOROUGH
             with timed(self.seconds, CONFIRMATION):
                 resolved, parts = self._confirm(built, rivals, depth)
+            best = self._best_rival(parts, rivals)
+            # a gain that fresh processes do not show again was luck, and nobody's best
+            confirmed = bool(confirm) or best is None or best.faster(null)
         ratios = {name: r for name in rivals if (r := race.against(parts, name)) is not None}
         return self._evaluation(built, resolved, race.joined(parts), ratios, confirmed)
 
@@ -172,6 +178,7 @@ class MeasuringJudge:
                     ratios: Mapping[str, Ratio], confirmed: bool) -> Evaluation:  # fmt: skip
         """Put the verdict together."""
         used = {k: None for one in resolved for k in one.program.digests}
+        unsettled = () if all(t.settled for t in times) else ("the device's clocks did not settle while it was timed",)
         return Evaluation(
             target=self.target.name,
             basis=Basis.MEASURED,
@@ -181,9 +188,10 @@ class MeasuringJudge:
             kernels=tuple(built.figures[d] for d in used),
             program=built.program,
             notes=built.notes
-            + tuple(f"edge {e} needs more memory than this device has" for e in self._verifier.left_out),
+            + tuple(f"edge {e} needs more memory than this device has" for e in self._verifier.left_out)
+            + unsettled,
             device=self.device,
-            confirmed=confirmed,
+            confirmed=confirmed and all(t.settled for t in times),
             against=tuple(Comparison(n, r.value, r.low, r.high, r.pairs) for n, r in ratios.items()),
         )
 

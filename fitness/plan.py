@@ -163,6 +163,12 @@ def unpack(plain: Any) -> LaunchPlan:
 
 def _check(plan: LaunchPlan) -> None:
     """Refuse what no launcher can have done: only a plan that was forged points outside its own buffers."""
+    numbers = [n for v in plan.outputs for n in (v.buffer, v.offset, *v.shape, *v.strides)]
+    numbers += [n for x in plan.launches for v in x.variants for n in v.grid]
+    pointers = [a for x in plan.launches for _, a in x.arguments if isinstance(a, Pointer)]
+    numbers += [n for p in pointers for n in (p.buffer, p.offset)]
+    if any(type(n) is not int for n in numbers):
+        raise ValueError("a place, a shape or a grid is out of range: not a whole number")
     sizes = [b.bytes for b in plan.buffers]
     if any(size < 0 or b.dtype not in ITEM_BYTES for size, b in zip(sizes, plan.buffers, strict=True)):
         raise ValueError("a buffer has no size or no dtype")
@@ -175,12 +181,11 @@ def _check(plan: LaunchPlan) -> None:
             or view.offset + size > sizes[view.buffer]
         ):
             raise ValueError("an output lies outside its buffer")
+        if view.offset % ITEM_BYTES[view.dtype]:
+            raise ValueError("an output lies outside its buffer's elements")
+    if any(not (0 <= p.buffer < len(sizes) and 0 <= p.offset <= sizes[p.buffer]) for p in pointers):
+        raise ValueError("a pointer lies outside its buffer")
     for launch in plan.launches:
-        for _, argument in launch.arguments:
-            if isinstance(argument, Pointer) and not (
-                0 <= argument.buffer < len(sizes) and 0 <= argument.offset <= sizes[argument.buffer]
-            ):
-                raise ValueError("a pointer lies outside its buffer")
         if any(min(v.grid) < 1 or v.grid[0] >= 2**31 or max(v.grid[1:]) > 65535 for v in launch.variants):
             raise ValueError("a grid is out of range")
 

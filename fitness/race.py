@@ -11,6 +11,7 @@ from fitness.gpu import clock
 from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, Fault, Program
 from suites import Case
+from suites.trials import BASE
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Times:
 
     own: list[float]
     rivals: dict[str, list[float]]
+    settled: bool = True  # whether the device's clocks stood still
 
 
 Rivals = Mapping[str, tuple[Resolved, ...]]
@@ -52,35 +54,52 @@ def run(court: Court, entrants: tuple[Resolved, ...], rivals: Rivals, pairs: int
         hopeless = thrifty and others and one.estimate_us > HOPELESS * max(estimates[1:])
         wanted = FEWEST if hopeless else max(FEWEST, min(pairs, int(budget / sum(estimates))))
         programs = [one.program, *(o.program for o in others.values())]
-        flat = _steady(court, one.case, programs, estimates, wanted, thrifty)
-        found.append(Times(flat[0], dict(zip(others, flat[1:], strict=True))))
+        try:
+            times, settled = _steady(court, one.case, programs, estimates, wanted, thrifty)
+        except Fault as fault:
+            if not others:
+                raise _refused(one.case, fault) from fault
+            times, settled = _alone(court, one, wanted, thrifty)  # it is refused if the fault is its own
+            logger.warning("case %s: timed without its rivals, one of which failed: %s", one.case.name, fault)
+            others = {}
+        found.append(Times(times[0], dict(zip(others, times[1:], strict=True)), settled))
     return found
 
 
+def _alone(court: Court, one: Resolved, pairs: int, thrifty: bool) -> tuple[list[list[float]], bool]:
+    """Time a program beside nobody."""
+    try:
+        return _steady(court, one.case, [one.program], [one.estimate_us], pairs, thrifty)
+    except Fault as fault:
+        raise _refused(one.case, fault) from fault
+
+
+def _refused(case: Case, fault: Fault) -> Refusal:
+    return Refusal(Failure(Stage.TIMING, fault.kind, f"case {case.name}: {fault}", case=case.name))
+
+
 def _steady(court: Court, case: Case, programs: Sequence[Program], estimates: Sequence[float], pairs: int,
-            thrifty: bool) -> list[list[float]]:  # fmt: skip
+            thrifty: bool) -> tuple[list[list[float]], bool]:  # fmt: skip
     """Time until the device's clocks stood still for most of it; cycles in which the anchor drifted are left out."""
+    again = None if thrifty else next((t for t in court.trials(case.name, False)[::-1] if t != BASE), None)
     for _ in range(ATTEMPTS):
-        try:
-            samples, anchors = court.time(case.name, programs, estimates, pairs, 1 if thrifty else None)
-        except Fault as fault:
-            message = f"case {case.name}: {fault}"
-            raise Refusal(Failure(Stage.TIMING, fault.kind, message, case=case.name)) from fault
+        samples, anchors = court.time(case.name, programs, estimates, pairs, again)
         kept = clock.steady(anchors)
         if any(kept):
             break
-    else:
-        logger.warning("case %s: the device's clocks do not settle; times of this program are uncertain", case.name)
-        kept = [True] * len(anchors)
-    return [[s for cycle, ok in zip(cycles, kept, strict=True) if ok for s in cycle] for cycles in samples]
+    settled = any(kept)
+    return [
+        [s for cycle, ok in zip(cycles, kept, strict=True) if ok or not settled for s in cycle] for cycles in samples
+    ], settled
 
 
 def joined(parts: Sequence[list[Times]]) -> list[Times]:
     """Put several runs' samples together, case by case."""
     result = []
     for same in zip(*parts, strict=True):
-        rivals = {n: [s for t in same for s in t.rivals[n]] for n in same[0].rivals}
-        result.append(Times([s for t in same for s in t.own], rivals))
+        names = [n for n in same[0].rivals if all(n in t.rivals for t in same)]
+        rivals = {n: [s for t in same for s in t.rivals[n]] for n in names}
+        result.append(Times([s for t in same for s in t.own], rivals, all(t.settled for t in same)))
     return result
 
 

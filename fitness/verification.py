@@ -48,6 +48,8 @@ class Verifier:
         """Choose configurations, then run edges and cases, as deep as wanted."""
         if self._depths.get(built.program, -1) >= depth:
             return self._verified[built.program]
+        for memory in (self._depths, self._verified):
+            memory.pop(built.program, None)  # what fails below is no rival any more
         smallest = min(built.recorded, key=lambda r: r.full.bytes).case.name
         found = [
             self._verify_case(built, r, depth >= Depth.THOROUGH or r.case.name == smallest) for r in built.recorded
@@ -102,11 +104,8 @@ class Verifier:
         choice: dict[str, str] = {}
         for launch in one.full.launches:
             # what asks for more LDS than there is runs as nothing at all on some versions of ROCm: it is left out here
-            labels = [
-                v.label
-                for v in launch.variants
-                if v.label is not None and built.figures[v.kernel.digest].occupancy > 0
-            ]
+            able = [v for v in launch.variants if built.figures[v.kernel.digest].occupancy > 0]
+            labels = [v.label for v in able if v.label is not None]
             function = launch.variants[0].kernel.function
             if len(launch.variants) < 2 or function in choice:
                 continue

@@ -13,7 +13,7 @@ from test_replay import CODE, PLAN
 
 from fitness import targets
 from fitness.gpu import arena, court, pair
-from fitness.gpu.court import Court, DeviceUnavailable, Fault, NoRoom, Program, RefereeFailed
+from fitness.gpu.court import Court, DeviceUnavailable, Fault, MachineFailed, NoRoom, Program, RefereeFailed
 from fitness.gpu.process import Lost
 from suites import Task
 
@@ -256,13 +256,13 @@ def test_programs_are_timed_on_the_same_sets_and_the_candidate_is_watched(bound:
     desk.says.append((on("bench", "time"), ["ok", timed]))
     desk.hello["bench"][3] = 1 << 40
     bound._arena = 1 << 40
-    samples, anchors = bound.time("1M", [PROGRAM, PROGRAM], [200.0, 200.0], 4, watched=1)
+    samples, anchors = bound.time("1M", [PROGRAM, PROGRAM], [200.0, 200.0], 4)
     assert samples == [[[10.0] * 4], [[20.0] * 4]]
     assert anchors == [[30.0, 31.0]]
     (one, other) = [q for q in desk.asked if q[:2] == ("bench", "bind")]
     assert one[5] == other[5], "the same addresses for both"
     (question,) = [q for q in desk.asked if q[:2] == ("bench", "time")]
-    assert question[3:5] == (1, 1), "one replay an item, one cycle: the program is long, the pairs are few"
+    assert question[3:6] == (1, [0, 1], 1), "one cycle of two turns, one replay an item: few pairs of a long program"
     assert desk.names("referee") == ["fill", "check"]
 
 
@@ -279,4 +279,44 @@ def test_short_programs_are_timed_in_batches(bound: Court, desk: Desk) -> None:
     desk.says.append((on("bench", "time"), ["ok", [[[[1.0] * 4]], [[30.0]]]]))
     bound.time("1M", [PROGRAM], [2.0], 4)
     (question,) = [q for q in desk.asked if q[:2] == ("bench", "time")]
-    assert question[3] == 50, "50 replays of 2 us last as long as an item should"
+    assert question[5] == 50, "50 replays of 2 us last as long as an item should"
+
+
+def test_a_program_that_answers_from_memory_is_found_after_the_clock(bound: Court, desk: Desk) -> None:
+    bound._arena = 1 << 40
+    for _ in range(2):
+        desk.says.append((on("bench", "time"), ["ok", [[[[10.0] * 4]], [[30.0, 31.0]]]]))
+    desk.says.append((on("referee", "check", 2), ["ok", ["wrong", "at [7]", 3.0]]))
+    with pytest.raises(Fault, match="influence inputs: at"):
+        bound.time("1M", [PROGRAM], [200.0], 4, again="influence")
+    filled = [q[2][2] for q in desk.asked if q[:2] == ("referee", "fill")]
+    assert filled == ["base", "influence"]
+
+
+def test_a_program_that_works_in_place_gets_fresh_inputs_for_every_turn(
+    bound: Court, desk: Desk, double_task: Task
+) -> None:
+    bound.begin(replace(double_task, in_place=("x",)), 1)
+    bound._arena = 1 << 40
+    desk.says.append((on("bench", "time"), ["ok", [[[[1.0, 0.0, 1.0, 0.0]], [[0.0, 2.0, 0.0, 2.0]]], [[30.0]]]]))
+    desk.says.append((on("bench", "time"), ["ok", [[[[0.0, 3.0, 0.0, 3.0]], [[4.0, 0.0, 4.0, 0.0]]], [[31.0]]]]))
+    samples, anchors = bound.time("1M", [PROGRAM, PROGRAM], [200.0, 200.0], 4)
+    assert samples == [[[1.0, 3.0, 1.0, 3.0]], [[4.0, 2.0, 4.0, 2.0]]]
+    assert anchors == [[30.0, 31.0]]
+    assert desk.names("referee").count("fill") == 2
+    turns = [q[4] for q in desk.asked if q[:2] == ("bench", "time")]
+    assert turns == [[0], [1]]
+
+
+def test_a_lost_referee_is_nobodys_fault(bound: Court, desk: Desk) -> None:
+    desk.says.append((on("referee", "fill"), Lost("it ended", hung=False)))
+    with pytest.raises(MachineFailed):
+        bound.verify("1M", False, TRIALS, PROGRAM)
+    assert [s.alive for s in desk.stands] == [False, False]
+    assert bound.verify("1M", False, TRIALS, PROGRAM).error == 0.5, "both are started again"
+
+
+def test_a_bug_of_the_bench_is_no_candidates_crash(bound: Court, desk: Desk) -> None:
+    desk.says.append((on("bench", "run"), ["failed", "bench", "KeyError: 'timed 0'"]))
+    with pytest.raises(MachineFailed, match="KeyError"):
+        bound.verify("1M", False, TRIALS, PROGRAM)

@@ -76,6 +76,9 @@ FORGED = {
     "a grid no device takes": lambda p: replace(
         p, launches=(replace(p.launches[0], variants=(Variant(KERNEL, (1, 70000, 1)),)),)
     ),
+    "an output at half a byte": lambda p: replace(p, outputs=(View(1, 0.5, (1,), (1,), "float32"),)),
+    "an output between two elements": lambda p: replace(p, outputs=(View(1, 2, (1,), (1,), "float32"),)),
+    "a shape that is no whole number": lambda p: replace(p, outputs=(View(1, 0, (8.0,), (1,), "float32"),)),
     "memory of negative size": lambda p: replace(p, buffers=(Buffer(-1, "float32", "x"), *p.buffers[1:])),
 }
 

@@ -27,6 +27,7 @@ _PATTERNS = {
     "float32": "<f", "float16": "<e", "int32": "<i", "int16": "<h", "int8": "<b", "uint8": "<B", "bool": "<?",
 }  # fmt: skip
 ANCHORS = 2  # in every round
+RESOLUTION_US = 0.5  # of an event; some give 0 for less
 SCRATCH = 256 << 20  # bytes for what kernels ask of the runtime: device-side descriptors
 
 
@@ -45,6 +46,12 @@ class Bench:
 
     def __init__(self, backend: str, index: int, arena: int) -> None:
         self._gpu = Gpu(backend, index)
+        free, _ = self._gpu.memory()
+        if free < arena + SCRATCH:
+            need = (arena + SCRATCH) / 2**30
+            raise NoDevice(
+                f"the GPU has {free / 2**30:.1f} GiB free, {need:.1f} are needed: is somebody else using it?"
+            )
         self._size = arena
         self._arena = self._gpu.allocate(arena)
         self._scratch = self._gpu.allocate(SCRATCH)
@@ -156,12 +163,13 @@ class Bench:
             if time.monotonic() > deadline:
                 raise DeviceError("kernel", "CUDA_ERROR_LAUNCH_TIMEOUT")
 
-    def time(self, keys: Any, batch: int, cycles: int, flush: Any, anchor: Any, seed: int, seconds: float) -> Any:
+    def time(self, keys: Any, cycles: int, turns: Any, batch: int, flush: Any, anchor: Any, seed: int,
+             seconds: float) -> Any:  # fmt: skip
         """Time programs against each other, interleaved: microseconds per replay by program, cycle and group of sets.
 
         All programs are bound to the same sets, in groups of `batch`. In a round each group is used by one program
         alone: everything is poisoned, the cache flushed, and all groups run in random order with the anchor among
-        them. A cycle is as many rounds as there are programs, so that each was on every group once: what a place in
+        them. A cycle has a round for each of `turns`; with as many as programs, each was on every group once: what a place in
         memory is worth cancels out of the ratio. A round is queued before the device can reach it, so that no
         launch overhead is timed. Returns [samples by program], [the anchor's by cycle].
         """
@@ -173,8 +181,12 @@ class Bench:
         events = self._pairs[: groups + ANCHORS]
         samples: list[list[list[float]]] = [[[0.0] * groups for _ in range(cycles)] for _ in keys]
         anchors: list[list[float]] = [[] for _ in range(cycles)]
+        if len(turns) > 1:
+            for graph in (g for group in graphs for g in group):
+                self._gpu.launch_graph(graph)  # the first launch of a graph uploads it
+        self._wait(seconds)
         for cycle in range(cycles):
-            for turn in range(programs):
+            for turn in turns:
                 users = [(group + turn) % programs for group in range(groups)]
                 self._prepare(keys, users, batch, flush, rng)
                 order = [*range(groups), *[-1] * ANCHORS]
@@ -188,7 +200,7 @@ class Bench:
                     self._gpu.record(end)
                 self._wait(seconds)
                 for pair, group in zip(events, order, strict=True):
-                    took = self._gpu.elapsed_us(*pair)
+                    took = max(self._gpu.elapsed_us(*pair), RESOLUTION_US)
                     if group < 0:
                         anchors[cycle].append(took)
                     else:
@@ -228,7 +240,8 @@ def _fill(gpu: Gpu, buffer: Buffer, base: int) -> Callable[[], None]:
     if value == 0:
         return lambda: gpu.set8(base, 0, buffer.bytes)
     if kind == "bfloat16":
-        pattern = struct.pack("<f", value)[2:]
+        (bits,) = struct.unpack("<I", struct.pack("<f", value))
+        pattern = struct.pack("<H", (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)  # to the nearest, as torch does
     elif kind in _PATTERNS:
         pattern = struct.pack(_PATTERNS[kind], value if kind.startswith("float") else int(value))
     else:
@@ -258,3 +271,5 @@ def main(channel: int, options: dict[str, Any]) -> None:
             wire.send(channel, ["failed", error.kind, str(error)])
         except BadPlan as error:
             wire.send(channel, ["failed", "plan", str(error)])
+        except Exception as error:  # noqa: BLE001  a bug of ours or of the driver's must not be a candidate's crash
+            wire.send(channel, ["failed", "bench", f"{type(error).__name__}: {error}"])

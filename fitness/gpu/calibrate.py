@@ -11,7 +11,7 @@ from fitness.child import Limits
 from fitness.gpu import clock
 from fitness.gpu.calibration import SHORT_US, Calibration
 from fitness.gpu.clock import Ratio
-from fitness.gpu.court import Court, Program
+from fitness.gpu.court import Court, DeviceUnavailable, Fault, MachineFailed, Program, RefereeFailed
 from fitness.targets import Target
 from suites import Task, read
 
@@ -91,6 +91,8 @@ def calibrate(target: Target, index: int, say: Callable[[str], None]) -> Calibra
         return replace(
             plain, measured=True, null=max(long), short_null=max(short or long), copy_gbs=copy, matmul_tflops=rates
         )
+    except (Fault, RefereeFailed, MachineFailed) as error:
+        raise DeviceUnavailable(f"it cannot be calibrated: {error}") from error
     finally:
         court.close()
 

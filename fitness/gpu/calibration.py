@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +51,10 @@ class Calibration:
         place.write_text(json.dumps({"format": FORMAT, **kept}, indent=2) + "\n", encoding="utf-8")
         return place
 
+    def null_of(self, times_us: Sequence[float]) -> float:
+        """Return the gain that equal programs of such times may seem to show."""
+        return self.short_null if any(t < SHORT_US for t in times_us) else self.null
+
     def floor_us(self, case: Case) -> tuple[float, str]:
         """Return the roofline of a case and what makes it: from measured ceilings where there are some."""
         memory = case.bytes / ((self.copy_gbs or self.target.memory_gbs) * 1e3)
@@ -59,7 +63,7 @@ class Calibration:
 
     def least_us(self, case: Case) -> float:
         """Return what no kernel can beat: writes may stay in the cache, reads start outside it."""
-        memory = max(0.0, case.bytes - self.cache) / (self.target.memory_gbs * 1e3)
+        memory = max(0.0, case.bytes - self.cache) / (max(self.target.memory_gbs, self.copy_gbs) * 1e3)
         return max(memory, case.bytes / (self.target.cache_gbs * 1e3), case.flops / (self._rate(case, {}) * 1e6))
 
     def _rate(self, case: Case, measured: Mapping[str, float]) -> float:

@@ -1,5 +1,6 @@
 """One device at work on programs: run on trials, compared, timed beside each other."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +9,14 @@ from fitness import plan as plans
 from fitness.gpu import arena
 from fitness.gpu.arena import Set
 from fitness.gpu.machine_code import MachineCode
-from fitness.gpu.pair import Device, DeviceUnavailable, Fault, NoRoom, Pair, RefereeFailed
+from fitness.gpu.pair import Device, DeviceUnavailable, Fault, MachineFailed, NoRoom, Pair, RefereeFailed
 from fitness.plan import LaunchPlan
+from suites.task import ITEM_BYTES
 
 GROUPS, MOST_SETS = 4, 512  # groups of sets at least, sets at most
 KEPT_MODULES = 512  # of machine code in one bench
 ITEM_US = 100.0  # a timed item lasts at least so long: events resolve about 1 us
-ANCHOR = 64 << 20  # bytes the anchor copies
+ANCHOR = 64 << 20  # bytes the anchor copies at least; more where the last-level cache holds more
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +43,18 @@ class Verified:
 class Court(Pair):
     """Judges programs on one device, one task after another."""
 
-    def load(self, program: Program) -> None:
-        """Give the bench the machine code that it does not have."""
+    def load(self, *programs: Program) -> None:
+        """Give the bench the machine code that it does not have; all of it at once, for making room unbinds."""
         self.start()
-        missing = [d for d in dict.fromkeys(program.digests) if d not in self._loaded]
-        if not missing:
-            return
-        if len(self._loaded) + len(missing) > KEPT_MODULES:
+        wanted = {d: p.code[d] for p in programs for d in p.digests}
+        missing = [d for d in wanted if d not in self._loaded]
+        if missing and len(self._loaded) + len(missing) > KEPT_MODULES:
             self._run("unload")
             self._loaded.clear()
-            missing = list(dict.fromkeys(program.digests))
-        self._run("load", [[d, program.code[d].plain()] for d in missing])
-        self._loaded |= set(missing)
+            missing = list(wanted)
+        if missing:
+            self._run("load", [[d, wanted[d].plain()] for d in missing])
+            self._loaded |= set(missing)
 
     def verify(self, case: str, small: bool, trials: Sequence[str], program: Program, twice: bool = True) -> Verified:
         """Run a program on a case's trials and hold every output against its limits; Fault says what is wrong.
@@ -141,8 +143,9 @@ class Court(Pair):
 
     def _lay(self, plan: LaunchPlan, count: int, start: int | None = None) -> list[Set]:
         """Lay out sets of buffers, from a random place on if none is given."""
-        if start is None:
-            start = self._rng.randrange(64) * arena.ALIGNMENT
+        if start is None:  # anywhere: an address must not tell that this run is not timed
+            room = self._arena - count * (arena.size(plan) + arena.ALIGNMENT)
+            start = self._rng.randrange(max(64, room // arena.ALIGNMENT)) * arena.ALIGNMENT
         sets: list[Set] = []
         for _ in range(count):
             sets.append(arena.place(plan, sets[-1].end if sets else start))
@@ -178,58 +181,65 @@ class Court(Pair):
         return float(ratio)
 
     def _same(self, plan: LaunchPlan, one: Set, other: Set) -> bool:
-        size = {v.buffer: plan.buffers[v.buffer].bytes for v in plan.outputs}
-        return bool(self._ask("same", [[one.bodies[b], other.bodies[b], n] for b, n in size.items()]))
+        stretches = [(v.buffer, v.offset, math.prod(v.shape) * ITEM_BYTES[v.dtype]) for v in plan.outputs]
+        return bool(self._ask("same", [[one.bodies[b] + o, other.bodies[b] + o, n] for b, o, n in stretches]))
 
     def estimate(self, program: Program) -> float:
         """Return microseconds of a warm run of a program that was verified last."""
         return float(min(self._run("run", "candidate", 0, arena.POISONS[0], self._seconds) for _ in range(2)))
 
     def time(self, case: str, programs: Sequence[Program], estimates: Sequence[float], pairs: int,
-             watched: int | None = None) -> Any:  # fmt: skip
-        """Time programs on one case, interleaved, and verify what was timed, of the first `watched` or of all.
+             again: str | None = None) -> Any:  # fmt: skip
+        """Time programs on one case, interleaved; verify what was timed of the first one, which is on trial.
 
-        Returns for every program its microseconds by cycle and group of sets, and the anchor's by cycle.
+        With `again` the same graphs then run once more on inputs of which one element changed, and are looked at: by
+        then a program has seen the same data often enough to be answering from memory. Returns for every program
+        its microseconds by cycle and group of sets, and the anchor's by cycle.
         """
         first, anchor, flush = self._shared_places()
+        self.load(*programs)
         count, batch = self._pool(programs, estimates, self._arena - first)
         sets = self._lay_together([p.plan for p in programs], count, first)
         for number, program in enumerate(programs):
             self._bind(f"timed {number}", program, sets[number])
-        key = [case, False, "base"]
-        groups = count // batch
+        groups, turns = count // batch, list(range(len(programs)))
         cycles = -(-pairs // groups)
-        parts = [1] * cycles if self.task.in_place else [cycles]  # what changes its inputs needs them fresh
+        how = (batch, flush, anchor)
+        limit = self._seconds + 3e-6 * sum(estimates) * count * cycles
         samples: list[list[Any]] = [[] for _ in programs]
         anchors: list[Any] = []
-        for part in parts:
-            limit = self._seconds + 3e-6 * sum(estimates) * count * part
-            timed, drift = self._time_part(key, programs, sets, (batch, part, flush, anchor), limit)
-            self._watch(key, programs[:watched], sets, batch)
-            anchors += drift
-            for found, more in zip(samples, timed, strict=True):
-                found += more
+        if not self.task.in_place:
+            samples, anchors = self._time_part([case, False, "base"], programs, sets, (cycles, turns, *how), limit)
+            self._watch([case, False, "base"], programs[0], sets, batch)
+        for _ in range(cycles if self.task.in_place else 0):  # what changes its inputs needs them fresh for every turn
+            parts = [self._time_part([case, False, "base"], programs, sets, (1, [turn], *how), limit) for turn in turns]
+            for number, found in enumerate(samples):
+                found.append([max(group) for group in zip(*(p[0][number][0] for p in parts), strict=True)])
+            anchors.append([a for p in parts for a in p[1][0]])
+            self._watch([case, False, "base"], programs[0], sets, batch)
+        if again is not None:
+            self._time_part([case, False, again], programs, sets, (1, turns, *how), limit)
+            self._watch([case, False, again], programs[0], sets, batch)
         return samples, anchors
 
     def _time_part(self, key: Any, programs: Sequence[Program], sets: Sequence[Sequence[Set]], how: tuple[Any, ...],
                    seconds: float) -> Any:  # fmt: skip
-        """Fill, then time: `how` is the batch, the cycles, and where flush and anchor lie."""
+        """Fill, then time: `how` is cycles, turns, the batch, and where flush and anchor lie."""
         self._ask("fill", key, [[_inputs(programs[0].plan, s, ()), s.guards[:0]] for s in sets[0]])
         names = [f"timed {n}" for n in range(len(programs))]
         self._run_later("time", names, *how, self._rng.randrange(1 << 30), seconds)
         return self._ran(seconds)
 
-    def _watch(self, key: Any, programs: Sequence[Program], sets: Sequence[Sequence[Set]], batch: int) -> None:
-        """Check, at random, what the last timed round left behind."""
+    def _watch(self, key: Any, program: Program, sets: Sequence[Sequence[Set]], batch: int) -> None:
+        """Check, at random, what the last timed round left behind by the first program."""
         groups, count = len(sets[0]) // batch, len(sets)
-        for number, program in enumerate(programs):
-            own = [g for g in range(groups) if (g + count - 1) % count == number]  # of the last round
-            place = sets[number][self._rng.choice(own) * batch + self._rng.randrange(batch)]
-            inputs, _, outputs = self._left(program.plan, place)
-            try:
-                self._judged(key[2], self._ask("check", key, inputs, [], outputs))
-            except Fault as fault:
-                raise Fault(fault.kind, f"the output of a timed run is wrong; {fault}") from fault
+        own = [g for g in range(groups) if (g + count - 1) % count == 0]  # of the last round
+        place = sets[0][self._rng.choice(own) * batch + self._rng.randrange(batch)]
+        inputs, _, outputs = self._left(program.plan, place)
+        try:
+            self._judged(key[2], self._ask("check", key, inputs, [], outputs))
+        except Fault as fault:
+            raise Fault(fault.kind, f"the output of a timed run is wrong; {fault}") from fault
 
     def _lay_together(self, plan_list: Sequence[LaunchPlan], count: int, start: int) -> list[list[Set]]:
         """Lay out the same sets for several plans: their inputs come first and lie at the same addresses."""
@@ -250,8 +260,8 @@ class Court(Pair):
 
     def _shared_places(self) -> tuple[int, tuple[int, int, int], tuple[int, int]]:
         """Lay out what all programs share: the anchor's two buffers, and what flushes the cache."""
-        flush = max(2 * self.device.cache, 128 << 20)
-        return 2 * ANCHOR + flush, (0, ANCHOR, ANCHOR), (2 * ANCHOR, flush)
+        flush, side = max(2 * self.device.cache, 128 << 20), max(ANCHOR, self.device.cache)
+        return 2 * side + flush, (0, side, side), (2 * side, flush)
 
     def _pool(self, programs: Sequence[Program], estimates: Sequence[float], room: int) -> tuple[int, int]:
         """Choose how many sets all programs rotate through, and how many replays make one timed item."""
@@ -276,4 +286,14 @@ def _said(trial: str) -> str:
     return "its own inputs" if trial == "base" else f"{trial} inputs"
 
 
-__all__ = ["Court", "Device", "DeviceUnavailable", "Fault", "NoRoom", "Program", "RefereeFailed", "Verified"]
+__all__ = [
+    "Court",
+    "Device",
+    "DeviceUnavailable",
+    "Fault",
+    "MachineFailed",
+    "NoRoom",
+    "Program",
+    "RefereeFailed",
+    "Verified",
+]

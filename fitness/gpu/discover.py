@@ -67,7 +67,7 @@ def _nvidia_device(library: ctypes.CDLL, index: int) -> Found:
     library.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
     library.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
     name = label.value.decode()
-    return Found(name, "cuda", major.value * 10 + minor.value, index, _sheet(major.value * 10 + minor.value, name))
+    return Found(name, "cuda", major.value * 10 + minor.value, index, sheet(major.value * 10 + minor.value, name))
 
 
 def _amd() -> list[Found]:
@@ -82,12 +82,12 @@ def _amd() -> list[Found]:
         version = int((re.findall(r"gfx_target_version (\d+)", properties) or ["0"])[0])
         if version:
             arch = f"gfx{version // 10000}{version // 100 % 100:x}{version % 100:x}"
-            found.append(Found(name or arch, "hip", arch, len(found), _sheet(arch, name)))
+            found.append(Found(name or arch, "hip", arch, len(found), sheet(arch, name)))
     return found
 
 
-def _sheet(arch: str | int, name: str) -> Target | None:
+def sheet(arch: str | int, name: str) -> Target | None:
     """Find a chip's sheet: by its name among those of one architecture."""
     able = [t for t in targets.TARGETS if t.arch == arch]
-    named = [t for t in able if t.name in name.lower()]
+    named = [t for t in able if re.search(rf"\b{t.name}", name.lower())]
     return next(iter(named or able), None)

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+from fitness.gpu import discover
 from fitness.gpu.process import Lost, Process
 from fitness.targets import Target
 from suites import Task
@@ -30,6 +31,10 @@ class DeviceUnavailable(Exception):
 
 class RefereeFailed(Exception):
     """The task's own code failed on the device."""
+
+
+class MachineFailed(Exception):
+    """A process of ours was lost or has a bug: nobody's verdict, to be tried again."""
 
 
 class NoRoom(RefereeFailed):
@@ -82,6 +87,11 @@ class Pair:
                     f"this GPU is {name} ({_arch(arch)}); it cannot measure for {self._target.name} "
                     f"({_arch(self._target.arch)}): choose its own target, or predict without a GPU"
                 )
+            own = discover.sheet(arch, name)
+            if own is not None and own.name != self._target.name:
+                raise DeviceUnavailable(
+                    f"this GPU is {name}, whose target is {own.name}: it cannot measure for {self._target.name}"
+                )
             self._ask("limit", int(memory * REFEREE_SHARE))
             if self._begun is not None:
                 self.begin(*self._begun)
@@ -121,11 +131,11 @@ class Pair:
         return rest[0]
 
     def close(self) -> None:
-        """End both processes and give the device's memory back."""
-        self.drop_bench()
+        """End both processes; the device's memory comes back with them."""
         if self._referee is not None:
             self._referee.kill()
             self._referee = None
+        self._kill_bench()
 
     def drop_bench(self) -> None:
         """End the bench: the next question starts a fresh one."""
@@ -152,7 +162,7 @@ class Pair:
     def _ask_later(self, *question: Any) -> None:
         """Ask the referee and go on; `_answered` takes the answer."""
         if self._referee is None:
-            raise RefereeFailed("the referee is gone")
+            raise MachineFailed("the referee is gone")
         try:
             self._referee.send(*question)
         except Lost as error:
@@ -161,7 +171,7 @@ class Pair:
     def _answered(self) -> Any:
         """Take the referee's answer to the last question."""
         if self._referee is None:
-            raise RefereeFailed("the referee is gone")
+            raise MachineFailed("the referee is gone")
         try:
             state, *rest = self._referee.answer(REFEREE_SECONDS)
         except Lost as error:
@@ -179,12 +189,12 @@ class Pair:
             if self._referee is not None:
                 self._referee.ask("forget", seconds=REFEREE_SECONDS)
 
-    def _referee_lost(self, error: Lost) -> RefereeFailed:
+    def _referee_lost(self, error: Lost) -> MachineFailed:
         self._kill_bench()
         if self._referee is not None:
             self._referee.kill()
             self._referee = None
-        return RefereeFailed(f"the referee was lost: {error}")
+        return MachineFailed(f"the referee was lost: {error}")
 
     def _run(self, *question: Any) -> Any:
         """Ask the bench; after any fault it is replaced, because a context that saw one cannot be trusted."""
@@ -214,6 +224,8 @@ class Pair:
         kind, message = rest
         if kind != "plan":
             self._replace()
+        if kind == "bench":
+            raise MachineFailed(f"the bench failed: {message}")
         if kind == "timeout":
             message = f"did not finish on the device within {limit:g} s"
         raise Fault(kind, message)

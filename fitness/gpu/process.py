@@ -15,7 +15,15 @@ _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); import importlib; "
     "importlib.import_module(sys.argv[2]).main(int(sys.argv[3]), json.loads(sys.argv[4]))"
 )
-_KEPT = ("PATH", "HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_KEPT = (
+    "PATH",
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+)
 
 
 class Lost(Exception):
