@@ -169,9 +169,9 @@ class Bench:
 
         All programs are bound to the same sets, in groups of `batch`. In a round each group is used by one program
         alone: everything is poisoned, the cache flushed, and all groups run in random order with the anchor among
-        them. A cycle has a round for each of `turns`; with as many as programs, each was on every group once: what a place in
-        memory is worth cancels out of the ratio. A round is queued before the device can reach it, so that no
-        launch overhead is timed. Returns [samples by program], [the anchor's by cycle].
+        them. A cycle has a round for each of `turns`; with as many as programs, each was on every group once: what a
+        place in memory is worth cancels out of the ratio. A round is queued before the device can reach it, so that
+        no launch overhead is timed. Returns [samples by program], [the anchor's by cycle].
         """
         rng = random.Random(seed)
         graphs = [self._batches(key, batch) for key in keys]
