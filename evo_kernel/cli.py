@@ -275,3 +275,6 @@ def merge(one: Path, other: Path, out: Path | None) -> None:
 
 for command in (measure, judge, tasks, doctor):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main()

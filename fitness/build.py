@@ -178,6 +178,7 @@ class Builder:
                 "target": [target.backend, target.arch, target.wave],
                 "kernels": [[d, k.symbol, k.ttir, k.options] for d, k in missing.items()],
                 "code": self._purpose.code,
+                "tf32": self._task.tf32,
             }
             for key, figures, code in value(self.jail.run("compile", payload, self._limits), Stage.COMPILE):
                 found[key] = (Resources(*figures), None if code is None else machine_code.unpack(code))
@@ -263,7 +264,8 @@ def value(outcome: Outcome, default: Stage) -> Any:
 
 
 def _clean(text: str) -> str:
-    """Take out what differs from run to run: scratch folders and addresses."""
+    """Take out what differs from run to run, scratch folders and addresses, and what would steer a terminal."""
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "?", text)
     return re.sub(r"0x[0-9a-f]{6,}", "0x...", re.sub(r"/\S*?/evo-\w+/\w+/home/", "", text))
 
 

@@ -17,10 +17,22 @@ _TF32_DOT = re.compile(r"\btt\.dot\b[^\n]*inputPrecision = tf32 : tensor<[^>]*xf
 _OWN_LIBRARY = re.compile(r"__(nv|ocml|triton_hip)_\w+")  # what triton.language.extra.libdevice calls
 
 
+DIALECTS = frozenset(("tt", "arith", "math", "scf", "cf", "ub", "builtin"))  # what lowering to TTIR makes
+_PATHS = frozenset(("extern_libs", "ir_override", "ptx_options", "llvm_options"))  # options that bring in more code
+
+
+def objection_to(symbol: str, code: str, tf32: bool) -> str | None:
+    """Say what is wrong with one kernel's code, printed by the compiler that will compile it."""
+    found = _fault(code, tf32)
+    return f"kernel {symbol} {found}" if found else None
+
+
 def objection(kernels: Iterable[KernelSpec], tf32: bool) -> str | None:
     """Say what is wrong with the first kernel whose code cannot be judged; None when all can."""
     for kernel in kernels:
-        found = _fault(kernel.ttir or "", tf32)
+        foreign = sorted(_PATHS & {name for name, value in kernel.options if value})
+        found = f"is compiled with `{foreign[0]}`, which brings in other code" if foreign else None
+        found = found or _fault(kernel.ttir or "", tf32)
         if found:
             return f"kernel {kernel.symbol} {found}"
     return None

@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import IO, Any
 
 from fitness import wire
 from fitness.child import Limits
+from fitness.removal import remove
 from fitness.walls import standing
 from fitness.walls.standing import Standing
 
@@ -61,7 +61,7 @@ class Scratch:
 
     def remove(self) -> None:
         """Delete the folder and all in it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
         self._lock.close()
 
 
@@ -71,7 +71,7 @@ def _clear_abandoned() -> None:
         try:
             with open(folder / "lock", "r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                remove(folder)
         except OSError:
             continue  # in use, being made, or not ours
 

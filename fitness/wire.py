@@ -8,6 +8,7 @@ import msgpack
 
 _HEADER = struct.Struct(">Q")
 MAX_FRAME = 1 << 30
+MAX_ITEMS = 1 << 16  # of one list: what is large here is text and bytes
 
 
 class WireError(Exception):
@@ -38,7 +39,9 @@ def receive(descriptor: int) -> Any:
 def decode(body: bytes) -> Any:
     """Read a frame's body; WireError on anything malformed."""
     try:
-        return msgpack.unpackb(body, use_list=False, strict_map_key=False)
+        return msgpack.unpackb(
+            body, use_list=False, strict_map_key=False, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS
+        )
     except (ValueError, msgpack.UnpackException) as error:
         raise WireError(f"malformed frame: {error}") from error
 

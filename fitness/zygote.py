@@ -11,7 +11,6 @@ import gc
 import os
 import resource
 import select
-import shutil
 import signal
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any, NoReturn
 
 from fitness import wire
 from fitness.child import Limits, Report, adopt_orphans, confine, die_with_parent, report_exception
+from fitness.removal import remove
 from fitness.walls import kernel, namespaces, probe, profiles, standing
 from fitness.walls.profiles import Walls
 
@@ -90,7 +90,7 @@ class Server:
         finally:
             os.close(reader)
             _kill_all() if self._alone else _reap_orphans()
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove(scratch)
 
     def _child(self, name: str, payload: Any, limits: Limits, writer: int, scratch: str) -> NoReturn:
         """Confine this process, run the job, report, and end without running anyone's exit handlers."""

@@ -13,6 +13,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from fitness import cubin, resources, targets
+from fitness.child import Limits
+from fitness.jail import Jail
 from fitness.jobs.frontend import lower
 
 
@@ -175,3 +177,29 @@ def test_every_alias_names_a_chip(alias: str) -> None:
 def test_an_unknown_chip_is_told_the_nearest() -> None:
     with pytest.raises(targets.TargetError, match="did you mean gfx942"):
         targets.find("gfx943")
+
+
+SPELT = {
+    "a pointer from a number in escaped letters": '%q = "tt.int\\5Fto_ptr"(%c) : (i64) -> !tt.ptr<i32>',
+    "another dialect's pointer from a number": "%q = llvm.inttoptr %c : i64 to !llvm.ptr",
+    "another dialect's assembly": 'llvm.inline_asm has_side_effects "nop", "" : () -> ()',
+    "plain assembly": (
+        '%q = tt.elementwise_inline_asm "mov.u32 $0, %clock;" {constraints = "=r,r", packed_element = 1 : i32, '
+        "pure = true} %one : i32 -> i32"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ["nothing", *SPELT])
+def test_code_is_read_as_the_compiler_reads_it(what: str) -> None:
+    ttir = (
+        "module {\n  tt.func public @k(%p: !tt.ptr<i32>) attributes {noinline = false} {\n"
+        "    %one = arith.constant 1 : i32\n    %c = arith.constant 4096 : i64\n"
+        f"    {SPELT.get(what, '')}\n    tt.store %p, %one : !tt.ptr<i32>\n    tt.return\n  }}\n}}\n"
+    )
+    jail = Jail("compiled")
+    try:
+        outcome = jail.run("compile", {"target": ["cuda", 90, 32], "kernels": [["k", "k", ttir, []]]}, Limits())
+    finally:
+        jail.close()
+    assert outcome.kind == (None if what == "nothing" else "code"), outcome.message

@@ -43,6 +43,9 @@ HOSTILE = {
     "raise SystemExit in the launcher": ("", "raise SystemExit(0)", Stage.RECORD, "exit"),
     "segfault": ("", "import ctypes; ctypes.string_at(0)", Stage.RECORD, "crash"),
     "abort": ("import os\nos.abort()\n", "", Stage.IMPORT, "crash"),
+    "leave a tree deeper than any path": (
+        "import os\nfor _ in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\n", "", None, None,
+    ),
     "leave threads": (
         "import threading, time\nthreading.Thread(target=lambda: time.sleep(600)).start()\n", "", None, None,
     ),

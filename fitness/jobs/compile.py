@@ -5,11 +5,13 @@ from typing import Any
 
 import triton
 import triton.language as tl
+from triton._C.libtriton import ir
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from fitness import cubin, resources
-from fitness.child import Report
+from fitness.child import Refused, Report
+from fitness.codescan import DIALECTS, objection_to
 from fitness.gpu.machine_code import MachineCode
 from fitness.jobs.frontend import lower
 
@@ -23,11 +25,26 @@ def compile_kernels(payload: Any, report: Report) -> Any:
         path = f"{number}.ttir"
         with open(path, "w", encoding="utf-8") as file:
             file.write(ttir)
+        _read_again(path, symbol, payload.get("tf32", False))
         compiled = triton.compile(path, target=target, options=dict(options))
         figures = resources.read(compiled.asm, compiled.metadata._asdict(), symbol, target)
         code = _machine_code(compiled, target).plain() if payload.get("code") else None
         results.append([digest, [getattr(figures, n) for n in type(figures).__slots__], code])
     return results
+
+
+def _read_again(path: str, symbol: str, tf32: bool) -> None:
+    """Read the code as the compiler does: text can be spelt in ways that no reader of text sees through."""
+    context = ir.context()
+    ir.load_dialects(context)
+    module = ir.parse_mlir_module(path, context)
+    found: set[str] = set()
+    module.walk(lambda operation: found.add(operation.get_name()))
+    foreign = sorted(name for name in found if name.split(".")[0] not in DIALECTS)
+    told = f"kernel {symbol} holds `{foreign[0]}`, which Triton's front end never writes" if foreign else None
+    told = told or objection_to(symbol, module.str_nodebug(), tf32)
+    if told:
+        raise Refused("code", told)
 
 
 def _machine_code(compiled: Any, target: GPUTarget) -> MachineCode:

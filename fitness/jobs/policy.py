@@ -33,13 +33,18 @@ _SOME = "math, functools, itertools, typing, dataclasses"
 
 def check(tree: ast.Module) -> None:
     """Refuse the first import that is not on the list, and the built-in functions that go round it."""
-    for node in ast.walk(tree):
+    for node in (n for statement in tree.body if not _is_main(statement) for n in ast.walk(statement)):
         if isinstance(node, ast.Name) and node.id in BUILTINS and isinstance(node.ctx, ast.Load):
             raise Refused("import", _BUILTIN.format(line=node.lineno, name=node.id))
         for name in _imported(node):
             if name not in MODULES and not name.startswith(PACKAGES):
                 line = getattr(node, "lineno", 0)
                 raise Refused("import", _IMPORT.format(line=line, name=name, some=_SOME))
+
+
+def _is_main(statement: ast.stmt) -> bool:
+    """Tell whether a statement only runs when the file is a program of its own, which it never is here."""
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'"
 
 
 def _imported(node: ast.AST) -> Iterator[str]:

@@ -26,7 +26,7 @@ _KERNEL = {
     "io_uring_enter": (426, 426), "io_uring_register": (427, 427), "personality": (135, 92),
     "modify_ldt": (154, None), "iopl": (172, None), "ioperm": (173, None), "lookup_dcookie": (212, 18),
     "fanotify_init": (300, 262), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
-    "syslog": (103, 116),
+    "syslog": (103, 116), "inotify_init": (253, None), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
 }  # fmt: skip
 # the machine
 _MACHINE = {
