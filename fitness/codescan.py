@@ -18,6 +18,7 @@ _OWN_LIBRARY = re.compile(r"__(nv|ocml|triton_hip)_\w+")  # what triton.language
 
 
 DIALECTS = frozenset(("tt", "arith", "math", "scf", "cf", "ub", "builtin"))  # what lowering to TTIR makes
+BARRIERS = frozenset(("gpu.barrier", "ttg.barrier", "ttg.local_barrier"))  # tl.debug_barrier, by version of Triton
 _PATHS = frozenset(("extern_libs", "ir_override", "ptx_options", "llvm_options"))  # options that bring in more code
 
 
