@@ -22,8 +22,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from prediction import programs  # beside this file
 
-from archives.candidate import fingerprint
 from fitness.build import Builder, Built, Purpose, Refusal
 from fitness.child import Limits
 from fitness.evaluation import Evaluation, Failure
@@ -34,24 +34,7 @@ from fitness.jail import Jail
 from fitness.measure import MeasuringJudge
 from fitness.targets import Target
 from fitness.verification import edges
-from operators import knobs
 from suites import Case, Task, load, names, read
-
-
-def variants(task: Task, count: int, backend: str, rng: np.random.Generator) -> list[str]:
-    """Draw programs by setting the seed's knobs at random."""
-    seed = task.seeds[0].source
-    found = {fingerprint(seed): seed}
-    for _ in range(50 * count):
-        if len(found) >= count:
-            break
-        settings = {}
-        for knob in knobs.find(seed, backend):
-            if rng.random() < 0.6:
-                settings[knob.name] = knob.legal[int(rng.integers(len(knob.legal)))]
-        source = knobs.rewrite(seed, settings)
-        found.setdefault(fingerprint(source), source)
-    return list(found.values())
 
 
 class Utilisation:
@@ -146,7 +129,7 @@ def throughput(target: Target, jails: list[Jail], count: int, chosen: list[str])
     stream = []
     for name in chosen:
         task = load(name)
-        sources = variants(task, count, target.backend, rng)
+        sources = programs(task, count, target.backend, rng)
         stream.append((task, sources, [line.submit(task, target, s) for s in sources]))
     with Utilisation() as busy:
         for task, sources, made in stream:
