@@ -29,7 +29,7 @@ from fitness.child import Limits
 from fitness.evaluation import Evaluation, Failure
 from fitness.gpu import calibrate, discover
 from fitness.gpu.clock import Ratio
-from fitness.gpu.court import Court, Program
+from fitness.gpu.court import Court, Hearing, Program
 from fitness.jail import Jail
 from fitness.measure import MeasuringJudge
 from fitness.targets import Target
@@ -73,10 +73,10 @@ def watched() -> Counter:
     for name in ("_ask", "_run", "_start_bench", "verify", "time"):
         plain = getattr(Court, name)
 
-        def timed(court, *question, name=name, plain=plain):
+        def timed(court, *question, name=name, plain=plain, **limits):
             began = time.perf_counter()
             try:
-                return plain(court, *question)
+                return plain(court, *question, **limits)
             finally:
                 said = question[0] if name in ("_ask", "_run") else name
                 spent[said] += time.perf_counter() - began
@@ -219,9 +219,7 @@ def clock(target: Target, comparisons: int) -> dict:
         more = MORE.replace("blocks + PART", f"blocks + {round(blocks * 0.02)}")
         built = [builder.build(read(text, "x").seeds[0].source, (case,), ()) for text in (plain, more)]
         programs = [Program(b.recorded[0].full, b.code) for b in built]
-        for program in programs:
-            court.verify(case.name, False, ["base"], program)
-        estimate = court.estimate(programs[0])
+        estimate = court.verify([Hearing(case.name, ("base",) * 3, p) for p in programs])[0].time_us
         ratios = [
             calibrate.compare(court, case.name, programs[1], programs[0], estimate)[0] for _ in range(comparisons)
         ]
