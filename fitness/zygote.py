@@ -215,11 +215,14 @@ def _leave(*_: Any) -> NoReturn:
 
 
 def main(control: int, flavour: str, parent: int, folder: str) -> None:
-    """Go behind the walls, load everything, then serve. `flavour` is compiled or interpreter: triton asks at import."""
+    """Go behind the walls, load everything, then serve. `flavour` is one of fitness.jobs.JOBS.
+
+    Triton decides for or against its interpreter when it is imported, so that is a flavour of its own.
+    """
     die_with_parent()
     if os.getppid() != parent:
         sys.exit(0)
-    inside, why_not = namespaces.enter((__file__, folder), die_with_parent)
+    inside, why_not = namespaces.enter((__file__, folder), die_with_parent, flavour == "device")
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "pid" not in inside:  # inside, the guard is told to end, and nobody else may tell this process anything
