@@ -15,7 +15,7 @@ from suites import Case, Input, Task
 from suites.trials import BASE, INFLUENCE
 
 WARM = (BASE, BASE, BASE)  # of a configuration of a tuned kernel: the fastest run counts
-OTHER_TRIALS = 2  # of a case's other distributions, drawn in secret, when a program is screened
+OTHER_TRIALS = 1  # of a case's other distributions, drawn in secret, when a program is screened
 REMEMBERED = 4096  # programs
 HUGE = 1 << 31  # bytes of inputs; an edge of more takes seconds, and is run when a person asks for a program
 HUGE_SHARE = 12  # an edge's inputs may take at most one such part of the device's memory
@@ -104,7 +104,7 @@ class Verifier:
         return Hearing(name, tuple(trials), program, twice=thorough or not edge), choice
 
     def _some(self, trials: list[str], edge: bool) -> list[str]:
-        """Choose trials in secret: the base, and one for an edge; for a case the influence trial and two."""
+        """Choose trials in secret: the base, and one for an edge; for a case the influence trial and another."""
         others = [t for t in trials if t not in (BASE, INFLUENCE)]
         if edge:
             chosen = self._rng.sample(trials[1:], min(1, len(trials) - 1))
