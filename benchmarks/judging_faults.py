@@ -10,7 +10,6 @@ from judging_line import Line, finish  # beside this file
 
 from fitness.child import Limits
 from fitness.gpu.court import Court
-from fitness.jail import Jail
 from fitness.measure import MeasuringJudge
 from fitness.targets import Target
 from suites import load
@@ -62,12 +61,12 @@ def _launcher(source: str, line: str) -> str:
     return source.replace("    out = torch.empty_like", f"    {line}\n    out = torch.empty_like")
 
 
-def faults(target: Target, jails: list[Jail], count: int) -> dict:
+def faults(target: Target, builders: int, count: int) -> dict:
     """Judge a stream in which one in ten is faulty."""
     task, rng, before = load("vector_add"), np.random.default_rng(1), _memory()
     court = Court(target, seconds=3.0)
     judge = MeasuringJudge(task, target, court=court, imports=False)
-    line = Line(jails, Limits(seconds=10.0), imports=False)
+    line = Line(builders, Limits(seconds=10.0), imports=False)
     kinds, stream = list(FAULTS), []
     for number in range(count):
         honest = SEED.replace("def vector_add(", f"TAG = {number}\n\n\ndef vector_add(")

@@ -1,46 +1,64 @@
-"""What the benchmarks of judging share: builders in jails on the CPU, ahead of one judge on the device."""
+"""What the benchmarks of judging share: builders on the CPU, ahead of one judge on the device.
 
-import queue
-from concurrent.futures import Future, ThreadPoolExecutor
+Each builder is a process with a jail of its own, as over Ray: what it builds comes as bytes.
+"""
 
-from fitness.build import Builder, Built, Purpose, Refusal
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+from fitness import build, targets
+from fitness.build import Builder, Purpose, Refusal
 from fitness.child import Limits
 from fitness.evaluation import Evaluation, Failure
 from fitness.jail import Jail
 from fitness.measure import MeasuringJudge
 from fitness.targets import Target
 from fitness.verification import edges
-from suites import Case, Task
+from suites import Task
+from suites import task as tasks
+
+_own: dict[str, Any] = {}  # of a builder's process
 
 
 class Line:
-    """Builders on threads, each with a jail of its own, ahead of one judge on the device."""
+    """Builders, ready to work when this is made."""
 
-    def __init__(self, jails: list[Jail], limits: Limits, imports: bool = True) -> None:
-        self._limits, self._purpose = limits, Purpose(code=True, imports=imports)
-        self._jails: queue.SimpleQueue[Jail] = queue.SimpleQueue()
-        for jail in jails:
-            self._jails.put(jail)
-        self._threads = ThreadPoolExecutor(len(jails))
+    def __init__(self, count: int, limits: Limits, imports: bool = True) -> None:
+        self._processes = ProcessPoolExecutor(count, get_context("spawn"), _begin, (limits, imports))
+        for ready in [self._processes.submit(_ready) for _ in range(count)]:
+            ready.result()
 
     def submit(self, task: Task, target: Target, source: str) -> Future:
-        """Build a program as soon as a jail is free; the result is a Built, or the failure."""
-        return self._threads.submit(self._build, task, target, edges(task), source)
+        """Build a program as soon as a builder is free; the result is a Built as bytes, or the failure."""
+        return self._processes.submit(_build, tasks.pack(task), target.name, source)
 
     def close(self) -> None:
         """Build nothing more."""
-        self._threads.shutdown(cancel_futures=True)
-
-    def _build(self, task: Task, target: Target, more: tuple[Case, ...], source: str) -> Built | Failure:
-        jail = self._jails.get()
-        try:
-            return Builder(task, target, self._limits, self._purpose, jail).build(source, task.cases, more)
-        except Refusal as refused:
-            return refused.failure
-        finally:
-            self._jails.put(jail)
+        self._processes.shutdown(cancel_futures=True)
 
 
-def finish(judge: MeasuringJudge, made: Built | Failure, incumbent: str, confirm: bool | None = None) -> Evaluation:
+def finish(judge: MeasuringJudge, made: bytes | Failure, incumbent: str, confirm: bool | None = None) -> Evaluation:
     """Judge what was built, or say why it was not."""
-    return judge.measure(made, {"incumbent": incumbent}, confirm) if isinstance(made, Built) else judge.refusal(made)
+    if isinstance(made, Failure):
+        return judge.refusal(made)
+    return judge.measure(build.unpack(made), {"incumbent": incumbent}, confirm)
+
+
+def _begin(limits: Limits, imports: bool) -> None:
+    _own.update(jail=Jail("compiled"), limits=limits, purpose=Purpose(code=True, imports=imports))
+    _own["jail"].start()
+
+
+def _ready() -> bool:
+    """Wait until the jail stands."""
+    return bool(_own["jail"].standing)
+
+
+def _build(packed: Any, target: str, source: str) -> bytes | Failure:
+    task = tasks.unpack(packed)
+    builder = Builder(task, targets.find(target), _own["limits"], _own["purpose"], _own["jail"])
+    try:
+        return build.pack(builder.build(source, task.cases, edges(task)))
+    except Refusal as refused:
+        return refused.failure

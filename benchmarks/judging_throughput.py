@@ -13,7 +13,6 @@ from prediction import programs
 
 from fitness.child import Limits
 from fitness.gpu.court import Court
-from fitness.jail import Jail
 from fitness.measure import MeasuringJudge
 from fitness.targets import Target
 from suites import load
@@ -67,19 +66,14 @@ def watched() -> Counter:
     return spent
 
 
-def throughput(target: Target, jails: list[Jail], count: int, chosen: list[str]) -> dict:
+def throughput(target: Target, builders: int, count: int, chosen: list[str]) -> dict:
     """Judge `count` programs of every task: all gates and screening; confirming winners is what a search adds."""
     began = time.time()
-    rng, court, line = np.random.default_rng(0), Court(target), Line(jails, Limits())
+    rng, court, line = np.random.default_rng(0), Court(target), Line(builders, Limits(seconds=10.0))
     court.start()
-    for jail in jails:
-        jail.standing  # noqa: B018  waits until it is ready
+    made = [(task, programs(task, count, target.backend, rng)) for task in map(load, chosen)]
     started, rows = time.time(), []
-    stream = []
-    for name in chosen:
-        task = load(name)
-        sources = programs(task, count, target.backend, rng)
-        stream.append((task, sources, [line.submit(task, target, s) for s in sources]))
+    stream = [(task, sources, [line.submit(task, target, s) for s in sources]) for task, sources in made]
     with Utilisation() as busy:
         for task, sources, made in stream:
             judge = MeasuringJudge(task, target, court=court)

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 HOPELESS = 2.0  # times slower than every rival in a single run: a few pairs say enough
 SCREENING_US, CONFIRMING_US = 20e3, 3e6  # of one case on the device; slow programs get fewer pairs
-FEWEST = 4
+FEWEST, HOPELESS_PAIRS = 4, 2
 ATTEMPTS = 3  # to find the device's clocks standing still
 
 
@@ -67,7 +67,7 @@ def _heat(court: Court, one: Resolved, others: Mapping[str, Resolved], pairs: in
     estimates = (one.estimate_us, *(o.estimate_us for o in others.values()))
     budget = SCREENING_US if thrifty else CONFIRMING_US
     hopeless = thrifty and others and one.estimate_us > HOPELESS * max(estimates[1:])
-    wanted = FEWEST if hopeless else max(FEWEST, min(pairs, int(budget / sum(estimates))))
+    wanted = HOPELESS_PAIRS if hopeless else max(FEWEST, min(pairs, int(budget / sum(estimates))))
     again = None if thrifty else next((t for t in court.trials(one.case.name)[::-1] if t != BASE), None)
     return Heat(one.case.name, (one.program, *(o.program for o in others.values())), estimates, wanted, again)
 

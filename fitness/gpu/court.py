@@ -194,7 +194,7 @@ class Court(Hearings):
         if most < programs:
             raise Fault("memory", f"{programs} copies of {largest / 2**30:.1f} GiB of buffers do not fit",
                         case=heat.case)  # fmt: skip
-        groups = max(programs, min(GROUPS, most))
+        groups = max(programs, min(GROUPS, heat.pairs, most))
         batch = max(1, min(batch, most // groups))
         groups = max(groups, min(-(-cold // batch), most // batch))
         return groups * batch, batch

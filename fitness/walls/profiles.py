@@ -74,7 +74,7 @@ def _rights(profile: Profile, folder: str, files: tuple[str, ...]) -> list[tuple
         rights += [(path, landlock.DEVICE) for path in _found(_GPU_DEVICES)]
         rights += [(path, landlock.READ) for path in (*_found(_GPU_FILES), *_headers())]
         rights += [(path, landlock.RUN) for path in c_compiler()]
-        rights.append((_THREADS, landlock.READ | landlock.WRITE_FILE))
+        rights.append((_THREADS, landlock.READ | landlock.OVERWRITE))  # the driver cuts a name off first
     return rights
 
 
