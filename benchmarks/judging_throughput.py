@@ -1,5 +1,6 @@
 """How many programs a minute go through all gates and screening, and how busy they keep the device."""
 
+import gc
 import statistics
 import subprocess
 import threading
@@ -72,6 +73,7 @@ def throughput(target: Target, builders: int, count: int, chosen: list[str]) -> 
     rng, court, line = np.random.default_rng(0), Court(target), Line(builders, Limits(seconds=10.0))
     court.start()
     made = [(task, programs(task, count, target.backend, rng)) for task in map(load, chosen)]
+    gc.freeze()  # what made the programs leaves a great many objects that no collection needs to look at again
     started, rows = time.time(), []
     stream = [(task, sources, [line.submit(task, target, s) for s in sources]) for task, sources in made]
     with Utilisation() as busy:

@@ -104,13 +104,12 @@ class Verifier:
         return Hearing(name, tuple(trials), program, twice=thorough or not edge), choice
 
     def _some(self, trials: list[str], edge: bool) -> list[str]:
-        """Choose trials in secret: the base, and one for an edge; for a case the influence trial and another."""
-        others = [t for t in trials if t not in (BASE, INFLUENCE)]
+        """Choose trials in secret: any one for an edge; for a case the base, the influence trial and another."""
         if edge:
-            chosen = self._rng.sample(trials[1:], min(1, len(trials) - 1))
-        else:
-            chosen = [INFLUENCE, *self._rng.sample(others, min(OTHER_TRIALS, len(others)))]
-        return [t for t in trials if t in (BASE, *chosen)]
+            return [self._rng.choice(trials)]
+        others = [t for t in trials if t not in (BASE, INFLUENCE)]
+        chosen = self._rng.sample(others, min(OTHER_TRIALS, len(others)))
+        return [t for t in trials if t in (BASE, INFLUENCE, *chosen)]
 
     def _choose(self, built: Built, one: Recorded) -> dict[str, str]:
         """Time every configuration of every tuned kernel alone, the others at their first."""

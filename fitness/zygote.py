@@ -29,6 +29,7 @@ from fitness.walls.profiles import Walls
 Job = Callable[[Any, Report], Any]
 
 LOG_TAIL = 4096
+NICE = 5  # what a device waits for comes before what may be built ahead
 
 
 class Server:
@@ -222,6 +223,7 @@ def main(control: int, flavour: str, parent: int, folder: str) -> None:
     die_with_parent()
     if os.getppid() != parent:
         sys.exit(0)
+    os.nice(NICE)
     inside, why_not = namespaces.enter((__file__, folder), die_with_parent, flavour == "device")
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

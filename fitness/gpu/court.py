@@ -57,8 +57,8 @@ class Court(Hearings):
         """Time every heat, interleaved within itself; verify what was timed of the program on trial."""
         found: list[Clocked] = []
         for together in self._rounds(heats):
-            self.load(*(p for heat in together for p in heat.programs))
             tracks = self._tracks(together)
+            self.load(*(p for heat in together for p in heat.programs))
             found += [self._in_place(t) for t in tracks] if self.task.in_place else self._together(tracks)
         return found
 
@@ -109,7 +109,9 @@ class Court(Hearings):
             outcome = self._left(key, plan, track.sets[0][watched])
             outcome[2] = []  # red zones were looked at when it was verified
             looked.append(outcome)
-        self._ask("fill", filled)
+        with self._asking("fill", filled):
+            for track in tracks:
+                self._bind_once(track)
         found = []
         for track, order in zip(tracks, turns, strict=True):
             rounds = cycles or (track.cycles if trial else 1)
@@ -124,6 +126,13 @@ class Court(Hearings):
             case = tracks[fault.step or 0].heat.case
             raise Fault(fault.kind, f"the output of a timed run is wrong; {fault}", case=case) from fault
         return found
+
+    def _bind_once(self, track: Track) -> None:
+        """Bind a heat's programs, unless that was done for an earlier round of the same heat."""
+        if track.names not in self._bound:
+            for name, program, own in zip(track.names, track.heat.programs, track.sets, strict=True):
+                self._bind(name, program, own)
+            self._bound.add(track.names)
 
     def _watched(self, track: Track, order: Sequence[int]) -> int:
         """Choose one of the sets that the program on trial uses in the last round."""
@@ -148,7 +157,8 @@ class Court(Hearings):
         return parts
 
     def _tracks(self, heats: Sequence[Heat]) -> list[Track]:
-        """Lay out and bind heats that fit together."""
+        """Lay out heats that fit together."""
+        self._bound: set[tuple[str, ...]] = set()
         start, *_ = self._shared_places()
         room, tracks = self._arena - start, []
         for number, heat in enumerate(heats):
@@ -158,8 +168,6 @@ class Court(Hearings):
             cycles = -(-heat.pairs // (count // batch))
             seconds = self._seconds + 3e-6 * sum(heat.estimates) * count * cycles
             names = tuple(f"timed {number} {n}" for n in range(len(heat.programs)))
-            for name, program, own in zip(names, heat.programs, sets, strict=True):
-                self._bind(name, program, own)
             tracks.append(Track(heat, names, sets, batch, cycles, seconds))
         return tracks
 

@@ -7,6 +7,7 @@ runs are made, then all outputs are compared.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fitness import plan as plans
@@ -20,17 +21,22 @@ from suites.task import ITEM_BYTES
 KEPT_MODULES = 512  # of machine code in one bench
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Program:
     """A resolved plan with its machine code: what can be bound, run and timed."""
 
     plan: LaunchPlan
     code: Mapping[str, MachineCode]
 
-    @property
+    @cached_property
     def digests(self) -> list[str]:
         """The kernel of every launch."""
         return [launch.chosen.kernel.digest for launch in self.plan.launches]
+
+    @cached_property
+    def packed(self) -> list[Any]:
+        """The plan for the bench, which has no use for a kernel's text."""
+        return plans.pack(plans.without_text(self.plan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +159,11 @@ class Hearings(Pair):
         keys = [[hearings[s.hearing].case, s.trial] for s in steps]
         plan_list = [hearings[s.hearing].program.plan for s in steps]
         runs, places = [], {s.hearing: [t.place for t in steps if t.hearing == s.hearing] for s in steps}
-        for number, sets in places.items():
-            self._bind(f"hearing {number}", hearings[number].program, sets)
-            runs += [[f"hearing {number}", n, arena.POISONS[n % 2]] for n in range(len(sets))]
         filled = [[k, [self._given(p, s.place)], False] for k, p, s in zip(keys, plan_list, steps, strict=True)]
-        self._ask("fill", filled)
+        with self._asking("fill", filled):
+            for number, sets in places.items():
+                self._bind(f"hearing {number}", hearings[number].program, sets)
+                runs += [[f"hearing {number}", n, arena.POISONS[n % 2]] for n in range(len(sets))]
         looked = [self._left(k, p, s.place, s.twin) for k, p, s in zip(keys, plan_list, steps, strict=True)]
         try:
             took = self._run("runs", runs, self._seconds, patience=self._seconds * len(runs))
@@ -189,7 +195,7 @@ class Hearings(Pair):
                      case=case)  # fmt: skip
 
     def _bind(self, key: str, program: Program, sets: Sequence[Set]) -> None:
-        self._run("bind", key, plans.pack(program.plan), program.digests, [s.bodies for s in sets])
+        self._run("bind", key, program.packed, program.digests, [s.bodies for s in sets])
 
     def _given(self, plan: LaunchPlan, place: Set) -> list[Any]:
         """Say where a set's inputs and red zones lie."""

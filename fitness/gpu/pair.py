@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,7 @@ class Pair:
         self._bench: Process | None = None
         self._referee: Process | None = None
         self._arena = 0
+        self._pending = False  # whether the referee was asked something that it has not answered yet
         self._device: Device | None = None
         self.faults = 0
 
@@ -159,10 +161,38 @@ class Pair:
 
     def _ask(self, *question: Any) -> Any:
         """Ask the referee; what goes wrong there is the task's fault or the machine's."""
+        self._ask_later(*question)
+        return self._answered()
+
+    @contextlib.contextmanager
+    def _asking(self, *question: Any) -> Iterator[None]:
+        """Ask the referee something and do something else meanwhile; its answer is taken whatever happens."""
+        self._ask_later(*question)
+        try:
+            yield
+        finally:
+            if self._pending:
+                self._answered()
+
+    def _ask_later(self, *question: Any) -> None:
+        """Ask the referee and go on; `_answered` takes the answer."""
+        if self._pending:
+            self._answered()
         if self._referee is None:
             raise MachineFailed("the referee is gone")
         try:
-            state, *rest = self._referee.ask(*question, seconds=REFEREE_SECONDS)
+            self._referee.send(*question)
+        except Lost as error:
+            raise self._referee_lost(error) from error
+        self._pending = True
+
+    def _answered(self) -> Any:
+        """Take the referee's answer to the last question."""
+        self._pending = False
+        if self._referee is None:
+            raise MachineFailed("the referee is gone")
+        try:
+            state, *rest = self._referee.answer(REFEREE_SECONDS)
         except Lost as error:
             raise self._referee_lost(error) from error
         if state != "ok":
