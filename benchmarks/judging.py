@@ -36,7 +36,7 @@ def main() -> None:
     target = discover.own_target()
     if target is None:
         sys.exit("this needs a GPU that evo-kernel knows")
-    builders = max(1, (os.cpu_count() or 2) - 2)  # as a search has
+    builders = max(1, (os.cpu_count() or 2) - 4)  # the judge's processes want a core each
     found = {"device": discover.gpus()[0].name}
     if "throughput" in options.parts:
         found["throughput"] = throughput(target, builders, options.programs, options.tasks.split(","))

@@ -18,6 +18,8 @@ from fitness.measure import MeasuringJudge
 from fitness.targets import Target
 from suites import load
 
+WIDEST = 512  # elements of a tile for each lane: with more a compiler takes tens of seconds, and there is no program
+
 
 class Utilisation:
     """Samples how much of the time the device was busy, by nvidia-smi."""
@@ -72,7 +74,7 @@ def throughput(target: Target, builders: int, count: int, chosen: list[str]) -> 
     began = time.time()
     rng, court, line = np.random.default_rng(0), Court(target), Line(builders, Limits(seconds=10.0))
     court.start()
-    made = [(task, programs(task, count, target.backend, rng)) for task in map(load, chosen)]
+    made = [(task, programs(task, count, target.backend, rng, WIDEST)) for task in map(load, chosen)]
     gc.freeze()  # what made the programs leaves a great many objects that no collection needs to look at again
     started, rows = time.time(), []
     stream = [(task, sources, [line.submit(task, target, s) for s in sources]) for task, sources in made]

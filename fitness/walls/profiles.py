@@ -74,6 +74,9 @@ def _rights(profile: Profile, folder: str, files: tuple[str, ...]) -> list[tuple
         rights += [(path, landlock.DEVICE) for path in _found(_GPU_DEVICES)]
         rights += [(path, landlock.READ) for path in (*_found(_GPU_FILES), *_headers())]
         rights += [(path, landlock.RUN) for path in c_compiler()]
+        rights += [
+            (os.path.dirname(path), landlock.READ) for path in c_compiler()[1:]
+        ]  # the linker's plugin lies there
         rights.append((_THREADS, landlock.READ | landlock.OVERWRITE))  # the driver cuts a name off first
     return rights
 
