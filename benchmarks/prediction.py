@@ -32,7 +32,7 @@ from suites.task import Argument, Input
 
 
 def programs(task: Task, count: int, backend: str, rng: np.random.Generator, most: float = math.inf) -> list[str]:
-    """Draw programs by setting every knob of the seed at random, none with tiles of more than `most` elements a lane."""
+    """Draw programs by setting every knob of the seed at random, none with tiles of over `most` elements a lane."""
     seed = task.seeds[0].source
     found = {fingerprint(seed): seed}
     for _ in range(20 * count):
