@@ -82,6 +82,8 @@ def main(verbose: bool) -> None:
 @mode_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="archive, best-of-n, sequential, restarts or islands [archive].")
+@click.option("--operators", help="Names with commas between: knob-step, knob-cross [both].")
+@click.option("--objectives", help="latency, or latency,error: parents then weigh both [latency].")
 @mechanism_options
 @budget_options
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")

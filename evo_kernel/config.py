@@ -62,6 +62,12 @@ class Settings(BaseModel):
         except targets.TargetError as error:
             raise ValueError(str(error)) from error
 
+    @field_validator("operators", "objectives", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        """Take a list as the command line writes it."""
+        return tuple(word.strip() for word in given.split(",")) if isinstance(given, str) else given
+
     @field_validator("operators")
     @classmethod
     def _known_operators(cls, given: tuple[str, ...]) -> tuple[str, ...]:
