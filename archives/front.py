@@ -17,6 +17,7 @@ class Front:
     def __init__(self, thin: Callable[[Sequence[Vector], int], list[int]]) -> None:
         self._thin = thin  # (vectors, count) -> places of those to keep
         self._names: list[str] = []
+        self._here: set[str] = set()
         self._rows: NDArray[np.float64] = np.empty((0, 0))
 
     @property
@@ -28,7 +29,7 @@ class Front:
         return len(self._names)
 
     def __contains__(self, identity: str) -> bool:
-        return identity in self._names
+        return identity in self._here
 
     def draw(self, count: int, rng: np.random.Generator) -> list[str]:
         """Return all members if there are no more than `count`, else so many different ones."""
@@ -38,26 +39,25 @@ class Front:
 
     def offer(self, identity: str, vector: Vector) -> bool:
         """Take a program unless a member is at least as good in every respect; members it beats so go."""
-        row = np.asarray(vector, dtype=float)
-        if not self._names:
-            self._names, self._rows = [identity], row[None, :]
-            return True
-        if bool((self._rows <= row).all(axis=1).any()):
-            return False
-        kept = ~(self._rows >= row).all(axis=1)
-        self._keep(np.flatnonzero(kept))
+        row = np.array([vector], dtype=float)
+        if self._names:
+            if (self._rows <= row).all(axis=1).any():
+                return False
+            self._keep(np.flatnonzero((self._rows < row).any(axis=1)))
         self._names.append(identity)
-        self._rows = np.vstack([self._rows, row])
+        self._here.add(identity)
+        self._rows = np.concatenate([self._rows, row]) if len(self._rows) else row
         if len(self._names) > LARGEST:
             self._keep(np.asarray(self._thin([tuple(r) for r in self._rows.tolist()], KEPT)))
         return True
 
     def drop(self, identity: str) -> None:
         """Take a program out."""
-        if identity in self._names:
+        if identity in self._here:
             self._keep(np.asarray([i for i, name in enumerate(self._names) if name != identity], dtype=int))
 
     def _keep(self, places: NDArray[np.int_]) -> None:
         if len(places) < len(self._names):
             self._names = [self._names[i] for i in places]
+            self._here = set(self._names)
             self._rows = self._rows[places]

@@ -93,9 +93,9 @@ class _Fitness:
 
 def _individuals(vectors: Sequence[Sequence[float]]) -> list[Any]:
     """Wrap vectors for DEAP, which would rank one that is not finite first."""
-    if not np.isfinite(np.asarray(vectors, dtype=float)).all():
+    if not all(math.isfinite(value) for vector in vectors for value in vector):
         raise ValueError("a program has a time or an error that is not finite")
-    return [_Individual(place, _Fitness(tuple(map(float, v)))) for place, v in enumerate(vectors)]
+    return [_Individual(place, _Fitness(tuple(vector))) for place, vector in enumerate(vectors)]
 
 
 def uncrowded(vectors: Sequence[Sequence[float]], count: int) -> list[int]:

@@ -62,17 +62,29 @@ class Bandit:
 
 
 def shares(rules: Rules, crosses: bool, tunes: bool) -> dict[str, float]:
-    """Return the share of requests of each operator that a policy may use; those without any are left out."""
+    """Return the share of requests of each operator that a policy may use; those without any are left out.
+
+    What is not crossed is shared alike by the operators of one parent. The tuner takes of the knob operators' part: it
+    leaves as much as before to those that change the structure.
+    """
     single = [n for n in rules.operators if catalogue.arity(n) < 2 and n != TUNER]
     double = [n for n in rules.operators if catalogue.arity(n) == 2]
+    knobs = [n for n in single if n.startswith("knob-")]
     crossing = rules.crossover if crosses and double else 0.0
     tuning = rules.tuner if tunes and TUNER in rules.operators else 0.0
-    found = {n: (1 - crossing) * (1 - tuning) / len(single) for n in single}
-    found |= {TUNER: (1 - crossing) * tuning} | {n: crossing / len(double) for n in double}
+    parts = len(single) + (tuning > 0 and not knobs)
+    each = (1 - crossing) / parts
+    found = {n: each * (1 - tuning) if n in knobs else each for n in single}
+    found |= {TUNER: each * max(1, len(knobs)) * (tuning if knobs else tuning > 0)}
+    found |= {n: crossing / len(double) for n in double}
     return {n: share for n, share in found.items() if share > 0}
 
 
 def by_shares(weights: Mapping[str, float], rng: np.random.Generator) -> str:
     """Draw an operator in proportion to its share; the shares need not add up to one."""
-    edges = np.cumsum(list(weights.values()))
-    return list(weights)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
+    at, name = rng.random() * sum(weights.values()), ""
+    for name, share in weights.items():  # noqa: B007  the last is what rounding leaves
+        at -= share
+        if at < 0:
+            break
+    return name

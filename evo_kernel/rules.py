@@ -13,7 +13,7 @@ class Rules:
     history: float = 0.2  # share of parents from everything that ever passed
     broadening: bool = True  # more of history when nothing has improved for long
     crossover: float = 0.3  # share of requests that cross two parents, where the bandit does not choose
-    tuner: float = 0.5  # share of the other requests that go to the tuner; also tunes new structures first
+    tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
     lexicase: float = 0.1  # share of parents from the Pareto front; partners are chosen so too
     bandit: bool = False  # operators are chosen by what they gained for what they cost
     halving: bool = False  # several lines of descent, the worse half given up at 25, 50 and 75% of the budget

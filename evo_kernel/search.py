@@ -28,7 +28,7 @@ from operators.proposal import Observed
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
-TRIALS = 0.5  # share of requests that tune new structures, while there are any
+TRIALS = 0.25  # share of requests that tune new structures, while there are any
 GIVEN = ("seed", "imported")  # programs that came with the run: their verdicts cost no budget
 
 

@@ -19,7 +19,7 @@ from evo_kernel.config import Settings
 from evo_kernel.lines import Lines
 from evo_kernel.rules import MECHANISMS, Limits, Rules
 from evo_kernel.search import Search
-from evo_kernel.structures import EARLY, REMEMBERED, TRIAL, Structures
+from evo_kernel.structures import REMEMBERED, TRIAL, Structures
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Stage
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
@@ -143,6 +143,8 @@ class TestBandit:
         rules = Rules(operators=("knob-step", "knob-cross", "knob-tune"), crossover=0.3, tuner=0.5)
         assert shares(rules, True, True) == pytest.approx({"knob-step": 0.35, "knob-tune": 0.35, "knob-cross": 0.3})
         assert shares(rules, False, False) == {"knob-step": 1.0}
+        structural = replace(rules, operators=(*rules.operators, "rewrite"))
+        assert shares(structural, True, True)["rewrite"] == shares(structural, True, False)["rewrite"]
         assert shares(replace(rules, tuner=0.0, crossover=0.0), True, True) == {"knob-step": 1.0}
 
 
@@ -167,17 +169,18 @@ class TestStructures:
             known.judged(number, one, 1.0 + number, 1.0)
         assert [o.time_us for o in known.relatives("s")] == [1.0 + n for n in range(REMEMBERED, 2 * REMEMBERED)]
 
-    def test_a_new_structure_is_tried_for_a_while_and_a_hopeless_one_given_up(self) -> None:
+    def test_a_new_structure_is_tried_for_a_while_and_given_up_when_it_falls_behind(self) -> None:
         known = Structures()
-        fine, hopeless = entries(TRIAL, "fine"), entries(EARLY, "hopeless")
+        fine, other = entries(TRIAL, "fine"), entries(2, "other")
         for number, one in enumerate(fine[:-1]):
             known.judged(number, one, 1.2, 1.0)
         assert known.on_trial() == fine[0].id
         known.judged(99, fine[-1], 1.1, 1.0)
         assert known.on_trial() is None
-        for number, one in enumerate(hopeless):
-            known.judged(number, one, 9.0, 1.0)
-            assert (known.on_trial() is None) is (number == EARLY - 1)
+        known.judged(100, other[0], 1.2, 1.0)
+        assert known.on_trial() == other[0].id
+        known.judged(101, other[1], 1.2, 0.5)
+        assert known.on_trial() is None
 
 
 class TestArchive:
