@@ -1,6 +1,7 @@
 """Compares policies and mechanisms at equal budget on made-up landscapes whose optimum is known.
 
     python benchmarks/policies.py --seeds 20 --budget 160      prints the tables
+    python benchmarks/policies.py --knobs                      without rewrites and tuner: knob-step and knob-cross alone
     python benchmarks/policies.py --json                       the same for machines
 
 Seed n is a landscape of its own, with a search seed of its own: all variants meet the same. A figure is the optimum
@@ -20,24 +21,25 @@ from evo_kernel import policies
 from evo_kernel.rules import MECHANISMS, Rules
 
 DRAWS = 4000  # of the bootstrap and of the signs
-PLAIN = Rules(operators=structured.OPERATORS)
-TUNING = replace(PLAIN, operators=(*structured.OPERATORS, "knob-tune"))
 
 
-def variants() -> dict[str, tuple[str, Rules]]:
+def variants(operators: tuple[str, ...]) -> dict[str, tuple[str, Rules]]:
     """Name what is compared: every policy, and the archive with one mechanism the other way round."""
-    found = {name: (name, TUNING) for name in policies.NAMES}
+    shipped = Rules(operators=operators)
+    found = {name: (name, shipped) for name in policies.NAMES}
     for name, (setting, off, on) in MECHANISMS.items():
-        standing = getattr(TUNING, setting)
+        standing = getattr(shipped, setting)
         other = off if standing else on
-        found[f"archive {'without' if standing else 'with'} {name}"] = ("archive", replace(TUNING, **{setting: other}))
+        if name != "tuner" or "knob-tune" in operators:
+            how = "without" if standing else "with"
+            found[f"archive {how} {name}"] = ("archive", replace(shipped, **{setting: other}))
     return found
 
 
-def qualities(policy: str, rules: Rules, seeds: int, budget: int, noise: float) -> NDArray[np.float64]:
+def qualities(policy: str, rules: Rules, seeds: range, budget: int, noise: float) -> NDArray[np.float64]:
     """Run one variant on every landscape."""
     found = []
-    for seed in range(seeds):
+    for seed in seeds:
         landscape = structured.Landscape(seed, noise)
         search = structured.begin(policy, rules, budget, seed)
         for _ in structured.drive(search, landscape):
@@ -66,10 +68,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=int, default=160)
     parser.add_argument("--noise", type=float, default=0.02)
+    parser.add_argument("--first", type=int, default=100, help="the first landscape")
+    parser.add_argument("--knobs", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     rng = np.random.default_rng(0)
-    found = {n: qualities(p, r, given.seeds, given.budget, given.noise) for n, (p, r) in variants().items()}
+    seeds = range(given.first, given.first + given.seeds)
+    compared = variants(Rules().operators if given.knobs else (*structured.OPERATORS, "knob-tune"))
+    found = {n: qualities(p, r, seeds, given.budget, given.noise) for n, (p, r) in compared.items()}
     rows = []
     for name, values in found.items():
         differences = values - found["archive"]

@@ -58,7 +58,7 @@ class Bandit:
         """Choose one of these operators."""
         if rng.random() < CURIOSITY:
             return names[int(rng.integers(len(names)))]
-        return max(names, key=lambda name: self.arms.setdefault(name, Arm()).draw(rng))
+        return max(names, key=lambda name: self.arms.get(name, Arm()).draw(rng))
 
 
 def shares(rules: Rules, crosses: bool, tunes: bool) -> dict[str, float]:

@@ -204,7 +204,7 @@ def watch(run: Path, every: float) -> None:
     """Follow a RUN that another process drives, until it is done."""
     from time import sleep
 
-    from evo_kernel import report, runs
+    from evo_kernel import report, runs, stopping
 
     while True:
         state = runs.read(run)
@@ -215,6 +215,7 @@ def watch(run: Path, every: float) -> None:
             f"evaluations {summary['evaluations']}/{summary['budget']}  best {shown}  failures {summary['failures']}"
         )
         if summary["done"]:
+            click.echo(f"ended: {stopping.WORDS[summary['stop']]}")
             return
         sleep(every)
 

@@ -116,7 +116,9 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 }
 MOVED = {("search", "history"): "mechanisms"}  # keys that stood elsewhere in older files, still read there
 # what a journal from before there were these settings was begun with
-BEFORE: Mapping[str, Any] = {"basis": "predicted", "bandit": False, "halving": False, "lexicase": 0.0, "tuner": 0.0}
+BEFORE: Mapping[str, Any] = {
+    "basis": "predicted", "broadening": True, "bandit": False, "halving": False, "lexicase": 0.0, "tuner": 0.0,
+}  # fmt: skip
 # what a resumed run takes from the machine it is resumed on
 MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")
 

@@ -11,7 +11,7 @@ class Rules:
 
     operators: tuple[str, ...] = OPERATORS
     history: float = 0.2  # share of parents from everything that ever passed
-    broadening: bool = True  # more of history when nothing has improved for long
+    broadening: bool = False  # more of history when nothing has improved for long
     crossover: float = 0.3  # share of requests that cross two parents, where the bandit does not choose
     tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
     lexicase: float = 0.1  # share of parents from the Pareto front; partners are chosen so too

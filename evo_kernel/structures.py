@@ -79,7 +79,7 @@ class Structures:
 
     def relatives(self, structure: str) -> tuple[Observed, ...]:
         """Return what was observed of a structure, then of those next to it, the last REMEMBERED at most."""
-        mine = self._of(structure)
+        mine = self._known.get(structure, Known())
         found = list(mine.observed)
         for other in reversed(mine.kin):  # those met last first
             if len(found) >= REMEMBERED:
@@ -89,7 +89,7 @@ class Structures:
 
     def pending(self, structure: str) -> tuple[str, ...]:
         """Return the sources of a structure that are being judged."""
-        return tuple(self._of(structure).pending.values())
+        return tuple(self._known.get(structure, Known()).pending.values())
 
     def _of(self, structure: str) -> Known:
         if structure not in self._known:

@@ -122,7 +122,9 @@ class TestTheWholeWay:
         assert "merged-1" in run("archive", "merge", tmp_path / "both", finished).stdout
 
     def test_a_run_is_followed_to_its_end(self, finished: Path) -> None:
-        assert run("watch", finished).exit_code == 0
+        watched = run("watch", finished)
+        assert watched.exit_code == 0
+        assert "ended: all evaluations are spent" in watched.stdout
 
     def test_a_search_begins_with_anothers_elites(self, finished: Path, tmp_path: Path) -> None:
         result = run(

@@ -348,7 +348,7 @@ class TestPopulation:
         old = replace(started, settings={k: started.settings[k] for k in known})
         search = runs.fold_events([old, *others], "old").search
         assert search.evaluations == 48
-        assert search.rules == Rules(bandit=False, halving=False, lexicase=0.0, tuner=0.0)
+        assert search.rules == Rules(broadening=True, lexicase=0.0, tuner=0.0)
 
     def test_a_failing_seed_stops_the_run_and_keeps_saying_so(self, tmp_path: Path, numbers: Task) -> None:
         wrong = replace(numbers, seeds=(replace(numbers.seeds[0], source="x = 10"),))
