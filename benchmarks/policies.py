@@ -1,7 +1,7 @@
 """Compares policies and mechanisms at equal budget on made-up landscapes whose optimum is known.
 
     python benchmarks/policies.py --seeds 20 --budget 160      prints the tables
-    python benchmarks/policies.py --knobs                      without rewrites and tuner: knob-step and knob-cross alone
+    python benchmarks/policies.py --knobs                      with knob-step and knob-cross alone
     python benchmarks/policies.py --json                       the same for machines
 
 Seed n is a landscape of its own, with a search seed of its own: all variants meet the same. A figure is the optimum
@@ -90,8 +90,9 @@ def main() -> None:
     print(f"optimum / time found after {given.budget} evaluations, {given.seeds} landscapes, noise {given.noise:.0%}")
     print(f"{'variant':<30}{'mean':>7}  {'95% interval':<16}{'to archive':>11}{'p':>8}")
     for row in rows:
+        shown = "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
         within = f"[{row['low']:.3f}, {row['high']:.3f}]"
-        print(f"{row['variant']:<30}{row['mean']:>7.3f}  {within:<16}{row['difference']:>+11.3f}{row['p']:>8.3f}")
+        print(f"{row['variant']:<30}{row['mean']:>7.3f}  {within:<16}{row['difference']:>+11.3f}{shown:>8}")
 
 
 if __name__ == "__main__":

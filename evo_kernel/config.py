@@ -31,7 +31,7 @@ class Settings(BaseModel):
     history: float = Field(Rules().history, ge=0.0, le=1.0)
     broadening: bool = Rules().broadening
     crossover: float = Field(Rules().crossover, ge=0.0, lt=1.0)
-    tuner: float = Field(Rules().tuner, ge=0.0, lt=1.0)
+    tuner: float = Field(Rules().tuner, ge=0.0, le=1.0)
     lexicase: float = Field(Rules().lexicase, ge=0.0, le=1.0)
     bandit: bool = Rules().bandit
     halving: bool = Rules().halving
