@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from test_replay import CODE, PLAN
 
 from fitness import targets
-from fitness.gpu import arena, hearing, pair
+from fitness.gpu import arena, hearing, pair, storage
 from fitness.gpu.court import (
     Court,
     DeviceUnavailable,
@@ -137,7 +138,7 @@ def test_every_run_has_memory_of_its_own_that_is_filled_before_and_checked_after
     questions = [(who, what) for who, what, *_ in desk.asked if what in ("fill", "runs", "check")]
     assert questions == [("referee", "fill"), ("bench", "runs"), ("referee", "check")], "one turn each on the device"
     filled, runs, checked = (next(q[2] for q in desk.asked if q[1] == name) for name in ("fill", "runs", "check"))
-    bound_sets = {q[2]: q[5] for q in desk.asked if q[1] == "bind"}
+    bound_sets = {key: sets for q in desk.asked if q[1] == "bind" for key, _, _, sets in q[2]}
     places = [bound_sets[key][number] for key, number, _ in runs]
     assert len(set(places)) == 5
     assert [sets[0][0] for _, sets, _ in filled] == [[["x", bodies[0]]] for bodies in places]
@@ -253,23 +254,25 @@ def test_programs_are_timed_on_the_same_sets_and_the_candidate_is_watched(bound:
     small = replace(bound.device, cache=1 << 10)
     bound._device = small
     timed = [[[[10.0] * 4], [[20.0] * 4]], [[30.0, 31.0]]]
-    desk.says.append((on("bench", "time"), ["ok", timed]))
+    desk.says.append((on("bench", "times"), ["ok", [timed]]))
     desk.hello["bench"][3] = 1 << 40
     bound._arena = 1 << 40
     (clocked,) = bound.time([Heat("1M", (PROGRAM, PROGRAM), (200.0, 200.0), 4)])
     samples, anchors = clocked.samples, clocked.anchors
     assert samples == [[[10.0] * 4], [[20.0] * 4]]
     assert anchors == [[30.0, 31.0]]
-    (one, other) = [q for q in desk.asked if q[:2] == ("bench", "bind")]
-    assert one[5] == other[5], "the same addresses for both"
-    (question,) = [q for q in desk.asked if q[:2] == ("bench", "time")]
-    assert question[3:6] == (1, [0, 1], 1), "one cycle of two turns, one replay an item: few pairs of a long program"
+    ((one, other),) = [q[2] for q in desk.asked if q[:2] == ("bench", "bind")]
+    assert one[3] == other[3], "the same addresses for both"
+    ((question,),) = [q[2] for q in desk.asked if q[:2] == ("bench", "times")]
+    assert tuple(question[1:4]) == (1, [0, 1], 1), (
+        "one cycle of two turns, one replay an item: few pairs of a long program"
+    )
     assert desk.names("referee") == ["fill", "check"]
 
 
 def test_a_timed_output_that_is_wrong_is_a_fault(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "time"), ["ok", [[[[10.0] * 4]], [[30.0, 31.0]]]]))
+    desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]]]]]))
     desk.says.append((on("referee", "check"), wrong("at [7]")))
     with pytest.raises(Fault, match="output of a timed run is wrong"):
         bound.time([Heat("1M", (PROGRAM,), (200.0,), 4)])
@@ -277,16 +280,16 @@ def test_a_timed_output_that_is_wrong_is_a_fault(bound: Court, desk: Desk) -> No
 
 def test_short_programs_are_timed_in_batches(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "time"), ["ok", [[[[1.0] * 4]], [[30.0]]]]))
+    desk.says.append((on("bench", "times"), ["ok", [[[[[1.0] * 4]], [[30.0]]]]]))
     bound.time([Heat("1M", (PROGRAM,), (2.0,), 4)])
-    (question,) = [q for q in desk.asked if q[:2] == ("bench", "time")]
-    assert question[5] == 50, "50 replays of 2 us last as long as an item should"
+    ((question,),) = [q[2] for q in desk.asked if q[:2] == ("bench", "times")]
+    assert question[3] == 50, "50 replays of 2 us last as long as an item should"
 
 
 def test_a_program_that_answers_from_memory_is_found_after_the_clock(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
     for _ in range(2):
-        desk.says.append((on("bench", "time"), ["ok", [[[[10.0] * 4]], [[30.0, 31.0]]]]))
+        desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]]]]]))
     desk.says.append((on("referee", "check", 2), wrong("at [7]")))
     with pytest.raises(Fault, match="influence inputs: at"):
         bound.time([Heat("1M", (PROGRAM,), (200.0,), 4, again="influence")])
@@ -299,15 +302,40 @@ def test_a_program_that_works_in_place_gets_fresh_inputs_for_every_turn(
 ) -> None:
     bound.begin(replace(double_task, in_place=("x",)), 1)
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "time"), ["ok", [[[[1.0, 0.0, 1.0, 0.0]], [[0.0, 2.0, 0.0, 2.0]]], [[30.0]]]]))
-    desk.says.append((on("bench", "time"), ["ok", [[[[0.0, 3.0, 0.0, 3.0]], [[4.0, 0.0, 4.0, 0.0]]], [[31.0]]]]))
+    desk.says.append((on("bench", "times"), ["ok", [[[[[1.0, 0.0, 1.0, 0.0]], [[0.0, 2.0, 0.0, 2.0]]], [[30.0]]]]]))
+    desk.says.append((on("bench", "times"), ["ok", [[[[[0.0, 3.0, 0.0, 3.0]], [[4.0, 0.0, 4.0, 0.0]]], [[31.0]]]]]))
     (clocked,) = bound.time([Heat("1M", (PROGRAM, PROGRAM), (200.0, 200.0), 4)])
     samples, anchors = clocked.samples, clocked.anchors
     assert samples == [[[1.0, 3.0, 1.0, 3.0]], [[4.0, 2.0, 4.0, 2.0]]]
     assert anchors == [[30.0, 31.0]]
     assert desk.names("referee").count("fill") == desk.names("referee").count("check") == 2
-    turns = [q[4] for q in desk.asked if q[:2] == ("bench", "time")]
+    turns = [question[2] for q in desk.asked if q[:2] == ("bench", "times") for question in q[2]]
     assert turns == [[0], [1]]
+
+
+def test_sets_that_are_timed_hold_their_inputs_moved_but_the_one_that_is_looked_at(bound: Court, desk: Desk) -> None:
+    bound._arena = 1 << 40
+    desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]]]]]))
+    bound.time([Heat("1M", (PROGRAM,), (200.0,), 4)])
+    (fill,) = [q[2] for q in desk.asked if q[1] == "fill"]
+    (check,) = [q[2] for q in desk.asked if q[1] == "check"]
+    assert [(len(sets), moved) for _, sets, moved in fill] == [(1, False), (len(fill[1][1]), True)]
+    assert len(fill[1][1]) >= 3
+    assert check[0][1] == fill[0][1][0][0], "what is looked at is what holds the trial's own inputs"
+
+
+def test_a_fault_while_several_cases_are_timed_names_its_case(bound: Court, desk: Desk) -> None:
+    bound._arena = 1 << 40
+    desk.says.append((on("bench", "times"), ["failed", "timeout", "kernel: CUDA_ERROR_LAUNCH_TIMEOUT", 1]))
+    with pytest.raises(Fault, match="did not finish") as raised:
+        bound.time([Heat("1M", (PROGRAM,), (200.0,), 4), Heat("2M", (PROGRAM,), (200.0,), 4)])
+    assert raised.value.case == "2M"
+
+
+def test_moved_bytes_lie_on_a_ring() -> None:
+    memory, data = torch.zeros(12, dtype=torch.uint8), torch.arange(8, dtype=torch.uint8)
+    storage.write(memory, 2, data, 4)
+    assert memory.tolist() == [0, 0, 4, 5, 6, 7, 0, 1, 2, 3, 0, 0]
 
 
 def test_a_lost_referee_is_nobodys_fault(bound: Court, desk: Desk) -> None:

@@ -10,7 +10,8 @@ import os
 import random
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ _PATTERNS = {
 }  # fmt: skip
 ANCHORS = 2  # in every round
 RESOLUTION_US = 0.5  # of an event; some give 0 for less
+IMPATIENT = 0.005  # seconds to wait without sleep
 SCRATCH = 256 << 20  # bytes for what kernels ask of the runtime: device-side descriptors
 
 
@@ -82,12 +84,14 @@ class Bench:
             self._gpu.unload(module)
         self._modules.clear()
 
-    def bind(self, key: str, packed: Any, digests: Any, sets: Any) -> Any:
-        """Bind a resolved plan to sets of buffers: for each set the offsets of its buffers in the arena."""
-        self.drop(key)
-        plan = plans.unpack(packed)
-        self._programs[key] = [self._bound(plan, digests, [self._arena + o for o in offsets]) for offsets in sets]
-        return len(sets)
+    def bind(self, programs: Any) -> Any:
+        """Bind resolved plans to sets of buffers: [key, plan, digests, for each set its buffers' offsets]."""
+        for number, (key, packed, digests, sets) in enumerate(programs):
+            with _step(number):
+                self.drop(key)
+                plan = plans.unpack(packed)
+                bases = [[self._arena + o for o in offsets] for offsets in sets]
+                self._programs[key] = [self._bound(plan, digests, own) for own in bases]
 
     def drop(self, key: str) -> Any:
         """Forget a program."""
@@ -138,11 +142,8 @@ class Bench:
         """
         took = []
         for number, (key, place, poison) in enumerate(steps):
-            try:
+            with _step(number):
                 took.append(self._replay(key, place, poison, seconds))
-            except DeviceError as error:
-                error.step = number
-                raise
         return took
 
     def _replay(self, key: str, number: int, poison: int, seconds: float) -> float:
@@ -164,15 +165,22 @@ class Bench:
             self._gpu.set8(address, byte, size)
 
     def _wait(self, seconds: float) -> None:
-        """Wait for the device, but not for ever."""
-        deadline = time.monotonic() + seconds
-        rounds = 0
+        """Wait for the device, but not for ever: at first without sleep, which ends late on a machine that is busy."""
+        began = time.monotonic()
         while self._gpu.busy():
-            rounds += 1
-            if rounds > 200:
-                time.sleep(0.0002)
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > seconds:
                 raise DeviceError("kernel", "CUDA_ERROR_LAUNCH_TIMEOUT")
+            if waited > IMPATIENT:
+                time.sleep(0.0002)
+
+    def times(self, heats: Any) -> Any:
+        """Time heats one after another; each is what `time` takes."""
+        found = []
+        for number, heat in enumerate(heats):
+            with _step(number):
+                found.append(self.time(*heat))
+        return found
 
     def time(self, keys: Any, cycles: int, turns: Any, batch: int, flush: Any, anchor: Any, seed: int,
              seconds: float) -> Any:  # fmt: skip
@@ -238,6 +246,16 @@ class Bench:
         return self._graphs[key]
 
 
+@contextmanager
+def _step(number: int) -> Iterator[None]:
+    """Say of a failure at which of the things asked for together it happened."""
+    try:
+        yield
+    except (DeviceError, BadPlan) as error:
+        error.step = number
+        raise
+
+
 def _parameters(encoded: list[bytes]) -> tuple[Any, Any]:
     """Return an array of addresses of arguments, and the memory they lie in."""
     memory = [ctypes.create_string_buffer(e, len(e)) for e in encoded]
@@ -280,6 +298,6 @@ def main(channel: int, options: dict[str, Any]) -> None:
         except DeviceError as error:
             wire.send(channel, ["failed", error.kind, str(error), error.step])
         except BadPlan as error:
-            wire.send(channel, ["failed", "plan", str(error), None])
+            wire.send(channel, ["failed", "plan", str(error), error.step])
         except Exception as error:  # noqa: BLE001  a bug of ours or of the driver's must not be a candidate's crash
             wire.send(channel, ["failed", "bench", f"{type(error).__name__}: {error}", None])

@@ -110,16 +110,16 @@ class Court(Hearings):
             outcome[2] = []  # red zones were looked at when it was verified
             looked.append(outcome)
         with self._asking("fill", filled):
-            for track in tracks:
-                self._bind_once(track)
-        found = []
-        for track, order in zip(tracks, turns, strict=True):
-            rounds = cycles or (track.cycles if trial else 1)
-            how = (rounds, order, track.batch, flush, anchor, self._rng.randrange(1 << 30), track.seconds)
-            try:
-                found.append(Clocked(*self._run("time", track.names, *how, limit=track.seconds)))
-            except Fault as fault:
-                raise Fault(fault.kind, str(fault), case=track.heat.case) from fault
+            self._bind_new(tracks)
+        asked = [
+            [t.names, cycles or (t.cycles if trial else 1), order, t.batch, flush, anchor, self._rng.randrange(1 << 30),
+             t.seconds] for t, order in zip(tracks, turns, strict=True)
+        ]  # fmt: skip
+        limits = [t.seconds for t in tracks]
+        try:
+            found = [Clocked(*one) for one in self._run("times", asked, limit=max(limits), patience=sum(limits))]
+        except Fault as fault:
+            raise Fault(fault.kind, str(fault), case=tracks[fault.step or 0].heat.case) from fault
         try:
             self._checked(looked)
         except Fault as fault:
@@ -127,12 +127,15 @@ class Court(Hearings):
             raise Fault(fault.kind, f"the output of a timed run is wrong; {fault}", case=case) from fault
         return found
 
-    def _bind_once(self, track: Track) -> None:
-        """Bind a heat's programs, unless that was done for an earlier round of the same heat."""
-        if track.names not in self._bound:
-            for name, program, own in zip(track.names, track.heat.programs, track.sets, strict=True):
-                self._bind(name, program, own)
-            self._bound.add(track.names)
+    def _bind_new(self, tracks: Sequence[Track]) -> None:
+        """Bind programs, unless that was done for an earlier round of the same heats."""
+        new = [t for t in tracks if t.names not in self._bound]
+        self._bound |= {t.names for t in new}
+        each = [
+            (t.heat.case, n, p, own) for t in new for n, p, own in zip(t.names, t.heat.programs, t.sets, strict=True)
+        ]
+        if each:
+            self._bind([(name, program, own, case) for case, name, program, own in each])
 
     def _watched(self, track: Track, order: Sequence[int]) -> int:
         """Choose one of the sets that the program on trial uses in the last round."""

@@ -117,7 +117,7 @@ class Hearings(Pair):
             raise self._too_large(1, size, case)
         place = arena.place(plan, start)
         self.load(program)
-        self._bind("heard alone", program, [place])
+        self._bind([("heard alone", program, [place], case)])
         try:
             self._run_on([case, trials[0]], plan, place, arena.POISONS[0])
             for state in (arena.KEEP, arena.HALF):
@@ -158,12 +158,12 @@ class Hearings(Pair):
         """Fill, run and compare; return each run's ratio to its limits, and its microseconds."""
         keys = [[hearings[s.hearing].case, s.trial] for s in steps]
         plan_list = [hearings[s.hearing].program.plan for s in steps]
-        runs, places = [], {s.hearing: [t.place for t in steps if t.hearing == s.hearing] for s in steps}
+        places = {s.hearing: [t.place for t in steps if t.hearing == s.hearing] for s in steps}
         filled = [[k, [self._given(p, s.place)], False] for k, p, s in zip(keys, plan_list, steps, strict=True)]
         with self._asking("fill", filled):
-            for number, sets in places.items():
-                self._bind(f"hearing {number}", hearings[number].program, sets)
-                runs += [[f"hearing {number}", n, arena.POISONS[n % 2]] for n in range(len(sets))]
+            heard = [(f"hearing {n}", hearings[n], sets) for n, sets in places.items()]
+            self._bind([(key, one.program, sets, one.case) for key, one, sets in heard])
+        runs = [[key, n, arena.POISONS[n % 2]] for key, _, sets in heard for n in range(len(sets))]
         looked = [self._left(k, p, s.place, s.twin) for k, p, s in zip(keys, plan_list, steps, strict=True)]
         try:
             took = self._run("runs", runs, self._seconds, patience=self._seconds * len(runs))
@@ -194,8 +194,13 @@ class Hearings(Pair):
         return Fault("memory", f"its buffers, {count} times, take {need:.1f} GiB of the device; there are {room:.1f}",
                      case=case)  # fmt: skip
 
-    def _bind(self, key: str, program: Program, sets: Sequence[Set]) -> None:
-        self._run("bind", key, program.packed, program.digests, [s.bodies for s in sets])
+    def _bind(self, wanted: Sequence[tuple[str, Program, Sequence[Set], str]]) -> None:
+        """Bind programs to sets, each under its key and for its case."""
+        plain = [[key, p.packed, p.digests, [s.bodies for s in sets]] for key, p, sets, _ in wanted]
+        try:
+            self._run("bind", plain)
+        except Fault as fault:
+            raise Fault(fault.kind, str(fault), case=wanted[fault.step or 0][3]) from fault
 
     def _given(self, plan: LaunchPlan, place: Set) -> list[Any]:
         """Say where a set's inputs and red zones lie."""

@@ -16,6 +16,8 @@ _FORMATS = {
 class BadPlan(ValueError):
     """A plan whose launches do not fit the machine code: only a forged one can be so."""
 
+    step: int | None = None  # its place among the plans that were given together
+
 
 @dataclass(frozen=True, slots=True)
 class MachineCode:
