@@ -21,9 +21,9 @@ class Settings(BaseModel):
     population: int = Field(8, ge=1)
     target: str = "auto"  # this machine's GPU if it has one, else mi300
     seed: int = Field(0, ge=0, lt=2**63)
-    policy: Literal["archive", "best-of-n"] = "archive"
+    policy: Literal["archive", "best-of-n", "tuner"] = "archive"
     history: float = Field(0.2, ge=0.0, le=1.0)  # share of parents taken from everything that ever passed
-    basis: Literal["auto", "predicted", "measured"] = "auto"  # measured where the target is this machine's GPU
+    basis: Literal["auto", "predicted", "measured", "recorded"] = "auto"  # measured on this machine's GPU of the target
     mode: Literal["sealed", "open"] = "sealed"  # open: launchers run themselves, on a GPU; nothing they say is trusted
     seconds: float = Field(30.0, gt=0.0)  # wall clock of one step of judging one candidate
     memory_gb: float = Field(6.0, gt=0.0)  # address space of one candidate beyond torch and triton

@@ -47,7 +47,17 @@ class BestOfN:
         return (passed[int(rng.integers(len(passed)))],)
 
 
-NAMES = ("archive", "best-of-n")
+class Tuned:
+    """The tuner alone: every program is the tuner's, from the best so far."""
+
+    def parents(
+        self, archive: Archive, seeds: tuple[str, ...], stagnant: bool, rng: np.random.Generator
+    ) -> tuple[str, ...]:
+        """Choose the best."""
+        return (selection.greedy(archive, rng, 0.0),)
+
+
+NAMES = ("archive", "best-of-n", "tuner")
 
 
 def make(name: str, history: float) -> Policy:
@@ -56,4 +66,6 @@ def make(name: str, history: float) -> Policy:
         return Greedy(history)
     if name == "best-of-n":
         return BestOfN()
+    if name == "tuner":
+        return Tuned()
     raise ValueError(f"no policy named {name!r}; known: {', '.join(NAMES)}")

@@ -27,6 +27,7 @@ from fitness.walls.standing import UNKNOWN
 from operators.knob_operators import KnobCross, KnobStep
 from operators.knobs import structure
 from operators.proposal import Context, Operator, ProposalError
+from operators.tune.operator import KnobTune
 from suites import Task
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ ATTEMPTS = 2  # a candidate whose worker was lost gets one more
 
 def default_operators() -> tuple[Operator, ...]:
     """Return the operators of a search without models."""
-    return (KnobStep(), KnobCross())
+    return (KnobStep(), KnobCross(), KnobTune())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,11 @@ class Population:
         started = monotonic()
         parents = tuple(p.id for p in request.parents)
         target = targets.find(self.settings.target)
-        context = Context(request.rng, self.search.known, target.name, target.backend)
+        kin = request.parents[0].structure
+        pending = tuple(c.source for c in self.search.pending.values() if c.structure == kin)
+        context = Context(
+            request.rng, self.search.known, target.name, target.backend, tuple(self.search.observed), pending
+        )
         try:
             proposal = self._operators[request.operator].propose(request.parents, context)
             mark = fingerprint(proposal.source)
@@ -173,7 +178,12 @@ class Population:
             self._record(Refused(request.number, request.operator, parents, str(error)), monotonic() - started)
             return None
         candidate = Candidate(
-            proposal.source, request.operator, proposal.intent, parents, mark, structure(proposal.source)
+            proposal.source,
+            request.operator,
+            proposal.intent,
+            parents,
+            mark,
+            proposal.structure or structure(proposal.source),
         )
         self._record(Proposed(request.number, candidate), monotonic() - started)
         return candidate

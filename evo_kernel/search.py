@@ -17,6 +17,7 @@ from archives.candidate import Candidate
 from archives.events import Event, Extended, Judged, Measured, Proposed, Refused, Started
 from evo_kernel import policies
 from fitness.evaluation import Basis, Failure
+from operators.proposal import Observed
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
@@ -56,6 +57,8 @@ class Search:
         self.improved_at = 0  # evaluations at the last improvement
         self._seed = seed
         self._policy = policies.make(policy, history)
+        self._step = "knob-tune" if policy == "tuner" else "knob-step"
+        self.observed: list[Observed] = []  # every program judged, in order
         self._known: dict[str, str] = {}  # fingerprint -> id
         self._next = 0
         self._unanswered: set[int] = set()
@@ -71,7 +74,7 @@ class Search:
         """Choose parents; two of them are crossed, one is stepped."""
         rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(number, 0)))
         parents = self._policy.parents(self.archive, tuple(self.seeds), self.stagnant, rng)
-        operator = "knob-cross" if len(parents) == 2 else "knob-step"
+        operator = "knob-cross" if len(parents) == 2 else self._step
         return Request(number, operator, tuple(self.archive[p].candidate for p in parents), self._seed)
 
     def tell(self, event: Event) -> None:
@@ -106,6 +109,8 @@ class Search:
             raise ValueError(f"verdict on request {event.number}, which is not pending: told twice, or never proposed")
         if candidate.operator not in GIVEN:
             self.evaluations += 1
+        time_us = event.evaluation.score_us if event.evaluation.passed else None
+        self.observed.append(Observed(candidate.source, time_us, candidate.structure))
         if event.evaluation.failure is not None and candidate.operator == "seed":
             self.failed_seeds.append((candidate, event.evaluation.failure))
         if self.archive.add(candidate, event.evaluation):

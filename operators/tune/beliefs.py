@@ -1,8 +1,7 @@
 """What is believed of configurations that were not measured, from those that were.
 
 Times are standardised logarithms, cut off above the median: how bad a bad configuration is teaches nothing about
-good ones. The Gaussian process learns from successes and, apart from them, how often a neighbourhood fails; the
-trees take a failure for the slowest time, which they can wall off.
+good ones. A failure counts as the slowest time, and apart from that it lowers the chance that its neighbourhood works.
 """
 
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ FITTED_EARLY, FITTED = 4, 10  # the process's shape is fitted anew every so many
 YOUNG = 40
 RELATIVES = 64  # the newest observations of relatives that are heeded
 DOUBT = 0.1  # noise of a relative's observation, relative to the signal
+CHANCE = 0.1  # noise of a failure's: it may be an accident of one measurement
 CAUTION = 1.0  # how much success in general counts against what happened in a neighbourhood
 
 
@@ -68,14 +68,14 @@ def believe(
     x, wanted = plain(space, data.rows), plain(space, rows)
     kept = ~data.failed
     shape = _shape(space, own, data)
-    process = gaussian.fit(x[kept], data.y[kept], shape, data.doubt[kept])
+    process = gaussian.fit(x, data.y, shape, data.doubt + CHANCE * data.failed)
     near = process.nearness(wanted)
     smooth, unsure = process.predict(near)
     seen, asked = _telling(derived(space, np.concatenate([data.rows, rows])), len(data.rows))
     stepped, split = forest.fit(seen, data.y, rng).predict(asked)
     deviation = np.sqrt((unsure**2 + split**2) / 2 + (smooth - stepped) ** 2 / 4)
-    failures = process.nearness(wanted, x[data.failed]).sum(1).astype(float)
-    successes = near.sum(1).astype(float)
+    failures = near[:, data.failed].sum(1).astype(float)
+    successes = near[:, kept].sum(1).astype(float)
     works = (successes + CAUTION * kept.mean()) / (successes + failures + CAUTION)
     crowded = np.zeros(len(rows))
     if avoid:

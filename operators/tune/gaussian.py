@@ -6,6 +6,7 @@ keeps them sane on a handful of points.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +43,13 @@ class Process:
 
     def nearness(self, x: Floats, others: Floats | None = None) -> Singles:
         """Return the kernel between rows and the process's points, or others: 1 where they are equal."""
-        return kernel(x / self.scales, self.points if others is None else others / self.scales)
+        there = self.points if others is None else others / self.scales
+        return kernel((x / self.scales).astype(np.float32), there.astype(np.float32))
 
 
-def kernel(a: Floats, b: Floats) -> Singles:
-    """Return the Matern-5/2 kernel between rows that are divided by the length scales."""
-    one, other = a.astype(np.float32), b.astype(np.float32)
-    squares = (one * one).sum(1)[:, None] + (other * other).sum(1) - 2 * one @ other.T
+def kernel(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Return the Matern-5/2 kernel between rows that are divided by the length scales, as precise as these are."""
+    squares = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T
     return _matern(np.sqrt(5 * np.maximum(squares, 0)))
 
 
@@ -62,7 +63,7 @@ def fit(x: Floats, y: Floats, shape: Floats, doubt: Floats) -> Process:
     """Condition a process of a shape on points; `doubt` is the noise of each beyond that of all."""
     scales = np.exp(shape[:-1])
     points = x / scales
-    matrix = kernel(points, points).astype(float)
+    matrix = kernel(points, points)  # in double precision: its inverse is ill-conditioned
     inverse = np.linalg.inv(matrix + np.diag(np.exp(shape[-1]) + doubt))
     rows = inverse.sum(1)
     mean = float(rows @ y / rows.sum())
@@ -71,7 +72,7 @@ def fit(x: Floats, y: Floats, shape: Floats, doubt: Floats) -> Process:
     return Process(scales, points, inverse, weights, mean, variance)
 
 
-def _matern(r: NDArray[np.floating]) -> NDArray[np.floating]:
+def _matern(r: NDArray[Any]) -> NDArray[Any]:
     return np.asarray((1 + r + r * r / np.asarray(3, r.dtype)) * np.exp(-r))
 
 

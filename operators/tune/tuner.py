@@ -61,7 +61,7 @@ def propose(
 
 def design(space: Space) -> int:
     """Return how many configurations are spread out before the models choose: fewer in a small space."""
-    full = 2 * (len(space.parameters) + 1)
+    full = len(space.parameters) + 1
     return full if space.size is None else min(full, max(2, space.size // 8))
 
 
