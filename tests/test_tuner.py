@@ -118,9 +118,13 @@ class TestProposals:
         assert propose(space, observed, (), np.random.default_rng(0), 2) == []
 
     def test_it_learns_to_stay_out_of_where_programs_fail(self) -> None:
+        def judge(space: Space, config: Config) -> float | None:
+            v = space.values(config)
+            return None if v["order"] == "columns" or v["num_stages"] == 4 else time_of(space, config) or 300.0
+
         space = Space.product(PARAMETERS)
-        failed = np.mean([time_of(space, tuple(row)) is None for row in space.rows.tolist()])
-        late = [o.time is None for seed in range(3) for o in search(space, time_of, 30, seed)[10:]]
+        failed = np.mean([judge(space, tuple(row)) is None for row in space.rows.tolist()])
+        late = [o.time is None for seed in range(3) for o in search(space, judge, 35, seed)[10:]]
         assert np.mean(late) < failed / 2
 
     def test_all_failures_do_not_stop_it(self) -> None:

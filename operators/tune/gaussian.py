@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from operators.tune.features import Floats
 
-STEPS = 12
+STEPS = 10
 RATE = 0.25
 SCALE, SPREAD = 0.7, 1.0  # prior of a length scale: median, and deviation of its logarithm
 NOISE, NOISE_SPREAD = 1e-3, 1.5  # prior of the noise's variance, relative to the signal's
 QUIET, LOUD = 1e-5, 1.0  # bounds of the same
-POINTS = 96  # that scales are fitted on; the likelihood costs the cube of them
+POINTS = 64  # that scales are fitted on; the likelihood costs the cube of them
 
 Singles = NDArray[np.float32]
 

@@ -9,10 +9,10 @@ from operators.tune.pool import pool
 from operators.tune.space import Space
 from operators.tune.tuner import design, fastest, informed
 
-HOPE = 2.0  # deviations below the mean that a configuration is granted
-MARGIN = 1.1  # a structure whose best hope is slower than this many times the run's best is given up
+HOPE = 3.0  # deviations below the mean that a configuration is granted
+MARGIN = 1.25  # a structure whose best hope is slower than this many times the run's best is given up
 NEAR = 3.0  # a new structure within this factor of the run's best is worth its trial
-AFTER_DESIGN = 4  # evaluations the models have chosen before anything is given up
+AFTER_DESIGN = 8  # evaluations the models have chosen before anything is given up
 MOST = 24  # evaluations of a trial at most
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from operators.tune.space import Config, Rows, Space
 
-SIZE = 1000
+SIZE = 800
 CENTRES = 5  # the fastest configurations, whose neighbours are looked at: of the first also those two changes away
-DISTANT = 400  # most configurations that differ in two parameters
+DISTANT = 300  # most configurations that differ in two parameters
 
 
 def pool(space: Space, fastest: Sequence[Config], taken: Collection[Config], rng: np.random.Generator) -> Rows:
