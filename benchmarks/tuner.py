@@ -1,4 +1,4 @@
-"""What a proposal of the tuner costs: milliseconds of processor time at 200 observations and 15,000 candidate configurations.
+"""What a proposal of the tuner costs: processor time at 200 observations and 15,000 candidate configurations.
 
     OMP_NUM_THREADS=1 python benchmarks/tuner.py
 
