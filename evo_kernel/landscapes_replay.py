@@ -21,6 +21,7 @@ from suites import Case, Input, Task
 
 TARGET = "mi250"  # settings name a chip; operators over tables do not ask for it
 POPULATION = 8
+TUNER = "tuner"  # a policy of these replays alone: the default one with nothing but the tuner
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Replay:
     def _settings(self) -> Settings:
         generations = -(-self.evaluations // POPULATION)
         given: dict[str, Any] = {"policy": self.policy}
+        if self.policy == TUNER:
+            given = {"policy": "archive", "tuner": 1.0, "crossover": 0.0}
         return Settings(
             target=TARGET, basis="recorded", seed=self.seed, generations=generations, population=POPULATION,
             pool="inline", **given,
@@ -110,8 +113,9 @@ def task(landscape: Landscape) -> Task:
 
 def known(policy: str) -> None:
     """Refuse a policy that does not exist."""
-    if policy not in policies.NAMES:
-        raise LandscapeError(f"no policy named {policy!r}; known: {', '.join(policies.NAMES)}")
+    names = (*policies.NAMES, TUNER)
+    if policy not in names:
+        raise LandscapeError(f"no policy named {policy!r}; known: {', '.join(names)}")
 
 
 def _operators(programs: Programs) -> tuple[Operator, ...]:

@@ -112,6 +112,8 @@ class TestWhatAutoMeans:
     ) -> None:
         with pytest.raises(RunError, match=r"cannot measure for mi300: the GPU here is NVIDIA H200 .h200."):
             machine.resolve(Settings(basis="measured", target="mi300"))
+        with pytest.raises(RunError, match="recorded only where a table is replayed"):
+            machine.resolve(Settings(basis="recorded"))
         monkeypatch.setattr(discover, "gpus", list)
         with pytest.raises(RunError, match="measuring needs a GPU: this machine has none"):
             machine.resolve(Settings(basis="measured"))
@@ -305,6 +307,8 @@ class TestMeasuringPool:
         assert (done[2].evaluation, done[2].lost) == (None, "killed by a test")
         assert judge.seen == [("good", {"baseline": "seed"})]
         assert all(d.seconds >= 0.04 for d in done.values())
+        assert 0 < done[0].gpu_seconds < done[0].seconds
+        assert done[1].gpu_seconds == done[2].gpu_seconds == 0
         pool.close()
         assert judge.closed
         assert all(b.closed for b in builders)

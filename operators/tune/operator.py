@@ -10,7 +10,7 @@ from operators.proposal import Context, Observed, Proposal, ProposalError
 from operators.tune.space import Config, Kind, Parameter, Space, Value
 from operators.tune.tuner import Observation, propose
 
-TRIES = 4  # configurations asked for at once: one may give a program that is known, or of another structure
+TRIES = 4  # configurations asked for when the first gave a program that is known, or of another structure
 
 Numbers = Mapping[str, int | None]
 
@@ -37,11 +37,12 @@ class KnobTune:
         own = tuning.observations(o for o in context.relatives if o.structure == parents[0].structure)
         prior = tuning.observations(o for o in context.relatives if o.structure != parents[0].structure)
         pending = [c for c in map(tuning.config, context.pending) if c is not None]
-        for config in propose(tuning.space, own, pending, context.rng, TRIES, prior):
-            changes = tuning.changes(config)
-            source = rewrite(parents[0].source, changes)
-            if structure(source) == parents[0].structure and not context.known(fingerprint(source)):
-                return Proposal(source, tuning.intent(changes))
+        for count in (1, TRIES):
+            for config in propose(tuning.space, own, pending, context.rng, count, prior):
+                changes = tuning.changes(config)
+                source = rewrite(parents[0].source, changes)
+                if structure(source) == parents[0].structure and not context.known(fingerprint(source)):
+                    return Proposal(source, tuning.intent(changes))
         raise ProposalError(f"the tuner finds nothing new among the knobs of program {parents[0].id}")
 
 
