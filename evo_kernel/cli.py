@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from evo_kernel.cli_bench import bench
 from evo_kernel.cli_judging import doctor, judge, measure, tasks
 from evo_kernel.cli_options import (
     LIMITS,
@@ -82,7 +83,7 @@ def main(verbose: bool) -> None:
 @mode_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="archive, best-of-n, sequential, restarts or islands [archive].")
-@click.option("--operators", help="Names with commas between: knob-step, knob-cross [both].")
+@click.option("--operators", help="Names with commas between: knob-step, knob-cross, knob-tune [all].")
 @click.option("--objectives", help="latency, or latency,error: parents then weigh both [latency].")
 @mechanism_options
 @budget_options
@@ -292,7 +293,7 @@ def merge(one: Path, other: Path, out: Path | None) -> None:
     click.echo(f"merged into {out}")
 
 
-for command in (measure, judge, tasks, doctor):
+for command in (measure, judge, tasks, doctor, bench):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ class Settings(BaseModel):
     max_gpu_seconds: float | None = Field(None, gt=0.0)
     stop_at_roofline: float | None = Field(None, gt=0.0, le=1.0)
     stop_after_stagnation: int | None = Field(None, ge=1)
-    basis: Literal["auto", "predicted", "measured"] = "auto"  # measured where the target is this machine's GPU
+    # auto: measured where the target is this machine's GPU; recorded: only in replays of tables
+    basis: Literal["auto", "predicted", "measured", "recorded"] = "auto"
     mode: Literal["sealed", "open"] = "sealed"  # open: launchers run themselves, on a GPU; nothing they say is trusted
     seconds: float = Field(30.0, gt=0.0)  # wall clock of one step of judging one candidate
     memory_gb: float = Field(6.0, gt=0.0)  # address space of one candidate beyond torch and triton
@@ -118,6 +119,7 @@ MOVED = {("search", "history"): "mechanisms"}  # keys that stood elsewhere in ol
 # what a journal from before there were these settings was begun with
 BEFORE: Mapping[str, Any] = {
     "basis": "predicted", "broadening": True, "bandit": False, "halving": False, "lexicase": 0.0, "tuner": 0.0,
+    "operators": ("knob-step", "knob-cross"),
 }  # fmt: skip
 # what a resumed run takes from the machine it is resumed on
 MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")

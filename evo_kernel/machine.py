@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 def resolve(settings: Settings, say: Callable[[str], None] = logger.info) -> Settings:
     """Return settings with a target and a basis; `say` hears it when a GPU that is here is left unused."""
     check_open(settings)
+    if settings.basis == "recorded":
+        raise RunError("times are recorded only where a table is replayed (bench landscapes): use another basis")
     if settings.basis == "predicted" and settings.target != "auto":
         return settings
     here = own_targets()
@@ -74,6 +76,8 @@ def require(target: str) -> int:
 def check_resumable(settings: Settings) -> None:
     """Refuse to go on with a measured run where its device is not; a cluster may have it elsewhere."""
     check_open(settings)
+    if settings.basis == "recorded":
+        raise RunError("this run replays a table: bench landscapes DIR --runs FOLDER goes on with it")
     if settings.basis != "measured" or settings.address is not None:
         return
     try:

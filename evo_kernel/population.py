@@ -18,7 +18,7 @@ from archives.events import Event, Judged, Proposed, Refused, Stopped
 from archives.journal import Journal
 from evo_kernel import frozen, runs, stopping
 from evo_kernel.config import Settings
-from evo_kernel.errors import SeedFailed
+from evo_kernel.errors import RunError, SeedFailed
 from evo_kernel.pools import Done, Pool
 from evo_kernel.search import Request
 from fitness import targets
@@ -82,6 +82,7 @@ class Population:
             self.task, self.search = state.task, state.search
             self.settings = state.settings.model_copy(update=settings or {})
             self._operators = {o.name: o for o in operators or catalogue.make(self.settings.operators)}
+            self._check_operators()
             self._check_seeds()
             self._pool = make_pool(self.task, self.settings)
             opened.pop_all()  # a run that cannot be opened must not stay locked; this one stays open
@@ -194,8 +195,9 @@ class Population:
             self._record(Refused(request.number, request.operator, parents, str(error)), monotonic() - started)
             return None
         candidate = Candidate(
-            proposal.source, request.operator, proposal.intent, parents, mark, structure(proposal.source)
-        )
+            proposal.source, request.operator, proposal.intent, parents, mark,
+            proposal.structure or structure(proposal.source),
+        )  # fmt: skip
         self._record(Proposed(request.number, candidate), monotonic() - started)
         return candidate
 
@@ -221,6 +223,12 @@ class Population:
         """Journal first, then tell."""
         self._journal.append(event, seconds)
         self.search.tell(event)
+
+    def _check_operators(self) -> None:
+        """Refuse a run whose settings name an operator that nobody gave."""
+        absent = [name for name in self.settings.operators if name not in self._operators]
+        if absent:
+            raise RunError(f"the run asks for operator {absent[0]!r}; given are: {', '.join(self._operators)}")
 
     def _check_seeds(self) -> None:
         """Stop at once when a seed kernel failed: nothing bred from it would mean anything."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-OPERATORS = ("knob-step", "knob-cross")
+OPERATORS = ("knob-step", "knob-cross", "knob-tune")
 
 
 @dataclass(frozen=True, slots=True)

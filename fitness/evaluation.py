@@ -22,10 +22,11 @@ class Stage(StrEnum):
 
 
 class Basis(StrEnum):
-    """Where times come from. The two are never compared or printed in one column."""
+    """Where times come from. No two of them are compared or printed in one column."""
 
     PREDICTED = "predicted"
     MEASURED = "measured"
+    RECORDED = "recorded"  # looked up in a table that somebody measured elsewhere: only for replays of landscapes
 
 
 class Mode(StrEnum):

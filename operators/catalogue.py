@@ -27,5 +27,6 @@ def available() -> tuple[str, ...]:
 def _makers() -> Mapping[str, Callable[[], Operator]]:
     """Return what makes each operator; they load libcst, so not before they are wanted."""
     from operators.knob_operators import KnobCross, KnobStep
+    from operators.tune.operator import KnobTune
 
-    return {"knob-step": KnobStep, "knob-cross": KnobCross}
+    return {"knob-step": KnobStep, "knob-cross": KnobCross, TUNER: KnobTune}

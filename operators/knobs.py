@@ -56,7 +56,7 @@ def find(source: str, backend: str) -> tuple[Knob, ...]:
 
 def values(source: str) -> dict[str, int | None]:
     """Return the present value of every knob on any backend, None for an option left out."""
-    return {place.name: place.value for place in _survey(source)[1]}
+    return dict(_values(source))
 
 
 def rewrite(source: str, changes: Mapping[str, int | None]) -> str:
@@ -67,6 +67,12 @@ def rewrite(source: str, changes: Mapping[str, int | None]) -> str:
         raise ValueError(f"expected knobs of this program, {[place.name for place in found]}, got {unknown}")
     edits = [edit for place in found if place.name in changes for edit in _edits(place, changes[place.name])]
     return _edited(tree.module, edits).code if tree and edits else source
+
+
+# The tuner asks for the values of every program that it learns from, at every proposal.
+@lru_cache(maxsize=4096)
+def _values(source: str) -> tuple[tuple[str, int | None], ...]:
+    return tuple((place.name, place.value) for place in _survey(source)[1])
 
 
 @lru_cache(maxsize=256)

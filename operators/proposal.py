@@ -15,10 +15,11 @@ class ProposalError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A new program and, in a few words, what it tries."""
+    """A new program and, in a few words, what it tries; `structure` is None where the program's own text tells it."""
 
     source: str
     intent: str
+    structure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,8 @@ class TestWhatAutoMeans:
     ) -> None:
         with pytest.raises(RunError, match=r"cannot measure for mi300: the GPU here is NVIDIA H200 .h200."):
             machine.resolve(Settings(basis="measured", target="mi300"))
+        with pytest.raises(RunError, match="recorded only where a table is replayed"):
+            machine.resolve(Settings(basis="recorded"))
         monkeypatch.setattr(discover, "gpus", list)
         with pytest.raises(RunError, match="measuring needs a GPU: this machine has none"):
             machine.resolve(Settings(basis="measured"))

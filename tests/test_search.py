@@ -29,7 +29,7 @@ from suites import Task
 
 def settled(**values: object) -> Settings:
     """Return settings as a run begins with them."""
-    return Settings(target="mi300", basis="predicted", **values)
+    return Settings(target="mi300", basis="predicted", operators=("knob-step", "knob-cross"), **values)
 
 
 def verdict(time_us: float, width: float = 4.0, program: str | None = None, second: float = 1.0) -> Evaluation:
@@ -285,7 +285,7 @@ class TestPopulation:
         with Journal.read(tmp_path / "run") as journal:
             events = list(journal.events())
         settings = Settings(**events[0].settings)
-        search = Search(settings.seed, settings.population, settings.generations)
+        search = Search(settings.seed, settings.population, settings.generations, rules=settings.rules)
         checked = 0
         for event in events[1:]:
             if isinstance(event, Proposed) and event.candidate.operator != "seed":
@@ -297,6 +297,11 @@ class TestPopulation:
                 search.ask(1)
             search.tell(event)
         assert checked == 48
+
+    def test_an_operator_that_nobody_gave_is_named_before_anything_runs(self, tmp_path: Path, numbers: Task) -> None:
+        runs.begin(tmp_path / "run", settled(), numbers)
+        with pytest.raises(RunError, match="asks for operator 'knob-cross'; given are: knob-step"):
+            Population(tmp_path / "run", lambda t, s: FormulaPool(t, s, 1), (Halving(),))
 
     def test_a_lost_worker_costs_one_attempt(self, tmp_path: Path, numbers: Task) -> None:
         runs.begin(tmp_path / "run", settled(generations=1, population=4, pool="inline"), numbers)
@@ -348,7 +353,7 @@ class TestPopulation:
         old = replace(started, settings={k: started.settings[k] for k in known})
         search = runs.fold_events([old, *others], "old").search
         assert search.evaluations == 48
-        assert search.rules == Rules(broadening=True, lexicase=0.0, tuner=0.0)
+        assert search.rules == Rules(("knob-step", "knob-cross"), broadening=True, lexicase=0.0, tuner=0.0)
 
     def test_a_failing_seed_stops_the_run_and_keeps_saying_so(self, tmp_path: Path, numbers: Task) -> None:
         wrong = replace(numbers, seeds=(replace(numbers.seeds[0], source="x = 10"),))

@@ -1,0 +1,121 @@
+"""Measured tuning landscapes: every configuration of a kernel with its time, read from tables in a folder.
+
+One gzip JSON file a kernel and GPU: `kernel`, `gpu`, `params` (name -> allowed values), `configs` (one row per legal
+configuration, in the order of `params`), `time_ms` (same order; null where the configuration failed to run).
+"""
+
+import gzip
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evo_kernel.errors import RunError
+from operators.tune.space import Config, Parameter, Space, SpaceError
+
+SUFFIX = ".json.gz"
+COLUMNS = ("kernel", "gpu", "params", "configs", "time_ms")
+PEERS = "kernel_tuner_*.json"  # what Kernel Tuner's strategies reach on the same tables
+COUNTS = ("20", "50", "100", "200")  # evaluations at which figures are given
+
+
+class LandscapeError(RunError):
+    """A table or a folder of them that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landscape:
+    """One table."""
+
+    name: str
+    kernel: str
+    gpu: str
+    space: Space
+    times: dict[Config, float | None]  # milliseconds; None where it failed
+    optimum: float
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What one strategy of Kernel Tuner reaches on one table: optimum over best so far, by evaluations."""
+
+    strategy: str
+    fractions: dict[str, float]
+
+
+def load(folder: Path) -> list[Landscape]:
+    """Read every table of a folder, in the order of their names."""
+    if not folder.is_dir():
+        raise LandscapeError(f"no folder of landscapes at {folder}")
+    files = sorted(folder.glob(f"*{SUFFIX}"))
+    if not files:
+        raise LandscapeError(f"{folder} holds no tables: expected files named KERNEL_GPU{SUFFIX}")
+    return [read(file) for file in files]
+
+
+def read(file: Path) -> Landscape:
+    """Read one table."""
+    try:
+        with gzip.open(file, "rt", encoding="utf-8") as opened:
+            document = json.load(opened)
+    except (OSError, EOFError, ValueError) as error:
+        raise LandscapeError(f"{file} is no gzip JSON file: {error}") from error
+    if not isinstance(document, dict):
+        raise LandscapeError(f"{file} holds no table: expected an object with {', '.join(COLUMNS)}")
+    missing = [column for column in COLUMNS if column not in document]
+    if missing:
+        raise LandscapeError(f"{file} lacks {', '.join(missing)}: a table has {', '.join(COLUMNS)}")
+    try:
+        return _made(file.name.removesuffix(SUFFIX), document)
+    except (SpaceError, LandscapeError, TypeError, AttributeError) as error:
+        raise LandscapeError(f"{file}: {error}") from error
+
+
+def peers(folder: Path) -> dict[tuple[str, str], list[Peer]]:
+    """Return what Kernel Tuner reached, by kernel and GPU, from the file beside the tables, if any."""
+    found: dict[tuple[str, str], list[Peer]] = {}
+    for file in sorted(folder.glob(PEERS)):
+        try:
+            for row in json.loads(file.read_text(encoding="utf-8")):
+                peer = Peer(str(row["strategy"]), {n: float(f) for n, f in row["fraction_of_optimum"].items()})
+                found.setdefault((row["kernel"], row["gpu"]), []).append(peer)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LandscapeError(f"{file} is no table of Kernel Tuner's results: {error!r}") from error
+    return found
+
+
+def _made(name: str, document: dict[str, Any]) -> Landscape:
+    parameters = [_parameter(key, values) for key, values in document["params"].items()]
+    rows, times = document["configs"], document["time_ms"]
+    if len(rows) != len(times):
+        raise LandscapeError(f"{len(rows)} configurations but {len(times)} times")
+    if not rows:
+        raise LandscapeError("the space has no legal configuration: configs is empty")
+    places = [{value: at for at, value in enumerate(p.values)} for p in parameters]
+    configs = [_config(row, parameters, places) for row in rows]
+    space = Space.table(parameters, configs)
+    if any(t is not None and not (isinstance(t, (int, float)) and math.isfinite(t) and t > 0) for t in times):
+        raise LandscapeError("times must be positive milliseconds, or null for a failure")
+    worked = [t for t in times if t is not None]
+    if not worked:
+        raise LandscapeError("no configuration ran: every time is null")
+    return Landscape(
+        name, str(document["kernel"]), str(document["gpu"]), space, dict(zip(configs, times, strict=True)), min(worked)
+    )
+
+
+def _parameter(name: str, values: list[Any]) -> Parameter:
+    """Tell a parameter's kind by its values: numbers have an order, anything else has none."""
+    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        return Parameter(name, tuple(sorted(values)), "ordinal")
+    return Parameter(name, tuple(values), "categorical")
+
+
+def _config(row: list[Any], parameters: list[Parameter], places: list[dict[Any, int]]) -> Config:
+    if len(row) != len(parameters):
+        raise LandscapeError(f"configuration {row} has {len(row)} values, the table {len(parameters)} parameters")
+    for value, parameter, place in zip(row, parameters, places, strict=True):
+        if value not in place:
+            raise LandscapeError(f"configuration {row}: {value!r} is no value of {parameter.name}")
+    return tuple(place[value] for value, place in zip(row, places, strict=True))

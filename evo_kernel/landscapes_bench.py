@@ -1,0 +1,86 @@
+"""Runs what `bench landscapes` was asked for: every table with every seed, in this process or in several."""
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from evo_kernel import landscapes, landscapes_plot, landscapes_replay
+from evo_kernel.landscapes import Landscape, LandscapeError, Peer
+from evo_kernel.landscapes_judge import Faults
+from evo_kernel.landscapes_replay import Replay
+from evo_kernel.landscapes_report import Figures
+
+THREADS = "OMP_NUM_THREADS"  # matrices here are small: more threads would only wait for each other
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to replay."""
+
+    folder: Path
+    seeds: range
+    tables: tuple[str, ...]
+    policy: str
+    noise: float
+    failures: float
+    evaluations: int
+    workers: int
+    kept: Path | None
+
+
+Peers = dict[tuple[str, str], list[Peer]]
+
+
+def compare(wanted: Wanted, say: Callable[[str], None]) -> tuple[list[Figures], Peers]:
+    """Replay everything; return the curves and what Kernel Tuner reached."""
+    landscapes_replay.known(wanted.policy)
+    tables = landscapes.load(wanted.folder)
+    unknown = set(wanted.tables) - {t.name for t in tables}
+    if unknown:
+        raise LandscapeError(f"no table {sorted(unknown)[0]!r} in {wanted.folder}: {', '.join(t.name for t in tables)}")
+    chosen = [t for t in tables if not wanted.tables or t.name in wanted.tables]
+    peers = landscapes.peers(wanted.folder)
+    found = []
+    with _mapping(wanted.workers) as over:
+        for one in chosen:
+            say(f"{one.name}: {len(one.times):,} configurations, {len(wanted.seeds)} searches")
+            curves = over(functools.partial(_curve, one, wanted), wanted.seeds)
+            found.append(Figures(one, tuple(map(tuple, curves))))
+    return found, peers
+
+
+def check_plot(file: Path) -> None:
+    """Refuse a picture that cannot be written before hours are spent on it."""
+    if file.suffix not in landscapes_plot.WRITERS:
+        raise LandscapeError(f"expected a plot named .svg or .png, got {file}")
+    if not file.parent.is_dir():
+        raise LandscapeError(f"no folder {file.parent} to write the plot {file.name} into")
+
+
+def draw(file: Path, found: list[Figures]) -> None:
+    """Write the mean curves as a picture."""
+    landscapes_plot.write(file, {f.landscape.name: f.curves for f in found})
+
+
+def _curve(landscape: Landscape, wanted: Wanted, seed: int) -> list[float]:
+    faults = Faults(wanted.noise, wanted.failures)
+    folder = None if wanted.kept is None else wanted.kept / f"{landscape.name}-{wanted.policy}-{seed}"
+    return Replay(landscape, wanted.policy, seed, wanted.evaluations, faults).run(folder)
+
+
+Mapping = Callable[[Callable[[int], list[float]], Iterable[int]], Iterable[list[float]]]
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[Mapping]:
+    """Give a `map` over seeds: this process's own, or one over several processes, in order."""
+    if workers == 1:
+        yield map
+        return
+    os.environ.setdefault(THREADS, "1")
+    with ProcessPoolExecutor(workers) as pool:
+        yield pool.map

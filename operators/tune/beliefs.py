@@ -1,0 +1,139 @@
+"""What is believed of configurations that were not measured, from those that were.
+
+Times are standardised logarithms, cut off above the median: how bad a bad configuration is teaches nothing about
+good ones. A failure counts as the slowest time, and apart from that it lowers the chance that its neighbourhood works.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from operators.tune import forest, gaussian
+from operators.tune.features import Floats, derived, plain
+from operators.tune.space import Config, Rows, Space
+
+CUT = 1.0  # of log-time above the median: all slower times are taken for this one
+FITTED_EARLY, FITTED = 4, 10  # the process's shape is fitted anew every so many observations, up to YOUNG and after it
+YOUNG = 40
+RELATIVES = 64  # the newest observations of relatives that are heeded
+DOUBT = 0.1  # noise of a relative's observation, relative to the signal
+CHANCE = 0.1  # noise of a failure's: it may be an accident of one measurement
+CAUTION = 1.0  # how much success in general counts against what happened in a neighbourhood
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A configuration and its time in any unit; None where it failed."""
+
+    config: Config
+    time: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Beliefs:
+    """Mean and deviation of each row's standardised log-time, the chance that it works, and how near it is to others.
+
+    `best` is the lowest standardised log-time observed; `centre` and `scale` lead back to log-time.
+    """
+
+    mean: Floats
+    deviation: Floats
+    works: Floats
+    crowded: Floats
+    best: float
+    centre: float
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Observations as arrays: own ones first, then those of relatives."""
+
+    rows: Rows
+    y: Floats  # standardised; a failure has the slowest time
+    failed: np.ndarray
+    doubt: Floats
+    own: int
+    centre: float
+    scale: float
+
+
+def believe(
+    space: Space, own: Sequence[Observation], prior: Sequence[Observation], rows: Rows, avoid: Sequence[Config],
+    rng: np.random.Generator,
+) -> Beliefs:  # fmt: skip
+    """Fit both models and ask them about rows; `avoid` are configurations whose neighbours are of less use now."""
+    data = _gather(space, own, prior)
+    x, wanted = plain(space, data.rows), plain(space, rows)
+    kept = ~data.failed
+    shape = _shape(space, own, data)
+    process = gaussian.fit(x, data.y, shape, data.doubt + CHANCE * data.failed)
+    near = process.nearness(wanted)
+    smooth, unsure = process.predict(near)
+    seen, asked = _telling(derived(space, np.concatenate([data.rows, rows])), len(data.rows))
+    stepped, split = forest.fit(seen, data.y, rng).predict(asked)
+    deviation = np.sqrt((unsure**2 + split**2) / 2 + (smooth - stepped) ** 2 / 4)
+    failures = near[:, data.failed].sum(1).astype(float)
+    successes = near[:, kept].sum(1).astype(float)
+    works = (successes + CAUTION * kept.mean()) / (successes + failures + CAUTION)
+    crowded = np.zeros(len(rows))
+    if avoid:
+        crowded = process.nearness(wanted, plain(space, np.array(avoid))).max(1).astype(float)
+    best = float(data.y[kept][: int(kept[: data.own].sum()) or None].min())
+    return Beliefs((smooth + stepped) / 2, deviation, works, crowded, best, data.centre, data.scale)
+
+
+def _telling(x: Floats, seen: int) -> tuple[Floats, Floats]:
+    """Part rows into those seen and those asked for, without columns that are the same in all that was seen."""
+    x = x[:, np.ptp(x[:seen], axis=0) > 0]
+    return x[:seen], x[seen:]
+
+
+def _gather(space: Space, own: Sequence[Observation], prior: Sequence[Observation]) -> _Data:
+    """Put own observations and the newest of relatives on one scale."""
+    measured = {tuple(o.config) for o in own}
+    others = [o for o in prior if tuple(o.config) not in measured][-RELATIVES:]
+    logs, theirs = _logs(own), _logs(others)
+    rows = np.array([o.config for o in (*own, *others)], dtype=np.int64)
+    theirs = theirs - _offset(plain(space, rows), logs, theirs)
+    y = np.concatenate([logs, theirs])
+    failed = np.isnan(y)
+    y, centre, scale = _standard(y)
+    doubt = np.concatenate([np.zeros(len(own)), np.full(len(others), DOUBT)])
+    return _Data(rows, y, failed, doubt, len(own), centre, scale)
+
+
+def _logs(observations: Sequence[Observation]) -> Floats:
+    return np.array([np.nan if o.time is None else np.log(o.time) for o in observations], dtype=float)
+
+
+def _offset(x: Floats, logs: Floats, theirs: Floats) -> float:
+    """Return by how much relatives' log-times lie above own ones: the median over nearest pairs that worked."""
+    here, there = np.flatnonzero(~np.isnan(logs)), np.flatnonzero(~np.isnan(theirs))
+    if not len(here) or not len(there):
+        return 0.0
+    mine, yours = x[here], x[len(logs) + there]
+    nearest = ((mine[:, None, :] - yours[None, :, :]) ** 2).sum(2).argmin(1)
+    return float(np.median(theirs[there[nearest]] - logs[here]))
+
+
+def _standard(logs: Floats) -> tuple[Floats, float, float]:
+    """Cut, fill in failures, and standardise."""
+    y = np.minimum(logs, np.nanmedian(logs) + CUT)
+    y = np.where(np.isnan(y), np.nanmax(y), y)
+    centre, scale = float(y.mean()), max(float(y.std()), 1e-9)
+    return (y - centre) / scale, centre, scale
+
+
+def _shape(space: Space, own: Sequence[Observation], data: _Data) -> Floats:
+    """Fit the process's shape to a prefix of what was observed, so that one more observation rarely changes it."""
+    step = FITTED_EARLY if len(own) < YOUNG else FITTED
+    prefix = own[: len(own) - len(own) % step]
+    logs = _logs(prefix)
+    kept = ~np.isnan(logs)
+    if kept.sum() >= FITTED_EARLY and np.ptp(logs[kept]) > 0:
+        rows = np.array([o.config for o in prefix], dtype=np.int64)[kept]
+        return gaussian.shape(plain(space, rows), _standard(logs[kept])[0])
+    kept = ~data.failed
+    return gaussian.shape(plain(space, data.rows[kept]), data.y[kept])

@@ -1,0 +1,63 @@
+"""How a configuration looks to a model: numbers between 0 and 1, sizes as logarithms.
+
+`plain` has one column a parameter, more for a categorical one. `derived` adds what kernels care about whatever
+the parameters are called: products of two sizes, and whether a size or a product is divisible by 16, 32 or 64.
+There the plain columns stand several times, so that trees that try a few columns at random do not overlook them.
+"""
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.tune.space import Parameter, Rows, Space
+
+DIVISORS = (16, 32, 64)
+REPEATED = 3  # times that the plain columns stand among the derived ones
+RARE = 1e-9  # columns that vary less than this say nothing
+
+Floats = NDArray[np.float64]
+
+
+def plain(space: Space, rows: Rows) -> Floats:
+    """Return one scaled column for every ordered parameter, one for every value of a categorical one."""
+    columns: list[Floats] = []
+    for place, parameter in enumerate(space.parameters):
+        if parameter.kind == "categorical":
+            columns += [(rows[:, place] == value).astype(float) for value in range(len(parameter.values))]
+        else:
+            columns.append(_scale(parameter)[rows[:, place]])
+    return np.stack(columns, axis=1)
+
+
+def derived(space: Space, rows: Rows) -> Floats:
+    """Return the plain columns, and products and divisibility of sizes."""
+    columns = [plain(space, rows)] * REPEATED
+    sizes = [(place, p) for place, p in enumerate(space.parameters) if _is_size(p)]
+    single = [np.array(p.values, dtype=float)[rows[:, place]] for place, p in sizes]
+    columns += [_divisible(size) for size in single]
+    for one, other in combinations(single, 2):
+        product = one * other
+        columns += [np.log2(product)[:, None] / 16, _divisible(product)]
+    return np.concatenate(columns, axis=1)
+
+
+def _scale(parameter: Parameter) -> Floats:
+    """Return where each value of an ordered parameter stands between 0 and 1."""
+    numbers = np.array(parameter.values, dtype=float)
+    if numbers[0] > 0:
+        numbers = np.log2(numbers)
+    width = numbers[-1] - numbers[0]
+    scaled: Floats = (numbers - numbers[0]) / max(width, RARE)
+    return scaled
+
+
+def _is_size(parameter: Parameter) -> bool:
+    """Tell whether products with a parameter mean something: positive whole numbers, more than two of them."""
+    values = parameter.values
+    whole = all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in values)
+    return parameter.kind != "categorical" and whole and len(values) > 2
+
+
+def _divisible(numbers: Floats) -> Floats:
+    return np.stack([numbers % divisor == 0 for divisor in DIVISORS], axis=1).astype(float)

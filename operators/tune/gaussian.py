@@ -1,0 +1,125 @@
+"""A Gaussian process with a Matern-5/2 kernel: smooth, and sure of itself only near what it has seen.
+
+Each column has a length scale of its own, fitted by a few steps up the likelihood from one point, with a prior that
+keeps them sane on a handful of points.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.tune.features import Floats
+
+STEPS = 10
+RATE = 0.25
+SCALE, SPREAD = 0.7, 1.0  # prior of a length scale: median, and deviation of its logarithm
+NOISE, NOISE_SPREAD = 1e-3, 1.5  # prior of the noise's variance, relative to the signal's
+QUIET, LOUD = 1e-5, 1.0  # bounds of the same
+POINTS = 64  # that scales are fitted on; the likelihood costs the cube of them
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process conditioned on points."""
+
+    scales: Floats
+    points: Floats  # divided by the scales
+    inverse: Floats  # of the kernel matrix with noise
+    weights: Floats
+    mean: float
+    variance: float
+
+    def predict(self, near: Singles) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation for every row of a `nearness`."""
+        mean = self.mean + near @ self.weights.astype(np.float32)
+        explained = np.einsum("ij,ij->i", near @ self.inverse.astype(np.float32), near)
+        deviation = np.sqrt(self.variance * np.maximum(1 - explained, 1e-9))
+        return mean.astype(float), deviation.astype(float)
+
+    def nearness(self, x: Floats, others: Floats | None = None) -> Singles:
+        """Return the kernel between rows and the process's points, or others: 1 where they are equal."""
+        there = self.points if others is None else others / self.scales
+        return kernel((x / self.scales).astype(np.float32), there.astype(np.float32))
+
+
+def kernel(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Return the Matern-5/2 kernel between rows that are divided by the length scales, as precise as these are."""
+    squares = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T
+    return _matern(np.sqrt(5 * np.maximum(squares, 0)))
+
+
+def shape(x: Floats, y: Floats) -> Floats:
+    """Return logarithms of the length scales that fit points best, and of the noise relative to the signal."""
+    chosen = _informative(y)
+    return np.array(_shape(x[chosen].tobytes(), y[chosen].tobytes(), x.shape[1]))
+
+
+def fit(x: Floats, y: Floats, shape: Floats, doubt: Floats) -> Process:
+    """Condition a process of a shape on points; `doubt` is the noise of each beyond that of all."""
+    scales = np.exp(shape[:-1])
+    points = x / scales
+    matrix = kernel(points, points)  # in double precision: its inverse is ill-conditioned
+    inverse = np.linalg.inv(matrix + np.diag(np.exp(shape[-1]) + doubt))
+    rows = inverse.sum(1)
+    mean = float(rows @ y / rows.sum())
+    weights = inverse @ (y - mean)
+    variance = max(float((y - mean) @ weights) / len(y), 1e-8)
+    return Process(scales, points, inverse, weights, mean, variance)
+
+
+def _matern(r: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray((1 + r + r * r / np.asarray(3, r.dtype)) * np.exp(-r))
+
+
+def _informative(y: Floats) -> NDArray[np.int64]:
+    """Return the fastest half and the newest others, in order, if there are more than can be fitted on."""
+    if len(y) <= POINTS:
+        return np.arange(len(y))
+    ranked = np.argsort(y, kind="stable")
+    best, rest = ranked[: POINTS // 2], np.sort(ranked[POINTS // 2 :])
+    return np.sort(np.concatenate([best, rest[-(POINTS - len(best)) :]]))
+
+
+@lru_cache(maxsize=256)
+def _shape(points: bytes, values: bytes, width: int) -> tuple[float, ...]:
+    """Take a few steps of Adam from the prior's centre; pure, so what is kept saves time and changes nothing."""
+    y = np.frombuffer(values)
+    x = np.frombuffer(points).reshape(len(y), width)
+    apart = np.stack([(column[:, None] - column) ** 2 for column in x.T])
+    centre = np.append(np.full(width, np.log(SCALE)), np.log(NOISE))
+    spread = np.append(np.full(width, SPREAD), NOISE_SPREAD)
+    now, first, second = centre.copy(), np.zeros(width + 1), np.zeros(width + 1)
+    best, found = np.inf, centre
+    for step in range(1, STEPS + 1):
+        loss, slope = _loss(now, apart, y)
+        off = (now - centre) / spread
+        loss, slope = loss + 0.5 * float(off @ off), slope + off / spread
+        if loss < best:
+            best, found = loss, now.copy()
+        first, second = 0.8 * first + 0.2 * slope, 0.95 * second + 0.05 * slope**2
+        now = now - RATE * (first / (1 - 0.8**step)) / (np.sqrt(second / (1 - 0.95**step)) + 1e-8)
+        now[-1] = np.clip(now[-1], np.log(QUIET), np.log(LOUD))
+    return tuple(found.tolist())
+
+
+def _loss(logs: Floats, apart: Floats, y: Floats) -> tuple[float, Floats]:
+    """Return the negative log likelihood, mean and variance profiled out, and its slope."""
+    n = len(y)
+    weights, noise = np.exp(-2 * logs[:-1]), np.exp(logs[-1])
+    r = np.sqrt(5 * np.tensordot(weights, apart, 1))
+    matrix = _matern(r) + noise * np.eye(n)
+    inverse = np.linalg.inv(matrix)
+    rows = inverse.sum(1)
+    residual = y - rows @ y / rows.sum()
+    solved = inverse @ residual
+    variance = max(residual @ solved / n, 1e-8)
+    loss = 0.5 * n * np.log(variance) + 0.5 * np.linalg.slogdet(matrix)[1]
+    pull = inverse - np.outer(solved, solved) / variance
+    through = pull * (5 / 6) * (1 + r) * np.exp(-r)
+    slope = weights * np.tensordot(apart, through, ((1, 2), (0, 1)))
+    return float(loss), np.append(slope, 0.5 * noise * np.trace(pull))

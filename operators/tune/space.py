@@ -1,0 +1,193 @@
+"""What a tuner chooses from: parameters, their values, and which configurations of them are legal."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+LISTED = 20_000  # a product with at most so many combinations is listed in full, a larger one is drawn from
+DRAWS = 20_000  # combinations tried before constraints are said to contradict each other
+TWICE = 400  # draws of configurations that differ in two parameters
+
+Kind = Literal["categorical", "ordinal", "power-of-two"]
+Value = int | float | str | bool | None
+Config = tuple[int, ...]  # one index into each parameter's values
+Constraint = Callable[[Mapping[str, Any]], bool]  # sees values by name
+Rows = NDArray[np.int64]
+
+
+class SpaceError(ValueError):
+    """A space that nothing can be chosen from: what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One number or choice. Values of a categorical one have no order; those of the others rise."""
+
+    name: str
+    values: tuple[Value, ...]
+    kind: Kind = "ordinal"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))
+        if not self.values:
+            raise SpaceError(f"parameter {self.name} has no values")
+        if len(set(self.values)) < len(self.values):
+            raise SpaceError(f"parameter {self.name} has a value twice: {list(self.values)}")
+        if self.kind == "categorical":
+            return
+        if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in self.values):
+            raise SpaceError(f"{self.kind} parameter {self.name} needs finite numbers, got {list(self.values)}")
+        numbers = [float(v) for v in self.values if v is not None]
+        if numbers != sorted(numbers):
+            raise SpaceError(f"values of {self.kind} parameter {self.name} must rise, got {list(self.values)}")
+        if self.kind == "power-of-two" and not all(math.log2(v).is_integer() if v > 0 else False for v in numbers):
+            raise SpaceError(f"parameter {self.name} needs powers of two, got {list(self.values)}")
+
+
+class Space:
+    """Parameters and their legal configurations: listed where they are few enough, else drawn and tested."""
+
+    def __init__(
+        self, parameters: Sequence[Parameter], rows: Rows | None = None, constraints: Sequence[Constraint] = ()
+    ) -> None:
+        self.parameters = tuple(parameters)
+        self._constraints = tuple(constraints)
+        self.rows = rows  # every legal configuration, or None where they are too many
+
+    @classmethod
+    def table(cls, parameters: Sequence[Parameter], rows: Iterable[Sequence[int]]) -> "Space":
+        """Make a space of the configurations given, as indices into the parameters' values."""
+        _check(parameters)
+        listed = [tuple(row) for row in rows]
+        if not listed:
+            raise SpaceError("the space has no legal configuration: its table is empty")
+        for row in listed:
+            if len(row) != len(parameters) or any(
+                not 0 <= index < len(p.values) for index, p in zip(row, parameters, strict=False)
+            ):
+                raise SpaceError(f"configuration {row} does not fit the {len(parameters)} parameters of the space")
+        if len(set(listed)) < len(listed):
+            raise SpaceError("the table of the space holds a configuration twice")
+        return cls(parameters, np.array(listed, dtype=np.int64))
+
+    @classmethod
+    def product(cls, parameters: Sequence[Parameter], constraints: Sequence[Constraint] = ()) -> "Space":
+        """Make a space of all combinations that meet every constraint."""
+        _check(parameters)
+        space = cls(parameters, None, constraints)
+        if math.prod(len(p.values) for p in parameters) <= LISTED:
+            grids = np.meshgrid(*(np.arange(len(p.values)) for p in parameters), indexing="ij")
+            space.rows = space._met(np.stack([g.ravel() for g in grids], axis=1))
+            found, tried = len(space.rows), len(grids[0].ravel())
+        else:
+            found, tried = len(space._drawn(np.random.default_rng(0), 1)), DRAWS
+        if not found:
+            raise SpaceError(
+                f"the space has no legal configuration: none of {tried:,} combinations meets its constraints "
+                f"({len(constraints)}), which may contradict each other"
+            )
+        return space
+
+    @property
+    def size(self) -> int | None:
+        """Number of legal configurations, None where nobody counted them."""
+        return None if self.rows is None else len(self.rows)
+
+    def values(self, config: Config) -> dict[str, Value]:
+        """Return a configuration's values by name."""
+        return {p.name: p.values[index] for p, index in zip(self.parameters, config, strict=True)}
+
+    def legal(self, config: Config) -> bool:
+        """Tell whether a configuration belongs to the space."""
+        return tuple(config) in self._known if self.rows is not None else bool(len(self._met(np.array([config]))))
+
+    def draw(self, rng: np.random.Generator, count: int) -> Rows:
+        """Return up to `count` legal configurations drawn evenly, each once."""
+        if self.rows is None:
+            return self._drawn(rng, count)
+        if count >= len(self.rows):
+            return self.rows
+        return self.rows[rng.choice(len(self.rows), count, replace=False)]
+
+    def around(self, config: Config, distance: int, rng: np.random.Generator) -> Rows:
+        """Return legal configurations that differ in one parameter, and some that differ in two if asked for these."""
+        centre = np.array(config)
+        near = self._met(self._changed(centre))
+        return near if distance < 2 else np.concatenate([near, self._met(self._changed_twice(centre, rng))])
+
+    def apart(self, config: Config) -> NDArray[np.int64]:
+        """Return in how many parameters each listed configuration differs from one."""
+        return np.asarray((self._compact != np.array(config, dtype=np.uint16)[:, None]).sum(0))
+
+    def free(self, taken: Iterable[Config]) -> NDArray[np.bool_]:
+        """Tell of each listed configuration whether it is not taken."""
+        free = np.ones(len(self._known), dtype=bool)
+        free[[self._known[c] for c in taken if c in self._known]] = False
+        return free
+
+    @cached_property
+    def _compact(self) -> NDArray[np.uint16]:
+        """Hold the listed configurations a parameter a row: to be compared fast."""
+        return np.ascontiguousarray(self._all().T, dtype=np.uint16)
+
+    def _all(self) -> Rows:
+        if self.rows is None:
+            raise ValueError("the configurations of this space are not listed")
+        return self.rows
+
+    @cached_property
+    def _known(self) -> dict[Config, int]:
+        """Return where each listed configuration stands."""
+        return {tuple(row): at for at, row in enumerate(self._all().tolist())}
+
+    def _met(self, rows: Rows) -> Rows:
+        """Keep the rows that meet every constraint."""
+        if not self._constraints:
+            return rows
+        kept = [all(test(self.values(tuple(row))) for test in self._constraints) for row in rows.tolist()]
+        return np.asarray(rows[np.array(kept, dtype=bool)])
+
+    def _drawn(self, rng: np.random.Generator, count: int) -> Rows:
+        """Draw combinations until enough are legal, or patience ends."""
+        sizes = [len(p.values) for p in self.parameters]
+        found = np.empty((0, len(sizes)), dtype=np.int64)
+        tried = 0
+        while len(found) < count and tried < DRAWS:
+            batch = min(max(2 * count, 64), DRAWS - tried)
+            tried += batch
+            fresh = self._met(rng.integers(sizes, size=(batch, len(sizes))))
+            found = np.unique(np.concatenate([found, fresh]), axis=0)
+        return found if len(found) <= count else found[rng.choice(len(found), count, replace=False)]
+
+    def _changed(self, centre: Rows) -> Rows:
+        rows = []
+        for place, parameter in enumerate(self.parameters):
+            others = np.delete(np.arange(len(parameter.values)), centre[place])
+            block = np.repeat(centre[None, :], len(others), axis=0)
+            block[:, place] = others
+            rows.append(block)
+        return np.concatenate(rows)
+
+    def _changed_twice(self, centre: Rows, rng: np.random.Generator) -> Rows:
+        if len(self.parameters) < 2:
+            return np.empty((0, len(self.parameters)), dtype=np.int64)
+        rows = np.repeat(centre[None, :], TWICE, axis=0)
+        sizes = np.array([len(p.values) for p in self.parameters])
+        for row in rows:
+            places = rng.choice(len(sizes), 2, replace=False)
+            row[places] = rng.integers(sizes[places])
+        rows = np.unique(rows, axis=0)
+        return np.asarray(rows[(rows != centre).sum(1) == 2])
+
+
+def _check(parameters: Sequence[Parameter]) -> None:
+    names = [p.name for p in parameters]
+    if not names:
+        raise SpaceError("the space has no parameters")
+    if len(set(names)) < len(names):
+        raise SpaceError(f"two parameters of the space share a name: {names}")

@@ -1,0 +1,156 @@
+"""Replays on tables that somebody measured, here small ones made up for the test."""
+
+import gzip
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from archives.events import Judged, Started
+from archives.journal import Journal
+from evo_kernel import landscapes, runs
+from evo_kernel.cli import main
+from evo_kernel.landscapes_judge import Faults
+from evo_kernel.landscapes_replay import Replay
+
+PARAMS = {"block": [16, 32, 64, 128, 256], "tile": [1, 2, 3, 4], "unroll": [0, 1], "order": ["rows", "columns"]}
+
+
+def time_ms(block: int, tile: int, unroll: int, order: str) -> float | None:
+    if block * tile > 512:
+        return None
+    return 1 + abs(block - 64) / 64 + 0.3 * abs(tile - 3) + 0.5 * (1 - unroll) + 0.2 * (order == "rows")
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    configs = [list(row) for row in product(*PARAMS.values())]
+    whole = {"kernel": "toy", "gpu": "CHIP", "params": PARAMS, "configs": configs}
+    return {**whole, "time_ms": [time_ms(*row) for row in configs], **changes}
+
+
+def write(folder: Path, table: dict[str, Any], name: str = "toy_CHIP") -> Path:
+    folder.mkdir(exist_ok=True)
+    with gzip.open(folder / f"{name}.json.gz", "wt") as file:
+        json.dump(table, file)
+    return folder
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    folder = write(tmp_path / "tables", document())
+    peer = {
+        "kernel": "toy",
+        "gpu": "CHIP",
+        "strategy": "pso",
+        "fraction_of_optimum": dict.fromkeys(landscapes.COUNTS, 0.5),
+    }
+    (folder / "kernel_tuner_1.json").write_text(json.dumps([peer]))
+    return folder
+
+
+def bench(*arguments: object) -> Any:
+    return CliRunner().invoke(main, ["bench", "landscapes", *map(str, arguments)])
+
+
+class TestReplay:
+    def test_the_tuner_finds_the_optimum_of_a_small_table(self, tables: Path) -> None:
+        (table,) = landscapes.load(tables)
+        curve = Replay(table, "tuner", 1, 40).run()
+        assert len(curve) == 40
+        assert curve == sorted(curve)
+        assert curve[-1] == 1.0
+
+    def test_it_is_a_run_with_a_journal_whose_times_are_recorded(self, tables: Path, tmp_path: Path) -> None:
+        (table,) = landscapes.load(tables)
+        curve = Replay(table, "archive", 3, 20).run(tmp_path / "run")
+        with Journal.read(tmp_path / "run") as journal:
+            events = list(journal.events())
+        assert isinstance(events[0], Started)
+        assert events[0].settings["basis"] == "recorded"
+        verdicts = [e.evaluation for e in events if isinstance(e, Judged)]
+        assert {v.basis.value for v in verdicts} == {"recorded"}
+        assert len(verdicts) <= 20 == len(curve)
+
+    def test_a_replay_that_was_cut_off_goes_on_as_if_it_had_not_been(self, tables: Path, tmp_path: Path) -> None:
+        (table,) = landscapes.load(tables)
+        faults = Faults(0.05, 0.2)
+        whole = Replay(table, "tuner", 2, 32, faults).run(tmp_path / "whole")
+        cut = tmp_path / "cut"
+        Replay(table, "tuner", 2, 32, faults).begin(cut)
+        for count in (7, 19, 32):
+            again = Replay(table, "tuner", 2, 32, faults).run(cut, count)
+        assert again == whole
+        first, second = (runs.read(tmp_path / name).search for name in ("whole", "cut"))
+        assert first.archive.history == second.archive.history
+
+    def test_noise_and_failures_change_what_is_told_and_not_what_is_scored(self, tables: Path) -> None:
+        (table,) = landscapes.load(tables)
+        curve = Replay(table, "tuner", 0, 30, Faults(0.3, 0.3)).run()
+        true = {table.optimum / t for t in table.times.values() if t is not None}
+        assert set(curve) <= true | {0.0}
+
+
+class TestCommand:
+    def test_json_has_every_count_for_each_table_and_the_mean(self, tables: Path) -> None:
+        done = bench(tables, "--seeds", 2, "--evaluations", 20, "--json")
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout)
+        for name in ("toy_CHIP", "mean"):
+            assert all(0 < found[name][n] <= 1 for n in landscapes.COUNTS)
+            assert found[name]["kernel_tuner"] == {"pso": dict.fromkeys(landscapes.COUNTS, 0.5)}
+
+    def test_the_table_shows_intervals_beside_kernel_tuner(self, tables: Path) -> None:
+        done = bench(tables, "--seeds", 2, "--evaluations", 12, "--policy", "best-of-n")
+        assert done.exit_code == 0, done.output
+        assert "policy best-of-n, 2 seeds" in done.stdout
+        assert "pso 0.500" in done.stdout
+
+    @pytest.mark.parametrize(("name", "start"), [("p.svg", b"<svg"), ("p.png", b"\x89PNG")])
+    def test_the_curves_can_be_drawn(self, tables: Path, tmp_path: Path, name: str, start: bytes) -> None:
+        done = bench(tables, "--seeds", 1, "--evaluations", 8, "--plot", tmp_path / name)
+        assert done.exit_code == 0, done.output
+        assert (tmp_path / name).read_bytes().startswith(start)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"configs": [], "time_ms": []}, "no legal configuration"),
+            ({"time_ms": [1.0]}, "80 configurations but 1 times"),
+            ({"time_ms": [None] * 80}, "no configuration ran"),
+            ({"time_ms": [-1.0] * 80}, "times must be positive"),
+            ({"params": {**PARAMS, "tile": [1, 2]}}, "is no value of tile"),
+            ({"params": {"block": [16]}}, "has 4 values, the table 1 parameters"),
+        ],
+    )
+    def test_a_bad_table_is_refused_in_one_line(self, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+        self.refused(bench(write(tmp_path / "bad", document(**changes))), message)
+
+    def test_a_missing_column_is_named(self, tmp_path: Path) -> None:
+        table = document()
+        del table["params"]
+        self.refused(bench(write(tmp_path / "bad", table)), "lacks params")
+
+    def test_what_cannot_be_run_is_refused_in_one_line(self, tables: Path, tmp_path: Path) -> None:
+        self.refused(bench(tables, "--policy", "magic"), "no policy named 'magic'; known: archive, best-of-n")
+        self.refused(bench(tables, "--table", "x"), "no table 'x'")
+        self.refused(bench(tmp_path / "nowhere"), "no folder of landscapes")
+        self.refused(bench(tables, "--plot", "p.pdf"), "expected a plot named .svg or .png")
+        (tmp_path / "empty").mkdir()
+        self.refused(bench(tmp_path / "empty"), "holds no tables")
+        (tmp_path / "empty" / "x.json.gz").write_text("{}")
+        self.refused(bench(tmp_path / "empty"), "is no gzip JSON file")
+
+    @pytest.mark.parametrize("option", ["--noise", "--failures"])
+    def test_a_negative_noise_is_a_usage_error(self, tables: Path, option: str) -> None:
+        done = bench(tables, option, "-0.1")
+        assert done.exit_code == 2
+        assert "at least 0" in done.output
+
+    @staticmethod
+    def refused(done: Any, message: str) -> None:
+        assert done.exit_code == 1
+        assert message in done.output
+        assert len(done.stderr.strip().splitlines()) == 1

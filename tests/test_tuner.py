@@ -1,0 +1,210 @@
+"""The tuner on spaces whose answer is known: what it may choose, what it finds, and what it gives up."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from archives.candidate import Candidate, fingerprint
+from operators.knobs import structure, values
+from operators.proposal import Context, Observed, ProposalError
+from operators.tune import outlook
+from operators.tune.operator import KnobTune, Tuning
+from operators.tune.space import Config, Parameter, Space, SpaceError
+from operators.tune.tuner import Observation, propose
+
+SOFTMAX = """
+import torch, triton
+import triton.language as tl
+
+@triton.jit
+def softmax_kernel(out, x, cols, BLOCK: tl.constexpr):
+    row, offs = tl.program_id(0), tl.arange(0, BLOCK)
+    v = tl.load(x + row * cols + offs, mask=offs < cols, other=-float("inf"))
+    e = tl.exp(v - tl.max(v, 0))
+    tl.store(out + row * cols + offs, e / tl.sum(e, 0), mask=offs < cols)
+
+def softmax(x):
+    out = torch.empty_like(x)
+    softmax_kernel[(x.shape[0],)](out, x, x.shape[1], BLOCK=256, num_warps=4)
+    return out
+"""
+SIZES = Parameter("BLOCK", (16, 32, 64, 128, 256, 512), "power-of-two")
+WARPS = Parameter("num_warps", (1, 2, 4, 8, 16), "power-of-two")
+STAGES = Parameter("num_stages", (1, 2, 3, 4), "ordinal")
+ORDER = Parameter("order", ("rows", "columns", "tiles"), "categorical")
+PARAMETERS = (SIZES, WARPS, STAGES, ORDER)
+
+
+def time_of(space: Space, config: Config) -> float | None:
+    """A valley around BLOCK 128 with 4 warps and 3 stages by tiles; more than 128 elements a warp and stage do not fit."""
+    v = space.values(config)
+    if v["BLOCK"] * v["num_stages"] // v["num_warps"] > 128:
+        return None
+    off = abs(np.log2(v["BLOCK"] / 128)) + abs(np.log2(v["num_warps"] / 4)) + abs(v["num_stages"] - 3)
+    return float(100 * (1 + 0.2 * off) * {"rows": 1.5, "columns": 1.3, "tiles": 1.0}[v["order"]])
+
+
+def search(space: Space, judge: Callable[[Space, Config], float | None], count: int, seed: int,
+           prior: tuple[Observation, ...] = ()) -> list[Observation]:  # fmt: skip
+    observed: list[Observation] = []
+    for number in range(count):
+        (config,) = propose(space, observed, (), np.random.default_rng((seed, number)), 1, prior)
+        observed.append(Observation(config, judge(space, config)))
+    return observed
+
+
+def best(observed: list[Observation]) -> float:
+    return min(o.time for o in observed if o.time is not None)
+
+
+class TestSpace:
+    def test_constraints_that_contradict_each_other_are_said_in_one_line(self) -> None:
+        apart = [lambda v: v["BLOCK"] > 64, lambda v: v["BLOCK"] < 64]
+        with pytest.raises(SpaceError, match="none of 360 combinations meets its constraints"):
+            Space.product(PARAMETERS, apart)
+
+    def test_a_space_too_large_to_list_is_drawn_from_and_its_constraints_hold(self) -> None:
+        many = tuple(Parameter(f"p{n}", tuple(range(1, 11))) for n in range(8))
+        space = Space.product(many, [lambda v: v["p0"] <= v["p1"]])
+        assert space.size is None
+        batch = propose(space, (), (), np.random.default_rng(0), 4)
+        assert len(set(batch)) == 4
+        assert all(c[0] <= c[1] for c in batch)
+
+    @pytest.mark.parametrize(
+        ("values_", "kind", "message"),
+        [
+            ((), "ordinal", "has no values"),
+            ((1, 1), "ordinal", "has a value twice"),
+            ((2, 1), "ordinal", "must rise"),
+            (("a", "b"), "ordinal", "needs finite numbers"),
+            ((1, 3), "power-of-two", "needs powers of two"),
+        ],
+    )
+    def test_a_parameter_that_makes_no_sense_is_refused(self, values_: tuple, kind: str, message: str) -> None:
+        with pytest.raises(SpaceError, match=message):
+            Parameter("p", values_, kind)
+
+    def test_a_table_without_rows_is_refused(self) -> None:
+        with pytest.raises(SpaceError, match="no legal configuration"):
+            Space.table(PARAMETERS, [])
+
+
+class TestProposals:
+    def test_the_best_is_found_in_a_fraction_of_the_space(self) -> None:
+        space = Space.product(PARAMETERS)
+        found = [best(search(space, time_of, 40, seed)) for seed in range(3)]
+        assert found == [100.0] * 3
+
+    def test_it_proposes_the_same_to_the_same_arguments(self) -> None:
+        space = Space.product(PARAMETERS)
+        observed = search(space, time_of, 20, 0)
+        again = Space.product(PARAMETERS)
+        one, other = (propose(s, observed, (), np.random.default_rng(5), 3) for s in (space, again))
+        assert one == other
+
+    def test_nothing_is_proposed_twice_and_nothing_that_is_pending(self) -> None:
+        space = Space.product((STAGES, ORDER))
+        observed = [Observation((0, 0), 5.0), Observation((1, 0), None), Observation((2, 0), 4.0)]
+        pending = [(3, 0), (0, 1)]
+        batch = propose(space, observed, pending, np.random.default_rng(0), 100)
+        assert len(batch) == len(set(batch)) == 12 - 5
+        assert not set(batch) & {*pending, *(o.config for o in observed)}
+
+    def test_an_empty_list_says_that_nothing_is_left(self) -> None:
+        space = Space.product((STAGES,))
+        observed = [Observation((n,), 1.0 + n) for n in range(4)]
+        assert propose(space, observed, (), np.random.default_rng(0), 2) == []
+
+    def test_it_learns_to_stay_out_of_where_programs_fail(self) -> None:
+        def judge(space: Space, config: Config) -> float | None:
+            v = space.values(config)
+            return None if v["order"] == "columns" or v["num_stages"] == 4 else time_of(space, config) or 300.0
+
+        space = Space.product(PARAMETERS)
+        failed = np.mean([judge(space, tuple(row)) is None for row in space.rows.tolist()])
+        late = [o.time is None for seed in range(3) for o in search(space, judge, 35, seed)[10:]]
+        assert np.mean(late) < failed / 2
+
+    def test_all_failures_do_not_stop_it(self) -> None:
+        space = Space.product(PARAMETERS)
+        assert len(search(space, lambda space, config: None, 20, 0)) == 20
+
+    def test_relatives_that_are_slower_by_a_factor_teach_where_to_look(self) -> None:
+        space = Space.product(PARAMETERS)
+        relatives = tuple(
+            Observation(o.config, None if o.time is None else 7 * o.time) for o in search(space, time_of, 40, 0)
+        )
+        alone = np.mean([best(search(space, time_of, 5, seed)) for seed in range(5)])
+        taught = np.mean([best(search(space, time_of, 5, seed, relatives)) for seed in range(5)])
+        assert taught < 0.9 * alone
+
+
+class TestOutlook:
+    def test_a_structure_far_slower_than_the_best_is_hopeless_and_a_near_one_is_not(self) -> None:
+        space = Space.product(PARAMETERS)
+        observed = search(space, time_of, outlook.budget(space), 0)
+        rng = np.random.default_rng(0)
+        assert outlook.hopeless(space, observed, 10.0, rng)
+        assert not outlook.hopeless(space, observed, 95.0, rng)
+
+    def test_nothing_is_hopeless_before_its_trial_and_all_failures_are_after_it(self) -> None:
+        space = Space.product(PARAMETERS)
+        failed = [Observation(tuple(row), None) for row in space.rows.tolist()]
+        rng = np.random.default_rng(0)
+        assert not outlook.hopeless(space, failed[:3], 1.0, rng)
+        assert outlook.hopeless(space, failed[: outlook.budget(space)], 1.0, rng)
+
+    def test_a_young_structure_near_the_best_is_promising_until_its_trial_is_over(self) -> None:
+        space = Space.product(PARAMETERS)
+        observed = search(space, time_of, outlook.budget(space), 0)
+        few = observed[:4]
+        assert outlook.promising(space, few, best(few) / 2)
+        assert not outlook.promising(space, few, best(few) / 10)
+        assert not outlook.promising(space, observed, best(observed))
+        assert not outlook.promising(space, [Observation(few[0].config, None)], 1.0)
+
+
+def program(block: int, warps: int) -> Candidate:
+    source = SOFTMAX.replace("BLOCK=256", f"BLOCK={block}").replace("num_warps=4", f"num_warps={warps}")
+    return Candidate(source, "seed", "", (), fingerprint(source), structure(source))
+
+
+def judged(candidate: Candidate, time_us: float | None) -> Observed:
+    return Observed(candidate.source, time_us, candidate.structure)
+
+
+def context(seed: int, relatives: tuple[Observed, ...] = (), known: frozenset[str] = frozenset()) -> Context:
+    return Context(np.random.default_rng(seed), known.__contains__, "mi300", "hip", relatives)
+
+
+class TestOperator:
+    def test_it_tunes_a_triton_program_to_its_best_knobs(self) -> None:
+        parent = program(256, 4)
+        relatives = [judged(parent, 50.0)]
+        for seed in range(25):
+            proposal = KnobTune().propose((parent,), context(seed, tuple(relatives)))
+            assert structure(proposal.source) == parent.structure
+            now = values(proposal.source)
+            off = abs(np.log2(now["softmax_kernel.BLOCK"] / 2048)) + abs(np.log2(now["softmax_kernel.num_warps"] / 8))
+            child = Candidate(proposal.source, "knob-tune", "", (), "", parent.structure)
+            relatives.append(judged(child, 10.0 + 5 * float(off)))
+        assert len({o.source for o in relatives}) == 26
+        assert min(o.time_us for o in relatives if o.time_us) <= 15.0
+
+    def test_an_option_left_out_stands_at_its_default(self) -> None:
+        tuning = Tuning(program(256, 4).source, "hip")
+        config = tuning.config(program(256, 4).source)
+        assert tuning.space.values(config)["softmax_kernel.waves_per_eu"] == 0
+        assert tuning.changes(config) == {}
+
+    def test_a_value_that_only_a_relative_has_is_in_the_space(self) -> None:
+        odd = program(256, 4).source.replace("num_warps=4", "num_warps=32")
+        tuning = Tuning(program(256, 4).source, "hip", [odd])
+        assert tuning.space.values(tuning.config(odd))["softmax_kernel.num_warps"] == 32
+
+    def test_a_program_without_knobs_gives_a_proposal_error(self) -> None:
+        bare = Candidate("x = 1", "seed", "", (), fingerprint("x = 1"), structure("x = 1"))
+        with pytest.raises(ProposalError, match="no knobs"):
+            KnobTune().propose((bare,), context(0))
