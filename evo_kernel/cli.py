@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from evo_kernel.cli_judging import doctor, judge, measure, tasks
+from evo_kernel.cli_llm import prompt
 from evo_kernel.cli_options import basis_option, machine_options, mode_option, say
 
 DEFAULT_TASK = "softmax"
@@ -273,7 +274,7 @@ def merge(one: Path, other: Path, out: Path | None) -> None:
     click.echo(f"merged into {out}")
 
 
-for command in (measure, judge, tasks, doctor):
+for command in (measure, judge, tasks, doctor, prompt):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from fitness.targets import Target
 _FOLDER = Path(__file__).parent
 SHEETS = {"mi250": "gfx90a", "mi300": "gfx942", "gfx950": "gfx950", "h100": "sm_90", "h200": "sm_90"}
 _SIGNS = {
-    "dot": re.compile(r"tl\.dot|tl\.dot_scaled|@|matmul|bmm|einsum|linear"),
+    "dot": re.compile(r"tl\.dot|[\w)\]] @ [\w(]|\.(matmul|bmm|mm|einsum|linear)\("),
     "reduction": re.compile(r"tl\.(sum|max|min|reduce|argmax|argmin|cumsum)\b|\.(sum|mean|amax|softmax|var|norm)\("),
     "loop": re.compile(r"^\s+(for|while) .*:", re.MULTILINE),
 }

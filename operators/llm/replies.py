@@ -181,11 +181,19 @@ def check(source: str, parent: str | None, entry: str) -> None:
         raise EntryChanged(f"the program defines no function `{entry}` at its top level: keep the launcher's name")
     if parent is None:
         return
-    theirs = _parameters(ast.parse(parent), entry)
+    theirs = _parameters(_parsed(parent), entry)
     if theirs is not None and mine != theirs:
         raise EntryChanged(f"`{entry}` takes ({', '.join(theirs)}); the reply's takes ({', '.join(mine)}): keep them")
     if fingerprint(source) == fingerprint(parent):
         raise Unchanged("the program does what its parent does: but for comments and spacing nothing was changed")
+
+
+def _parsed(source: str) -> ast.Module:
+    """Parse a parent; one that failed may be no Python at all, and then binds nothing."""
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])
 
 
 def _parameters(tree: ast.Module, entry: str) -> list[str] | None:
