@@ -44,6 +44,7 @@ class Reservation:
     seconds: float
 
 
+UNCOUNTED = ("command", "mailbox", "replay")  # providers whose tokens nobody counts: they are budgeted by calls
 RUN = ""  # the account of the whole run, beside one for each model
 
 
@@ -70,7 +71,7 @@ class Budget:
         """Set aside the most that one attempt can use, or raise OverBudget and set nothing aside."""
         most = prompt.most_tokens
         price = model.price.most(most, model.output) if model.price else 0
-        amount = Amount(most + model.output, price, 1)
+        amount = Amount(calls=1) if model.provider in UNCOUNTED else Amount(most + model.output, price, 1)
         with self._lock:
             seconds = min(model.seconds, *(self._left(name) for name in (RUN, model.label)))
             for name in (RUN, model.label):
@@ -90,11 +91,10 @@ class Budget:
             wake()
 
     def used(self, reservation: Reservation, usage: Usage | None) -> Amount:
-        """Return what an answered attempt used; with nothing counted, all that was reserved unless it has no price."""
+        """Return what an answered attempt used: what was counted, or with nothing counted all that was reserved."""
         model = self._models[reservation.model]
         if usage is None:
-            free = model.provider in ("command", "mailbox", "replay")
-            return Amount(calls=1) if free else reservation.amount
+            return reservation.amount
         return Amount(usage.tokens, model.price.of(usage) if model.price else 0, 1)
 
     def when_settled(self, wake: Callable[[], None]) -> None:
@@ -146,7 +146,7 @@ def _check_prices(models: Iterable[Model], limits: Mapping[str, Limits]) -> None
     """Refuse a dollar budget where the price of a model that bills by the token is not known."""
     for model in models:
         capped = limits[RUN].dollars is not None or model.limits.dollars is not None
-        if capped and model.price is None and model.provider in ("anthropic", "openai"):
+        if capped and model.price is None and model.provider not in UNCOUNTED:
             raise ModelSpecError(
                 f"a dollar budget needs the price of {model.label}: give its dollars per million tokens of input and "
                 "output in the [models] section of the configuration (0 for a server of your own)"

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from operators.llm import errors
 from operators.llm.budget import Amount, Budget, OverBudget, Reservation
@@ -25,6 +26,27 @@ class Answer:
     reply: Reply | None
     failure: ModelError | None
     used: Amount
+
+
+class Account(Protocol):
+    """Keeps what attempts may cost, and then did, where a kill cannot reach it."""
+
+    def reserve(self, amount: Amount) -> int:
+        """Write down what an attempt may use, before it is made; return its number."""
+
+    def settle(self, attempt: int, used: Amount) -> None:
+        """Write down what it used."""
+
+
+class NoAccount:
+    """Keeps nothing: for calls outside a run."""
+
+    def reserve(self, amount: Amount) -> int:
+        """Do nothing."""
+        return 0
+
+    def settle(self, attempt: int, used: Amount) -> None:
+        """Do nothing."""
 
 
 class ModelDown(ModelError):
@@ -56,14 +78,14 @@ class Caller:
         """The models that failed for good, each with its reason."""
         return {name: line.down for name, line in self._lines.items() if line.down is not None}
 
-    async def ask(self, label: str, prompt: Prompt, key: str) -> Answer:
+    async def ask(self, label: str, prompt: Prompt, key: str, account: Account | None = None) -> Answer:
         """Ask one model, within the budget, until it answers or patience ends."""
         model, line = self._models[label], self._lines[label]
         used: list[Amount] = []
         async with line.places:
             try:
                 reply = await persist(
-                    lambda _: self._attempt(model, line, prompt, key, used),
+                    lambda _: self._attempt(model, line, prompt, key, used, account or NoAccount()),
                     self._patience, self._clock, lambda pause: self._hold(line, pause),
                 )  # fmt: skip
             except ModelError as error:
@@ -74,13 +96,16 @@ class Caller:
         line.strikes = 0
         return Answer(reply, None, sum(used, Amount()))
 
-    async def _attempt(self, model: Model, line: _Line, prompt: Prompt, key: str, used: list[Amount]) -> Reply:
+    async def _attempt(
+        self, model: Model, line: _Line, prompt: Prompt, key: str, used: list[Amount], account: Account
+    ) -> Reply:
         """Make one attempt inside the budget."""
         if line.down is not None:
             raise ModelDown(errors.REQUEST, line.down)
         while (wait := line.opens - self._clock.now()) > 0:
             await self._clock.sleep(wait)
         reservation = await self._reserve(model, prompt)
+        attempt = account.reserve(reservation.amount)
         amount = reservation.amount  # a call that is cancelled may have been billed
         try:
             reply = await line.client.complete(prompt, reservation.seconds, key)
@@ -91,6 +116,7 @@ class Caller:
             raise
         finally:
             used.append(amount)
+            account.settle(attempt, amount)
             self._budget.settle(reservation, amount)
         return reply
 
