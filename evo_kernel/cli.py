@@ -42,11 +42,15 @@ def _expected(error: Exception) -> int | None:
     from evo_kernel.errors import ConfigError, EvoKernelError
     from fitness.gpu.court import DeviceUnavailable
     from fitness.targets import TargetError
+    from operators.llm.errors import ModelError
+    from operators.llm.lessons import LessonsError
+    from operators.llm.model import ModelSpecError
     from suites.loading import TaskError
 
-    if isinstance(error, (ConfigError, TargetError)):
+    if isinstance(error, (ConfigError, TargetError, ModelSpecError)):
         return 2
-    return 1 if isinstance(error, (EvoKernelError, JournalError, TaskError, DeviceUnavailable)) else None
+    known = (EvoKernelError, JournalError, TaskError, DeviceUnavailable, ModelError, LessonsError)
+    return 1 if isinstance(error, known) else None
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -206,8 +210,10 @@ def watch(run: Path, every: float) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="How many programs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write into [RUN/exported].")
+@click.option("--trajectories", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write what was said to models instead: prompt, reply, verdict and gain, a line each.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
-def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
+def export(run: Path, top: int, out: Path | None, trajectories: Path | None, as_json: bool) -> None:
     """Write the best programs of a RUN as files that need torch and triton alone.
 
     Each is first judged on the task's held-out cases, which no operator ever saw. On a GPU its own launcher then
@@ -219,6 +225,9 @@ def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
     """
     from evo_kernel import api
 
+    if trajectories is not None:
+        _export_trajectories(run, trajectories, as_json)
+        return
     exported = api.Run(run).export(top, out)
     if as_json:
         click.echo(json.dumps([_exported(e) for e in exported], indent=2))
@@ -226,6 +235,13 @@ def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
         _tell_exported(exported)
     if not any(e.path for e in exported):
         sys.exit(1)
+
+
+def _export_trajectories(run: Path, file: Path, as_json: bool) -> None:
+    from evo_kernel.trajectories import write
+
+    count = write(run, file)
+    click.echo(json.dumps({"path": str(file), "rows": count}) if as_json else f"wrote {count} answered turns to {file}")
 
 
 def _exported(one: Any) -> dict[str, Any]:
