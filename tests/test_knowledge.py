@@ -1,5 +1,6 @@
 """Knowledge: the right relative is found by code alone, quickly; sheets and texts are whole and say where they are from."""
 
+import ast
 import random
 from collections import Counter
 from pathlib import Path
@@ -11,8 +12,10 @@ import relatives
 
 import suites
 from fitness import targets
-from operators.knowledge import sheets
+from fitness.judge import Judge
+from operators.knowledge import library, sheets
 from operators.knowledge.similarity import Shelf, shingles
+from operators.llm import replies
 
 WAYS = {"renamed": relatives.renamed, "reordered": relatives.reordered, "retiled": relatives.retiled}
 
@@ -118,3 +121,34 @@ def test_every_text_says_where_it_is_from_and_fits_a_prompt() -> None:
         assert text.sources
         assert text.title
         assert 200 < len(text.body) < 2500
+
+
+@pytest.mark.parametrize("example", library.own(), ids=lambda e: e.entry)
+def test_every_example_keeps_its_tasks_launcher_and_is_not_its_seed(example: library.Example) -> None:
+    task = suites.load(example.entry)
+    replies.check(example.source, task.seeds[0].source, task.entry)
+    assert example.task == task.digest
+    assert ast.get_docstring(ast.parse(example.source))
+
+
+def test_an_example_passes_every_gate_and_is_faster_than_the_seed() -> None:
+    task = suites.load("softmax")
+    example = next(e for e in library.own() if e.entry == "softmax")
+    cases = (*task.cases[:1], *task.held_out[:2])
+    judge = Judge(task, "mi300")
+    try:
+        mine, seed = judge.judge(example.source, cases), judge.judge(task.seeds[0].source, cases)
+    finally:
+        judge.close()
+    assert mine.passed, mine.failure
+    assert mine.score_us < seed.score_us / 1.5
+
+
+def test_a_search_is_never_shown_a_kernel_of_its_own_task() -> None:
+    shelf = library.standard()
+    assert len(shelf) == 10
+    for name in suites.names():
+        task = suites.load(name)
+        found = shelf.nearest(task.seeds[0].source, task)
+        assert found is not None
+        assert found.entry != task.entry

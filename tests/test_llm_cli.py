@@ -118,6 +118,7 @@ def test_trajectories_hold_prompt_reply_verdict_and_gain_without_secrets(
     assert f"wrote {len(rows)} answered turns" in out
     assert len(rows) == len(server.billed)
     assert SECRET not in text
+    assert all(SECRET.encode() not in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
     assert {"request", "operator", "model", "system", "prompt", "reply", "usage", "outcome", "why"} <= set(rows[0])
     assert any(r.get("gain") and r["gain"] > 1 for r in rows)
 

@@ -17,6 +17,7 @@ import pytest
 from llm_search import Mini, by_block, skilled
 from llm_server import LlmServer
 
+from archives.events import Refused
 from evo_kernel.calls import Asking, Calls
 from evo_kernel.errors import RunError
 from fitness.judge import Judge
@@ -168,3 +169,25 @@ def test_a_file_of_calls_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(RunError, match="newer evo-kernel"):
         Calls(tmp_path)
+
+
+def test_a_command_answers_from_the_proposers_thread_and_dies_with_it(tmp_path: Path, double_task: Task) -> None:
+    (tmp_path / "run").mkdir()
+    script = tmp_path / "agent.sh"
+    script.write_text(
+        "#!/bin/sh\ncat > /dev/null\necho $$ >> $0.pids\nsleep 0.05\n[ -e $0.slow ] && sleep 60\necho no code\n"
+    )
+    script.chmod(0o755)
+    search = Mini(tmp_path / "run", double_task, [Model("command", str(script))], by_block)
+    search.run(4)
+    why = [e.why for e in search.journal.events() if isinstance(e, Refused)]
+    (tmp_path / "agent.sh.slow").touch()
+    search.begin(search.ask())
+    while len((tmp_path / "agent.sh.pids").read_text().split()) < 4:
+        time.sleep(0.01)
+    search.close()
+    assert len(why) == 3
+    assert all("the reply holds no program" in w or "expected one fence" in w for w in why)
+    last = int((tmp_path / "agent.sh.pids").read_text().split()[-1])
+    with pytest.raises(ProcessLookupError):
+        os.kill(last, 0)

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import suites
 from operators.knowledge.similarity import Shelf, shingles
+
+_KERNELS = Path(__file__).parent / "kernels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,12 @@ class Library:
 
 
 def own() -> tuple[Example, ...]:
-    """Return the seeds of the native tasks: plain, and right on every case."""
-    tasks = (suites.load(name) for name in suites.names())
-    return tuple(Example(s.source, t.digest, t.entry, f"the seed of {t.name}") for t in tasks for s in t.seeds)
+    """Return the kernels of operators/knowledge/kernels, each named for the native task that proved it."""
+    found = []
+    for path in sorted(_KERNELS.glob("*.py")):
+        task = suites.load(path.stem)
+        found.append(Example(path.read_text(encoding="utf-8"), task.digest, task.entry, f"for {task.name}"))
+    return tuple(found)
 
 
 @cache

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from operators.llm import errors
 from operators.llm.budget import Amount, Budget, OverBudget, Reservation
-from operators.llm.errors import ModelError
+from operators.llm.errors import ModelError, scrub
 from operators.llm.model import Model, Prompt, Reply
 from operators.llm.providers import Client
 from operators.llm.retries import Clock, Patience, persist
@@ -109,6 +109,7 @@ class Caller:
         amount = reservation.amount  # a call that is cancelled may have been billed
         try:
             reply = await line.client.complete(prompt, reservation.seconds, key)
+            reply = replace(reply, text=scrub(reply.text))  # a server or a command may repeat a key
             amount = self._budget.used(reservation, reply.usage)
         except ModelError as error:
             free = error.usage is None and not error.kind.billed
