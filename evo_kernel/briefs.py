@@ -2,11 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from archives.candidate import Candidate
 from archives.events import Event, Judged, Proposed, Refused
+from evo_kernel.calls import Calls
 from fitness.targets import Target
 from operators.knowledge.library import Library
+from operators.llm import replies
 from operators.llm.briefing import Brief, Tried, best_last
 from operators.llm.lessons import Lesson
 from suites import Task
@@ -48,6 +51,22 @@ class History:
                 self._fastest = tried
         elif c.parents:
             self._repairs[c.id] = self._repairs.get(c.parents[0], 0) + (c.operator == "reflect")
+
+    def teach(self, identity: str, lesson: str) -> None:
+        """Add to a failed program what the reply that repaired it says is to be remembered of it."""
+        tried = self._all.get(identity)
+        if tried is None or tried.evaluation.passed or not lesson:
+            return
+        taught = replace(tried, lesson=lesson)
+        self._all[identity] = taught
+        self._failed = deque((taught if t is tried else t for t in self._failed), maxlen=FAILED)
+
+    def learn(self, calls: Calls) -> None:
+        """Take the lessons of all replies of repairs from a file of calls, as they were taught when they came."""
+        for asking in calls.requests():
+            if asking.operator == "reflect" and asking.parents:
+                for turn in calls.turns(asking.number):
+                    self.teach(asking.parents[0], replies.lesson(turn.reply or ""))
 
     def latest_failure(self, candidates: Sequence[str] = ()) -> Tried | None:
         """Return the newest program that failed, or the newest of those named."""

@@ -7,6 +7,7 @@ import numpy as np
 from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Proposed
 from archives.journal import Journal
+from evo_kernel import calls
 from evo_kernel.briefs import History, folded
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -34,6 +35,10 @@ def of_run(folder: Path, operator: str, size: int) -> Prompt:
         events = list(journal.events())
     state = fold_events(events, str(folder))
     history = folded(events)
+    if (folder / calls.FILE).is_file():
+        said = calls.Calls(folder)
+        history.learn(said)
+        said.close()
     return _prompt(_talker(operator, size), state.task, state.settings.target, history, state.settings.seed)
 
 

@@ -11,6 +11,7 @@ import pytest
 from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Proposed, Refused
 from evo_kernel.briefs import History
+from evo_kernel.calls import Asking, Calls
 from fitness import targets
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from operators.knowledge.library import Example, Library
@@ -278,6 +279,21 @@ class TestHistory:
         assert len(given.passed) == 201
         assert given.refused[-1] == "no match 999"
         assert history.brief(double_task, targets.find("mi300"), [], "reflect", Library()).refused == ()
+
+    def test_what_a_repair_taught_is_remembered_of_its_parent_also_after_a_restart(
+        self, double_task: Task, tmp_path: Path
+    ) -> None:
+        calls = Calls(tmp_path)
+        history = self.told(3, double_task)
+        failed = history.latest_failure()
+        calls.ask(Asking(9, "reflect", "m", (failed.id,)))
+        calls.say(9, 0, Prompt("", "repair it"))
+        calls.hear(9, 0, '```plan\n{"lesson": "mask the\\nlast tile"}\n```\n```python\nx = 1\n```', None)
+        history.learn(calls)
+        calls.close()
+        assert history.find(failed.id).lesson == "mask the last tile"
+        given = history.brief(double_task, targets.find("mi300"), [], "optimize", Library())
+        assert [t.lesson for t in given.failed] == ["", "mask the last tile"]
 
 
 class TestLessons:

@@ -138,6 +138,15 @@ def program(text: str, parent: str | None, entry: str) -> Read:
     return Read(source, plan)
 
 
+def lesson(text: str) -> str:
+    """Return what a reply says is to be remembered; nothing where it does not say it in the form asked for."""
+    try:
+        blocks, _ = _split(text)
+        return " ".join(_plan([b for b in blocks if b.language == "plan"]).lesson.split())
+    except ReplyError:
+        return ""
+
+
 def plan(text: str) -> Plan:
     """Return the plan of a reply that was asked for nothing else."""
     blocks, _ = _split(text)
