@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import llm_search
@@ -17,8 +18,9 @@ import pytest
 from llm_search import Mini, by_block, skilled
 from llm_server import LlmServer
 
+import suites
 from archives.events import Refused
-from evo_kernel.calls import Asking, Calls
+from evo_kernel.calls import Asking, Calls, Turn
 from evo_kernel.errors import RunError
 from fitness.judge import Judge
 from operators.llm.model import Limits, Model, Price, Prompt, Usage
@@ -32,20 +34,32 @@ def model(server: LlmServer, api: str = "anthropic", **options: object) -> Model
     return Model(api, "tiny", getattr(server, api), price=PRICE, output=500, **options)
 
 
-def test_a_scripted_model_finds_a_better_kernel_over_http_with_the_real_judge(
-    tmp_path: Path, double_task: Task, judge: Judge
-) -> None:
-    with LlmServer(skilled) as server:
-        search = Mini(
-            tmp_path, double_task, [model(server), model(server, "openai")], lambda s: judge.judge(s, double_task.cases)
-        )
-        search.run(7)
-        ranked = search.history.ranked()
-        seed = next(t for t in ranked if t.operator == "seed")
-        search.close()
-    assert ranked[0].evaluation.score_us < seed.evaluation.score_us / 1.2
+def test_a_scripted_model_finds_a_better_kernel_over_http_with_the_real_judge(tmp_path: Path) -> None:
+    whole = suites.load("softmax")
+    task = replace(whole, cases=whole.cases[:1], edges=whole.edges[:1])
+    judge = Judge(task, "mi300")
+    try:
+        with LlmServer(skilled) as server:
+            models = [model(server), model(server, "openai")]
+            search = Mini(tmp_path, task, models, lambda source: judge.judge(source, task.cases))
+            search.run(8)
+            ranked = search.history.ranked()
+            search.close()
+    finally:
+        judge.close()
+    seed = next(t for t in ranked if t.operator == "seed")
+    assert ranked[0].evaluation.score_us < seed.evaluation.score_us / 1.5
     assert ranked[0].operator in llm_search.TURNS
     assert {a.api for a in server.asked} == {"anthropic", "openai"}
+    assert any("<<<<<<< SEARCH" in turn.reply for n in range(1, 8) for turn in replies_of(tmp_path, n))
+
+
+def replies_of(folder: Path, number: int) -> list[Turn]:
+    calls = Calls(folder)
+    try:
+        return calls.turns(number)
+    finally:
+        calls.close()
 
 
 def test_usage_and_cost_are_kept_by_operator_and_model_and_add_up(tmp_path: Path, double_task: Task) -> None:
@@ -154,12 +168,12 @@ def test_an_answer_on_disk_is_used_without_asking_though_the_prompt_would_now_be
         child = parent.source.replace("BLOCK=128", "BLOCK=512")
         first.calls.hear(1, 0, f"```python\n{child}```", Usage(1, 1))
         first.calls.ask(Asking(2, "optimize", "anthropic:tiny", (parent.id,)))
-        first.calls.say(2, 0, Prompt("s", "a prompt that was never answered: def double("))
+        first.calls.say(2, 0, Prompt("defines the launcher `double`", "a prompt that was never answered"))
         first.close()
         second = Mini(tmp_path, double_task, [model(server)], by_block)
         second.run(3)
         second.close()
-    assert [a.text for a in server.asked] == ["a prompt that was never answered: def double("]
+    assert [a.text for a in server.asked] == ["a prompt that was never answered"]
     assert "BLOCK=512" in second.history.ranked()[0].source
 
 
