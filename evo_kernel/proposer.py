@@ -3,22 +3,26 @@
 It has a pool's shape. `submit` begins a request, `wait` gives those that ended, `free` says how many more may begin. A
 request that was out when a process died is submitted again under its number: what is in the file of calls is replayed
 into the conversation, and only what was never answered is asked, word for word as it stood there.
+
+Its thread does nothing but wait for models. Prompts are written and replies are read in the thread that calls
+`submit` and `wait`, because Python 3.11 cannot parse programs in two threads at once: `ast.parse` then fails at random
+with "AST constructor recursion depth mismatch".
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from archives.candidate import Candidate
-from evo_kernel.calls import Asking, Calls
+from evo_kernel.calls import Asking, Calls, Turn
 from operators.llm.budget import Amount, Budget
 from operators.llm.caller import Caller
 from operators.llm.errors import BUDGET, ModelError
 from operators.llm.model import Model, Prompt
-from operators.llm.operators import Talker
+from operators.llm.operators import Conversation, Talker
 from operators.llm.providers import Client, client
 from operators.llm.retries import Clock, Patience, RealClock
 from operators.proposal import Context, Proposal, ProposalError
@@ -49,8 +53,9 @@ class Proposer:
         clients: Mapping[str, Client] = {m.label: connect(m) for m in models}
         self._caller = Caller(clients, models, budget, patience or Patience(), self._clock)
         self._labels = [m.label for m in models]
-        self._done: queue.Queue[Said | BaseException] = queue.Queue()
-        self._out: dict[int, Future[None]] = {}
+        self._heard: queue.Queue[tuple[int, str | BaseException]] = queue.Queue()
+        self._out: dict[int, _Out] = {}
+        self._ended: list[Said] = []
         self._broke: str | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proposer", daemon=True)
@@ -75,24 +80,57 @@ class Proposer:
         if asking.operator not in self._talkers or asking.model not in self._labels:
             raise ValueError(f"request {asking.number} asks {asking.model} by {asking.operator}: not in this run")
         self._calls.ask(asking)
-        work = self._finish(asking, parents, context)
-        self._out[asking.number] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        talk = self._talkers[asking.operator].converse(parents, context)
+        out = _Out(asking, talk, self._calls.turns(asking.number), self._clock.now())
+        self._out[asking.number] = out
+        self._go_on(out, None)
 
     def wait(self, seconds: float) -> list[Said]:
         """Return requests that ended, after at most so long; each is told once."""
-        ended: list[Said] = []
-        if not self._out:
-            return ended
-        try:
-            one = self._done.get(timeout=seconds)
+        patience = 0.0 if self._ended or not self._out else seconds
+        with contextlib.suppress(queue.Empty):
+            number, heard = self._heard.get(timeout=patience) if patience else self._heard.get_nowait()
             while True:
-                if isinstance(one, BaseException):
-                    raise one
-                self._out.pop(one.asking.number)
-                ended.append(one)
-                one = self._done.get_nowait()
-        except queue.Empty:
-            return ended
+                self._hear(self._out[number], heard)
+                number, heard = self._heard.get_nowait()
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _hear(self, out: "_Out", heard: str | BaseException) -> None:
+        """Go on with a conversation whose question was answered, or was not."""
+        if isinstance(heard, str):
+            self._go_on(out, heard)
+        elif isinstance(heard, ModelError):
+            if heard.kind is BUDGET:
+                self._broke = f"models are not asked any more: {heard}"
+            self._end(out, None, str(heard))
+        else:
+            raise heard  # a bug of the asking thread must stop the run, not vanish with it
+
+    def _go_on(self, out: "_Out", reply: str | None) -> None:
+        """Lead a conversation to its next question or its end; turns that the file knows are taken from there."""
+        number = out.asking.number
+        try:
+            while True:
+                prompt = next(out.talk) if reply is None else out.talk.send(reply)
+                turn, out.turn = out.turn, out.turn + 1
+                if turn < len(out.known):
+                    prompt, reply = out.known[turn].prompt, out.known[turn].reply
+                else:
+                    self._calls.say(number, turn, prompt)
+                    reply = None
+                if reply is None:
+                    asyncio.run_coroutine_threadsafe(self._ask(out.asking, turn, prompt), self._loop)
+                    return
+        except StopIteration as end:
+            self._end(out, end.value, "")
+        except ProposalError as error:
+            self._end(out, None, str(error))
+
+    def _end(self, out: "_Out", proposal: Proposal | None, why: str) -> None:
+        number = out.asking.number
+        del self._out[number]
+        self._ended.append(Said(out.asking, proposal, why, self._calls.cost(number), self._clock.now() - out.began))
 
     def close(self) -> None:
         """Stop asking; what is out stays in the file of calls and is taken up when the run is resumed."""
@@ -110,50 +148,29 @@ class Proposer:
         await asyncio.gather(*others, return_exceptions=True)
         await self._caller.close()
 
-    async def _finish(self, asking: Asking, parents: Sequence[Candidate], context: Context) -> None:
-        """Hold the conversation and put its end where `wait` looks."""
-        began = self._clock.now()
+    async def _ask(self, asking: Asking, turn: int, prompt: Prompt) -> None:
+        """Ask a model, keep its answer, and only then put it where `wait` looks."""
+        key = f"{self._calls.run}/{asking.number}/{turn}"
         try:
-            proposal, why = await self._converse(asking, parents, context), ""
-        except (ProposalError, ModelError) as error:
-            proposal, why = None, str(error)
-            if isinstance(error, ModelError) and error.kind is BUDGET:
-                self._broke = f"models are not asked any more: {error}"
+            account = self._calls.account(asking.number, asking.model)
+            answer = await self._caller.ask(asking.model, prompt, key, account)
+            if answer.reply is not None:
+                self._calls.hear(asking.number, turn, answer.reply.text, answer.reply.usage)
+                self._heard.put((asking.number, answer.reply.text))
+            else:
+                self._heard.put((asking.number, answer.failure or AssertionError("neither reply nor failure")))
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001  a bug of this thread must stop the run, not vanish with it
-            self._done.put(error)
-            return
-        used = self._calls.cost(asking.number)
-        self._done.put(Said(asking, proposal, why, used, self._clock.now() - began))
+        except BaseException as error:  # noqa: BLE001  it is raised again by `wait`, in the thread that can act on it
+            self._heard.put((asking.number, error))
 
-    async def _converse(self, asking: Asking, parents: Sequence[Candidate], context: Context) -> Proposal:
-        """Run an operator's conversation, each turn from the file if it is there."""
-        talk = self._talkers[asking.operator].converse(parents, context)
-        known = self._calls.turns(asking.number)
-        turn, prompt = 0, next(talk)
-        while True:
-            if turn < len(known):
-                stored = known[turn]
-                reply = stored.reply
-                if reply is None:
-                    reply = await self._ask(asking, turn, stored.prompt)
-            else:
-                self._calls.say(asking.number, turn, prompt)
-                reply = await self._ask(asking, turn, prompt)
-            try:
-                prompt = talk.send(reply)
-            except StopIteration as end:
-                proposal: Proposal = end.value
-                return proposal
-            turn += 1
 
-    async def _ask(self, asking: Asking, turn: int, prompt: Prompt) -> str:
-        """Ask a model and keep its answer before anybody sees it."""
-        key = f"{self._calls.run}/{asking.number}/{turn}"
-        account = self._calls.account(asking.number, asking.model)
-        answer = await self._caller.ask(asking.model, prompt, key, account)
-        if answer.reply is None:
-            raise answer.failure or AssertionError("an answer is a reply or a failure")
-        self._calls.hear(asking.number, turn, answer.reply.text, answer.reply.usage)
-        return answer.reply.text
+@dataclass(slots=True)
+class _Out:
+    """A conversation under way: what the file knew of it when it began, and how many turns it has had."""
+
+    asking: Asking
+    talk: Conversation
+    known: Sequence[Turn]
+    began: float
+    turn: int = 0

@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import deque
@@ -48,6 +49,7 @@ class LlmServer:
     asked: list[Asked] = field(default_factory=list)
     billed: list[Billed] = field(default_factory=list)
     most_at_once: int = 0
+    broken: list[BaseException | None] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self._lock, self._now = threading.Lock(), 0
@@ -61,6 +63,8 @@ class LlmServer:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+        if self.broken:
+            raise AssertionError("the server itself failed") from self.broken[0]
 
     @property
     def anthropic(self) -> str:
@@ -97,7 +101,10 @@ class _Server(ThreadingHTTPServer):
     owner: LlmServer
 
     def handle_error(self, *_: object) -> None:
-        """Clients of these tests hang up on purpose."""
+        """Keep what went wrong here; clients of these tests hang up on purpose."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            self.owner.broken.append(error)
 
 
 class Handler(BaseHTTPRequestHandler):

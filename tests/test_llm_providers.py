@@ -335,6 +335,7 @@ def answering(folder: Path) -> None:
     while True:
         for number, text in mailbox.unanswered(folder / "box"):
             mailbox.answer(folder / "box", number, "answer to " + text.strip().splitlines()[-1])
+            time.sleep(0.02)
         time.sleep(0.005)
 
 
