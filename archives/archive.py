@@ -1,10 +1,19 @@
-"""Everything a run has judged: history, one elite per cell, and the best; each step costs the same at any size."""
+"""Everything a run has judged: history, one elite per cell, the Pareto front, and the best.
 
+Adding a program and giving it another score cost the same at any size: nothing here is ever searched from end to end
+while a search goes on.
+"""
+
+import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from archives import selection
 from archives.candidate import Candidate
-from archives.descriptors import Cell, cell
+from archives.descriptors import CELLS, Cell, cell
+from archives.front import Front, Vector
+from archives.ranking import Ranking, Roster
 from fitness.evaluation import Basis, Evaluation, Mode
 
 
@@ -17,25 +26,44 @@ class Entry:
     cell: Cell
     score_us: float
 
+    @property
+    def error(self) -> float:
+        """The largest error of any case; 1.0 is the limit."""
+        return max(c.error for c in self.evaluation.cases)
+
+    @property
+    def roofline(self) -> float:
+        """The share of the roofline that it reaches: the geometric mean over the cases; 0 where one has no roofline."""
+        cases = self.evaluation.cases
+        if any(c.floor_us <= 0 for c in cases):
+            return 0.0
+        return math.exp(sum(math.log(c.floor_us / c.time_us) for c in cases) / len(cases))
+
 
 class Archive:
     """Keeps entries by id. Two programs that compile to the same code are one: the first stays.
 
     All times in it are of one basis. Where they are measured, only a confirmed program can be the best; others may be
     elites and parents, because the next measurement may confirm them. In open mode nothing is ever confirmed, and the
-    best is a claim.
+    best is a claim. `describe` puts a verdict into its cell; `errors` makes the error a coordinate of the front.
     """
 
-    def __init__(self, basis: Basis = Basis.PREDICTED) -> None:
+    def __init__(
+        self, basis: Basis = Basis.PREDICTED, describe: Callable[[Evaluation], Cell] = cell, errors: bool = False
+    ) -> None:
         self.basis = basis
-        self.history: list[str] = []  # ids that passed, in order of verdict
+        self.history = Roster()  # ids that passed
         self.elites: dict[Cell, str] = {}
-        self.best: str | None = None
+        self.front = Front(selection.uncrowded)
         self.failures: Counter[str] = Counter()  # by stage
         self.twins = 0
         self.measured: dict[str, Evaluation] = {}  # what a device said after the search had judged
+        self._describe, self._errors = describe, errors
         self._entries: dict[str, Entry] = {}
         self._programs: dict[str, str] = {}
+        self._published = Ranking()
+        self._cells: dict[Cell, Ranking] = {}
+        self._by_structure: dict[str, Roster] = {}  # elites
 
     def __len__(self) -> int:
         return len(self.history)
@@ -46,6 +74,15 @@ class Archive:
     def __contains__(self, identity: str) -> bool:
         return identity in self._entries
 
+    def get(self, identity: str) -> Entry | None:
+        """Return a program's entry, if it has one."""
+        return self._entries.get(identity)
+
+    @property
+    def best(self) -> str | None:
+        """The fastest program whose time may be published."""
+        return self._published.best
+
     def add(self, candidate: Candidate, evaluation: Evaluation) -> bool:
         """Remember a verdict; return whether it is a new best."""
         if evaluation.basis is not self.basis:
@@ -53,59 +90,99 @@ class Archive:
         if evaluation.failure is not None:
             self.failures[evaluation.failure.stage.value] += 1
             return False
+        identity = candidate.id
         if evaluation.program is not None:
             if evaluation.program in self._programs:
                 self.twins += 1
                 return False
-            self._programs[evaluation.program] = candidate.id
-        return self._place(Entry(candidate, evaluation, cell(evaluation), evaluation.score_us))
+            self._programs[evaluation.program] = identity
+        entry = Entry(candidate, evaluation, self._describe(evaluation), evaluation.score_us)
+        self._entries[identity] = entry
+        self._place(identity, entry)
+        return self.best == identity
 
     def measure(self, identity: str, evaluation: Evaluation) -> None:
-        """Take what a device said of a program: a failure takes it out, a success renews what was measured before."""
+        """Take what a device said of a program: a failure takes it out, a success renews what was measured before.
+
+        A lucky elite that is slower when measured again gives its cell, and the best its place, to whoever is next.
+        """
         if evaluation.basis is not Basis.MEASURED:
             raise ValueError(f"a {evaluation.basis} verdict is no measurement")
         self.measured[identity] = evaluation
-        if identity in self.history:
-            self.history.remove(identity)
+        entry = self._entries[identity]
+        in_front = identity in self.front
+        self._remove(identity, entry.cell)
         if evaluation.failure is None:
-            self.history.append(identity)
             if self.basis is Basis.MEASURED:
-                again = replace(self._entries[identity], evaluation=evaluation, score_us=evaluation.score_us)
-                self._entries[identity] = again
-        self.elites, self.best = {}, None
-        for one in self.history:
-            self._rank(self._entries[one])
+                entry = replace(entry, evaluation=evaluation, score_us=evaluation.score_us)
+                self._entries[identity] = entry
+            self._place(identity, entry)
+        if in_front:  # whom it stood before may stand there now; rare enough to ask every elite
+            for elite in self.elites.values():
+                self._offer(elite, self._entries[elite])
 
     def published(self, entry: Entry) -> bool:
         """Tell whether a program's time may be published: predictions, confirmed measurements, and labelled claims."""
         e = entry.evaluation
         return self.basis is Basis.PREDICTED or e.confirmed or e.mode is Mode.OPEN
 
-    def _place(self, entry: Entry) -> bool:
-        """Put an entry into history and where it ranks."""
-        self._entries[entry.candidate.id] = entry
-        self.history.append(entry.candidate.id)
-        return self._rank(entry)
+    def _place(self, identity: str, entry: Entry) -> None:
+        """Put an entry into history, its cell, the front, and the ranking of what may be published."""
+        self.history.add(identity)
+        self._cells.setdefault(entry.cell, Ranking()).put(identity, entry.score_us)
+        self._crown(entry.cell)
+        self._offer(identity, entry)
+        if self.published(entry):
+            self._published.put(identity, entry.score_us)
 
-    def _rank(self, entry: Entry) -> bool:
-        """Put an entry into its cell and on top where it is the fastest; return whether it is the best."""
-        identity = entry.candidate.id
-        elite = self.elites.get(entry.cell)
-        if elite is None or entry.score_us < self._entries[elite].score_us:
-            self.elites[entry.cell] = identity
-        if self.published(entry) and (self.best is None or entry.score_us < self._entries[self.best].score_us):
-            self.best = identity
-            return True
-        return False
+    def _remove(self, identity: str, where: Cell) -> None:
+        """Take an entry out of all that `_place` puts it into."""
+        self.history.discard(identity)
+        self._cells[where].drop(identity)
+        self._crown(where)
+        self.front.drop(identity)
+        self._published.drop(identity)
+
+    def _crown(self, where: Cell) -> None:
+        """Make the fastest program of a cell its elite."""
+        before, now = self.elites.get(where), self._cells[where].best
+        if before == now:
+            return
+        if before is not None:
+            self._by_structure[self._entries[before].candidate.structure].discard(before)
+        if now is None:
+            del self.elites[where]
+            return
+        self.elites[where] = now
+        self._by_structure.setdefault(self._entries[now].candidate.structure, Roster()).add(now)
+
+    def _offer(self, identity: str, entry: Entry) -> None:
+        vector: Vector = tuple(c.time_us for c in entry.evaluation.cases)
+        if identity not in self.front:
+            self.front.offer(identity, (*vector, entry.error) if self._errors else vector)
+
+    def elites_of(self, structure: str) -> Roster:
+        """Return the elites of one structure."""
+        return self._by_structure.get(structure) or Roster()
 
     def ranked(self) -> list[Entry]:
         """Return the elites, fastest first."""
         return sorted((self._entries[i] for i in self.elites.values()), key=lambda e: (e.score_us, e.candidate.id))
 
     def top(self, count: int) -> list[Entry]:
-        """Return the fastest programs whose times may be published, whatever their cells."""
+        """Return the hall of fame: the fastest programs whose times may be published, whatever their cells."""
         entries = (e for e in (self._entries[i] for i in self.history) if self.published(e))
         return sorted(entries, key=lambda e: (e.score_us, e.candidate.id))[:count]
+
+    @property
+    def coverage(self) -> float:
+        """The share of all cells that have an elite."""
+        return len(self.elites) / CELLS
+
+    @property
+    def qd_score(self) -> float:
+        """The sum over the cells of the share of the roofline that their elites reach."""
+        return sum(self._entries[i].roofline for i in self.elites.values())
 
     def lineage(self, identity: str) -> list[Entry]:
         """Return a program and its first parents back to the seed, newest first."""

@@ -3,24 +3,42 @@
 Fixed edges, because bins that follow the data make yesterday's elite a stranger in its own cell.
 """
 
+import math
+
 from fitness.evaluation import Evaluation
 
 Cell = tuple[str, ...]
 
+CORES = ("vector", "matrix")  # whether any kernel uses the matrix cores
+PATHS = ("direct", "staged")  # straight from memory to registers, or through LDS or shared memory
+WIDTHS = ("narrow", "medium", "wide")  # mean bytes that a lane moves with one access: below 6, below 12, more
+OCCUPANCY = ("crowded", "half", "full")  # waves a scheduler holds: up to 2, up to 4, more
+TILES = ("small tile", "medium tile", "large tile", "huge tile")  # wave registers of one program: below 128, 512, 2048
+LAUNCHES = ("1 kernel", "2 kernels", "3 or more kernels")  # how much is fused
+NO_KERNEL = "no kernel"
+
+CELLS = math.prod(map(len, (CORES, PATHS, WIDTHS, OCCUPANCY, TILES, LAUNCHES))) + 1
+
 
 def cell(evaluation: Evaluation) -> Cell:
-    """Return the coordinates of a program that passed: matrix cores, access width, occupancy, size, launches."""
+    """Return the coordinates of a program that passed, in the order above."""
     kernels = evaluation.kernels
     if not kernels:
-        return ("no kernel",)
+        return (NO_KERNEL,)
     width = sum(k.load_bytes for k in kernels) / len(kernels)
     occupancy = min(k.occupancy for k in kernels)
-    waves = max(k.waves_per_program for k in kernels)
+    registers = max(k.waves_per_program * k.vgprs for k in kernels)
     symbols = len({k.symbol for k in kernels})
     return (
-        "matrix" if any(k.matrix_ops for k in kernels) else "vector",
-        "narrow" if width < 6 else "medium" if width < 12 else "wide",
-        "crowded" if occupancy <= 2 else "half" if occupancy <= 4 else "full",
-        f"{waves} waves",
-        f"{symbols} kernel" + "s" * (symbols > 1),
+        CORES[any(k.matrix_ops for k in kernels)],
+        PATHS[any(k.shared_bytes for k in kernels)],
+        WIDTHS[_above(width, (6, 12))],
+        OCCUPANCY[_above(occupancy, (3, 5))],
+        TILES[_above(registers, (128, 512, 2048))],
+        LAUNCHES[min(symbols, 3) - 1],
     )
+
+
+def _above(value: float, edges: tuple[int, ...]) -> int:
+    """Count the edges that a value reaches."""
+    return sum(value >= edge for edge in edges)

@@ -4,7 +4,7 @@ A worked trace of one request: `Proposed(4, candidate)` when an operator answere
 `Judged(4, evaluation)`; or `Refused(4, "knob-step", ("1f..",), "every neighbour is known")` alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
@@ -13,7 +13,7 @@ from archives.candidate import Candidate
 from fitness import evaluation as evaluations
 from fitness.evaluation import Evaluation
 
-FORMAT = 2  # 2: Measured, and measured evaluations
+FORMAT = 3  # 2: Measured, and measured evaluations; 3: Stopped, limits, GPU seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +46,26 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The judge's verdict on what was proposed under this number."""
+    """The judge's verdict on what was proposed under this number, and the time that a GPU gave to it."""
 
     number: int
     evaluation: Evaluation
+    gpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Extended:
-    """A person gave the run a new number of generations."""
+    """A person gave the run a new number of generations; of the limits named, those in `limits` are new."""
 
     generations: int
+    limits: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The run was ended by what is no event: its wall time is used. Extended takes that back."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ class Measured:
     evaluation: Evaluation
 
 
-Event = Started | Proposed | Refused | Judged | Extended | Measured
+Event = Started | Proposed | Refused | Judged | Extended | Measured | Stopped
 
 
 class EventError(ValueError):
@@ -81,15 +90,18 @@ def encode(event: Event) -> tuple[str, bytes]:
         c = event.candidate
         body = [event.number, c.source, c.operator, c.intent, c.parents, c.fingerprint, c.structure]
     elif isinstance(event, Judged):
-        body = [event.number, evaluations.pack(event.evaluation)]
+        spent = [event.gpu_seconds] if event.gpu_seconds else []
+        body = [event.number, evaluations.pack(event.evaluation), *spent]
     elif isinstance(event, Measured):
         body = [event.candidate, evaluations.pack(event.evaluation)]
     elif isinstance(event, Refused):
         body = [event.number, event.operator, event.parents, event.why]
     elif isinstance(event, Started):
         body = [event.settings, event.task, event.versions, event.machine]
+    elif isinstance(event, Stopped):
+        body = [event.why]
     else:
-        body = [event.generations]
+        body = [event.generations, event.limits] if event.limits else [event.generations]
     return type(event).__name__.lower(), msgpack.packb([FORMAT, *body])
 
 
@@ -113,7 +125,8 @@ _DECODERS: dict[str, Any] = {
     "started": Started,
     "proposed": _proposed,
     "refused": Refused,
-    "judged": lambda number, plain: Judged(number, evaluations.unpack(plain)),
+    "judged": lambda number, plain, *spent: Judged(number, evaluations.unpack(plain), *spent),
     "extended": Extended,
+    "stopped": Stopped,
     "measured": lambda candidate, plain: Measured(candidate, evaluations.unpack(plain)),
 }

@@ -1,8 +1,8 @@
 """One SQLite file per run: events in order, written by one process, readable by anyone while the run goes on.
 
 Commits are synced by the operating system, not one by one: a killed process loses nothing, a power cut may lose the
-last second, and neither leaves half an event. Clock times stand in columns of their own: the payloads of two runs
-with the same seed are equal byte for byte.
+last second, and neither leaves half an event. Clock times stand in columns and a table of their own: the payloads of
+two runs with the same seed are equal byte for byte.
 """
 
 import fcntl
@@ -29,6 +29,7 @@ CREATE TABLE events (
     seconds REAL NOT NULL   -- what it cost: proposing or judging
 )
 """
+_CLOCK = "CREATE TABLE IF NOT EXISTS clock (seconds REAL NOT NULL)"  # one row: wall time that the run was driven
 
 
 class JournalError(Exception):
@@ -82,6 +83,21 @@ class Journal:
         """Write one event; when this returns, killing the process cannot lose it."""
         with _translated(self.folder):
             _insert(self._connection, event, seconds)
+
+    def spend(self, seconds: float) -> None:
+        """Write down for how long the run has been driven, in all its sessions together."""
+        with _translated(self.folder):
+            self._connection.execute(_CLOCK)
+            if self._connection.execute("UPDATE clock SET seconds = ?", (seconds,)).rowcount == 0:
+                self._connection.execute("INSERT INTO clock VALUES (?)", (seconds,))
+
+    @property
+    def spent(self) -> float:
+        """Seconds of wall time that the run was driven, but for the last before a kill; 0 in old journals."""
+        with _translated(self.folder):
+            known = self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'clock'").fetchone()
+            row = self._connection.execute("SELECT seconds FROM clock").fetchone() if known else None
+        return 0.0 if row is None else float(row[0])
 
     def events(self, after: int = 0) -> Iterator[Event]:
         """Yield the events from a position on, in order."""

@@ -3,9 +3,10 @@
     python benchmarks/engine.py            prints one table
     python benchmarks/engine.py --json     the same for machines
 
-Programs are made up, of a real kernel's length, with verdicts of the real shape; the search, the archive and the
-journal are the real ones, on the disk of the current folder. The paired figure is a plain SQLite insert of
-the same bytes on the same disk in the same run: the floor of any durable journal.
+Programs are made up, of a real kernel's length, with verdicts of the real shape, in 10,000 cells; half have one
+structure, the others one of 1,000. The search, archive and journal are the real ones, on the disk of the current
+folder. The paired figure is a plain SQLite insert of the same bytes on the same disk in the same run: the floor of any
+durable journal.
 """
 
 import json
@@ -20,7 +21,9 @@ from time import perf_counter
 import numpy as np
 
 from archives import events
+from archives.archive import Archive
 from archives.candidate import Candidate, digest
+from archives.descriptors import Cell
 from archives.events import Judged, Proposed, Started
 from archives.journal import Journal
 from evo_kernel import runs
@@ -32,13 +35,20 @@ from suites import task as tasks
 
 LINES = load("softmax").seeds[0].source
 SIZES = (1_000, 10_000, 50_000, 100_000)
+CELLS = 10_000
 WINDOW = 1_000  # candidates over which a figure is taken
 
 
 def candidate(number: int, parents: tuple[str, ...]) -> Candidate:
     """Make up a program that differs from all others."""
     source = f"{LINES}# program {number}\n"
-    return Candidate(source, "knob-step", f"BLOCK -> {number}", parents, digest(source), "structure")
+    structure = "structure" if number % 2 else f"structure {number % 2000}"
+    return Candidate(source, "knob-step", f"BLOCK -> {number}", parents, digest(source), structure)
+
+
+def cell(verdict: Evaluation) -> Cell:
+    """Put a verdict into one of CELLS cells, by its program."""
+    return (str(int(str(verdict.program), 16) % CELLS),)
 
 
 def evaluation(number: int, rng: np.random.Generator) -> Evaluation:
@@ -60,6 +70,7 @@ def run(folder: Path, size: int) -> tuple[dict[int, float], int]:
     rng = np.random.default_rng(0)
     settings = Settings(target="mi300", basis="predicted", generations=size, population=8)
     search = Search(0, 8, size)
+    search.archive = Archive(describe=cell)
     costs: list[float] = []
     written = 0
     with Journal.create(folder) as journal:

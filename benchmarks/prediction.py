@@ -31,17 +31,22 @@ from suites import Task, load, names
 from suites.task import Argument, Input
 
 
-def programs(task: Task, count: int, backend: str, rng: np.random.Generator) -> list[str]:
-    """Draw programs by setting every knob of the seed at random."""
+def programs(task: Task, count: int, backend: str, rng: np.random.Generator, most: float = math.inf) -> list[str]:
+    """Draw programs by setting every knob of the seed at random, none with tiles of over `most` elements a lane."""
     seed = task.seeds[0].source
     found = {fingerprint(seed): seed}
     for _ in range(20 * count):
         if len(found) >= count:
             break
-        settings = {}
-        for knob in knobs.find(seed, backend):
+        found_knobs = knobs.find(seed, backend)
+        settings = {knob.name: knob.value for knob in found_knobs}
+        for knob in found_knobs:
             if rng.random() < 0.6:
                 settings[knob.name] = knob.legal[int(rng.integers(len(knob.legal)))]
+        sizes = sorted(settings[k.name] for k in found_knobs if k.kind in ("size", "tile"))
+        lanes = 32 * next((settings[k.name] or 4 for k in found_knobs if k.kind == "num_warps"), 4)
+        if math.prod(sizes[-2:]) > most * lanes:
+            continue
         source = knobs.rewrite(seed, settings)
         found.setdefault(fingerprint(source), source)
     return list(found.values())

@@ -84,27 +84,32 @@ def resume(
     run: Path | str,
     *,
     generations: int | None = None,
+    limits: dict[str, Any] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     **machine: Any,
 ) -> Run:
-    """Go on with a run where its journal ends, with more generations if wanted."""
+    """Go on with a run where its journal ends, with more generations or other limits (rules.Limits) if wanted."""
     folder = Path(run)
-    settings = reopened(folder, generations, machine)
+    settings = reopened(folder, generations, machine, limits)
     drive(folder, settings, on_progress)
     return Run(folder)
 
 
-def reopened(folder: Path, generations: int | None, machine: dict[str, Any]) -> Settings:
+def reopened(
+    folder: Path, generations: int | None, machine: dict[str, Any], limits: dict[str, Any] | None = None
+) -> Settings:
     """Return a run's settings with this machine's own, after extending the run if asked."""
     state = runs.read(folder)
     if generations is not None and generations < 1:
         raise RunError(f"generations must be at least 1; got {generations}")
     given = {k: v for k, v in machine.items() if v is not None}
-    settings = config.load(None, {**state.settings.model_dump(), **given})
+    changed = {k: v for k, v in (limits or {}).items() if v is not None}
+    settings = config.load(None, {**state.settings.model_dump(), **given, **changed})
     isolation.require_here(settings)
     machines.check_resumable(settings)
-    if generations is not None and generations != state.search.generations:
-        runs.extend(folder, generations)
+    more = generations or state.search.generations
+    if changed or more != state.search.generations:
+        runs.extend(folder, more, changed)
     return settings
 
 

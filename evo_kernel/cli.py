@@ -14,7 +14,15 @@ import click
 
 from evo_kernel.cli_judging import doctor, judge, measure, tasks
 from evo_kernel.cli_llm import prompt
-from evo_kernel.cli_options import basis_option, machine_options, mode_option, say
+from evo_kernel.cli_options import (
+    LIMITS,
+    basis_option,
+    budget_options,
+    machine_options,
+    mechanism_options,
+    mode_option,
+    say,
+)
 
 DEFAULT_TASK = "softmax"
 
@@ -78,13 +86,17 @@ def main(verbose: bool) -> None:
 @basis_option
 @mode_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
-@click.option("--policy", help="How parents are chosen: archive or best-of-n [archive].")
+@click.option("--policy", help="archive, best-of-n, sequential, restarts or islands [archive].")
+@click.option("--operators", help="Names with commas between: knob-step, knob-cross [both].")
+@click.option("--objectives", help="latency, or latency,error: parents then weigh both [latency].")
+@mechanism_options
+@budget_options
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
 @click.option("--config", "config_file", help="TOML file, or the name of a shipped one: quick, mi250, mi300.")
 @click.option("--seed-from", type=click.Path(path_type=Path), help="Begin with the elites of another run too.")
 @machine_options
 def search(task: str, run: Path | None, config_file: str | None, seed_from: Path | None, as_json: bool, quiet: bool,
-           **given: Any) -> None:  # fmt: skip
+           without: tuple[str, ...], having: tuple[str, ...], **given: Any) -> None:  # fmt: skip
     """Search for a faster kernel of a TASK (by name) or of a task FILE.
 
     \b
@@ -93,14 +105,18 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
       evo-kernel search gemm_fp16 --target mi250 --generations 40
       evo-kernel search my_task.py --config quick --pool inline --seed 7
       evo-kernel search softmax --seed-from runs/softmax-mi300-1
+      evo-kernel search softmax --policy restarts --max-minutes 10 --stop-at-roofline 0.9
+      evo-kernel search softmax --with halving --without crossover
 
     On a GPU, programs run and times are measured, interleaved with the seed and the best so far. Without one,
     correctness is checked under Triton's interpreter and times are predicted from compiled code.
     """
-    from evo_kernel import api, config, isolation, machine, runs
+    from evo_kernel import api, config, isolation, machine, rules, runs
     from suites import load
 
-    settings = machine.resolve(config.load(config_file, given), say)
+    if both := set(without) & set(having):
+        raise click.UsageError(f"--with and --without both name {', '.join(sorted(both))}")
+    settings = machine.resolve(config.load(config_file, {**given, **rules.switched(without, having)}), say)
     what = load(task)
     isolation.require_here(settings)
     folder = run or api.free_folder(what.name, settings.target)
@@ -113,18 +129,20 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--generations", type=int, help="Go on to this many generations in all.")
+@budget_options
 @machine_options
-def resume(run: Path, generations: int | None, as_json: bool, quiet: bool, **machine: Any) -> None:
+def resume(run: Path, generations: int | None, as_json: bool, quiet: bool, **given: Any) -> None:
     """Go on with a RUN where it stopped; nothing judged is judged again.
 
     \b
     Examples:
       evo-kernel resume runs/softmax-mi300-1
-      evo-kernel resume runs/softmax-mi300-1 --generations 60
+      evo-kernel resume runs/softmax-mi300-1 --generations 60 --max-minutes 30
     """
     from evo_kernel import api
 
-    settings = api.reopened(run, generations, machine)
+    limits = {name: given.pop(name) for name in LIMITS}
+    settings = api.reopened(run, generations, given, limits)
     _drive(run, settings, as_json, quiet)
 
 
@@ -191,7 +209,7 @@ def watch(run: Path, every: float) -> None:
     """Follow a RUN that another process drives, until it is done."""
     from time import sleep
 
-    from evo_kernel import report, runs
+    from evo_kernel import report, runs, stopping
 
     while True:
         state = runs.read(run)
@@ -202,6 +220,7 @@ def watch(run: Path, every: float) -> None:
             f"evaluations {summary['evaluations']}/{summary['budget']}  best {shown}  failures {summary['failures']}"
         )
         if summary["done"]:
+            click.echo(f"ended: {stopping.WORDS[summary['stop']]}")
             return
         sleep(every)
 

@@ -33,6 +33,36 @@ def mode_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
+def budget_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that end a search before its evaluations are used up."""
+    positive = click.FloatRange(min=0, min_open=True)
+    for option in (
+        click.option("--stop-after-stagnation", type=click.IntRange(min=1), metavar="N",
+                     help="End when N evaluations in a row brought no better program."),
+        click.option("--stop-at-roofline", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
+                     help="End when the best reaches this share of the roofline, e.g. 0.9."),
+        click.option("--max-gpu-seconds", type=positive, metavar="S", help="End when GPUs have worked this long."),
+        click.option("--max-minutes", type=positive, metavar="M",
+                     help="End after so much wall time, all sessions of a run together."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+LIMITS = ("max_minutes", "max_gpu_seconds", "stop_at_roofline", "stop_after_stagnation")  # what they are called inside
+
+
+def mechanism_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that switch parts of the search on and off."""
+    names = click.Choice(["history", "broadening", "crossover", "tuner", "lexicase", "bandit", "halving"])
+    command = click.option("--without", type=names, multiple=True, help="Switch a mechanism off; may be repeated.")(
+        command
+    )
+    return click.option("--with", "having", type=names, multiple=True, help="Switch a mechanism on; may be repeated.")(
+        command
+    )
+
+
 def say(line: str) -> None:
     """Tell a person something on stderr."""
     click.echo(line, err=True)

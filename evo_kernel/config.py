@@ -3,13 +3,16 @@
 import difflib
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from evo_kernel.errors import ConfigError
+from evo_kernel.rules import Limits, Rules
 from fitness import targets
+from operators import catalogue
 
 
 class Settings(BaseModel):
@@ -21,8 +24,25 @@ class Settings(BaseModel):
     population: int = Field(8, ge=1)
     target: str = "auto"  # this machine's GPU if it has one, else mi300
     seed: int = Field(0, ge=0, lt=2**63)
-    policy: Literal["archive", "best-of-n"] = "archive"
-    history: float = Field(0.2, ge=0.0, le=1.0)  # share of parents taken from everything that ever passed
+    policy: Literal["archive", "best-of-n", "sequential", "restarts", "islands"] = "archive"
+    operators: tuple[str, ...] = Field(Rules().operators, min_length=1)
+    objectives: tuple[Literal["latency", "error"], ...] = ("latency",)
+    # mechanisms: 0 or false switches one off; evo_kernel/rules.py says what each is
+    history: float = Field(Rules().history, ge=0.0, le=1.0)
+    broadening: bool = Rules().broadening
+    crossover: float = Field(Rules().crossover, ge=0.0, lt=1.0)
+    tuner: float = Field(Rules().tuner, ge=0.0, le=1.0)
+    lexicase: float = Field(Rules().lexicase, ge=0.0, le=1.0)
+    bandit: bool = Rules().bandit
+    halving: bool = Rules().halving
+    lines: int = Field(Rules().lines, ge=1, le=1000)
+    migration: int = Field(Rules().migration, ge=1)
+    max_perf_debug_num: int = Field(Rules().max_perf_debug_num, ge=1)
+    # budgets beside the evaluations; None is no limit
+    max_minutes: float | None = Field(None, gt=0.0)
+    max_gpu_seconds: float | None = Field(None, gt=0.0)
+    stop_at_roofline: float | None = Field(None, gt=0.0, le=1.0)
+    stop_after_stagnation: int | None = Field(None, ge=1)
     basis: Literal["auto", "predicted", "measured"] = "auto"  # measured where the target is this machine's GPU
     mode: Literal["sealed", "open"] = "sealed"  # open: launchers run themselves, on a GPU; nothing they say is trusted
     seconds: float = Field(30.0, gt=0.0)  # wall clock of one step of judging one candidate
@@ -42,12 +62,63 @@ class Settings(BaseModel):
         except targets.TargetError as error:
             raise ValueError(str(error)) from error
 
+    @field_validator("operators", "objectives", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        """Take a list as the command line writes it."""
+        return tuple(word.strip() for word in given.split(",")) if isinstance(given, str) else given
+
+    @field_validator("operators")
+    @classmethod
+    def _known_operators(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in given if name not in catalogue.ARITY]
+        if unknown:
+            raise ValueError(f"no operator named {unknown[0]!r}; known: {', '.join(catalogue.ARITY)}")
+        if not any(catalogue.arity(name) == 1 and name != catalogue.TUNER for name in given):
+            raise ValueError("a search needs an operator that steps from one program, such as knob-step")
+        return given
+
+    @field_validator("objectives")
+    @classmethod
+    def _latency_first(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if given[:1] != ("latency",) or len(set(given)) != len(given):
+            raise ValueError('the first objective is latency; "error" may follow')
+        return given
+
+    @property
+    def rules(self) -> Rules:
+        """The mechanisms of the search."""
+        return Rules(**{f.name: getattr(self, f.name) for f in fields(Rules)})
+
+    @property
+    def limits(self) -> Limits:
+        """What ends the search early."""
+        return Limits(**{f.name: getattr(self, f.name) for f in fields(Limits)})
+
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "search": ("generations", "population", "target", "seed", "policy", "history"),
+    "search": ("generations", "population", "target", "seed", "policy", "operators", "objectives"),
+    "mechanisms": (
+        "history",
+        "broadening",
+        "crossover",
+        "tuner",
+        "lexicase",
+        "bandit",
+        "halving",
+        "lines",
+        "migration",
+        "max_perf_debug_num",
+    ),
+    "budget": ("max_minutes", "max_gpu_seconds", "stop_at_roofline", "stop_after_stagnation"),
     "judge": ("basis", "mode", "seconds", "memory_gb", "require_isolation"),
     "machine": ("pool", "workers", "address"),
 }
+MOVED = {("search", "history"): "mechanisms"}  # keys that stood elsewhere in older files, still read there
+# what a journal from before there were these settings was begun with
+BEFORE: Mapping[str, Any] = {
+    "basis": "predicted", "broadening": True, "bandit": False, "halving": False, "lexicase": 0.0, "tuner": 0.0,
+}  # fmt: skip
 # what a resumed run takes from the machine it is resumed on
 MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")
 
@@ -94,7 +165,7 @@ def _from_file(path: Path) -> dict[str, Any]:
             faults.append(f"unknown section [{section}]{_nearest(section, SECTIONS)}")
             continue
         for key, value in table.items():
-            if key in SECTIONS[section]:
+            if key in SECTIONS[section] or (section, key) in MOVED:
                 values[key] = value
             else:
                 faults.append(f"unknown key {section}.{key}{_nearest(key, SECTIONS[section])}")

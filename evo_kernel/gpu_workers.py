@@ -292,7 +292,7 @@ class MeasuringRayPool:
         if kind == "lost":
             self._again(judge)
             return Done(attempt.ticket, None, spent, told)
-        return Done(attempt.ticket, evaluations.unpack(told), spent)
+        return Done(attempt.ticket, evaluations.unpack(told), spent, gpu_seconds=seconds)
 
     def _again(self, judge: Any) -> None:
         """Have a judge that may be a new process start its device before it gets more."""

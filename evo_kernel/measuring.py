@@ -142,7 +142,8 @@ class MeasuringPool:
             return Done(order.ticket, None, made.seconds + monotonic() - started, str(error))
         except DeviceUnavailable as error:
             raise RunError(f"the GPU cannot be used any more: {error}; resume when it can") from error
-        return Done(order.ticket, evaluation, made.seconds + monotonic() - started)
+        on_device = monotonic() - started
+        return Done(order.ticket, evaluation, made.seconds + on_device, gpu_seconds=on_device)
 
 
 def build(builder: Building, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]

@@ -30,6 +30,7 @@ class Done:
     seconds: float
     lost: str = ""
     limits: Limits = field(default_factory=dict)  # what the worker judges by, told once
+    gpu_seconds: float = 0.0  # for which it had a device
 
 
 class Pool(Protocol):
@@ -178,7 +179,9 @@ class InlinePool:
             except WorkerLost as error:
                 evaluation, lost = None, str(error)
             limits = self._judge.correctness.news() if isinstance(self._judge, Judge) else {}  # or of a secret seed
-            done.append(Done(ticket, evaluation, monotonic() - started, lost, limits))
+            seconds = monotonic() - started
+            on_device = seconds if isinstance(self._judge, OpenJudge) else 0.0
+            done.append(Done(ticket, evaluation, seconds, lost, limits, on_device))
         self._waiting.clear()
         return done
 

@@ -14,9 +14,9 @@ from time import monotonic
 
 from archives.archive import Entry
 from archives.candidate import Candidate, fingerprint
-from archives.events import Event, Judged, Proposed, Refused
+from archives.events import Event, Judged, Proposed, Refused, Stopped
 from archives.journal import Journal
-from evo_kernel import frozen, runs
+from evo_kernel import frozen, runs, stopping
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed
 from evo_kernel.pools import Done, Pool
@@ -24,7 +24,7 @@ from evo_kernel.search import Request
 from fitness import targets
 from fitness.evaluation import Basis, Evaluation, Failure, Stage
 from fitness.walls.standing import UNKNOWN
-from operators.knob_operators import KnobCross, KnobStep
+from operators import catalogue
 from operators.knobs import structure
 from operators.proposal import Context, Operator, ProposalError
 from suites import Task
@@ -32,11 +32,7 @@ from suites import Task
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 2  # a candidate whose worker was lost gets one more
-
-
-def default_operators() -> tuple[Operator, ...]:
-    """Return the operators of a search without models."""
-    return (KnobStep(), KnobCross())
+TICK = 1.0  # seconds between notes of the wall time used: what a kill may leave uncounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +57,9 @@ class Progress:
     best_interval: tuple[float, float] | None = None  # 95%, of a measured best
     gain: float | None = None  # over the seed, timed beside it
     mode: str = "sealed"
+    stop: str | None = None  # why no more programs are asked for: a name in stopping
+    wall_seconds: float = 0.0  # that the run was driven, in all sessions
+    gpu_seconds: float = 0.0
 
 
 class Population:
@@ -73,21 +72,23 @@ class Population:
         operators: Sequence[Operator] | None = None,
         settings: dict[str, object] | None = None,
     ) -> None:
-        self._operators = {o.name: o for o in operators or default_operators()}
         self._flying: set[int] = set()  # requests at the pool
         self._attempts: Counter[int] = Counter()  # by request, while it has no verdict
         self._judged_here = 0
         with contextlib.ExitStack() as opened:
             self._journal = opened.enter_context(Journal.append_to(folder))
             state = runs.fold(self._journal)
+            self._before, self._opened, self._noted = state.wall_seconds, monotonic(), 0.0
             self.task, self.search = state.task, state.search
             self.settings = state.settings.model_copy(update=settings or {})
+            self._operators = {o.name: o for o in operators or catalogue.make(self.settings.operators)}
             self._check_seeds()
             self._pool = make_pool(self.task, self.settings)
             opened.pop_all()  # a run that cannot be opened must not stay locked; this one stays open
 
     def advance(self, seconds: float = 0.5) -> Progress:
         """Give the pool what it can take, wait for verdicts at most so long, write them down."""
+        self._watch_clock()
         while self._pool.free():
             ready = self._next()
             if ready is None:
@@ -99,6 +100,20 @@ class Population:
         for done in self._pool.wait(seconds):
             self._finish(done)
         return self.progress()
+
+    @property
+    def wall_seconds(self) -> float:
+        """For how long the run has been driven, in all its sessions."""
+        return self._before + monotonic() - self._opened
+
+    def _watch_clock(self) -> None:
+        """Note the wall time, and end the run when it is used: the search itself has no clock."""
+        used, limit = self.wall_seconds, self.search.limits.max_minutes
+        if used - self._noted >= TICK:
+            self._journal.spend(used)
+            self._noted = used
+        if limit is not None and used >= 60 * limit and not self.search.done:
+            self._record(Stopped(stopping.WALL_TIME), 0.0)
 
     def _rivals(self) -> dict[str, str]:
         """Return what a new program is timed beside: the best seed, and the best of all if that is another."""
@@ -139,10 +154,14 @@ class Population:
             judged_here=self._judged_here,
             done=search.done and not search.pending,
             exhausted=search.exhausted,
+            stop=search.stop,
+            wall_seconds=self.wall_seconds,
+            gpu_seconds=search.gpu_seconds,
         )
 
     def close(self) -> None:
         """Stop the workers and close the journal."""
+        self._journal.spend(self.wall_seconds)
         self._pool.close()
         self._journal.close()
 
@@ -162,7 +181,9 @@ class Population:
         started = monotonic()
         parents = tuple(p.id for p in request.parents)
         target = targets.find(self.settings.target)
-        context = Context(request.rng, self.search.known, target.name, target.backend)
+        context = Context(
+            request.rng, self.search.known, target.name, target.backend, request.relatives, request.pending
+        )
         try:
             proposal = self._operators[request.operator].propose(request.parents, context)
             mark = fingerprint(proposal.source)
@@ -193,7 +214,7 @@ class Population:
             evaluation = Evaluation(self.settings.target, Basis(self.settings.basis), UNKNOWN, failure)
         del self._attempts[done.ticket]
         self._judged_here += 1
-        self._record(Judged(done.ticket, evaluation), done.seconds)
+        self._record(Judged(done.ticket, evaluation, done.gpu_seconds), done.seconds)
         self._check_seeds()
 
     def _record(self, event: Event, seconds: float) -> None:

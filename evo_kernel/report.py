@@ -1,12 +1,16 @@
 """Turns a run's state into what a person or a machine reads: `show` and `--json`."""
 
+from dataclasses import asdict
 from typing import Any
 
 from archives.archive import Archive, Entry
-from evo_kernel import measurement
+from evo_kernel import measurement, stopping
+from evo_kernel.bandit import Arm
 from evo_kernel.runs import State
 from fitness.evaluation import Basis, Evaluation, Mode
 from fitness.feedback import label
+
+HALL = 10  # programs in the hall of fame
 
 
 def summary(state: State) -> dict[str, Any]:
@@ -24,6 +28,13 @@ def summary(state: State) -> dict[str, Any]:
         "evaluations": search.evaluations,
         "budget": search.budget,
         "done": search.done and not search.pending,
+        "stop": search.stop,
+        "wall_seconds": round(state.wall_seconds, 1),
+        "gpu_seconds": round(search.gpu_seconds, 3),
+        "limits": asdict(search.limits),
+        "policy": state.settings.policy,
+        "mechanisms": asdict(search.rules),
+        "operators": {name: _arm(arm) for name, arm in search.bandit.arms.items()},
         "exhausted": search.exhausted,
         f"seed_{basis}_us": None if seed is None else seed.score_us,
         "best": None if best is None else entry(best),
@@ -32,10 +43,19 @@ def summary(state: State) -> dict[str, Any]:
         "same_code": archive.twins,
         "nothing_new": search.refusals,
         "failures": dict(sorted(archive.failures.items())),
+        "coverage": archive.coverage,
+        "qd_score": archive.qd_score,
         "elites": [entry(e) for e in archive.ranked()],
+        "pareto_front": [entry(archive[i]) for i in archive.front.members],
+        "hall_of_fame": [_step(e) for e in archive.top(HALL)],
         "lineage": [] if best is None else [_step(e) for e in archive.lineage(best.candidate.id)],
         "measurements": [{"id": i, "failure": failure(e), **verdict(e)} for i, e in archive.measured.items()],
     }
+
+
+def _arm(arm: Arm) -> dict[str, float]:
+    """Return what the bandit remembers of an operator, weighted by age."""
+    return {"gains": arm.gains, "misses": arm.misses, "cost": arm.cost}
 
 
 def _gain(best: Entry, seed: Entry) -> float | None:
@@ -106,7 +126,8 @@ def text(state: State) -> str:
     lines += [
         f"{s['task']} on {s['target']}: {s['evaluations']} of {s['budget']} evaluations, {s['passed']} passed, "
         f"{s['same_code']} compiled to known code, {s['nothing_new']} proposals had nothing new"
-        + ("; the reachable space is used up" if s["exhausted"] else "")
+        + (f"; ended: {stopping.WORDS[s['stop']]}" if s["stop"] else ""),
+        f"policy {s['policy']}; {_used(state)}",
     ]
     failures = ", ".join(f"{n} at {stage}" for stage, n in s["failures"].items()) or "none"
     lines.append(f"failures by stage: {failures}")
@@ -114,7 +135,10 @@ def text(state: State) -> str:
     if archive.best is None:
         return "\n".join([*lines, "no program has passed yet"])
     lines += _best(s, archive[archive.best])
-    lines.append("elites, one per cell:")
+    lines.append(
+        f"elites, one per cell ({s['coverage']:.1%} of the cells, QD score {s['qd_score']:.2f}; "
+        f"{len(archive.front)} on the Pareto front of the cases):"
+    )
     lines += [f"  {e.candidate.id[:8]}  {_time(e)}  {', '.join(e.cell)}" for e in archive.ranked()]
     lines.append("lineage of the best, newest first:")
     lines += [
@@ -122,6 +146,22 @@ def text(state: State) -> str:
         for e in archive.lineage(archive.best)
     ]
     return "\n".join([*lines, *_measurements(archive)])
+
+
+def _used(state: State) -> str:
+    """Say which budgets beside the evaluations were used, and how far."""
+    search, minutes = state.search, state.wall_seconds / 60
+    limits = search.limits
+    within = "" if limits.max_minutes is None else f" of {limits.max_minutes:g}"
+    parts = [f"{minutes:.1f}{within} minutes"]
+    if search.gpu_seconds or limits.max_gpu_seconds is not None:
+        within = "" if limits.max_gpu_seconds is None else f" of {limits.max_gpu_seconds:g}"
+        parts.append(f"{search.gpu_seconds:.1f}{within} GPU seconds")
+    if limits.stop_at_roofline is not None:
+        parts.append(f"ends at {limits.stop_at_roofline:.0%} of the roofline")
+    if limits.stop_after_stagnation is not None:
+        parts.append(f"ends after {limits.stop_after_stagnation} evaluations without gain")
+    return ", ".join(parts)
 
 
 def _best(s: dict[str, Any], best: Entry) -> list[str]:

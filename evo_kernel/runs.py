@@ -14,7 +14,7 @@ from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Extended, Judged, Measured, Proposed, Started
 from archives.journal import Journal
 from evo_kernel import __version__
-from evo_kernel.config import Settings
+from evo_kernel.config import BEFORE, Settings
 from evo_kernel.errors import RunError
 from evo_kernel.search import Search
 from fitness.evaluation import Basis
@@ -26,12 +26,13 @@ from suites import task as tasks
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A run as its journal tells it."""
+    """A run as its journal tells it; `wall_seconds` is for how long it was driven."""
 
     settings: Settings
     task: Task
     search: Search
     started: Started
+    wall_seconds: float = 0.0
 
 
 def begin(folder: Path, settings: Settings, task: Task, imported: Iterable[Candidate] = ()) -> None:
@@ -51,7 +52,7 @@ def begin(folder: Path, settings: Settings, task: Task, imported: Iterable[Candi
 
 def fold(journal: Journal) -> State:
     """Rebuild a run from its journal."""
-    return fold_events(journal.events(), str(journal.folder))
+    return replace(fold_events(journal.events(), str(journal.folder)), wall_seconds=journal.spent)
 
 
 def fold_events(events: Iterable[Event], origin: str) -> State:
@@ -61,12 +62,12 @@ def fold_events(events: Iterable[Event], origin: str) -> State:
     if not isinstance(started, Started):
         raise RunError(f"{origin} holds a run that never began: start it again in another folder")
     try:
-        settings = Settings(**{"basis": "predicted", **_known_settings(started.settings)})
+        settings = Settings(**{**BEFORE, **_known_settings(started.settings)})
     except ValidationError as error:
         names = ", ".join(str(e["loc"][0]) for e in error.errors())
         raise RunError(f"{origin} has settings that this evo-kernel does not know ({names}): is it newer?") from error
     search = Search(
-        settings.seed, settings.population, settings.generations, settings.policy, settings.history,
+        settings.seed, settings.population, settings.generations, settings.policy, settings.rules, settings.limits,
         Basis(settings.basis),
     )  # fmt: skip
     for event in stream:
@@ -86,10 +87,10 @@ def read(folder: Path) -> State:
         return fold(journal)
 
 
-def extend(folder: Path, generations: int) -> None:
-    """Give a run another number of generations."""
+def extend(folder: Path, generations: int, limits: dict[str, Any] | None = None) -> None:
+    """Give a run another number of generations, and other limits: those named."""
     with Journal.append_to(folder) as journal:
-        journal.append(Extended(generations))
+        journal.append(Extended(generations, limits or {}))
 
 
 def elites(folder: Path, task: Task) -> list[Candidate]:
@@ -118,14 +119,15 @@ def merge(one: Path, other: Path, into: Path) -> State:
         if candidate.fingerprint not in known:
             number = len(known)
             known.add(candidate.fingerprint)
-            merged += [(Proposed(number, candidate), 0.0), (Judged(number, verdict), seconds)]
+            merged += [(Proposed(number, candidate), 0.0), (replace(verdict, number=number), seconds)]
     kept = {e.candidate.id for e, _ in merged if isinstance(e, Proposed)}
     merged += [(e, s) for e, s in (*_measurements(one), *_measurements(other)) if e.candidate in kept]
-    Journal.create(into, merged).close()
+    with Journal.create(into, merged) as journal:
+        journal.spend(first.wall_seconds + second.wall_seconds)
     return read(into)
 
 
-def _verdicts(folder: Path) -> Iterable[tuple[Candidate, Any, float]]:
+def _verdicts(folder: Path) -> Iterable[tuple[Candidate, Judged, float]]:
     """Yield each judged program of a run with its verdict and cost."""
     pending: dict[int, Candidate] = {}
     with Journal.read(folder) as journal:
@@ -133,7 +135,7 @@ def _verdicts(folder: Path) -> Iterable[tuple[Candidate, Any, float]]:
             if isinstance(event, Proposed):
                 pending[event.number] = event.candidate
             elif isinstance(event, Judged):
-                yield pending.pop(event.number), event.evaluation, seconds
+                yield pending.pop(event.number), event, seconds
 
 
 def _measurements(folder: Path) -> list[tuple[Measured, float]]:

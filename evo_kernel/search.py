@@ -8,29 +8,40 @@ search rebuilt from its journal asks the same question next. Requests that were 
 asked again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from archives import selection
 from archives.archive import Archive
 from archives.candidate import Candidate
-from archives.events import Event, Extended, Judged, Measured, Proposed, Refused, Started
-from evo_kernel import policies
+from archives.events import Event, Extended, Judged, Measured, Proposed, Refused, Started, Stopped
+from evo_kernel import bandit, policies, stopping
+from evo_kernel.bandit import Bandit
+from evo_kernel.policies import View
+from evo_kernel.rules import Limits, Rules
+from evo_kernel.structures import Structures
 from fitness.evaluation import Basis, Failure
+from operators import catalogue
+from operators.catalogue import TUNER
+from operators.proposal import Observed
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
+TRIALS = 0.25  # share of requests that tune new structures, while there are any
 GIVEN = ("seed", "imported")  # programs that came with the run: their verdicts cost no budget
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to one operator."""
+    """One question to one operator, and what was known of its parents' structure when it was asked."""
 
     number: int
     operator: str
     parents: tuple[Candidate, ...]
     seed: int
+    relatives: tuple[Observed, ...] = field(default=(), compare=False, repr=False)
+    pending: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def rng(self) -> np.random.Generator:
@@ -42,10 +53,13 @@ class Search:
     """Asks for programs, is told of their fate, and holds the archive."""
 
     def __init__(
-        self, seed: int, population: int, generations: int, policy: str = "archive", history: float = 0.2,
-        basis: Basis = Basis.PREDICTED,
+        self, seed: int, population: int, generations: int, policy: str = "archive", rules: Rules | None = None,
+        limits: Limits | None = None, basis: Basis = Basis.PREDICTED,
     ) -> None:  # fmt: skip
-        self.archive = Archive(basis)
+        self.rules, self.limits = rules or Rules(), limits or Limits()
+        self.archive = Archive(basis, errors="error" in self.rules.objectives)
+        self.structures = Structures()
+        self.bandit = Bandit()
         self.pending: dict[int, Candidate] = {}  # proposed, not judged yet
         self.seeds: list[str] = []
         self.failed_seeds: list[tuple[Candidate, Failure]] = []
@@ -54,8 +68,11 @@ class Search:
         self.refusals = 0
         self.dry = 0  # refusals since the last proposal
         self.improved_at = 0  # evaluations at the last improvement
+        self.gpu_seconds = 0.0
+        self.stopped: str | None = None  # why somebody else ended it
         self._seed = seed
-        self._policy = policies.make(policy, history)
+        self._policy = policies.make(policy, self.rules)
+        self._shares = bandit.shares(self.rules, self._policy.crosses, self._policy.tunes)
         self._known: dict[str, str] = {}  # fingerprint -> id
         self._next = 0
         self._unanswered: set[int] = set()
@@ -68,11 +85,38 @@ class Search:
         return tuple(self._request(self._take_number()) for _ in range(min(count, room)))
 
     def _request(self, number: int) -> Request:
-        """Choose parents; two of them are crossed, one is stepped."""
+        """Choose the parents and their operator."""
         rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(number, 0)))
-        parents = self._policy.parents(self.archive, tuple(self.seeds), self.stagnant, rng)
-        operator = "knob-cross" if len(parents) == 2 else "knob-step"
-        return Request(number, operator, tuple(self.archive[p].candidate for p in parents), self._seed)
+        operator, chosen = self._trial(rng) or self._choice(number, rng)
+        parents = tuple(self.archive[p].candidate for p in chosen)
+        structure = parents[0].structure
+        return Request(
+            number, operator, parents, self._seed, self.structures.relatives(structure),
+            self.structures.pending(structure),
+        )  # fmt: skip
+
+    def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[str, ...]] | None:
+        """Tune a structure that is new, if there is one and a tuner."""
+        if TUNER not in self._shares:
+            return None
+        young = self.structures.on_trial()
+        return (TUNER, (young,)) if young is not None and rng.random() < TRIALS else None
+
+    def _choice(self, number: int, rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
+        """Choose a parent, then an operator; where that takes two and there is no partner, one that takes one."""
+        first = self._policy.parent(View(self.archive, self.seeds, number, self.stagnant), rng)
+        operator = self._operator(self._shares, rng)
+        if catalogue.arity(operator) < 2:
+            return operator, (first,)
+        second = selection.partner(self.archive, first, rng, lexical=self.rules.lexicase > 0)
+        if second is not None:
+            return operator, (first, second)
+        alone = {name: share for name, share in self._shares.items() if catalogue.arity(name) < 2}
+        return self._operator(alone, rng), (first,)
+
+    def _operator(self, shares: dict[str, float], rng: np.random.Generator) -> str:
+        """Choose by the bandit or by fixed shares."""
+        return self.bandit.choose(list(shares), rng) if self.rules.bandit else bandit.by_shares(shares, rng)
 
     def tell(self, event: Event) -> None:
         """Fold one event into the state."""
@@ -81,42 +125,80 @@ class Search:
         elif isinstance(event, Judged):
             self._judge(event)
         elif isinstance(event, Refused):
-            self._answer(event.number)
-            self.refusals += 1
-            self.dry += 1
+            self._refuse(event)
         elif isinstance(event, Measured):
             self._measure(event)
         elif isinstance(event, Extended):
-            self.generations = event.generations
-            self.dry = 0
+            self._extend(event)
+        elif isinstance(event, Stopped):
+            self.stopped = event.why
         elif isinstance(event, Started):
             raise ValueError("a search is started once, by its constructor")
 
     def _propose(self, event: Proposed) -> None:
+        candidate = event.candidate
         self._answer(event.number)
         self.dry = 0
-        self.pending[event.number] = event.candidate
-        self._known.setdefault(event.candidate.fingerprint, event.candidate.id)
-        if event.candidate.operator in GIVEN:
-            self.seeds.append(event.candidate.id)
+        self.pending[event.number] = candidate
+        self._known.setdefault(candidate.fingerprint, candidate.id)
+        parents = (self.archive[p].candidate.structure for p in candidate.parents if p in self.archive)
+        self.structures.proposed(event.number, candidate, parents)
+        if candidate.operator in GIVEN:
+            self.seeds.append(candidate.id)
 
     def _judge(self, event: Judged) -> None:
         candidate = self.pending.pop(event.number, None)
         if candidate is None:
             raise ValueError(f"verdict on request {event.number}, which is not pending: told twice, or never proposed")
-        if candidate.operator not in GIVEN:
-            self.evaluations += 1
+        given = candidate.operator in GIVEN
+        self.evaluations += not given
+        self.gpu_seconds += event.gpu_seconds
         if event.evaluation.failure is not None and candidate.operator == "seed":
             self.failed_seeds.append((candidate, event.evaluation.failure))
         if self.archive.add(candidate, event.evaluation):
             self.improved_at = self.evaluations
+        self._teach(event, candidate, given)
+
+    def _teach(self, event: Judged, candidate: Candidate, given: bool) -> None:
+        """Tell of a verdict whoever learns from it."""
+        archive = self.archive
+        entry = archive.get(candidate.id)
+        time_us = event.evaluation.score_us if event.evaluation.passed else None
+        best_us = archive[archive.best].score_us if archive.best else None
+        self.structures.judged(event.number, candidate, time_us, best_us)
+        if not given:
+            self._policy.judged(event.number, entry, archive, self.evaluations / self.budget)
+            before = next((archive[p].score_us for p in candidate.parents if p in archive), None)
+            gained = entry is not None and before is not None and entry.score_us < bandit.GAIN * before
+            self.bandit.tell(candidate.operator, gained)
+        elif entry is not None:
+            self._policy.seeded(entry, archive.published(entry))
+
+    def _refuse(self, event: Refused) -> None:
+        self._answer(event.number)
+        self.refusals += 1
+        self.dry += 1
+        self.bandit.tell(event.operator, gained=False, cost=bandit.REFUSAL)
+        if event.operator == TUNER and event.parents and event.parents[0] in self.archive:
+            self.structures.spent(self.archive[event.parents[0]].candidate.structure)
 
     def _measure(self, event: Measured) -> None:
         """Take what a device said of a program; a seed that fails there stops the run."""
+        candidate, e = self.archive[event.candidate].candidate, event.evaluation
+        self.archive.measure(event.candidate, e)
         entry = self.archive[event.candidate]
-        self.archive.measure(event.candidate, event.evaluation)
-        if event.evaluation.failure is not None and entry.candidate.operator == "seed":
-            self.failed_seeds.append((entry.candidate, event.evaluation.failure))
+        if e.failure is not None or self.archive.basis is Basis.MEASURED:
+            self.structures.remeasured(candidate, None if e.failure is not None else entry.score_us)
+        self._policy.remeasured(entry, e.passed, self.archive.published(entry))
+        if e.failure is not None and candidate.operator == "seed":
+            self.failed_seeds.append((candidate, e.failure))
+
+    def _extend(self, event: Extended) -> None:
+        """Go on: with more evaluations, other limits, or both."""
+        self.generations = event.generations
+        self.limits = replace(self.limits, **event.limits)
+        self.dry = 0
+        self.stopped = None
 
     def known(self, fingerprint: str) -> bool:
         """Tell whether a program was proposed before, whatever its comments and formatting."""
@@ -138,9 +220,21 @@ class Search:
         return self.dry >= EXHAUSTED
 
     @property
+    def stop(self) -> str | None:
+        """Why no more requests will come, as one of the names in stopping; None while they will."""
+        if self.evaluations >= self.budget:
+            return stopping.EVALUATIONS
+        if self.exhausted:
+            return stopping.EXHAUSTED
+        best = self.archive.best
+        roofline = self.archive[best].roofline if best and self.limits.stop_at_roofline is not None else 0.0
+        unimproved = self.evaluations - self.improved_at
+        return self.stopped or stopping.reached(self.limits, roofline, unimproved, self.gpu_seconds)
+
+    @property
     def done(self) -> bool:
         """Whether no more requests will come."""
-        return self.evaluations >= self.budget or self.exhausted
+        return self.stop is not None
 
     @property
     def stagnant(self) -> bool:

@@ -6,6 +6,7 @@ The truth stays in this process. It runs no candidate's code and unpacks only pl
 """
 
 import math
+import random
 from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources
 from fitness.jail import Jail, WorkerLost
 from fitness.walls.standing import Standing, lowest
 from suites import Case, Task
+from suites.task import pack_arguments
 
 REMEMBERED = 4096  # finished programs kept, each a few hundred bytes
 
@@ -77,7 +79,7 @@ class Judge:
         """Check every case and edge under the interpreter and predict every case's time."""
         recorded, figures = built.recorded, built.figures
         tuned = any(len(launch.variants) > 1 for r in recorded for launch in r.full.launches)
-        profiles = [[r.case.name, plans.pack(r.full)] for r in recorded]
+        profiles = [self._profile(r, coverage.FEW) for r in recorded]
         reserved = max(r.full.bytes for r in recorded)
         choices: list[dict[str, str]] = [{} for _ in recorded]
         works: Any = None
@@ -95,6 +97,10 @@ class Judge:
         if failure is not None:
             raise Refusal(failure)
         errors = [ratios[r.case.name] for r in recorded]
+        works = [
+            self._covering(source, one, choice, work)
+            for one, choice, work in zip(recorded, choices, works, strict=True)
+        ]
         results = [
             self._result(one, choice, work, figures, error)
             for one, choice, work, error in zip(recorded, choices, works, errors, strict=True)
@@ -123,6 +129,22 @@ class Judge:
         outputs, works = value(outcome, Stage.CORRECTNESS)
         return outputs, works
 
+    def _profile(self, one: Recorded, samples: int) -> list[Any]:
+        """Say which plan to sample and how often. Which programs are drawn follows from the seed and the case."""
+        seed = random.Random(f"programs {self.seed} {one.case.name}").getrandbits(48)
+        return [one.case.name, plans.pack(one.full), pack_arguments(one.case.arguments(small=False)), seed, samples]
+
+    def _covering(self, source: str, one: Recorded, choice: dict[str, str], works: Any) -> Any:
+        """Return the work of enough programs to tell that the plan does the whole task; Refusal where it does not."""
+        if coverage.missing(one.full, one.case, choice, works) is None:
+            return works
+        _, (more,) = self._interpret(source, [], [self._profile(one, coverage.MANY)], one.full.bytes)
+        missing = coverage.missing(one.full, one.case, choice, more, coverage.DEVIATIONS)
+        if missing:
+            message = f"case {one.case.name}: {missing}"
+            raise Refusal(Failure(Stage.CORRECTNESS, "incomplete", message, case=one.case.name))
+        return more
+
     def _choose(self, one: Recorded, works: Any, figures: dict[str, Resources]) -> dict[str, str]:
         """Take for every autotuned kernel the configuration that is predicted fastest in this case."""
         totals: dict[str, dict[str, float]] = {}
@@ -149,10 +171,6 @@ class Judge:
             predictions.append(
                 predict.launch(one.full, launch.arguments, variant, predict.Work(*work[number]), figure, self.target)
             )
-        missing = coverage.missing(one.full, one.case, choice, works)
-        if missing:
-            message = f"case {one.case.name}: {missing}"
-            raise Refusal(Failure(Stage.CORRECTNESS, "incomplete", message, case=one.case.name))
         time_us = predict.total_us(predictions, one.case, self.target)
         if not math.isfinite(time_us):
             raise Refusal(Failure(Stage.COMPILE, "resources", "no configuration fits the chip", case=one.case.name))

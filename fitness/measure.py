@@ -29,7 +29,7 @@ from suites import Case, Task, TaskError
 
 logger = logging.getLogger(__name__)
 
-SCREEN, REFINE, CONFIRM = 12, 40, 32  # pairs of timings a case; CONFIRM in each fresh process
+SCREEN, REFINE, CONFIRM = 8, 40, 32  # pairs of timings a case; CONFIRM in each fresh process
 PROCESSES = 3  # fresh ones that confirm
 ROOFLINE_SLACK = 1.05
 CONFIRMATION = "confirmation"  # within the time of Stage.TIMING
@@ -139,10 +139,10 @@ class MeasuringJudge:
         """Screen; refine while it could win; confirm what wins, or what has nobody to win against."""
         parts = [race.run(self._court, resolved, rivals, SCREEN, thrifty=True)]
         best = self._best_rival(parts, rivals)
-        if best is not None and best.low < 1.0:
+        null = self.calibration.null_of([clock.timing(t.own).median for t in race.joined(parts)])
+        if best is not None and best.low < 1.0 - null:
             parts = [race.joined([*parts, race.run(self._court, resolved, rivals, REFINE, thrifty=True)])]
             best = self._best_rival(parts, rivals)
-        null = self.calibration.null_of([clock.timing(t.own).median for t in race.joined(parts)])
         wins = best is None or best.faster(null)
         confirmed = wins if confirm is None else confirm
         if confirmed:

@@ -67,7 +67,7 @@ class OpenJudge:
         limits = limits or Limits()
         self._limits = replace(limits, seconds=limits.seconds * STEPS, output=OUTPUT)
         self._gpu, self._visible = gpu, "" if gpu is None else visible(gpu)
-        self._trusted = Jail("compiled")
+        self._trusted = Jail("compiled" if gpu is None else "device")
         self._trusted.start()
         self._jail = self._trusted if gpu is not None else Jail("interpreter")
         self._jail.start()

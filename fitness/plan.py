@@ -122,6 +122,15 @@ class LaunchPlan:
         return replace(self, launches=launches)
 
 
+def without_text(plan: LaunchPlan) -> LaunchPlan:
+    """Leave the kernels' code out: what is left says how to launch what was compiled."""
+    launches = tuple(
+        replace(one, variants=tuple(replace(v, kernel=replace(v.kernel, ttir=None)) for v in one.variants))
+        for one in plan.launches
+    )
+    return replace(plan, launches=launches)
+
+
 def pack(plan: LaunchPlan) -> list[Any]:
     """Turn a plan into plain lists for the wire."""
     return [

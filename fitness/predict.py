@@ -5,7 +5,7 @@ cache, issue its memory instructions, do its vector, matrix and LDS work, and wa
 The terms are joined by a 4-norm, because they overlap well but not fully. Nothing is fitted to any measurement.
 
 Ignored: bank conflicts, cache associativity and thrashing, TLB misses, clock and power limits, instruction cache,
-atomics' contention, differences between programs beyond three samples, data-dependent control flow, the overlap
+atomics' contention, differences between programs beyond a few drawn at random, data-dependent control flow, the overlap
 of one launch with the next. Rankings of programs that differ by little mean little. A prediction is never faster
 than the task's roofline.
 """
@@ -28,7 +28,7 @@ _DOT_DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "fp64":
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the sampled programs of one launch did, summed (fitness.jobs.interpret counts it)."""
+    """What the sampled programs of one launch did, summed (fitness.jobs.counting counts it)."""
 
     programs: int
     accesses: int
@@ -40,9 +40,7 @@ class Work:
     dot_flops: int
     dot_bytes: int
     dot_dtype: str
-    most_stored: int  # bytes, by the busiest sample
-    most_moved: int
-    most_flops: int
+    squares: tuple[float, float, float]  # sums over the samples: of bytes stored, bytes moved and dot flops
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from fitness.build import Refusal
 from fitness.evaluation import Failure, Stage
 from fitness.gpu import clock
 from fitness.gpu.clock import Ratio
-from fitness.gpu.court import Court, Fault, Program
+from fitness.gpu.court import Court, Fault, Heat, Program
 from suites import Case
 from suites.trials import BASE
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 HOPELESS = 2.0  # times slower than every rival in a single run: a few pairs say enough
 SCREENING_US, CONFIRMING_US = 20e3, 3e6  # of one case on the device; slow programs get fewer pairs
-FEWEST = 4
+FEWEST, HOPELESS_PAIRS = 4, 2
 ATTEMPTS = 3  # to find the device's clocks standing still
 
 
@@ -46,51 +46,64 @@ Rivals = Mapping[str, tuple[Resolved, ...]]
 
 def run(court: Court, entrants: tuple[Resolved, ...], rivals: Rivals, pairs: int, thrifty: bool) -> list[Times]:
     """Time every case beside its rivals; a thrifty run spends little on a program that is hopeless or slow."""
-    found = []
-    for one in entrants:
-        others = {n: match for n, r in rivals.items() if (match := _of(one.case, r)) is not None}
-        estimates = [one.estimate_us, *(o.estimate_us for o in others.values())]
-        budget = SCREENING_US if thrifty else CONFIRMING_US
-        hopeless = thrifty and others and one.estimate_us > HOPELESS * max(estimates[1:])
-        wanted = FEWEST if hopeless else max(FEWEST, min(pairs, int(budget / sum(estimates))))
-        programs = [one.program, *(o.program for o in others.values())]
-        try:
-            times, settled = _steady(court, one.case, programs, estimates, wanted, thrifty)
-        except Fault as fault:
-            if not others:
-                raise _refused(one.case, fault) from fault
-            times, settled = _alone(court, one, wanted, thrifty)  # it is refused if the fault is its own
-            logger.warning("case %s: timed without its rivals, one of which failed: %s", one.case.name, fault)
-            others = {}
-        found.append(Times(times[0], dict(zip(others, times[1:], strict=True)), settled))
-    return found
-
-
-def _alone(court: Court, one: Resolved, pairs: int, thrifty: bool) -> tuple[list[list[float]], bool]:
-    """Time a program beside nobody."""
+    others = [{n: match for n, r in rivals.items() if (match := _of(e.case, r)) is not None} for e in entrants]
+    heats = [_heat(court, e, o, pairs, thrifty) for e, o in zip(entrants, others, strict=True)]
     try:
-        return _steady(court, one.case, [one.program], [one.estimate_us], pairs, thrifty)
+        found = _steady(court, heats)
     except Fault as fault:
-        raise _refused(one.case, fault) from fault
-
-
-def _refused(case: Case, fault: Fault) -> Refusal:
-    return Refusal(Failure(Stage.TIMING, fault.kind, f"case {case.name}: {fault}", case=case.name))
-
-
-def _steady(court: Court, case: Case, programs: Sequence[Program], estimates: Sequence[float], pairs: int,
-            thrifty: bool) -> tuple[list[list[float]], bool]:  # fmt: skip
-    """Time until the device's clocks stood still for most of it; cycles in which the anchor drifted are left out."""
-    again = None if thrifty else next((t for t in court.trials(case.name, False)[::-1] if t != BASE), None)
-    for _ in range(ATTEMPTS):
-        samples, anchors = court.time(case.name, programs, estimates, pairs, again)
-        kept = clock.steady(anchors)
-        if any(kept):
-            break
-    settled = any(kept)
+        if not any(others):
+            raise _refused(fault) from fault
+        logger.warning("timed without its rivals, one of which failed: %s", fault)
+        others = [{} for _ in entrants]
+        found = _alone(court, [_heat(court, e, {}, pairs, thrifty) for e in entrants])
     return [
-        [s for cycle, ok in zip(cycles, kept, strict=True) if ok or not settled for s in cycle] for cycles in samples
-    ], settled
+        Times(samples[0], dict(zip(names, samples[1:], strict=True)), settled)
+        for names, (samples, settled) in zip(others, found, strict=True)
+    ]
+
+
+def _heat(court: Court, one: Resolved, others: Mapping[str, Resolved], pairs: int, thrifty: bool) -> Heat:
+    """Choose how many pairs of one case are worth their time."""
+    estimates = (one.estimate_us, *(o.estimate_us for o in others.values()))
+    budget = SCREENING_US if thrifty else CONFIRMING_US
+    hopeless = thrifty and others and one.estimate_us > HOPELESS * max(estimates[1:])
+    wanted = HOPELESS_PAIRS if hopeless else max(FEWEST, min(pairs, int(budget / sum(estimates))))
+    again = None if thrifty else next((t for t in court.trials(one.case.name)[::-1] if t != BASE), None)
+    return Heat(one.case.name, (one.program, *(o.program for o in others.values())), estimates, wanted, again)
+
+
+def _alone(court: Court, heats: Sequence[Heat]) -> list[tuple[list[list[float]], bool]]:
+    """Time a program beside nobody: it is refused if the fault is its own."""
+    try:
+        return _steady(court, heats)
+    except Fault as fault:
+        raise _refused(fault) from fault
+
+
+def _refused(fault: Fault) -> Refusal:
+    said = f"case {fault.case}: {fault}" if fault.case else str(fault)
+    return Refusal(Failure(Stage.TIMING, fault.kind, said, case=fault.case))
+
+
+def _steady(court: Court, heats: Sequence[Heat]) -> list[tuple[list[list[float]], bool]]:
+    """Time until the device's clocks stood still for most of every heat; other cycles are left out.
+
+    Returns for each heat the samples of its programs, and whether the clocks stood still.
+    """
+    clocked = court.time(heats)
+    for _ in range(ATTEMPTS - 1):
+        moved = [n for n, c in enumerate(clocked) if not any(clock.steady(c.anchors))]
+        for number, again in zip(moved, court.time([heats[n] for n in moved]) if moved else [], strict=True):
+            clocked[number] = again
+    found = []
+    for one in clocked:
+        kept = clock.steady(one.anchors)
+        settled = any(kept)
+        found.append((
+            [[s for cycle, ok in zip(cycles, kept, strict=True) if ok or not settled for s in cycle]
+             for cycles in one.samples], settled,
+        ))  # fmt: skip
+    return found
 
 
 def joined(parts: Sequence[list[Times]]) -> list[Times]:

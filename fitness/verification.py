@@ -2,17 +2,20 @@
 
 import random
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
 from fitness.build import Built, Recorded, Refusal
 from fitness.evaluation import Failure, Stage
-from fitness.gpu.court import Court, Fault, NoRoom, Program
+from fitness.gpu.court import Court, Fault, Hearing, NoRoom, Program, Verified
 from fitness.race import Resolved
 from suites import Case, Input, Task
 from suites.trials import BASE, INFLUENCE
 
-OTHER_TRIALS = 2  # of a case's other distributions, drawn in secret, when a program is screened
+WARM = (BASE, BASE, BASE)  # of a configuration of a tuned kernel: the fastest run counts
+OTHER_TRIALS = 1  # of a case's other distributions, drawn in secret, when a program is screened
 REMEMBERED = 4096  # programs
 HUGE = 1 << 31  # bytes of inputs; an edge of more takes seconds, and is run when a person asks for a program
 HUGE_SHARE = 12  # an edge's inputs may take at most one such part of the device's memory
@@ -45,59 +48,68 @@ class Verifier:
         self._depths.pop(built.program, None)
 
     def verify(self, built: Built, depth: Depth) -> tuple[Resolved, ...]:
-        """Choose configurations, then run edges and cases, as deep as wanted."""
+        """Choose configurations, then run cases and edges, as deep as wanted."""
         if self._depths.get(built.program, -1) >= depth:
             return self._verified[built.program]
         for memory in (self._depths, self._verified):
             memory.pop(built.program, None)  # what fails below is no rival any more
         smallest = min(built.recorded, key=lambda r: r.full.bytes).case.name
-        found = [
-            self._verify_case(built, r, depth >= Depth.THOROUGH or r.case.name == smallest) for r in built.recorded
-        ]
-        for edge in built.edges:
-            if not _huge(edge.case):
-                self._verify_case(built, edge, depth >= Depth.THOROUGH)
-            elif depth is Depth.EXHAUSTIVE:
-                self._verify_huge(built, edge)
-        remember(self._verified, built.program, tuple(found))
+        deep = depth >= Depth.THOROUGH
+        cases = [self._hearing(built, r, deep or r.case.name == smallest) for r in built.recorded]
+        verified = self._hear([hearing for hearing, _ in cases])
+        if deep:
+            for hearing, _ in cases:
+                self._hear_again(hearing)
+        self._hear([self._hearing(built, e, deep)[0] for e in built.edges if not _huge(e.case)])
+        if depth is Depth.EXHAUSTIVE:
+            for edge in (e for e in built.edges if _huge(e.case)):
+                self._hear_huge(built, edge)
+        found = tuple(
+            Resolved(r.case, hearing.program, tuple(sorted(choice.items())), one.error, one.time_us)
+            for r, (hearing, choice), one in zip(built.recorded, cases, verified, strict=True)
+        )
+        remember(self._verified, built.program, found)
         remember(self._programs, built.source, built.program)
         remember(self._depths, built.program, depth)
-        return tuple(found)
+        return found
 
-    def _verify_huge(self, built: Built, edge: Recorded) -> None:
+    def _hear(self, hearings: Sequence[Hearing]) -> list[Verified]:
+        with _understood():
+            return self._court.verify(hearings)
+
+    def _hear_again(self, hearing: Hearing) -> None:
+        """Run a program on memory that holds its own results."""
+        changed = INFLUENCE if INFLUENCE in hearing.trials else hearing.trials[-1]
+        with _understood():
+            self._court.verify_memory(hearing.case, [BASE, changed], hearing.program)
+
+    def _hear_huge(self, built: Built, edge: Recorded) -> None:
         """Verify an edge of more than 2^31 elements; where its truth has no room it is left out, and that is said."""
         try:
-            self._verify_case(built, edge, thorough=False)
+            self._hear([self._hearing(built, edge, thorough=False)[0]])
         except NoRoom:
             self.left_out[edge.case.name] = None
 
-    def _verify_case(self, built: Built, one: Recorded, thorough: bool) -> Resolved:
-        """Verify one case; a tuned launch takes the configuration that ran fastest."""
-        name = one.case.name
-        try:
-            trials = self._court.trials(name, False)
-            if _huge(one.case):
-                trials = [BASE]  # what it is there for is its size, and each trial takes seconds
-            elif not thorough:
-                trials = self._some(trials, edge=one.case in self._task.edges)
+    def _hearing(self, built: Built, one: Recorded, thorough: bool) -> tuple[Hearing, dict[str, str]]:
+        """Choose trials and configurations; a tuned launch takes the one that ran fastest."""
+        name, edge = one.case.name, one.case in self._task.edges
+        trials = self._court.trials(name)
+        if _huge(one.case):
+            trials = [BASE]  # what it is there for is its size, and each trial takes seconds
+        elif not thorough:
+            trials = self._some(trials, edge)
+        with _understood():
             choice = self._choose(built, one)
-            program = Program(one.full.resolve(choice), built.code)
-            twice = thorough or one.case not in self._task.edges
-            verified = self._court.verify(name, False, trials, program, twice)
-            if thorough and one.case not in self._task.edges:
-                self._court.verify_memory(name, [BASE, INFLUENCE if INFLUENCE in trials else trials[-1]], program)
-        except Fault as fault:
-            raise Refusal(Failure(Stage.CORRECTNESS, fault.kind, f"case {name}: {fault}", case=name)) from fault
-        return Resolved(one.case, program, tuple(sorted(choice.items())), verified.error, verified.time_us)
+        program = Program(one.full.resolve(choice), built.code)
+        return Hearing(name, tuple(trials), program, twice=thorough or not edge), choice
 
     def _some(self, trials: list[str], edge: bool) -> list[str]:
-        """Choose trials in secret: the base, and one for an edge; for a case the influence trial and two."""
-        others = [t for t in trials if t not in (BASE, INFLUENCE)]
+        """Choose trials in secret: any one for an edge; for a case the base, the influence trial and another."""
         if edge:
-            chosen = self._rng.sample(trials[1:], min(1, len(trials) - 1))
-        else:
-            chosen = [INFLUENCE, *self._rng.sample(others, min(OTHER_TRIALS, len(others)))]
-        return [t for t in trials if t in (BASE, *chosen)]
+            return [self._rng.choice(trials)]
+        others = [t for t in trials if t not in (BASE, INFLUENCE)]
+        chosen = self._rng.sample(others, min(OTHER_TRIALS, len(others)))
+        return [t for t in trials if t in (BASE, INFLUENCE, *chosen)]
 
     def _choose(self, built: Built, one: Recorded) -> dict[str, str]:
         """Time every configuration of every tuned kernel alone, the others at their first."""
@@ -113,15 +125,24 @@ class Verifier:
             for label in labels:
                 program = Program(one.full.resolve({**choice, function: label}), built.code)
                 try:
-                    self._court.verify(one.case.name, False, [BASE], program)
-                    times[label] = self._court.estimate(program)
+                    (times[label],) = (v.time_us for v in self._court.verify([Hearing(one.case.name, WARM, program)]))
                 except Fault as fault:
                     if fault.kind not in ("resources", "invalid", "memory"):
                         raise
             if not times:
-                raise Fault("resources", f"no configuration of {function} can run on this device")
+                raise Fault("resources", f"no configuration of {function} can run on this device", case=one.case.name)
             choice[function] = min(times, key=lambda k: times[k])
         return choice
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Turn a fault on the device into a verdict."""
+    try:
+        yield
+    except Fault as fault:
+        said = f"case {fault.case}: {fault}" if fault.case else str(fault)
+        raise Refusal(Failure(Stage.CORRECTNESS, fault.kind, said, case=fault.case)) from fault
 
 
 def edges(task: Task) -> tuple[Case, ...]:

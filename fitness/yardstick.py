@@ -4,7 +4,8 @@ Trusted code only: it runs a task's own functions. It works on any device, so th
 same limits as what judges under the interpreter. The bank: the reference in the dtype of its inputs, every `honest`
 function of the task likewise, and exact arithmetic on inputs that carry one rounding each, twice. A backward-stable
 kernel with float32 accumulation errs by a small multiple of that, however ill-conditioned the operation is at these
-inputs; a real implementation alone is one sample, and a lucky one at times.
+inputs; a real implementation alone is one sample, and a lucky one at times. Where a task allows tf32, exact arithmetic
+on inputs cut as matrix units cut them is a member too: all those errors go one way, and no sum averages them out.
 """
 
 import math
@@ -28,6 +29,9 @@ PERTURBATIONS = 2  # independent draws of rounded inputs
 # relative, of inputs in float32 and, where a task allows it, in tf32; up or down by the whole of it, for where one
 # element rules a row, a draw that happened to be small would refuse honest kernels
 ROUNDING, TF32_ROUNDING = 2.0**-22 / math.sqrt(3), 2.0**-10 / math.sqrt(3)
+# How many times a member's largest error in a row any element there may be off. A draw may have been a lucky one; cut
+# inputs show the worst that hardware does to each.
+REACH = {"rounded": 16.0, "cut": 2.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class _Spread:
     mean: float
     rows: torch.Tensor  # root mean squares
     most: torch.Tensor  # largest of each row
-    real: bool
+    reach: float | None  # of REACH; None of a real implementation
 
 
 def compute(functions: Functions, arguments: Mapping[str, Any], trial: Trial, device: str = "cpu", seed: int = 0,
@@ -55,14 +59,12 @@ def compute(functions: Functions, arguments: Mapping[str, Any], trial: Trial, de
             raise ValueError(f"`{name}` gives {len(made)} outputs where the truth has {len(truths)}")
         if name == "reference":
             schema = [(_dtype(m), tuple(m.shape)) for m in made]
-        if not name.startswith("rounded") and schema != [(_dtype(m), tuple(m.shape)) for m in made]:
+        reach = REACH.get(name.split()[0])
+        if reach is None and schema != [(_dtype(m), tuple(m.shape)) for m in made]:
             raise ValueError(f"`{name}` returns {[(_dtype(m), tuple(m.shape)) for m in made]}; expected {schema}")
         if name == without:
             continue
-        spreads = [
-            _spread(m, t, dtype, real=not name.startswith("rounded"))
-            for m, t, (dtype, _) in zip(made, truths, schema, strict=True)
-        ]
+        spreads = [_spread(m, t, dtype, reach) for m, t, (dtype, _) in zip(made, truths, schema, strict=True)]
         bank.append(spreads)
     members = zip(*bank, strict=True)
     return tuple(
@@ -134,6 +136,8 @@ def _bank(functions: Functions, values: Mapping[str, Any], seed: int) -> Iterato
         yield name, partial(_called, function, values)
     for number in range(PERTURBATIONS):
         yield f"rounded inputs {number}", partial(_on_rounded, functions, values, seed * 1009 + number)
+    if functions.tf32:
+        yield "cut inputs", partial(_on_cut, functions, values)
 
 
 def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
@@ -142,6 +146,10 @@ def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
 
 def _on_rounded(functions: Functions, values: Mapping[str, Any], seed: int) -> Any:
     return functions.reference(*_rounded(functions, values, seed))
+
+
+def _on_cut(functions: Functions, values: Mapping[str, Any]) -> Any:
+    return functions.reference(*lifted(_cut(values)).values())
 
 
 def _rounded(functions: Functions, values: Mapping[str, Any], seed: int) -> list[Any]:
@@ -157,7 +165,7 @@ def _rounded(functions: Functions, values: Mapping[str, Any], seed: int) -> list
 
 
 def _cut(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return float32 tensors with the 13 bits cut off that tf32 does not have."""
+    """Cut off the 13 bits of every float32 that tf32 does not have."""
     return {
         k: (v.view(torch.int32) & -(1 << 13)).view(torch.float32)
         if isinstance(v, torch.Tensor) and v.dtype == torch.float32
@@ -166,7 +174,7 @@ def _cut(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _spread(output: torch.Tensor, truth: torch.Tensor, dtype: str, real: bool) -> _Spread | None:
+def _spread(output: torch.Tensor, truth: torch.Tensor, dtype: str, reach: float | None) -> _Spread | None:
     """Measure one member against the truth; None for integers, nothing, and what is not finite where the truth is."""
     if dtype not in EPSILON or not truth.numel():
         return None
@@ -177,7 +185,7 @@ def _spread(output: torch.Tensor, truth: torch.Tensor, dtype: str, real: bool) -
     mean, off = float(error.mean()), error.abs_().reshape(-1, width)
     most = off.amax(dim=1)
     squares = off.square_().mean(dim=1)
-    return _Spread(math.sqrt(float(squares.mean())), float(most.max()), mean, squares.sqrt(), most, real)
+    return _Spread(math.sqrt(float(squares.mean())), float(most.max()), mean, squares.sqrt(), most, reach)
 
 
 def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool) -> Yardstick:
@@ -187,7 +195,8 @@ def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool
         empty = truth.new_zeros(0, dtype=torch.float64)
         kept = truth.double() if dtype in EPSILON else truth.long()
         return Yardstick(dtype, shape, kept.contiguous(), 0.0, 0.0, empty, empty, exact, 0.0, 0.0, 0.0)
-    if not any(m.real for m in bank):
+    real = [m for m in bank if m.reach is None]
+    if not real:
         raise ValueError("no implementation of the task gives finite results where the float64 truth is finite")
     epsilon, tiny = EPSILON[dtype], TINY[dtype]
     factor = 2.0 if dtype in ("float32", "float64") else 1.5
@@ -199,10 +208,10 @@ def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool
     scale = math.sqrt(float(squares.mean()))
     rows = _most([m.rows for m in bank])
     # a small element beside large ones: what its row's inputs allow, and the real members' own mean rounding there
-    allowed = 4 * _most([m.rows for m in bank if m.real])
-    rounded = [m.most for m in bank if not m.real]
-    if rounded:
-        allowed = allowed + 16 * _most(rounded)
+    allowed = 4 * _most([m.rows for m in real])
+    moved = [m.reach * m.most for m in bank if m.reach is not None]
+    if moved:
+        allowed = allowed + _most(moved)
     return Yardstick(
         dtype=dtype,
         shape=shape,

@@ -29,6 +29,7 @@ from fitness.walls.profiles import Walls
 Job = Callable[[Any, Report], Any]
 
 LOG_TAIL = 4096
+NICE = 5  # what a device waits for comes before what may be built ahead
 
 
 class Server:
@@ -215,11 +216,15 @@ def _leave(*_: Any) -> NoReturn:
 
 
 def main(control: int, flavour: str, parent: int, folder: str) -> None:
-    """Go behind the walls, load everything, then serve. `flavour` is compiled or interpreter: triton asks at import."""
+    """Go behind the walls, load everything, then serve. `flavour` is one of fitness.jobs.JOBS.
+
+    Triton decides for or against its interpreter when it is imported, so that is a flavour of its own.
+    """
     die_with_parent()
     if os.getppid() != parent:
         sys.exit(0)
-    inside, why_not = namespaces.enter((__file__, folder), die_with_parent)
+    os.nice(NICE)
+    inside, why_not = namespaces.enter((__file__, folder), die_with_parent, flavour == "device")
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "pid" not in inside:  # inside, the guard is told to end, and nobody else may tell this process anything

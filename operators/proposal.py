@@ -22,18 +22,31 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """A program that was judged, with its time, or None if it failed, and its structure."""
+
+    source: str
+    time_us: float | None
+    structure: str
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What an operator may know besides the parents.
 
     `rng` belongs to this one request: draw from nothing else. `known` tells whether a fingerprint was already
     proposed in this run, so an operator can draw again before it gives a program that would be thrown away.
-    `target` is the chip's name, `backend` Triton's ("hip" or "cuda").
+    `target` is the chip's name, `backend` Triton's ("hip" or "cuda"). `relatives` are programs judged so far: those of
+    the first parent's structure, then those of structures next to it in descent, each in order of judging. `pending`
+    are sources of its structure that are being judged now.
     """
 
     rng: np.random.Generator
     known: Callable[[str], bool]
     target: str
     backend: str
+    relatives: tuple[Observed, ...] = ()
+    pending: tuple[str, ...] = ()
 
 
 class Operator(Protocol):

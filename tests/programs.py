@@ -15,7 +15,7 @@ PEERS = (
 )  # fmt: skip
 NEEDS = ("gpu", "walls", "trials")  # what a program needs for its gate to be reached, or to run at all
 CLASSES = {"A": 11, "B": 20, "C": 27, "D": 45, "E": 58, "F": 65, "G": 68}  # by the catalogue: the last number of each
-_KEYS = ("task", "gate", "needs", "fools")
+_KEYS = ("task", "gate", "gpu", "needs", "fools")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Program:
     about: str
     task: str
     gate: str | None
+    gpu_gate: str | None  # the gate of a judge that measures, where it is another one
     needs: str | None  # the first word of the `needs:` line; the rest of the line says why
     fools: tuple[str, ...]
 
@@ -68,7 +69,8 @@ def read(path: Path) -> Program:
     fools = tuple(p.strip() for p in said.get("fools", "").split(",") if p.strip())
     if needs not in (None, *NEEDS) or not set(fools) <= set(PEERS):
         raise ValueError(f"{path.name}: needs is one of {', '.join(NEEDS)}; fools names peers of {', '.join(PEERS)}")
-    return Program(path, about, said["task"], said.get("gate"), needs, fools)
+    gpu_gate = said.get("gpu", "").split(",")[0] or None
+    return Program(path, about, said["task"], said.get("gate"), gpu_gate, needs, fools)
 
 
 def task(name: str) -> Task:

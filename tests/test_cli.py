@@ -90,6 +90,26 @@ class TestTheWholeWay:
         assert "passed; predicted" in result.stdout
         assert "odd" in result.stdout
 
+    def test_a_run_ends_early_says_why_and_goes_on_under_another_limit(self, task_file: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "run"
+        first = run(
+            "search", task_file, "--pool", "inline", "--quiet", "--run", folder, "--generations", 4, "--population", 2,
+            "--policy", "restarts", "--with", "bandit", "--without", "history", "--stop-at-roofline", "0.01", "--json",
+        )  # fmt: skip
+        assert first.exit_code == 0, first.output
+        summary = json.loads(first.stdout)
+        assert (summary["stop"], summary["evaluations"], summary["policy"]) == ("roofline", 0, "restarts")
+        assert (summary["mechanisms"]["bandit"], summary["mechanisms"]["history"]) == (True, 0.0)
+        assert "as near to the roofline as was asked for" in run("show", folder).stdout
+        again = run(
+            "resume", folder, "--pool", "inline", "--quiet", "--stop-at-roofline", "1", "--max-minutes", 9, "--json"
+        )
+        assert again.exit_code == 0, again.output
+        summary = json.loads(again.stdout)
+        assert (summary["evaluations"], summary["stop"]) == (8, "evaluations")
+        assert summary["limits"]["max_minutes"] == 9
+        assert summary["wall_seconds"] > 0
+
     def test_more_generations_go_on_where_it_stopped(self, finished: Path) -> None:
         result = run("resume", finished, "--generations", 3, "--pool", "inline", "--quiet", "--json")
         assert result.exit_code == 0, result.output
@@ -102,7 +122,9 @@ class TestTheWholeWay:
         assert "merged-1" in run("archive", "merge", tmp_path / "both", finished).stdout
 
     def test_a_run_is_followed_to_its_end(self, finished: Path) -> None:
-        assert run("watch", finished).exit_code == 0
+        watched = run("watch", finished)
+        assert watched.exit_code == 0
+        assert "ended: all evaluations are spent" in watched.stdout
 
     def test_a_search_begins_with_anothers_elites(self, finished: Path, tmp_path: Path) -> None:
         result = run(
@@ -245,7 +267,27 @@ class TestBadInput:
 
     def test_an_unknown_target_or_policy(self, tmp_path: Path) -> None:
         refused(run("search", "--target", "mi301", "--run", tmp_path / "r"), 2, "no target named 'mi301'")
-        refused(run("search", "--policy", "luck", "--run", tmp_path / "r"), 2, "archive", "best-of-n")
+        refused(
+            run("search", "--policy", "luck", "--run", tmp_path / "r"), 2, "archive", "best-of-n", "islands", "luck"
+        )
+        assert not (tmp_path / "r").exists()
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("--without", "luck"), ("halving", "bandit", "lexicase")),
+            (("--with", "halving", "--without", "halving"), ("both name halving",)),
+            (("--max-minutes", "-1"), ("--max-minutes",)),
+            (("--stop-at-roofline", "1.5"), ("--stop-at-roofline",)),
+            (("--stop-after-stagnation", "0"), ("--stop-after-stagnation",)),
+            (("--operators", "knob-step,luck"), ("no operator named 'luck'", "knob-cross")),
+            (("--operators", "knob-cross"), ("steps from one program",)),
+        ],
+    )
+    def test_a_mechanism_a_limit_or_an_operator_that_is_none(
+        self, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+    ) -> None:
+        refused(run("search", *arguments, "--run", tmp_path / "r"), 2, *words)
         assert not (tmp_path / "r").exists()
 
     def test_a_folder_that_is_no_run(self, tmp_path: Path) -> None:

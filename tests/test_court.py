@@ -12,8 +12,19 @@ import pytest
 from test_replay import CODE, PLAN
 
 from fitness import targets
-from fitness.gpu import arena, court, pair
-from fitness.gpu.court import Court, DeviceUnavailable, Fault, MachineFailed, NoRoom, Program, RefereeFailed
+from fitness.gpu import arena, hearing, pair
+from fitness.gpu.court import (
+    Court,
+    DeviceUnavailable,
+    Fault,
+    Hearing,
+    Heat,
+    MachineFailed,
+    NoRoom,
+    Program,
+    RefereeFailed,
+    Verified,
+)
 from fitness.gpu.process import Lost
 from suites import Task
 
@@ -69,9 +80,9 @@ class Desk:
                 del self.says[number]
                 return answer
         if name == "bench":
-            return ["ok", 12.5 if question[0] == "run" else None]
-        answers = {"names": TRIALS, "turn": RIGHT if question[1:2] != (None,) else None, "check": RIGHT, "same": True}
-        return ["ok", answers.get(question[0])]
+            return ["ok", [12.5] * len(question[1]) if question[0] == "runs" else None]
+        answers = {"names": lambda: TRIALS, "check": lambda: [RIGHT] * len(question[1])}
+        return ["ok", answers.get(question[0], lambda: None)()]
 
     def listening(self) -> bool:
         """Whether nobody who lives has an answer that was not taken."""
@@ -103,39 +114,42 @@ def bound(desk: Desk, double_task: Task) -> Iterator[Court]:
 PROGRAM = Program(PLAN, {PLAN.launches[0].chosen.kernel.digest: CODE})
 
 
+def heard(court: Court, *trials: str, program: Program = PROGRAM) -> list[Verified]:
+    return court.verify([Hearing("1M", trials or tuple(TRIALS), program)])
+
+
+def wrong(what: str, before: int = 0) -> list[Any]:
+    """What the referee says of runs of which one is wrong."""
+    return ["ok", [*[RIGHT] * before, ["wrong", what, 9.0]]]
+
+
 def test_a_program_runs_every_trial_on_both_poisons_and_is_checked_each_time(bound: Court, desk: Desk) -> None:
-    verified = bound.verify("1M", False, TRIALS, PROGRAM)
-    assert (verified.error, verified.time_us) == (0.5, 12.5)
-    runs = [q for q in desk.asked if q[:2] == ("bench", "run")]
-    assert [(q[3], q[4]) for q in runs] == [(n % 2, arena.POISONS[n % 2]) for n in range(4)]
-    checked = [q[2][0][2] for q in desk.asked if q[1] == "turn" and q[2]]
-    assert [*checked, desk.asked[-1][2][2]] == ["base", "base", "uniform", "influence"]
-    assert desk.names("referee").count("same") == 1
+    assert heard(bound) == [Verified(0.5, 12.5)]
+    (runs,) = [q[2] for q in desk.asked if q[:2] == ("bench", "runs")]
+    assert [(n, poison) for _, n, poison in runs] == [(n, arena.POISONS[n % 2]) for n in range(4)]
+    (checked,) = [q[2] for q in desk.asked if q[:2] == ("referee", "check")]
+    assert [part[0] for part in checked] == [["1M", t] for t in ("base", "base", "uniform", "influence")]
+    assert [bool(part[4]) for part in checked] == [False, True, False, False], "the second must equal the first"
 
 
-def test_a_set_is_filled_before_it_runs_and_checked_before_it_is_filled_again(bound: Court, desk: Desk) -> None:
-    bound.verify("1M", False, TRIALS, PROGRAM)
-    state: dict[int, str] = {}
-    bodies: dict[int, int] = {}
-    for who, question, *rest in desk.asked:
-        if (who, question) == ("bench", "bind"):
-            bodies = {offsets[0]: n for n, offsets in enumerate(rest[3])}
-        if question == "turn":
-            check, fill = rest
-            if check:
-                place = bodies[check[1][0][1]]
-                assert state[place] == "ran"
-                state[place] = "checked"
-            filled = [fill] if fill else []
-        else:
-            filled = [rest] if question == "fill" else []
-        for _, sets in filled:
-            place = bodies[sets[0][0][0][1]]
-            assert state.get(place) != "ran", "filled before it was checked"
-            state[place] = "filled"
-        if (who, question) == ("bench", "run"):
-            assert state[rest[1]] == "filled"
-            state[rest[1]] = "ran"
+def test_every_run_has_memory_of_its_own_that_is_filled_before_and_checked_after(bound: Court, desk: Desk) -> None:
+    bound.verify([Hearing("1M", tuple(TRIALS), PROGRAM), Hearing("2M", ("base",), PROGRAM, twice=False)])
+    questions = [(who, what) for who, what, *_ in desk.asked if what in ("fill", "runs", "check")]
+    assert questions == [("referee", "fill"), ("bench", "runs"), ("referee", "check")], "one turn each on the device"
+    filled, runs, checked = (next(q[2] for q in desk.asked if q[1] == name) for name in ("fill", "runs", "check"))
+    bound_sets = {q[2]: q[5] for q in desk.asked if q[1] == "bind"}
+    places = [bound_sets[key][number] for key, number, _ in runs]
+    assert len(set(places)) == 5
+    assert [sets[0][0] for _, sets, _ in filled] == [[["x", bodies[0]]] for bodies in places]
+    assert [inputs for _, inputs, *_ in checked] == [[["x", bodies[0]]] for bodies in places]
+    assert not any(moved for *_, moved in filled), "what is compared holds the trial's own inputs"
+
+
+def test_runs_that_do_not_fit_together_take_turns(bound: Court, desk: Desk) -> None:
+    large = replace(PLAN, buffers=(replace(PLAN.buffers[0], bytes=ARENA * 2 // 5), *PLAN.buffers[1:]))
+    assert heard(bound, program=Program(large, PROGRAM.code)) == [Verified(0.5, 12.5)]
+    runs = [len(q[2]) for q in desk.asked if q[1] == "runs"]
+    assert runs == [2, 2], "twins stay together"
 
 
 def on(who: str, what: str, number: int = 1) -> Callable[[str, tuple[Any, ...]], bool]:
@@ -144,92 +158,78 @@ def on(who: str, what: str, number: int = 1) -> Callable[[str, tuple[Any, ...]],
     return lambda name, question: (name, question[0]) == (who, what) and next(seen) == number
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("number", [0, 1, 2, 5])
 def test_a_fault_on_the_device_replaces_the_bench_alone(number: int, bound: Court, desk: Desk) -> None:
-    desk.says.append((on("bench", "run", number), ["failed", "illegal-address", "kernel: CUDA_ERROR_ILLEGAL_ADDRESS"]))
+    said = ["failed", "illegal-address", "kernel: CUDA_ERROR_ILLEGAL_ADDRESS", number]
+    desk.says.append((on("bench", "runs"), said))
     with pytest.raises(Fault, match="ILLEGAL_ADDRESS") as raised:
-        bound.verify("1M", False, TRIALS, PROGRAM)
-    assert raised.value.kind == "illegal-address"
+        bound.verify([Hearing("2M", ("base",), PROGRAM), Hearing("1M", tuple(TRIALS), PROGRAM)])
+    assert (raised.value.kind, raised.value.case) == ("illegal-address", "2M" if number < 2 else "1M")
     assert desk.listening()
     assert [s.name for s in desk.stands] == ["referee", "bench", "bench"]
     assert [s.alive for s in desk.stands] == [True, False, True]
     assert desk.names("referee")[-2:] == ["unmap", "map"]
-    assert bound.verify("1M", False, TRIALS, PROGRAM).error == 0.5, "the next program is judged"
+    assert heard(bound)[0].error == 0.5, "the next program is judged"
     assert desk.names("bench").count("load") == 2, "the fresh bench has no machine code yet"
 
 
-@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("number", [0, 2, 3])
 def test_a_wrong_output_fails_and_leaves_both_sides_listening(number: int, bound: Court, desk: Desk) -> None:
-    desk.says.append((on("referee", "turn", number), ["ok", ["wrong", "at [3] expected 1, got 2", 9.0]]))
+    desk.says.append((on("referee", "check"), wrong("at [3] expected 1, got 2", number)))
     with pytest.raises(Fault, match=r"at \[3\] expected 1") as raised:
-        bound.verify("1M", False, TRIALS, PROGRAM)
-    assert raised.value.kind == "wrong"
-    assert desk.listening()
+        heard(bound)
+    assert (raised.value.kind, raised.value.case) == ("wrong", "1M")
+    assert str(raised.value).startswith(["its own inputs", "", "uniform inputs", "influence inputs"][number])
     assert [s.name for s in desk.stands] == ["referee", "bench"]
 
 
-def test_a_wrong_output_is_told_before_the_fault_of_the_run_after_it(bound: Court, desk: Desk) -> None:
-    desk.says.append((on("referee", "turn", 2), ["ok", ["wrong", "at [0]", 9.0]]))
-    desk.says.append((on("bench", "run", 2), Lost("it ended", hung=False)))
-    with pytest.raises(Fault) as raised:
-        bound.verify("1M", False, TRIALS, PROGRAM)
-    assert raised.value.kind == "wrong"
-    assert desk.listening()
-
-
 def test_a_kernel_that_does_not_end_is_a_timeout(bound: Court, desk: Desk) -> None:
-    desk.says.append((on("bench", "run"), Lost("no answer", hung=True)))
+    desk.says.append((on("bench", "runs"), Lost("no answer", hung=True)))
     with pytest.raises(Fault, match="did not finish on the device") as raised:
-        bound.verify("1M", False, TRIALS, PROGRAM)
+        heard(bound)
     assert raised.value.kind == "timeout"
 
 
-def test_two_runs_that_differ_are_a_race_where_atomics_are_not_declared(
-    bound: Court, desk: Desk, double_task: Task
-) -> None:
-    desk.says.append((on("referee", "same"), ["ok", False]))
-    with pytest.raises(Fault, match="two runs on the same inputs") as raised:
-        bound.verify("1M", False, TRIALS, PROGRAM)
-    assert raised.value.kind == "race"
+def test_two_runs_are_not_compared_where_atomics_are_declared(bound: Court, desk: Desk, double_task: Task) -> None:
     bound.begin(replace(double_task, atomics=True), 1)
-    desk.says.append((on("referee", "same"), ["ok", False]))
-    assert bound.verify("1M", False, TRIALS, PROGRAM).error == 0.5
-    desk.says.clear()
+    heard(bound)
+    (checked,) = [q[2] for q in desk.asked if q[:2] == ("referee", "check")]
+    assert not any(part[4] for part in checked)
 
 
 def test_a_truth_without_room_gives_all_memory_back(bound: Court, desk: Desk) -> None:
     desk.says.append((on("referee", "fill"), ["failed", "memory", "CUDA out of memory"]))
     with pytest.raises(NoRoom):
-        bound.verify("1M", False, TRIALS, PROGRAM)
+        heard(bound)
     assert desk.names("referee")[-1] == "forget"
     assert not desk.stands[1].alive
-    assert bound.verify("1M", False, TRIALS, PROGRAM).error == 0.5
+    assert heard(bound)[0].error == 0.5
 
 
 def test_an_error_of_the_tasks_own_code_is_no_candidates_fault(bound: Court, desk: Desk) -> None:
     desk.says.append((on("referee", "fill"), ["failed", "task", "ZeroDivisionError: division by zero"]))
     with pytest.raises(RefereeFailed, match="ZeroDivisionError"):
-        bound.verify("1M", False, TRIALS, PROGRAM)
+        heard(bound)
 
 
 def test_machine_code_is_loaded_once_and_forgotten_when_there_is_too_much(
     bound: Court, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(3):
-        bound.verify("1M", False, ["base"], PROGRAM)
+        heard(bound, "base")
     assert desk.names("bench").count("load") == 1
-    monkeypatch.setattr(court, "KEPT_MODULES", 1)
+    monkeypatch.setattr(hearing, "KEPT_MODULES", 1)
     kernel = replace(PLAN.launches[0].chosen.kernel, ttir="module { other }")
     variant = replace(PLAN.launches[0].variants[0], kernel=kernel)
     other = replace(PLAN, launches=(replace(PLAN.launches[0], variants=(variant,)),))
-    bound.verify("1M", False, ["base"], Program(other, {kernel.digest: CODE}))
+    heard(bound, "base", program=Program(other, {kernel.digest: CODE}))
     assert desk.names("bench").count("unload") == 1
 
 
 def test_buffers_that_do_not_fit_are_refused_in_words(bound: Court) -> None:
     large = replace(PLAN, buffers=(replace(PLAN.buffers[0], bytes=ARENA), *PLAN.buffers[1:]))
     with pytest.raises(Fault, match="GiB of the device") as raised:
-        bound.verify("1M", False, TRIALS, Program(large, PROGRAM.code))
+        heard(bound, program=Program(large, PROGRAM.code))
     assert raised.value.kind == "memory"
 
 
@@ -256,7 +256,8 @@ def test_programs_are_timed_on_the_same_sets_and_the_candidate_is_watched(bound:
     desk.says.append((on("bench", "time"), ["ok", timed]))
     desk.hello["bench"][3] = 1 << 40
     bound._arena = 1 << 40
-    samples, anchors = bound.time("1M", [PROGRAM, PROGRAM], [200.0, 200.0], 4)
+    (clocked,) = bound.time([Heat("1M", (PROGRAM, PROGRAM), (200.0, 200.0), 4)])
+    samples, anchors = clocked.samples, clocked.anchors
     assert samples == [[[10.0] * 4], [[20.0] * 4]]
     assert anchors == [[30.0, 31.0]]
     (one, other) = [q for q in desk.asked if q[:2] == ("bench", "bind")]
@@ -269,15 +270,15 @@ def test_programs_are_timed_on_the_same_sets_and_the_candidate_is_watched(bound:
 def test_a_timed_output_that_is_wrong_is_a_fault(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
     desk.says.append((on("bench", "time"), ["ok", [[[[10.0] * 4]], [[30.0, 31.0]]]]))
-    desk.says.append((on("referee", "check"), ["ok", ["wrong", "at [7]", 3.0]]))
+    desk.says.append((on("referee", "check"), wrong("at [7]")))
     with pytest.raises(Fault, match="output of a timed run is wrong"):
-        bound.time("1M", [PROGRAM], [200.0], 4)
+        bound.time([Heat("1M", (PROGRAM,), (200.0,), 4)])
 
 
 def test_short_programs_are_timed_in_batches(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
     desk.says.append((on("bench", "time"), ["ok", [[[[1.0] * 4]], [[30.0]]]]))
-    bound.time("1M", [PROGRAM], [2.0], 4)
+    bound.time([Heat("1M", (PROGRAM,), (2.0,), 4)])
     (question,) = [q for q in desk.asked if q[:2] == ("bench", "time")]
     assert question[5] == 50, "50 replays of 2 us last as long as an item should"
 
@@ -286,10 +287,10 @@ def test_a_program_that_answers_from_memory_is_found_after_the_clock(bound: Cour
     bound._arena = 1 << 40
     for _ in range(2):
         desk.says.append((on("bench", "time"), ["ok", [[[[10.0] * 4]], [[30.0, 31.0]]]]))
-    desk.says.append((on("referee", "check", 2), ["ok", ["wrong", "at [7]", 3.0]]))
+    desk.says.append((on("referee", "check", 2), wrong("at [7]")))
     with pytest.raises(Fault, match="influence inputs: at"):
-        bound.time("1M", [PROGRAM], [200.0], 4, again="influence")
-    filled = [q[2][2] for q in desk.asked if q[:2] == ("referee", "fill")]
+        bound.time([Heat("1M", (PROGRAM,), (200.0,), 4, again="influence")])
+    filled = [q[2][0][0][1] for q in desk.asked if q[:2] == ("referee", "fill")]
     assert filled == ["base", "influence"]
 
 
@@ -300,10 +301,11 @@ def test_a_program_that_works_in_place_gets_fresh_inputs_for_every_turn(
     bound._arena = 1 << 40
     desk.says.append((on("bench", "time"), ["ok", [[[[1.0, 0.0, 1.0, 0.0]], [[0.0, 2.0, 0.0, 2.0]]], [[30.0]]]]))
     desk.says.append((on("bench", "time"), ["ok", [[[[0.0, 3.0, 0.0, 3.0]], [[4.0, 0.0, 4.0, 0.0]]], [[31.0]]]]))
-    samples, anchors = bound.time("1M", [PROGRAM, PROGRAM], [200.0, 200.0], 4)
+    (clocked,) = bound.time([Heat("1M", (PROGRAM, PROGRAM), (200.0, 200.0), 4)])
+    samples, anchors = clocked.samples, clocked.anchors
     assert samples == [[[1.0, 3.0, 1.0, 3.0]], [[4.0, 2.0, 4.0, 2.0]]]
     assert anchors == [[30.0, 31.0]]
-    assert desk.names("referee").count("fill") == 2
+    assert desk.names("referee").count("fill") == desk.names("referee").count("check") == 2
     turns = [q[4] for q in desk.asked if q[:2] == ("bench", "time")]
     assert turns == [[0], [1]]
 
@@ -311,12 +313,12 @@ def test_a_program_that_works_in_place_gets_fresh_inputs_for_every_turn(
 def test_a_lost_referee_is_nobodys_fault(bound: Court, desk: Desk) -> None:
     desk.says.append((on("referee", "fill"), Lost("it ended", hung=False)))
     with pytest.raises(MachineFailed):
-        bound.verify("1M", False, TRIALS, PROGRAM)
+        heard(bound)
     assert [s.alive for s in desk.stands] == [False, False]
-    assert bound.verify("1M", False, TRIALS, PROGRAM).error == 0.5, "both are started again"
+    assert heard(bound)[0].error == 0.5, "both are started again"
 
 
 def test_a_bug_of_the_bench_is_no_candidates_crash(bound: Court, desk: Desk) -> None:
-    desk.says.append((on("bench", "run"), ["failed", "bench", "KeyError: 'timed 0'"]))
+    desk.says.append((on("bench", "runs"), ["failed", "bench", "KeyError: 'timed 0'", None]))
     with pytest.raises(MachineFailed, match="KeyError"):
-        bound.verify("1M", False, TRIALS, PROGRAM)
+        heard(bound)

@@ -223,7 +223,33 @@ def test_work_left_out_at_the_timed_size_is_seen_though_the_small_size_is_right(
     failure = judge.judge(launcher(body, KERNEL + SAME)).failure
     assert failure is not None
     assert (failure.stage, failure.kind) == (Stage.CORRECTNESS, "incomplete"), failure
-    assert f"programs {word} at most" in failure.message
+    assert f"programs {word} about" in failure.message
+
+
+IDLE = {
+    "but the first": "tl.program_id(0) == 0",
+    "but the first, the middle and the last": "tl.program_id(0) % (tl.num_programs(0) // 2) == 0",
+    "of every second place": "tl.program_id(0) % 2 == 0",
+    "where it does not read zeros": "tl.load(x_ptr + offs, mask=offs < n) == 0",
+}
+
+
+@pytest.mark.parametrize("what", IDLE)
+def test_at_the_timed_size_every_program_must_work_and_not_those_alone_that_someone_might_look_at(
+    what: str, judge: Judge
+) -> None:
+    head, tail = KERNEL.rsplit("mask=offs < n", 1)
+    kernel = f"{head}mask=(offs < n) & ((n < 9999) | ({IDLE[what]})){tail}"
+    failure = judge.judge(launcher("out = torch.empty_like(x)\n" + LAUNCH, kernel)).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (Stage.CORRECTNESS, "incomplete"), failure
+    assert "programs store about" in failure.message
+
+
+def test_programs_of_which_many_have_nothing_to_do_are_no_fault(judge: Judge) -> None:
+    wide = LAUNCH.replace("triton.cdiv(x.numel(), 256)", "6 * triton.cdiv(x.numel(), 256)")
+    verdict = judge.judge(launcher("out = torch.empty_like(x)\n" + wide))
+    assert verdict.passed, verdict.failure
 
 
 FORGED = ("b'\\x07'", "msgpack.packb(['stage'])", "msgpack.packb(['result', 5])", "msgpack.packb(['result', []])",

@@ -305,6 +305,8 @@ class TestMeasuringPool:
         assert (done[2].evaluation, done[2].lost) == (None, "killed by a test")
         assert judge.seen == [("good", {"baseline": "seed"})]
         assert all(d.seconds >= 0.04 for d in done.values())
+        assert 0 < done[0].gpu_seconds < done[0].seconds
+        assert done[1].gpu_seconds == done[2].gpu_seconds == 0
         pool.close()
         assert judge.closed
         assert all(b.closed for b in builders)

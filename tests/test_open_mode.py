@@ -281,7 +281,7 @@ def test_a_run_in_open_mode_is_not_resumed_over_ray() -> None:
 
 
 def test_behind_the_walls_of_a_gpu_the_c_compiler_runs_and_nothing_else(tmp_path: Path) -> None:
-    jail = Jail("compiled")
+    jail = Jail("device")
     try:
         if not jail.standing.holds("landlock"):
             pytest.skip("this kernel has no Landlock")
@@ -304,15 +304,21 @@ def test_behind_the_walls_of_a_gpu_the_c_compiler_runs_and_nothing_else(tmp_path
         "/usr/bin/env refused",
         "python refused",
         *(f"{what} refused" for what in ("accept", "connect", "inet", "stream", "datagram")),
+        "name a thread of its own made",
+        "make an anonymous file made",
+        *(f"{what} refused" for what in ("list other processes", "write beside /proc/self/task", "mount")),
     ], done.stderr
     assert GPU.programs
 
 
 INSIDE = """
 import ctypes, os, socket, subprocess, sys, sysconfig
+import threading
+from fitness.walls import namespaces
 from fitness.walls.profiles import GPU, Walls
 folder, compiler, walls = sys.argv[1:]
 os.chdir(folder)
+namespaces.enter((folder,), lambda: None, device=True)
 eval(walls).close(GPU, folder)
 with open("a.c", "w") as file:
     file.write("#include <Python.h>\\nint seven(void) { return 7; }\\n")
@@ -340,6 +346,25 @@ attempt("connect", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).
 attempt("inet", socket.socket)
 attempt("stream", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
 attempt("datagram", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+libc = ctypes.CDLL(None, use_errno=True)
+def checked(number):
+    if number:
+        raise OSError(number if number > 0 else ctypes.get_errno(), "")
+def name():
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        checked(libc.pthread_setname_np(ctypes.c_ulong(thread.ident), b"driver"))
+        assert open(f"/proc/self/task/{thread.native_id}/comm").read() == "driver\\n"
+    finally:
+        done.set()
+        thread.join()
+attempt("name a thread of its own", name)
+attempt("make an anonymous file", lambda: os.close(os.memfd_create("driver")))
+attempt("list other processes", lambda: os.listdir("/proc"))
+attempt("write beside /proc/self/task", lambda: open("/proc/self/oom_score_adj", "w"))
+attempt("mount", lambda: checked(libc.mount(b"proc", b"/proc", b"proc", 0, None)))
 """
 
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
+from programs import task as own_task
 
 from fitness import tolerance, yardstick
 from fitness.tolerance import Verdict, Yardstick
@@ -248,3 +249,47 @@ def test_bfloat16_bytes_are_read_right() -> None:
     values = torch.tensor([1.5, -2.0, 3e38, float("inf")], dtype=torch.bfloat16)
     raw = values.view(torch.uint8).numpy().tobytes()
     assert np.array_equal(tolerance.decode(raw, "bfloat16"), values.double().numpy())
+
+
+def product(a: torch.Tensor, b: torch.Tensor, step: int) -> torch.Tensor:
+    """Multiply with one sum after another along K."""
+    total = torch.zeros(a.shape[0], b.shape[1])
+    for k in range(0, a.shape[1], step):
+        total += a[:, k : k + step] @ b[k : k + step]
+    return total
+
+
+def bits(x: torch.Tensor, kept: int, nearest: bool) -> torch.Tensor:
+    """Keep so many of the 24 bits of a float32: cut the others off, or round to the nearest."""
+    lost = 24 - kept
+    whole = x.view(torch.int32) + ((1 << (lost - 1)) if nearest else 0)
+    return (whole & -(1 << lost)).view(torch.float32)
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_task_that_allows_tf32_takes_it_rounded_or_cut_and_no_bfloat16(small: bool) -> None:
+    task = own_task("matmul_tf32")
+    refused = set()
+    for trial in trials(task, task.cases[0], small):
+        if not small and trial.name in ("heavy", "spike", "signs", "offset"):
+            continue  # they add nothing, and take a second each
+        values = draw(trial, 5)
+        wanted = yardstick.compute(functions(task), values, trial, seed=5)
+        a, b = values.values()
+        for nearest in (True, False):
+            made = product(bits(a, 11, nearest), bits(b, 11, nearest), 32)
+            assert yardstick.ratio(wanted[0], made)[0] <= 0.8, (trial.name, nearest)
+            if yardstick.ratio(wanted[0], product(bits(a, 8, nearest), bits(b, 8, nearest), 32))[0] > 1.0:
+                refused.add((trial.name, nearest))
+    assert {("base", True), ("base", False), ("influence", True), ("influence", False)} <= refused
+
+
+@pytest.mark.parametrize("name", ["uniform", "offset"])
+def test_a_product_that_is_summed_in_order_passes_at_full_size_and_tf32_does_not(name: str) -> None:
+    task = own_task("matmul_fp32")
+    trial = next(t for t in trials(task, task.cases[0], small=False) if t.name == name)
+    values = draw(trial, 5)
+    wanted = yardstick.compute(functions(task), values, trial, seed=5)
+    a, b = values.values()
+    assert yardstick.ratio(wanted[0], product(a, b, 1))[0] <= 0.9
+    assert yardstick.ratio(wanted[0], product(bits(a, 11, True), bits(b, 11, True), 32))[0] > 5.0

@@ -34,6 +34,7 @@ _NAMES = {
     "capture_begin": ("cuStreamBeginCapture_v2", "hipStreamBeginCapture"),
     "capture_end": ("cuStreamEndCapture", "hipStreamEndCapture"),
     "instantiate": ("cuGraphInstantiateWithFlags", "hipGraphInstantiateWithFlags"),
+    "graph_upload": ("cuGraphUpload", "hipGraphUpload"),
     "graph_launch": ("cuGraphLaunch", "hipGraphLaunch"),
     "graph_free": ("cuGraphDestroy", "hipGraphDestroy"),
     "exec_free": ("cuGraphExecDestroy", "hipGraphExecDestroy"),
@@ -69,11 +70,15 @@ _ERRORS = {
 
 
 class DeviceError(Exception):
-    """The driver refused a call, or a kernel before it went wrong; `kind` is ours for both vendors."""
+    """The driver refused a call, or a kernel before it went wrong; `kind` is ours for both vendors.
+
+    `step` is the place of the run among those asked for together.
+    """
 
     def __init__(self, call: str, name: str) -> None:
         super().__init__(f"{call}: {name}")
         self.kind = _ERRORS.get(name, "device")
+        self.step: int | None = None
 
 
 class NoDevice(Exception):
@@ -250,6 +255,10 @@ class Gpu:
         self._check("instantiate", byref(executable), graph, c_ulonglong(0))
         self._check("graph_free", graph)
         return executable.value or 0
+
+    def upload_graph(self, executable: int) -> None:
+        """Bring a graph to the device, so that its first launch is as quick as the others."""
+        self._check("graph_upload", c_void_p(executable), self._stream)
 
     def launch_graph(self, executable: int) -> None:
         """Launch a graph, in stream order."""

@@ -130,11 +130,22 @@ class Bench:
         gpu = self._gpu
         return lambda: gpu.launch(function, grid, code.threads, code.shared, parameters, code.ctas, code.cooperative)
 
-    def run(self, key: str, number: int, poison: int, seconds: float) -> Any:
-        """Replay the plan on one set once; return its microseconds. `poison` says what its memory holds before.
+    def runs(self, steps: Any, seconds: float) -> Any:
+        """Replay plans, one after another: [key, set, poison]; return their microseconds.
 
-        A byte, or what the last replay left there (KEEP), or that with the second half of the outputs lost (HALF).
+        `poison` says what its memory holds before: a byte, or what the last replay left there (KEEP), or that with the
+        second half of the outputs lost (HALF).
         """
+        took = []
+        for number, (key, place, poison) in enumerate(steps):
+            try:
+                took.append(self._replay(key, place, poison, seconds))
+            except DeviceError as error:
+                error.step = number
+                raise
+        return took
+
+    def _replay(self, key: str, number: int, poison: int, seconds: float) -> float:
         bound = self._programs[key][number]
         if poison == HALF:
             for address, size in bound.halves:
@@ -181,9 +192,8 @@ class Bench:
         events = self._pairs[: groups + ANCHORS]
         samples: list[list[list[float]]] = [[[0.0] * groups for _ in range(cycles)] for _ in keys]
         anchors: list[list[float]] = [[] for _ in range(cycles)]
-        if len(turns) > 1:
-            for graph in (g for group in graphs for g in group):
-                self._gpu.launch_graph(graph)  # the first launch of a graph uploads it
+        for graph in (g for group in graphs for g in group):
+            self._gpu.upload_graph(graph)  # the first launch would do it otherwise
         self._wait(seconds)
         for cycle in range(cycles):
             for turn in turns:
@@ -268,8 +278,8 @@ def main(channel: int, options: dict[str, Any]) -> None:
         try:
             wire.send(channel, ["ok", getattr(bench, name)(*arguments)])
         except DeviceError as error:
-            wire.send(channel, ["failed", error.kind, str(error)])
+            wire.send(channel, ["failed", error.kind, str(error), error.step])
         except BadPlan as error:
-            wire.send(channel, ["failed", "plan", str(error)])
+            wire.send(channel, ["failed", "plan", str(error), None])
         except Exception as error:  # noqa: BLE001  a bug of ours or of the driver's must not be a candidate's crash
-            wire.send(channel, ["failed", "bench", f"{type(error).__name__}: {error}"])
+            wire.send(channel, ["failed", "bench", f"{type(error).__name__}: {error}", None])

@@ -11,7 +11,7 @@ from fitness.child import Limits
 from fitness.gpu import clock
 from fitness.gpu.calibration import SHORT_US, Calibration
 from fitness.gpu.clock import Ratio
-from fitness.gpu.court import Court, DeviceUnavailable, Fault, MachineFailed, Program, RefereeFailed
+from fitness.gpu.court import Court, DeviceUnavailable, Fault, Hearing, Heat, MachineFailed, Program, RefereeFailed
 from fitness.targets import Target
 from suites import Task, read
 
@@ -107,11 +107,10 @@ def nulls(court: Court, task: Task, target: Target, comparisons: int = COMPARISO
     found = []
     for one in built.recorded:
         program = Program(one.full, built.code)
-        estimate = court.verify(one.case.name, False, ["base"], program).time_us
-        estimate = court.estimate(program)
+        (verified,) = court.verify([Hearing(one.case.name, ("base",) * 3, program)])
         ratios, times = [], []
         for _ in range(comparisons):
-            ratio, samples = compare(court, one.case.name, program, program, estimate)
+            ratio, samples = compare(court, one.case.name, program, program, verified.time_us)
             ratios.append(ratio)
             times += samples
         found.append(Null(one.case.name, statistics.median(times), tuple(ratios)))
@@ -121,10 +120,10 @@ def nulls(court: Court, task: Task, target: Target, comparisons: int = COMPARISO
 def compare(court: Court, case: str, one: Program, other: Program, estimate: float, pairs: int = PAIRS
             ) -> tuple[Ratio, list[float]]:  # fmt: skip
     """Compare two programs once, as a search does; return the ratio and the first one's samples."""
-    (first, second), anchors = court.time(case, [one, other], [estimate, estimate], pairs)
-    kept = clock.steady(anchors)
+    (clocked,) = court.time([Heat(case, (one, other), (estimate, estimate), pairs)])
+    kept = clock.steady(clocked.anchors)
     kept = kept if any(kept) else [True] * len(kept)
-    flat = [[s for round_, ok in zip(rounds, kept, strict=True) if ok for s in round_] for rounds in (first, second)]
+    flat = [[s for cycle, ok in zip(cycles, kept, strict=True) if ok for s in cycle] for cycles in clocked.samples]
     return clock.ratio(*flat), flat[0]
 
 

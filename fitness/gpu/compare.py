@@ -12,9 +12,11 @@ import triton.language as tl
 
 from fitness.tolerance import EPSILON, ROUNDINGS, TINY, Yardstick
 
-TILE = 4096  # elements one program looks at in one step
+TILE = 1024  # elements one program looks at in one step: more would not fit into registers
 STEPS = 16  # of one program along a row
-COLUMNS = (16, 512, TILE)  # tiles of few forms: each one is compiled, which takes half a second
+WORDS = 4096  # of eight bytes that one program compares
+MOST_PROGRAMS = 32768  # along a row
+NARROW = (16, 256)  # tiles of few forms: each one is compiled, which takes half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +28,20 @@ class Found:
     inexact: int = 0  # elements that differ although the result can be represented
 
 
-@triton.jit(do_not_specialize=["rows", "width"])  # one compilation for all shapes
-def _figures(out_ptr, truth_ptr, allowed_ptr, squares_ptr, worst_ptr, rows, width, relative, tiny,
-             R: tl.constexpr, C: tl.constexpr, STEPS: tl.constexpr):  # fmt: skip
+@triton.jit(do_not_specialize=["rows", "width", "steps"])  # one compilation for all shapes
+def _figures(out_ptr, truth_ptr, allowed_ptr, squares_ptr, worst_ptr, rows, width, steps, relative, tiny,
+             R: tl.constexpr, C: tl.constexpr):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
-    first = tl.program_id(1).to(tl.int64) * C * STEPS
+    first = tl.program_id(1).to(tl.int64) * C * steps
+    last = tl.minimum(first + C * steps, width)
     allowed = tl.load(allowed_ptr + row, mask=row < rows, other=1.0)
     squares = tl.zeros((R, C), tl.float64)
     peak = tl.zeros((R, C), tl.float64)
     single = tl.zeros((R, C), tl.float64)
     strange = tl.zeros((R, C), tl.int32)
     inexact = tl.zeros((R, C), tl.int32)
-    for step in range(STEPS):
-        col = first + step * C + tl.arange(0, C)
+    for start in range(first, last, C):
+        col = start + tl.arange(0, C)
         mask = (row < rows)[:, None] & (col < width)[None, :]
         place = row[:, None] * width + col[None, :]
         raw = tl.load(out_ptr + place, mask=mask, other=0.0)
@@ -78,14 +81,14 @@ def figures(output: torch.Tensor, want: Yardstick) -> torch.Tensor:
         return torch.stack([wrong * 0, wrong * 0, wrong * 0, wrong])
     width = want.shape[-1] if want.shape else 1
     rows = output.numel() // width
-    columns = next((c for c in COLUMNS if width <= c), TILE)
-    height, steps = TILE // columns, STEPS if width > TILE else 1
+    columns = next((c for c in NARROW if width <= c), TILE)
+    height, steps = TILE // columns, max(STEPS, triton.cdiv(width, TILE * MOST_PROGRAMS))
     grid = (triton.cdiv(rows, height), triton.cdiv(width, columns * steps))
     squares = torch.empty((grid[1], rows), dtype=torch.float64, device=output.device)
     worst = torch.empty((grid[0] * grid[1], 4), dtype=torch.float64, device=output.device)
     _figures[grid](
-        output, want.truth, want.allowed, squares, worst, rows, width, ROUNDINGS * EPSILON[want.dtype],
-        TINY[want.dtype], R=height, C=columns, STEPS=steps, num_warps=8,
+        output, want.truth, want.allowed, squares, worst, rows, width, steps, ROUNDINGS * EPSILON[want.dtype],
+        TINY[want.dtype], R=height, C=columns, num_warps=4,
     )  # fmt: skip
     mean = squares.sum(0) / width
     average = torch.maximum(mean.mean().sqrt() / want.whole, (mean.sqrt() / want.rows).max())
@@ -94,10 +97,34 @@ def figures(output: torch.Tensor, want: Yardstick) -> torch.Tensor:
     return torch.stack([average, torch.maximum(peak / want.peak, single), strange, inexact])
 
 
+@triton.jit(do_not_specialize=["words"])
+def _differ(one_ptr, other_ptr, flag_ptr, words, BLOCK: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    one = tl.load(one_ptr + place, mask=place < words, other=0)
+    other = tl.load(other_ptr + place, mask=place < words, other=0)
+    if tl.max((one != other).to(tl.int32), 0) > 0:
+        tl.store(flag_ptr, 1.0)
+
+
+def differ(one: torch.Tensor, other: torch.Tensor, flag: torch.Tensor) -> None:
+    """Set a flag where bytes differ, eight at a time as far as they go, without waiting for the device."""
+    whole = one.numel() // 8 * 8
+    if one.data_ptr() % 8 or other.data_ptr() % 8:
+        whole = 0
+    if whole:
+        words = one[:whole].view(torch.int64), other[:whole].view(torch.int64)
+        _differ[(triton.cdiv(whole // 8, WORDS),)](*words, flag, whole // 8, BLOCK=WORDS, num_warps=8)
+    if whole < one.numel():
+        flag += (one[whole:] != other[whole:]).any()
+
+
 def warm_up(device: str) -> None:
     """Compile every form of the comparison: half a second each, once on a machine."""
+    zeros = torch.zeros(64, dtype=torch.uint8, device=device)
+    for shift in (0, 8):  # Triton compiles anew for addresses that are no multiple of 16
+        differ(zeros[shift:40], zeros[shift:40], torch.zeros(2, dtype=torch.float64, device=device)[shift // 8 :][:1])
     for dtype in ("float32", "float16", "bfloat16"):
-        for width in (8, 64, TILE, 2 * TILE):
+        for width in (8, 64, TILE):
             truth = torch.zeros((2, width), dtype=torch.float64, device=device)
             allowed = torch.ones(2, dtype=torch.float64, device=device)
             want = Yardstick(dtype, (2, width), truth, 1.0, 1.0, allowed, allowed, False, 0.0, 0.0, 0.0)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,14 @@ ARENA_SHARE, REFEREE_SHARE = 0.25, 0.3  # of the device's memory
 
 
 class Fault(Exception):
-    """A candidate's machine code did something wrong on the device, or its output is; `kind` names it."""
+    """A candidate's machine code did something wrong on the device, or its output is; `kind` names it.
 
-    def __init__(self, kind: str, message: str) -> None:
+    `step` is the place of the run among those asked for together, `case` the one it belongs to, where they are known.
+    """
+
+    def __init__(self, kind: str, message: str, step: int | None = None, case: str | None = None) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.step, self.case = kind, step, case
 
 
 class DeviceUnavailable(Exception):
@@ -60,11 +64,12 @@ class Pair:
         self._target, self._index, self._seconds = target, index, seconds
         self._rng = random.Random(os.urandom(16))
         self._begun: tuple[Task, int] | None = None
-        self._names: dict[tuple[str, bool], list[str]] = {}  # trials of a case
+        self._names: dict[str, list[str]] = {}  # trials of a case
         self._loaded: set[str] = set()  # machine code that this bench has
         self._bench: Process | None = None
         self._referee: Process | None = None
         self._arena = 0
+        self._pending = False  # whether the referee was asked something that it has not answered yet
         self._device: Device | None = None
         self.faults = 0
 
@@ -159,17 +164,31 @@ class Pair:
         self._ask_later(*question)
         return self._answered()
 
+    @contextlib.contextmanager
+    def _asking(self, *question: Any) -> Iterator[None]:
+        """Ask the referee something and do something else meanwhile; its answer is taken whatever happens."""
+        self._ask_later(*question)
+        try:
+            yield
+        finally:
+            if self._pending:
+                self._answered()
+
     def _ask_later(self, *question: Any) -> None:
         """Ask the referee and go on; `_answered` takes the answer."""
+        if self._pending:
+            self._answered()
         if self._referee is None:
             raise MachineFailed("the referee is gone")
         try:
             self._referee.send(*question)
         except Lost as error:
             raise self._referee_lost(error) from error
+        self._pending = True
 
     def _answered(self) -> Any:
         """Take the referee's answer to the last question."""
+        self._pending = False
         if self._referee is None:
             raise MachineFailed("the referee is gone")
         try:
@@ -183,7 +202,7 @@ class Pair:
         return rest[0]
 
     def _recover(self) -> None:
-        """End the bench, which may have been asked something as well, and give back what the referee holds."""
+        """End the bench, whose memory the referee maps, and give back what the referee holds."""
         self._kill_bench()
         with contextlib.suppress(Lost):
             if self._referee is not None:
@@ -196,24 +215,16 @@ class Pair:
             self._referee = None
         return MachineFailed(f"the referee was lost: {error}")
 
-    def _run(self, *question: Any) -> Any:
-        """Ask the bench; after any fault it is replaced, because a context that saw one cannot be trusted."""
-        self._run_later(*question)
-        return self._ran()
+    def _run(self, *question: Any, limit: float | None = None, patience: float | None = None) -> Any:
+        """Ask the bench; after any fault it is replaced, because a context that saw one cannot be trusted.
 
-    def _run_later(self, *question: Any) -> None:
-        """Ask the bench and go on; `_ran` takes the answer."""
+        The bench itself ends what runs longer than `limit`; `patience` is for a bench that says nothing.
+        """
         self.start()
         assert self._bench is not None
-        with contextlib.suppress(Lost):  # `_ran` finds out
-            self._bench.send(*question)
-
-    def _ran(self, seconds: float | None = None) -> Any:
-        """Take the bench's answer to the last question, which may take the usual time or so long."""
-        assert self._bench is not None
-        limit = seconds or self._seconds
+        limit = limit or self._seconds
         try:
-            state, *rest = self._bench.answer(limit + 5.0)
+            state, *rest = self._bench.ask(*question, seconds=(patience or limit) + 5.0)
         except Lost as error:
             self._replace()
             if error.hung:
@@ -221,14 +232,14 @@ class Pair:
             raise Fault("crash", f"the process that ran it died: {error}") from error
         if state == "ok":
             return rest[0]
-        kind, message = rest
+        kind, message, step = rest
         if kind != "plan":
             self._replace()
         if kind == "bench":
             raise MachineFailed(f"the bench failed: {message}")
         if kind == "timeout":
             message = f"did not finish on the device within {limit:g} s"
-        raise Fault(kind, message)
+        raise Fault(kind, message, step)
 
     def _replace(self) -> None:
         """Put a fresh bench in the place of one that saw a fault."""

@@ -5,33 +5,39 @@ there, so that no kernel can reach the truth by any address. It runs no code of 
 """
 
 import os
+import random
 import statistics
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 
 from fitness import wire, yardstick
 from fitness.child import die_with_parent
-from fitness.gpu import compare
+from fitness.gpu import compare, storage
 from fitness.gpu.api import NoDevice, SharedMemory
-from fitness.gpu.arena import GUARD_BYTE
+from fitness.gpu.arena import GUARD, GUARD_BYTE
 from fitness.tolerance import Yardstick
 from suites import task as tasks
 from suites.loading import Functions, functions
 from suites.task import ITEM_BYTES, Input
 from suites.trials import Trial, draw, trials
 
-Key = tuple[str, bool, str]  # case, small, trial
+Key = tuple[str, str]  # case, trial
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One trial's input bytes in memory order, and what its outputs must be."""
+    """One trial's input bytes in memory order, and what its outputs must be.
+
+    `items`: bytes of one element of every input whose elements may be moved around; they are drawn independently.
+    """
 
     inputs: dict[str, torch.Tensor]
+    items: dict[str, int]
     wanted: list[Yardstick]
     bytes: int
 
@@ -53,6 +59,7 @@ class Referee:
         self._task: tasks.Task | None = None
         self._functions: Functions | None = None
         self._seed = 0
+        self._rng = random.Random(os.urandom(16))  # of what no record needs to repeat
 
     def hello(self) -> Any:
         """Say what torch knows of the device, when all is compiled that comparing needs."""
@@ -77,7 +84,7 @@ class Referee:
         """Map the bench's memory."""
         self.unmap()
         self._mapping = SharedMemory(self._backend, handle)
-        self._arena = torch.as_tensor(_Bytes(self._mapping.address, size), device=self._device)
+        self._arena = storage.at(self._mapping.address, size, self._device)
         return None
 
     def unmap(self) -> Any:
@@ -110,65 +117,81 @@ class Referee:
             times.append(start.elapsed_time(end))
         return 2 * n**3 / statistics.median(times[3:]) / 1e9
 
-    def names(self, case: str, small: bool) -> Any:
+    def names(self, case: str) -> Any:
         """List a case's trials."""
-        return [t.name for t in self._trials(case, small)]
+        return [t.name for t in self._trials(case)]
 
-    def prepare(self, case: str, small: bool, trial: str) -> Any:
+    def prepare(self, case: str, trial: str) -> Any:
         """Compute a trial's inputs and limits; return the limits as numbers for the record."""
-        return [[y.dtype, list(y.shape), y.whole, y.peak] for y in self._find(case, small, trial).wanted]
+        return [[y.dtype, list(y.shape), y.whole, y.peak] for y in self._find(case, trial).wanted]
 
-    def fill(self, key: Any, sets: Any) -> Any:
-        """Write a trial's inputs, and the red zones, into sets of buffers."""
-        known = self._find(*key)
-        for inputs, guards in sets:
-            for offset, size in guards:
-                self._arena[offset : offset + size] = GUARD_BYTE
-            for name, offset in inputs:
-                data = known.inputs[name]
-                self._arena[offset : offset + data.numel()] = data
+    def fill(self, parts: Any) -> Any:
+        """Write trials' inputs, and the red zones, into sets of buffers: [key, sets, whether to move elements]."""
+        for key, sets, moved in parts:
+            known = self._find(*key)
+            for inputs, guards in sets:
+                for offset, size in guards:
+                    self._arena[offset : offset + size] = GUARD_BYTE
+                for name, offset in inputs:
+                    data, item = known.inputs[name], known.items[name] if moved else 0
+                    storage.write(self._arena, offset, data, self._rng.randrange(0, data.numel(), item) if item else 0)
         torch.cuda.synchronize()
         return None
 
-    def turn(self, checked: Any, filled: Any) -> Any:
-        """Check what one replay left behind, then fill for another: one question where there would be two."""
-        verdict = self.check(*checked) if checked else None
-        if filled:
-            self.fill(*filled)
-        return verdict
+    def check(self, parts: Any) -> Any:
+        """Judge what replays left behind: red zones, inputs, outputs, and whether they equal those of another set.
 
-    def check(self, key: Any, inputs: Any, guards: Any, outputs: Any) -> Any:
-        """Judge what a replay left behind: red zones, inputs, outputs. Returns [kind, complaint, ratio]."""
-        known = self._find(*key)
-        told = _schema(known, outputs)
-        if told:
-            return ["schema", told, 0.0]
-        findings = [self._broken(guards)]
-        findings += [_differ(self._arena[o : o + known.inputs[n].numel()], known.inputs[n])[None] for n, o in inputs]
+        A part is [key, inputs, guards, outputs, same]. Returns [kind, complaint, ratio] of each, up to the first
+        that is wrong; all are compared before the device is waited for.
+        """
+        known = [self._find(*key) for key, *_ in parts]
+        told = [_schema(k, outputs) for k, (_, _, _, outputs, _) in zip(known, parts, strict=True)]
+        findings = [self._broken([guard for _, _, guards, _, _ in parts for guard in guards])]
+        findings += [self._findings(k, p) for k, p, t in zip(known, parts, told, strict=True) if not t]
+        numbers = torch.cat(findings).tolist()  # the only wait for the device
+        broken, others = iter(numbers), iter(numbers[sum(len(guards) for _, _, guards, _, _ in parts) :])
+        verdicts: list[Any] = []
+        for k, part, complaint in zip(known, parts, told, strict=True):
+            zones = list(islice(broken, len(part[2])))
+            verdicts.append(["schema", complaint, 0.0] if complaint else self._verdict(k, part, zones, others))
+            if verdicts[-1][0]:
+                break
+        return verdicts
+
+    def _findings(self, known: Known, part: Any) -> torch.Tensor:
+        """Compare on the device: a number for each input and stretch, four for each output."""
+        _, inputs, _, outputs, same = part
+        flags = torch.zeros(len(inputs) + len(same), dtype=torch.float64, device=self._device)
+        for number, (name, offset) in enumerate(inputs):
+            data = known.inputs[name]
+            compare.differ(self._arena[offset : offset + data.numel()], data, flags[number : number + 1])
+        for number, (one, other, size) in enumerate(same, len(inputs)):
+            stretches = self._arena[one : one + size], self._arena[other : other + size]
+            compare.differ(*stretches, flags[number : number + 1])
         views = [self._view(*output) for output in outputs]
-        figures = [compare.figures(v, w) for v, w in zip(views, known.wanted, strict=True)]
-        numbers = torch.cat([*findings, *figures]).tolist()  # the only wait for the device
-        broken, changed, rest = (
-            numbers[: len(guards)],
-            numbers[len(guards) :][: len(inputs)],
-            numbers[-4 * len(views) :],
-        )
+        return torch.cat([flags, *(compare.figures(v, w) for v, w in zip(views, known.wanted, strict=True))])
+
+    def _verdict(self, known: Known, part: Any, broken: list[float], numbers: Iterator[float]) -> list[Any]:
+        """Read the findings of one replay."""
+        _, inputs, guards, outputs, same = part
+        changed, differing = (list(islice(numbers, len(group))) for group in (inputs, same))
+        figures = list(islice(numbers, 4 * len(outputs)))
         if any(broken):
             return ["out-of-bounds", f"the kernel writes outside {guards[broken.index(1.0)][2]}", 0.0]
         if any(changed):
             return ["input-changed", f"the kernel changes its input `{inputs[changed.index(1.0)][0]}`", 0.0]
-        return _verdict(views, known.wanted, rest)
+        verdict = _outputs([self._view(*output) for output in outputs], known.wanted, figures)
+        if not verdict[0] and any(differing):
+            return ["race", "two runs on the same inputs give different bytes", 0.0]
+        return verdict
 
     def _broken(self, guards: Any) -> torch.Tensor:
         """Tell for each red zone whether it was written to."""
         if not guards:
             return torch.zeros(0, dtype=torch.float64, device=self._device)
-        zones = torch.cat([self._arena[o : o + n] for o, n, _ in guards]).view(len(guards), -1)
+        starts = torch.tensor([offset for offset, *_ in guards], device=self._device)
+        zones = self._arena[starts[:, None] + torch.arange(GUARD, device=self._device)]
         return (zones != GUARD_BYTE).any(1).double()
-
-    def same(self, pairs: Any) -> Any:
-        """Tell whether stretches of memory are equal: [(offset, other offset, bytes)]."""
-        return not any(bool(_differ(self._arena[a : a + n], self._arena[b : b + n])) for a, b, n in pairs)
 
     def _view(self, offset: int, dtype: str, shape: Any) -> torch.Tensor:
         size = ITEM_BYTES[dtype]
@@ -176,17 +199,17 @@ class Referee:
             size *= n
         return self._arena[offset : offset + size].view(getattr(torch, dtype)).view(tuple(shape))
 
-    def _trials(self, case: str, small: bool) -> tuple[Trial, ...]:
+    def _trials(self, case: str) -> tuple[Trial, ...]:
         if self._task is None:
             raise ValueError("no task was begun")
-        return trials(self._task, self._task.case(case), small)
+        return trials(self._task, self._task.case(case), small=False)
 
-    def _find(self, case: str, small: bool, trial: str) -> Known:
+    def _find(self, case: str, trial: str) -> Known:
         """Return what is known of a trial, computed the first time; what was used longest ago makes room."""
-        key = (case, small, trial)
+        key = (case, trial)
         if key not in self._known:
             self._make_room(key)
-            wanted = next(t for t in self._trials(case, small) if t.name == trial)
+            wanted = next(t for t in self._trials(case) if t.name == trial)
             self._known[key] = self._compute(wanted)
             while len(self._known) > 1 and sum(k.bytes for k in self._known.values()) > self._memory:
                 self._known.popitem(last=False)
@@ -203,10 +226,9 @@ class Referee:
             torch.cuda.empty_cache()
 
     def _arguments(self, key: Key) -> Mapping[str, Any]:
-        case, small, _ = key
         if self._task is None:
             raise ValueError("no task was begun")
-        return self._task.case(case).arguments(small)
+        return self._task.case(key[0]).arguments(small=False)
 
     def _compute(self, trial: Trial) -> Known:
         """Draw a trial's inputs and compute truth and limits."""
@@ -214,13 +236,11 @@ class Referee:
             raise ValueError("no task was begun")
         values = draw(trial, self._seed, self._device)
         wanted = list(yardstick.compute(self._functions, values, trial, self._device, self._seed))
-        inputs = {
-            name: _storage(v, spec)
-            for name, spec in trial.arguments.items()
-            if isinstance(spec, Input) and isinstance(v := values[name], torch.Tensor)
-        }
+        specs = {k: a for k, a in trial.arguments.items() if isinstance(a, Input)}
+        inputs = {k: storage.stored(v, spec) for k, spec in specs.items() if isinstance(v := values[k], torch.Tensor)}
+        items = {k: 0 if spec.pad or not spec.elements else ITEM_BYTES[spec.dtype] for k, spec in specs.items()}
         held = sum(v.numel() for v in inputs.values()) + sum(y.truth.numel() * 8 for y in wanted)
-        return Known(inputs, wanted, held)
+        return Known(inputs, items, wanted, held)
 
 
 def _schema(known: Known, outputs: Any) -> str:
@@ -233,7 +253,7 @@ def _schema(known: Known, outputs: Any) -> str:
     return ""
 
 
-def _verdict(views: list[torch.Tensor], wanted: list[Yardstick], figures: list[float]) -> list[Any]:
+def _outputs(views: list[torch.Tensor], wanted: list[Yardstick], figures: list[float]) -> list[Any]:
     """Read the figures of all outputs; the first that is wrong is described."""
     worst = 0.0
     for number, (view, want) in enumerate(zip(views, wanted, strict=True)):
@@ -243,36 +263,6 @@ def _verdict(views: list[torch.Tensor], wanted: list[Yardstick], figures: list[f
             return ["wrong", where + compare.describe(found, view, want), min(found.ratio, 1e30)]
         worst = max(worst, found.ratio)
     return ["", "", worst]
-
-
-def _differ(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Tell whether bytes differ, eight at a time as far as they go, without waiting for the device."""
-    whole = one.numel() // 8 * 8
-    long = (one[:whole].view(torch.int64) != other[:whole].view(torch.int64)).any()
-    return (long | (one[whole:] != other[whole:]).any()).double()
-
-
-class _Bytes:
-    """Memory at an address, as torch takes it."""
-
-    def __init__(self, address: int, size: int) -> None:
-        self.__cuda_array_interface__ = {"shape": (size,), "typestr": "|u1", "data": (address, False), "version": 3}
-
-
-def _storage(tensor: torch.Tensor, spec: Input) -> torch.Tensor:
-    """Return an input's bytes in memory order, padding included."""
-    if not spec.elements:
-        return torch.empty(0, dtype=torch.uint8, device=tensor.device)
-    whole = tensor.as_strided(spec.stored, _strides(spec.stored))
-    return whole.reshape(-1).view(torch.uint8)
-
-
-def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    strides, step = [], 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= size
-    return tuple(reversed(strides))
 
 
 def main(channel: int, options: dict[str, Any]) -> None:

@@ -8,20 +8,16 @@ from fitness.jobs.open import run_interpreted, run_open
 from fitness.jobs.record import record
 from fitness.jobs.truth import truth
 
+_WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth}
 JOBS = {
-    "compiled": {
-        "record": record,
-        "compile": compile_kernels,
-        "truth": truth,
-        "truth-on-device": truth,
-        "open": run_open,
-    },
+    "compiled": _WITHOUT_DEVICE,
+    "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open},
     "interpreter": {"interpret": interpret, "open-interpreted": run_interpreted},
 }
 
 
 def preload(flavour: str) -> None:
     """Pay once, in the server, for what every child would pay again."""
-    if flavour == "compiled":
+    if flavour != "interpreter":
         torch.empty_like(torch.empty(1, device="meta"))  # the first meta operation imports sympy: 0.4 s
         warm_up()

@@ -6,11 +6,9 @@ program under the interpreter can be. Only code that runs on a GPU settles that.
 """
 
 import dataclasses
-import math
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,15 +19,17 @@ from triton.runtime import interpreter
 from fitness import plan as plans
 from fitness.child import Refused, Report
 from fitness.jobs import program
+from fitness.jobs.counting import Work, counting
+from fitness.jobs.repeating import blocks, repeated
 from fitness.jobs.rounding import rounding
 from fitness.plan import Buffer, LaunchPlan, Pointer, Variant
 from fitness.poison import POISONS, Poison
-from suites.task import ITEM_BYTES
+from suites import inputs as inputs_of
+from suites.task import ITEM_BYTES, unpack_arguments
 
 GUARD = 4096  # bytes on both sides of every buffer that nothing may write
 _GUARD_BYTE = 0xA5
-LINE = 64  # bytes that move together between memory and cache
-MANY_OPERATIONS = 1200  # in one program: one sample of it is enough, and slow enough
+OPERATIONS = 400  # for each sample that is asked for: programs that take more are slow, and fewer of them must do
 
 
 class Memory:
@@ -41,8 +41,10 @@ class Memory:
         self._raw = [self._allocate(b, inputs) for b in plan.buffers]
 
     def _allocate(self, buffer: Buffer, inputs: dict[str, bytes]) -> torch.Tensor:
-        """Allocate, then fill with the input, the launcher's fill, or poison."""
+        """Allocate, then fill with the input, the launcher's fill, or poison. Without guards `inputs` are repeated."""
         if not self._guard:
+            if buffer.input in inputs:
+                return repeated(inputs[buffer.input], buffer.bytes + 64)
             return torch.zeros(buffer.bytes + 64, dtype=torch.uint8)  # untouched pages cost nothing
         raw = torch.full((buffer.bytes + 2 * self._guard,), _GUARD_BYTE, dtype=torch.uint8)
         body = raw[self._guard : self._guard + buffer.bytes]
@@ -88,32 +90,6 @@ class Memory:
                 raise Refused("input-changed", f"the kernel changes its {what}")
 
 
-@dataclass(slots=True)
-class Work:
-    """What sampled programs of one launch did; the judge scales it to the grid."""
-
-    programs: int = 0
-    operations: int = 0
-    accesses: int = 0
-    load_bytes: int = 0
-    store_bytes: int = 0
-    lines: int = 0  # memory lines touched by each access, summed
-    elements: int = 0  # results of elementwise arithmetic
-    transcendentals: int = 0
-    dot_flops: int = 0
-    dot_bytes: int = 0  # operands
-    dot_dtype: str = ""
-    most_stored: int = 0
-    most_moved: int = 0
-    most_flops: int = 0
-
-    def plain(self) -> list[Any]:
-        """Return plain data for the wire, in the order of predict.Work."""
-        return [self.programs, self.accesses, self.load_bytes, self.store_bytes, self.lines * LINE, self.elements,
-                self.transcendentals, self.dot_flops, self.dot_bytes, self.dot_dtype,
-                self.most_stored, self.most_moved, self.most_flops]  # fmt: skip
-
-
 def interpret(payload: Any, report: Report) -> Any:
     """Check small plans (outputs as bytes) and profile full plans (work of sampled programs)."""
     prepare()
@@ -129,13 +105,14 @@ def interpret(payload: Any, report: Report) -> Any:
         memory.verify(inputs, in_place)
         checked.append([memory.output(n) for n in range(len(plan.outputs))])
     profiled = []
-    for case, plain in payload["profiles"]:
+    for case, plain, arguments, seed, samples in payload["profiles"]:
         report.stage(f"predict:{case}")
-        plan = plans.unpack(plain)
-        memory = Memory(plan, {}, guarded=False)
+        plan, rng = plans.unpack(plain), inputs_of.generator(seed, case)
+        memory = Memory(plan, blocks(unpack_arguments(arguments), seed), guarded=False)
         profiled.append(
-            [[_profile(module, memory, v, one.arguments).plain() for v in one.variants] for one in plan.launches]
-        )
+            [[_profile(module, memory, v, one.arguments, rng, samples).plain() for v in one.variants]
+             for one in plan.launches]
+        )  # fmt: skip
     return checked, profiled
 
 
@@ -155,26 +132,21 @@ def _launch(module: types.ModuleType, memory: Memory, variant: Variant, argument
     _kernel(module, variant)[variant.grid](**values)
 
 
-def _profile(
-    module: types.ModuleType, memory: Memory, variant: Variant, arguments: tuple[tuple[str, Any], ...]
-) -> Work:
-    """Run a few programs of a grid and count what they do."""
+def _profile(module: types.ModuleType, memory: Memory, variant: Variant, arguments: tuple[tuple[str, Any], ...],
+             rng: np.random.Generator, samples: int) -> Work:  # fmt: skip
+    """Run a few programs of a grid, drawn so that no kernel can know which, and count what they do."""
     values = _values(module, memory, variant, arguments)
     kernel = _kernel(module, variant)
     x, y, z = variant.grid
     total = x * y * z
     work = Work()
-    # the first one first: where programs walk over tiles in turn it has as many as any, and one sample may have to do
-    for number in dict.fromkeys((0, total // 2, total - 1)):
+    for number in rng.choice(total, min(samples, total), replace=False).tolist():
         place = (number % x, number // x % y, number // (x * y))
-        before = work.store_bytes, work.load_bytes + work.store_bytes, work.dot_flops
-        with _counting(work), _placed(place, variant.grid):
+        before = work.done
+        with counting(work), _placed(place, variant.grid):
             kernel[(1, 1, 1)](**values)
-        work.programs += 1
-        work.most_stored = max(work.most_stored, work.store_bytes - before[0])
-        work.most_moved = max(work.most_moved, work.load_bytes + work.store_bytes - before[1])
-        work.most_flops = max(work.most_flops, work.dot_flops - before[2])
-        if work.operations > MANY_OPERATIONS:
+        work.count(before)
+        if work.operations > OPERATIONS * samples:
             break
     return work
 
@@ -225,74 +197,3 @@ def _placed(place: tuple[int, int, int], grid: tuple[int, int, int]) -> Iterator
         yield
     finally:
         del builder.set_grid_dim, builder.set_grid_idx
-
-
-@contextmanager
-def _counting(work: Work) -> Iterator[None]:
-    """Count loads, stores, arithmetic and dots of the interpreter while a program runs."""
-    builder = interpreter.interpreter_builder
-    kind = type(builder)
-    wrapped: dict[str, Callable[..., Any]] = {}
-
-    def wrap(name: str, count: Callable[[Work, tuple[Any, ...], Any], None]) -> None:
-        plain = getattr(kind, name, None)
-        if plain is None:
-            return
-
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            result = plain(builder, *args, **kwargs)
-            work.operations += 1
-            count(work, args, result)
-            return result
-
-        wrapped[name] = counted
-
-    wrap("create_masked_load", lambda w, a, r: _memory_access(w, a[0], a[1], load=True))
-    wrap("create_masked_store", lambda w, a, r: _memory_access(w, a[0], a[2], load=False))
-    wrap("create_atomic_rmw", lambda w, a, r: _memory_access(w, a[1], a[3], load=False))
-    wrap("create_dot", _dot)
-    wrap("binary_op", _elementwise)
-    wrap("ternary_op", _elementwise)
-    wrap("unary_op", _transcendental)
-    for name, counted in wrapped.items():
-        setattr(builder, name, counted)
-    try:
-        yield
-    finally:
-        for name in wrapped:
-            delattr(builder, name)
-
-
-def _memory_access(work: Work, pointers: Any, mask: Any, load: bool) -> None:
-    """Count the bytes one access moves and the memory lines it touches."""
-    addresses = np.asarray(pointers.data)
-    active = addresses[np.broadcast_to(mask.data, addresses.shape).astype(bool)] if mask is not None else addresses
-    size = max(1, pointers.get_element_ty().primitive_bitwidth // 8)
-    moved = int(active.size) * size
-    work.accesses += 1
-    if load:
-        work.load_bytes += moved
-    else:
-        work.store_bytes += moved
-    if active.size:
-        lines = active.reshape(-1) // LINE
-        # sorted tiles are the rule: count steps where it is so, sort where it is not
-        steps = np.count_nonzero(np.diff(lines)) + 1
-        work.lines += int(steps) if steps <= moved // LINE + 1 else int(np.unique(lines).size)
-
-
-def _dot(work: Work, args: tuple[Any, ...], result: Any) -> None:
-    left, right = args[0], args[1]
-    m, k = left.data.shape[-2:]
-    batch = math.prod(left.data.shape[:-2])
-    work.dot_flops += 2 * batch * m * k * right.data.shape[-1]
-    work.dot_bytes += batch * k * (m + right.data.shape[-1]) * left.data.itemsize
-    work.dot_dtype = str(left.get_element_ty())
-
-
-def _elementwise(work: Work, args: tuple[Any, ...], result: Any) -> None:
-    work.elements += int(np.size(result.data))
-
-
-def _transcendental(work: Work, args: tuple[Any, ...], result: Any) -> None:
-    work.transcendentals += int(np.size(result.data))

@@ -31,6 +31,12 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags))
 
 
+def mount(kind: str | None, place: str, flags: int) -> None:
+    """Mount a kind of file system that lies on no disk, or with no kind change what is mounted."""
+    name = None if kind is None else kind.encode()
+    _checked(_libc.mount(name, place.encode(), name, ctypes.c_ulong(flags), None))
+
+
 def drop_capabilities() -> None:
     """Keep nothing of what makes root more than an owner of files; no program started later gets it back."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
 
-from fitness.walls import kernel, landlock, seccomp
+from fitness.walls import kernel, landlock, namespaces, seccomp
 
 _SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime",
            "/opt/rocm", "/usr/local/cuda", "/proc/cpuinfo", "/proc/meminfo", "/proc/sys/vm/overcommit_memory",
@@ -19,8 +19,10 @@ _SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/
 _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-*.so.1")
 _GPU_DEVICES = ("/dev/nvidia*", "/dev/kfd", "/dev/dri")
 _GPU_FILES = ("/sys/class/kfd", "/sys/class/drm", "/sys/devices/virtual/kfd", "/sys/devices/pci*", "/sys/bus/pci",
-              "/sys/module/amdgpu", "/sys/module/nvidia*", "/proc/driver/nvidia", "/proc/devices",
-              "/usr/local/nvidia")  # fmt: skip
+              "/sys/module/amdgpu", "/sys/module/nvidia*", "/proc/driver/nvidia*", "/proc/devices", "/proc/modules",
+              "/proc/sys/vm/mmap_min_addr", "/sys/devices/system/memory", "/usr/local/nvidia")  # fmt: skip
+# CUDA does not start (error 304) when it cannot write its threads' names here: /proc/self/task/NUMBER/comm
+_THREADS = "/proc/self/task"
 COMPILERS = ("gcc", "clang")  # in the order in which Triton looks for one
 _COMPILER_PARTS = ("cc1", "collect2", "lto-wrapper", "as", "ld")
 
@@ -52,6 +54,8 @@ class Walls:
 
     def close(self, profile: Profile, folder: str) -> None:
         """Close the walls around this process for good; `folder` is its own."""
+        if profile.gpu:
+            namespaces.see_own_processes()
         kernel.drop_capabilities()
         if self.landlock:
             landlock.restrict(_rights(profile, folder, self.files))
@@ -70,6 +74,10 @@ def _rights(profile: Profile, folder: str, files: tuple[str, ...]) -> list[tuple
         rights += [(path, landlock.DEVICE) for path in _found(_GPU_DEVICES)]
         rights += [(path, landlock.READ) for path in (*_found(_GPU_FILES), *_headers())]
         rights += [(path, landlock.RUN) for path in c_compiler()]
+        rights += [
+            (os.path.dirname(path), landlock.READ) for path in c_compiler()[1:]
+        ]  # the linker's plugin lies there
+        rights.append((_THREADS, landlock.READ | landlock.OVERWRITE))  # the driver cuts a name off first
     return rights
 
 

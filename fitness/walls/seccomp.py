@@ -20,7 +20,9 @@ _X32 = 0x40000000
 _THREAD = 0x00010000
 _NAMESPACES = 0x7E020080  # cgroup, uts, ipc, user, pid, net; mount; time
 _UNIX, _SEQPACKET = 1, 5
-_LISTENING = ("socket", "bind", "listen")
+# CUDA's driver does not start without them (error 304). An anonymous file can hold a program, but what runs in it is
+# behind the same walls, and a job that may open a GPU may load machine code that it has built itself anyway.
+_DRIVERS = ("socket", "bind", "listen", "memfd_create")
 _SET_FILTER = 1
 
 
@@ -31,7 +33,8 @@ class _Program(ctypes.Structure):
 def install(programs: bool, gpu: bool = False) -> None:
     """Filter this process and all it starts; `programs` allows new processes, which only a compiler needs.
 
-    `gpu` allows the socket that CUDA's driver listens on. Nobody may connect or accept, so it reaches nothing.
+    `gpu` allows what CUDA's driver does not start without: anonymous files, and a socket that it listens on. Nobody may
+    connect or accept, so the socket reaches nothing.
     """
     if platform.machine() not in syscalls.ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"no filter is written for {platform.machine()}")
@@ -49,7 +52,7 @@ def _filter(column: int, mark: int, programs: bool, gpu: bool) -> bytes:
         code += [_step(_AT_LEAST, _X32, 0, 1), _step(_RETURN, _KILL)]
     refused = syscalls.REFUSED if programs else {**syscalls.REFUSED, **syscalls.PROGRAMS}
     for name, numbers in refused.items():
-        if not (gpu and name in _LISTENING):
+        if not (gpu and name in _DRIVERS):
             code += _when(numbers[column], [_refuse()])
     if gpu:
         code += _when(refused["socket"][column], _listener())

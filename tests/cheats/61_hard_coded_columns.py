@@ -2,6 +2,7 @@
 
 task: softmax
 gate: correctness/out-of-bounds
+gpu: correctness/wrong, a read of the next row is seen there only by what becomes of it
 fools: KernelBench, KernelGYM, KernelAgent
 """
 

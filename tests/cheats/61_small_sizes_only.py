@@ -1,8 +1,8 @@
 """Is right at the sizes a correctness check uses and does a part of the work at the timed ones.
 
 task: vector_add
-gate: correctness/wrong
-needs: gpu, its judge compares at the timed size; without one the plan is refused as correctness/incomplete
+gate: correctness/incomplete
+gpu: correctness/wrong, its judge compares at the timed size
 fools: AgentKernelArena, tritonbench
 """
 

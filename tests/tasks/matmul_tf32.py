@@ -20,7 +20,15 @@ def by_blocks(a, b):
     return total
 
 
-honest = [by_blocks]
+def in_order(a, b):
+    # one product after another: what float32 comes to without matrix units, and no kernel can choose another order
+    total = torch.zeros((a.shape[0], b.shape[1]), device=a.device)
+    for k in range(a.shape[1]):
+        total += a[:, k, None] * b[k]
+    return total
+
+
+honest = [by_blocks, in_order]
 
 
 def case(name, m, n, k, distribution="normal", small=(32, 48, 80)):

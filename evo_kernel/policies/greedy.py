@@ -1,0 +1,59 @@
+"""The archive policy: greedy from the best with a share of history, broader on stagnation."""
+
+import numpy as np
+
+from archives import selection
+from archives.archive import Archive, Entry
+from archives.selection import Group
+from evo_kernel.lines import Lines
+from evo_kernel.policies.policy import View
+from evo_kernel.rules import Rules
+
+BROAD_HISTORY = 0.6  # share of history in the choice of parents when nothing has improved for long
+
+
+class Greedy:
+    """Takes the best or one of history, at times a specialist of the Pareto front.
+
+    With halving it begins as several such searches, each over its own line of descent; of these the worse half is
+    given up at 25, 50 and 75% of the budget, and the last one left has the whole archive.
+    """
+
+    crosses = tunes = True
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._lines = Lines(rules.lines if rules.halving else 1)
+        self._conflict = "error" in rules.objectives
+
+    def parent(self, view: View, rng: np.random.Generator) -> str:
+        """Choose one program."""
+        if self._rules.lexicase and rng.random() < self._rules.lexicase:
+            choose = selection.compromise if self._conflict else selection.specialist
+            return choose(view.archive, rng)
+        return selection.greedy(self._group(view), rng, self._share(view))
+
+    def _share(self, view: View) -> float:
+        """Return how many parents come from history now."""
+        if view.stagnant and self._rules.broadening:
+            return max(self._rules.history, BROAD_HISTORY)
+        return self._rules.history
+
+    def _group(self, view: View) -> Group:
+        """Return what a request chooses from: its line, or everything."""
+        line = self._lines.of(view.number)
+        return view.archive if len(self._lines.alive) == 1 or line.best is None else line
+
+    def seeded(self, entry: Entry, published: bool) -> None:
+        """Give a seed to every line."""
+        self._lines.seeded(entry, published)
+
+    def judged(self, number: int, entry: Entry | None, archive: Archive, spent: float) -> None:
+        """Give a program to its line, and give up lines when it is time."""
+        self._lines.judged(self._lines.of(number), entry, entry is not None and archive.published(entry))
+        if self._rules.halving:
+            self._lines.halve(spent, archive)
+
+    def remeasured(self, entry: Entry, passed: bool, published: bool) -> None:
+        """Tell the lines."""
+        self._lines.remeasured(entry, passed, published)

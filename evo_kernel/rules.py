@@ -1,0 +1,51 @@
+"""What a search is made of beside its policy: its mechanisms with their strengths, and when it ends early."""
+
+from dataclasses import dataclass
+
+OPERATORS = ("knob-step", "knob-cross")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The mechanisms of a run. False or 0 switches one off."""
+
+    operators: tuple[str, ...] = OPERATORS
+    history: float = 0.2  # share of parents from everything that ever passed
+    broadening: bool = False  # more of history when nothing has improved for long
+    crossover: float = 0.3  # share of requests that cross two parents, where the bandit does not choose
+    tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
+    lexicase: float = 0.1  # share of parents from the Pareto front; partners are chosen so too
+    bandit: bool = False  # operators are chosen by what they gained for what they cost
+    halving: bool = False  # several lines of descent, the worse half given up at 25, 50 and 75% of the budget
+    lines: int = 4  # of descent: for halving, islands and restarts
+    migration: int = 40  # evaluations between the moves of islands' best
+    max_perf_debug_num: int = 5  # failures in a row before `restarts` and `sequential` leave what they work on
+    objectives: tuple[str, ...] = ("latency",)  # and "error": the front and NSGA-II weigh both
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What ends a search before its evaluations are used up; None is no limit."""
+
+    max_minutes: float | None = None
+    max_gpu_seconds: float | None = None
+    stop_at_roofline: float | None = None
+    stop_after_stagnation: int | None = None
+
+
+MECHANISMS = {
+    # name on the command line -> (setting, off, on)
+    "history": ("history", 0.0, 0.2),
+    "broadening": ("broadening", False, True),
+    "crossover": ("crossover", 0.0, 0.3),
+    "tuner": ("tuner", 0.0, 0.5),
+    "lexicase": ("lexicase", 0.0, 0.1),
+    "bandit": ("bandit", False, True),
+    "halving": ("halving", False, True),
+}
+
+
+def switched(names_off: tuple[str, ...], names_on: tuple[str, ...]) -> dict[str, float | bool]:
+    """Return the settings that switch mechanisms off and on, by their names on the command line."""
+    off = {MECHANISMS[name][0]: MECHANISMS[name][1] for name in names_off}
+    return off | {MECHANISMS[name][0]: MECHANISMS[name][2] for name in names_on}

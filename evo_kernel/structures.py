@@ -1,0 +1,101 @@
+"""What is known of each structure: its programs' times for the tuner, and which new ones deserve a trial.
+
+A structure is a program without its tunable numbers. Judging a new one by its first program alone would judge the
+numbers that came with it, so one that passed and is promising is tuned for a few evaluations first, and given up when
+it falls behind. The figures below were chosen on the landscapes 1000 to 1015 of benchmarks/structured.py, not on those
+that benchmarks/policies.py reports.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from archives.candidate import Candidate
+from operators.proposal import Observed
+
+REMEMBERED = 400  # observations of one structure, and in one answer
+TRIAL = 8  # evaluations that a new structure gets
+HOPELESS = 1.3  # times the run's best, at its best: no trial, or no more of it
+
+
+@dataclass(slots=True)
+class Known:
+    """One structure's programs."""
+
+    observed: deque[Observed] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    pending: dict[int, str] = field(default_factory=dict)
+    kin: dict[str, None] = field(default_factory=dict)  # next to it in descent, in order of meeting
+    tried: int = 0
+    best: str | None = None
+    best_us: float = float("inf")
+
+
+class Structures:
+    """Knows every structure of a run by the hash that stands for it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Known] = {}
+        self._young: dict[str, None] = {}  # structures on trial, oldest first
+
+    def proposed(self, number: int, candidate: Candidate, parents: Iterable[str]) -> None:
+        """Note a program that will be judged; `parents` are its parents' structures."""
+        mine = self._of(candidate.structure)
+        mine.pending[number] = candidate.source
+        for other in parents:
+            if other != candidate.structure:
+                mine.kin[other] = None
+                self._of(other).kin[candidate.structure] = None
+
+    def judged(self, number: int, candidate: Candidate, time_us: float | None, best_us: float | None) -> None:
+        """Note a verdict; `best_us` is the run's best after it."""
+        mine = self._of(candidate.structure)
+        mine.pending.pop(number, None)
+        self._observe(mine, candidate, time_us)
+        mine.tried += 1
+        if time_us is not None and mine.best is None:
+            self._young[candidate.structure] = None
+        if time_us is not None and time_us < mine.best_us:
+            mine.best, mine.best_us = candidate.id, time_us
+        hopeless = best_us is not None and mine.best_us > HOPELESS * best_us
+        if mine.tried >= TRIAL or hopeless:
+            self._young.pop(candidate.structure, None)
+
+    def remeasured(self, candidate: Candidate, time_us: float | None) -> None:
+        """Note what a device said of a program later; the newest word on a source counts."""
+        mine = self._of(candidate.structure)
+        self._observe(mine, candidate, time_us)
+        if mine.best == candidate.id:
+            mine.best, mine.best_us = (None, float("inf")) if time_us is None else (mine.best, time_us)
+            self._young.pop(candidate.structure, None)
+
+    def spent(self, structure: str) -> None:
+        """Note that nothing new can be made of a structure: its trial is over."""
+        self._young.pop(structure, None)
+
+    def on_trial(self) -> str | None:
+        """Return the fastest program of the structure that has been on trial longest."""
+        oldest = next(iter(self._young), None)
+        return None if oldest is None else self._known[oldest].best
+
+    def relatives(self, structure: str) -> tuple[Observed, ...]:
+        """Return what was observed of a structure, then of those next to it, the last REMEMBERED at most."""
+        mine = self._known.get(structure, Known())
+        found = list(mine.observed)
+        for other in reversed(mine.kin):  # those met last first
+            if len(found) >= REMEMBERED:
+                break
+            found += list(self._known[other].observed)[-(REMEMBERED - len(found)) :]
+        return tuple(found)
+
+    def pending(self, structure: str) -> tuple[str, ...]:
+        """Return the sources of a structure that are being judged."""
+        return tuple(self._known.get(structure, Known()).pending.values())
+
+    def _of(self, structure: str) -> Known:
+        if structure not in self._known:
+            self._known[structure] = Known()
+        return self._known[structure]
+
+    @staticmethod
+    def _observe(known: Known, candidate: Candidate, time_us: float | None) -> None:
+        known.observed.append(Observed(candidate.source, time_us, candidate.structure))

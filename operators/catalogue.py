@@ -1,0 +1,31 @@
+"""The operators that come with evo-kernel, by the names that runs are frozen with."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from operators.proposal import Operator
+
+TUNER = "knob-tune"  # works the knobs of one structure from all that was judged of it
+ARITY: Mapping[str, int] = {"knob-step": 1, "knob-cross": 2, TUNER: 1}  # parents that each takes
+
+
+def arity(name: str) -> int:
+    """Return how many parents an operator takes; one that comes from elsewhere takes one."""
+    return ARITY.get(name, 1)
+
+
+def make(names: Sequence[str]) -> tuple[Operator, ...]:
+    """Return the operators of those names."""
+    makers = _makers()
+    return tuple(makers[name]() for name in names)
+
+
+def available() -> tuple[str, ...]:
+    """Name the operators of a search without models."""
+    return tuple(_makers())
+
+
+def _makers() -> Mapping[str, Callable[[], Operator]]:
+    """Return what makes each operator; they load libcst, so not before they are wanted."""
+    from operators.knob_operators import KnobCross, KnobStep
+
+    return {"knob-step": KnobStep, "knob-cross": KnobCross}
