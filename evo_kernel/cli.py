@@ -89,6 +89,13 @@ def main(verbose: bool) -> None:
 @click.option("--policy", help="archive, best-of-n, sequential, restarts or islands [archive].")
 @click.option("--operators", help="Names with commas between: knob-step, knob-cross [both].")
 @click.option("--objectives", help="latency, or latency,error: parents then weigh both [latency].")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="PROVIDER:NAME[@URL]",
+    help="A model that writes programs too; may be repeated. Providers: anthropic, openai, command, mailbox.",
+)
 @mechanism_options
 @budget_options
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
@@ -107,18 +114,21 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
       evo-kernel search softmax --seed-from runs/softmax-mi300-1
       evo-kernel search softmax --policy restarts --max-minutes 10 --stop-at-roofline 0.9
       evo-kernel search softmax --with halving --without crossover
+      evo-kernel search softmax --model anthropic:NAME --model openai:NAME@URL --max-calls 50
 
     On a GPU, programs run and times are measured, interleaved with the seed and the best so far. Without one,
     correctness is checked under Triton's interpreter and times are predicted from compiled code.
     """
-    from evo_kernel import api, config, isolation, machine, rules, runs
+    from evo_kernel import api, config, isolation, machine, rules, runs, talks
     from suites import load
 
     if both := set(without) & set(having):
         raise click.UsageError(f"--with and --without both name {', '.join(sorted(both))}")
+    given["models"] = given["models"] or None
     settings = machine.resolve(config.load(config_file, {**given, **rules.switched(without, having)}), say)
     what = load(task)
     isolation.require_here(settings)
+    talks.require(settings)
     folder = run or api.free_folder(what.name, settings.target)
     runs.begin(folder, settings, what, runs.elites(seed_from, what) if seed_from else ())
     claimed = ", untrusted-host: claims of each program's own process" if settings.mode == "open" else ""
@@ -150,10 +160,15 @@ def _drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
     """Run to the end, export the best, and say what to type next; an interrupt says how to resume."""
     from evo_kernel import api, display, report, runs
 
-    shown = display.make(quiet)
+    shown, notes = display.make(quiet), dict[str, None]()
+
+    def update(progress: Any) -> None:
+        shown.update(progress)
+        notes.update(dict.fromkeys(progress.notes))
+
     try:
         with _terminated_like_interrupted():
-            api.drive(folder, settings, shown.update)
+            api.drive(folder, settings, update)
             shown.close()
             exported = api.Run(folder).export()
     except KeyboardInterrupt:
@@ -162,10 +177,12 @@ def _drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
         sys.exit(130)
     finally:
         shown.close()
+    for note in notes:
+        say(f"note: {note}")
     state = runs.read(folder)
     if as_json:
-        files = [_exported(e) for e in exported]
-        click.echo(json.dumps({**report.summary(state), "run": str(folder), "exported": files}, indent=2))
+        more = {"run": str(folder), "exported": [_exported(e) for e in exported], "notes": list(notes)}
+        click.echo(json.dumps(report.summary(state) | more, indent=2))
         return
     click.echo(report.text(state))
     _tell_exported(exported)

@@ -14,6 +14,8 @@ from zlib import crc32
 
 import numpy as np
 
+from suites.parsing import parse
+
 DEEPEST = 4  # levels of a tree in one shingle: more would make one changed leaf change every shingle above it
 _SORTED = (ast.Add, ast.Mult, ast.BitAnd, ast.BitOr)
 
@@ -23,7 +25,7 @@ Shingles = Mapping[int, int]  # hash -> count
 def shingles(source: str) -> Shingles:
     """Return the bag of a program; one that cannot be parsed has an empty bag."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     found: Counter[int] = Counter()

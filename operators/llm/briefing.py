@@ -11,6 +11,7 @@ from operators.knowledge.similarity import Shelf, shingles
 from operators.llm.lessons import Lesson
 from operators.proposal import Context
 from suites import Case, Task
+from suites.parsing import parse
 from suites.task import Input
 
 _UNSEEN = ("cases", "held_out", "edges", "entry", "honest", "case", "edge")
@@ -60,7 +61,7 @@ def reference(task: Task) -> str:
     """Return the source of the task's PyTorch reference and of what it uses, never of the cases: some stay unseen."""
     text = _without_seeds(task)
     named: dict[str, ast.stmt] = {}
-    for node in ast.parse(text).body:
+    for node in parse(text).body:
         targets = node.targets if isinstance(node, ast.Assign) else []
         names = [node.name] if isinstance(node, ast.FunctionDef) else [t.id for t in targets if isinstance(t, ast.Name)]
         named |= {name: node for name in names if name not in _UNSEEN}

@@ -13,11 +13,14 @@ from operators.llm.model import Limits, Model, ModelSpecError, Prompt, Usage, do
 
 
 class OverBudget(Exception):
-    """A call that would exceed a limit. `later`: it may fit once calls that are out have settled."""
+    """A call that would exceed a limit, of the run or of one `model`.
 
-    def __init__(self, message: str, later: bool) -> None:
+    `later`: it may fit once calls that are out have settled.
+    """
+
+    def __init__(self, message: str, later: bool, model: str = "") -> None:
         super().__init__(message)
-        self.later = later
+        self.later, self.model = later, model
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Budget:
         limit = self._limits[name].seconds
         left = float("inf") if limit is None else limit - self.elapsed()
         if left <= 0:
-            raise OverBudget(f"{_whose(name)} wall time of {limit:g} s is used up", later=False)
+            raise OverBudget(f"{_whose(name)} wall time of {limit:g} s is used up", later=False, model=name)
         return left
 
     def _check(self, name: str, more: Amount) -> None:
@@ -135,6 +138,7 @@ class Budget:
                     f"{_whose(name)} budget of {show(limit)} {'' if what == 'dollars' else what + ' '}has "
                     f"{show(max(0, limit - gone))} left, and a call may use {show(wanted)}",
                     later=gone + wanted <= limit,
+                    model=name,
                 )
 
 

@@ -92,6 +92,9 @@ class Caller:
                 self._strike(label, line, error)
                 return Answer(None, error, sum(used, Amount()))
             except OverBudget as error:
+                if error.model:  # the others have budgets of their own
+                    line.down = f"{label} is not asked any more: {error}"
+                    return Answer(None, ModelDown(errors.REQUEST, line.down), sum(used, Amount()))
                 return Answer(None, ModelError(errors.BUDGET, str(error)), sum(used, Amount()))
         line.strikes = 0
         return Answer(reply, None, sum(used, Amount()))

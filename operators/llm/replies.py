@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archives.candidate import fingerprint
 from operators.proposal import ProposalError
+from suites.parsing import parse
 
 LARGEST = 200_000  # characters of a program
 
@@ -180,7 +181,7 @@ def check(source: str, parent: str | None, entry: str) -> None:
     if len(source) > LARGEST:
         raise TooLong(f"the program has {len(source)} characters; at most {LARGEST} are judged")
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         said = error.msg if isinstance(error, SyntaxError) else type(error).__name__
@@ -200,7 +201,7 @@ def check(source: str, parent: str | None, entry: str) -> None:
 def _parsed(source: str) -> ast.Module:
     """Parse a parent; one that failed may be no Python at all, and then binds nothing."""
     try:
-        return ast.parse(source)
+        return parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ast.Module([], [])
 
