@@ -4,6 +4,8 @@ import ast
 import hashlib
 from dataclasses import dataclass
 
+from suites.parsing import parse
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -30,7 +32,7 @@ def digest(text: str) -> str:
 def fingerprint(source: str) -> str:
     """Hash a program with comments, docstrings and formatting taken out; unparsable text is hashed as it is."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return digest(source)
     for node in ast.walk(tree):

@@ -1,7 +1,9 @@
 """What can happen in a run. The journal holds nothing else, and a run's state is the fold of these.
 
 A worked trace of one request: `Proposed(4, candidate)` when an operator answered request 4, then
-`Judged(4, evaluation)`; or `Refused(4, "knob-step", ("1f..",), "every neighbour is known")` alone.
+`Judged(4, evaluation)`; or `Refused(4, "knob-step", ("1f..",), "every neighbour is known")` alone. Where a model is
+asked, `Asked(4, "optimize", "openai:NAME", ("1f..",))` comes before these, and `Answered(4, 9000, 12 * 10**9, 1)` once
+it has answered.
 """
 
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from fitness import evaluation as evaluations
 from fitness.evaluation import Evaluation
 
 FORMAT = 3  # 2: Measured, and measured evaluations; 3: Stopped, limits, GPU seconds
+NEWEST = 4  # Asked and Answered alone, so that an older program still reads a run that asks no model
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,27 @@ class Measured:
     evaluation: Evaluation
 
 
-Event = Started | Proposed | Refused | Judged | Extended | Measured | Stopped
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A model was asked for a program; Proposed or Refused under this number will say what came of it."""
+
+    number: int
+    operator: str
+    model: str
+    parents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a model's answer to this request used, all attempts and turns together; dollars are 10^-12 dollars."""
+
+    number: int
+    tokens: int
+    dollars: int
+    calls: int
+
+
+Event = Asked | Answered | Started | Proposed | Refused | Judged | Extended | Measured | Stopped
 
 
 class EventError(ValueError):
@@ -100,17 +123,26 @@ def encode(event: Event) -> tuple[str, bytes]:
         body = [event.settings, event.task, event.versions, event.machine]
     elif isinstance(event, Stopped):
         body = [event.why]
+    elif isinstance(event, Asked):
+        body = [event.number, event.operator, event.model, event.parents]
+    elif isinstance(event, Answered):
+        body = [event.number, event.tokens, event.dollars, event.calls]
     else:
         body = [event.generations, event.limits] if event.limits else [event.generations]
-    return type(event).__name__.lower(), msgpack.packb([FORMAT, *body])
+    return type(event).__name__.lower(), msgpack.packb([_format(event), *body])
+
+
+def _format(event: Event) -> int:
+    """Return the oldest format that knows an event."""
+    return NEWEST if isinstance(event, (Asked, Answered)) else FORMAT
 
 
 def decode(kind: str, payload: bytes) -> Event:
     """Rebuild an event from its kind and payload."""
     try:
         version, *body = msgpack.unpackb(payload, use_list=False, strict_map_key=False)
-        if version > FORMAT:
-            raise EventError(f"event format {version} is newer than this program's {FORMAT}")
+        if version > NEWEST:
+            raise EventError(f"event format {version} is newer than this program's {NEWEST}")
         event: Event = _DECODERS[kind](*body)
         return event
     except (ValueError, TypeError, KeyError, IndexError, msgpack.UnpackException) as error:
@@ -128,5 +160,7 @@ _DECODERS: dict[str, Any] = {
     "judged": lambda number, plain, *spent: Judged(number, evaluations.unpack(plain), *spent),
     "extended": Extended,
     "stopped": Stopped,
+    "asked": Asked,
+    "answered": Answered,
     "measured": lambda candidate, plain: Measured(candidate, evaluations.unpack(plain)),
 }

@@ -52,6 +52,18 @@ def partner(archive: "Archive", parent: str, rng: np.random.Generator, lexical: 
     return chosen.candidate.id
 
 
+def stranger(archive: "Archive", parent: str, rng: np.random.Generator, lexical: bool = True) -> str | None:
+    """Return an elite of another cell than the parent's, whatever its structure; None if there is none."""
+    home = archive[parent].cell
+    others = sorted(i for cell, i in archive.elites.items() if cell != home and i != parent)
+    if not others:
+        return None
+    drawn = rng.permutation(len(others))[:POOL]
+    pool = [archive[others[int(place)]] for place in drawn]
+    chosen = lexicase(pool, rng) if lexical else min(pool, key=lambda e: (e.score_us, e.candidate.id))
+    return chosen.candidate.id
+
+
 def specialist(archive: "Archive", rng: np.random.Generator) -> str:
     """Return a member of the Pareto front by epsilon-lexicase over the case times."""
     return lexicase([archive[i] for i in archive.front.draw(POOL, rng)], rng).candidate.id

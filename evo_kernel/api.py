@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archives.archive import Archive, Entry
-from evo_kernel import config, isolation, runs
+from evo_kernel import config, isolation, runs, talks
 from evo_kernel import machine as machines
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -74,6 +74,7 @@ def search(
     chosen = machines.resolve(config.load(config_file, settings))
     what = load(task) if isinstance(task, str) else task
     isolation.require_here(chosen)
+    talks.require(chosen)
     folder = Path(run) if run else free_folder(what.name, chosen.target)
     runs.begin(folder, chosen, what, runs.elites(Path(seed_from), what) if seed_from else ())
     drive(folder, chosen, on_progress)

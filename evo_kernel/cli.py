@@ -14,6 +14,7 @@ import click
 
 from evo_kernel.cli_bench import bench
 from evo_kernel.cli_judging import doctor, judge, measure, tasks
+from evo_kernel.cli_llm import prompt
 from evo_kernel.cli_options import (
     LIMITS,
     basis_option,
@@ -50,11 +51,15 @@ def _expected(error: Exception) -> int | None:
     from evo_kernel.errors import ConfigError, EvoKernelError
     from fitness.gpu.court import DeviceUnavailable
     from fitness.targets import TargetError
+    from operators.llm.errors import ModelError
+    from operators.llm.lessons import LessonsError
+    from operators.llm.model import ModelSpecError
     from suites.loading import TaskError
 
-    if isinstance(error, (ConfigError, TargetError)):
+    if isinstance(error, (ConfigError, TargetError, ModelSpecError)):
         return 2
-    return 1 if isinstance(error, (EvoKernelError, JournalError, TaskError, DeviceUnavailable)) else None
+    known = (EvoKernelError, JournalError, TaskError, DeviceUnavailable, ModelError, LessonsError)
+    return 1 if isinstance(error, known) else None
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -85,6 +90,13 @@ def main(verbose: bool) -> None:
 @click.option("--policy", help="archive, best-of-n, sequential, restarts or islands [archive].")
 @click.option("--operators", help="Names with commas between: knob-step, knob-cross, knob-tune [all].")
 @click.option("--objectives", help="latency, or latency,error: parents then weigh both [latency].")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="PROVIDER:NAME[@URL]",
+    help="A model that writes programs too; may be repeated. Providers: anthropic, openai, command, mailbox.",
+)
 @mechanism_options
 @budget_options
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
@@ -103,18 +115,21 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
       evo-kernel search softmax --seed-from runs/softmax-mi300-1
       evo-kernel search softmax --policy restarts --max-minutes 10 --stop-at-roofline 0.9
       evo-kernel search softmax --with halving --without crossover
+      evo-kernel search softmax --model anthropic:NAME --model openai:NAME@URL --max-calls 50
 
     On a GPU, programs run and times are measured, interleaved with the seed and the best so far. Without one,
     correctness is checked under Triton's interpreter and times are predicted from compiled code.
     """
-    from evo_kernel import api, config, isolation, machine, rules, runs
+    from evo_kernel import api, config, isolation, machine, rules, runs, talks
     from suites import load
 
     if both := set(without) & set(having):
         raise click.UsageError(f"--with and --without both name {', '.join(sorted(both))}")
+    given["models"] = given["models"] or None
     settings = machine.resolve(config.load(config_file, {**given, **rules.switched(without, having)}), say)
     what = load(task)
     isolation.require_here(settings)
+    talks.require(settings)
     folder = run or api.free_folder(what.name, settings.target)
     runs.begin(folder, settings, what, runs.elites(seed_from, what) if seed_from else ())
     claimed = ", untrusted-host: claims of each program's own process" if settings.mode == "open" else ""
@@ -146,10 +161,15 @@ def _drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
     """Run to the end, export the best, and say what to type next; an interrupt says how to resume."""
     from evo_kernel import api, display, report, runs
 
-    shown = display.make(quiet)
+    shown, notes = display.make(quiet), dict[str, None]()
+
+    def update(progress: Any) -> None:
+        shown.update(progress)
+        notes.update(dict.fromkeys(progress.notes))
+
     try:
         with _terminated_like_interrupted():
-            api.drive(folder, settings, shown.update)
+            api.drive(folder, settings, update)
             shown.close()
             exported = api.Run(folder).export()
     except KeyboardInterrupt:
@@ -158,10 +178,12 @@ def _drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
         sys.exit(130)
     finally:
         shown.close()
+    for note in notes:
+        say(f"note: {note}")
     state = runs.read(folder)
     if as_json:
-        files = [_exported(e) for e in exported]
-        click.echo(json.dumps({**report.summary(state), "run": str(folder), "exported": files}, indent=2))
+        more = {"run": str(folder), "exported": [_exported(e) for e in exported], "notes": list(notes)}
+        click.echo(json.dumps(report.summary(state) | more, indent=2))
         return
     click.echo(report.text(state))
     _tell_exported(exported)
@@ -225,8 +247,10 @@ def watch(run: Path, every: float) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="How many programs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write into [RUN/exported].")
+@click.option("--trajectories", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write what was said to models instead: prompt, reply, verdict and gain, a line each.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
-def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
+def export(run: Path, top: int, out: Path | None, trajectories: Path | None, as_json: bool) -> None:
     """Write the best programs of a RUN as files that need torch and triton alone.
 
     Each is first judged on the task's held-out cases, which no operator ever saw. On a GPU its own launcher then
@@ -238,6 +262,9 @@ def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
     """
     from evo_kernel import api
 
+    if trajectories is not None:
+        _export_trajectories(run, trajectories, as_json)
+        return
     exported = api.Run(run).export(top, out)
     if as_json:
         click.echo(json.dumps([_exported(e) for e in exported], indent=2))
@@ -245,6 +272,13 @@ def export(run: Path, top: int, out: Path | None, as_json: bool) -> None:
         _tell_exported(exported)
     if not any(e.path for e in exported):
         sys.exit(1)
+
+
+def _export_trajectories(run: Path, file: Path, as_json: bool) -> None:
+    from evo_kernel.trajectories import write
+
+    count = write(run, file)
+    click.echo(json.dumps({"path": str(file), "rows": count}) if as_json else f"wrote {count} answered turns to {file}")
 
 
 def _exported(one: Any) -> dict[str, Any]:
@@ -293,7 +327,7 @@ def merge(one: Path, other: Path, out: Path | None) -> None:
     click.echo(f"merged into {out}")
 
 
-for command in (measure, judge, tasks, doctor, bench):
+for command in (measure, judge, tasks, doctor, bench, prompt):
     main.add_command(command)
 
 if __name__ == "__main__":

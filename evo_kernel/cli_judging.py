@@ -126,15 +126,19 @@ def tasks_check(task: str, **given: Any) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--calibrate", is_flag=True, help="Measure the GPU's noise and ceilings, and keep them.")
-def doctor(as_json: bool, calibrate: bool) -> None:
+@click.option(
+    "--model", "models", multiple=True, help="Ask this model one word: PROVIDER:NAME, or PROVIDER:NAME@URL; repeatable."
+)
+def doctor(as_json: bool, calibrate: bool, models: tuple[str, ...]) -> None:
     """Say what this machine can do: packages, GPU, targets, isolation, providers, and what is missing."""
     from evo_kernel import doctor as module
     from evo_kernel import gpus
+    from operators.llm.settings import made
 
     if calibrate:
         gpus.calibrate(say if as_json else click.echo)
     findings = []
-    for finding in module.examine():
+    for finding in module.examine(made(models)):
         findings.append(finding)
         if not as_json:
             mark = {True: "ok", False: "MISSING", None: "-"}[finding.works]

@@ -37,6 +37,9 @@ def budget_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that end a search before its evaluations are used up."""
     positive = click.FloatRange(min=0, min_open=True)
     for option in (
+        click.option("--max-calls", type=click.IntRange(min=1), metavar="N", help="Ask models at most so often."),
+        click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens that models may use."),
+        click.option("--max-cost", metavar="DOLLARS", help="What models may cost; each needs a price."),
         click.option("--stop-after-stagnation", type=click.IntRange(min=1), metavar="N",
                      help="End when N evaluations in a row brought no better program."),
         click.option("--stop-at-roofline", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
@@ -49,7 +52,8 @@ def budget_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-LIMITS = ("max_minutes", "max_gpu_seconds", "stop_at_roofline", "stop_after_stagnation")  # what they are called inside
+LIMITS = ("max_minutes", "max_gpu_seconds", "stop_at_roofline", "stop_after_stagnation", "max_cost", "max_tokens",
+          "max_calls")  # what they are called inside  # fmt: skip
 
 
 def mechanism_options(command: Callable[..., None]) -> Callable[..., None]:

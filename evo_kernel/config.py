@@ -13,6 +13,7 @@ from evo_kernel.errors import ConfigError
 from evo_kernel.rules import Limits, Rules
 from fitness import targets
 from operators import catalogue
+from operators.llm.settings import ModelSettings, Money, made, pico
 
 
 class Settings(BaseModel):
@@ -43,6 +44,18 @@ class Settings(BaseModel):
     max_gpu_seconds: float | None = Field(None, gt=0.0)
     stop_at_roofline: float | None = Field(None, gt=0.0, le=1.0)
     stop_after_stagnation: int | None = Field(None, ge=1)
+    # models that write programs; without any, nothing else here about them counts
+    models: tuple[ModelSettings, ...] = ()
+    model_operators: tuple[str, ...] = Field(Rules().model_operators, min_length=1)
+    model_share: float = Field(Rules().model_share, ge=0.0, le=1.0)
+    evaluation_dollars: float = Field(Rules().evaluation_dollars, gt=0.0)
+    conversations: int = Field(4, ge=1, le=256)  # with all models together, at once
+    context: int = Field(60_000, ge=4000)  # characters of one prompt
+    record: str | None = None  # file of all answers, which `replay:FILE` gives again
+    lessons: str | None = None  # file of what was learnt, kept across tasks and runs; None: nothing is
+    max_cost: Money | None = None  # dollars
+    max_tokens: int | None = Field(None, ge=1)
+    max_calls: int | None = Field(None, ge=1)
     # auto: measured where the target is this machine's GPU; recorded: only in replays of tables
     basis: Literal["auto", "predicted", "measured", "recorded"] = "auto"
     mode: Literal["sealed", "open"] = "sealed"  # open: launchers run themselves, on a GPU; nothing they say is trusted
@@ -63,7 +76,37 @@ class Settings(BaseModel):
         except targets.TargetError as error:
             raise ValueError(str(error)) from error
 
-    @field_validator("operators", "objectives", mode="before")
+    @field_validator("models", mode="before")
+    @classmethod
+    def _named(cls, given: object) -> object:
+        """Take a model as the command line writes it."""
+        several = given if isinstance(given, (list, tuple)) else (given,)
+        return tuple({"model": one} if isinstance(one, str) else one for one in several)
+
+    @field_validator("models")
+    @classmethod
+    def _known_models(cls, given: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
+        made(given)  # its errors are ValueErrors
+        return given
+
+    @field_validator("max_cost")
+    @classmethod
+    def _dollars(cls, given: str | None) -> str | None:
+        if given is not None:
+            pico(given)
+        return given
+
+    @field_validator("model_operators")
+    @classmethod
+    def _known_asking(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in given if name not in catalogue.MODEL_ARITY]
+        if unknown:
+            raise ValueError(f"no operator {unknown[0]!r} asks a model; known: {', '.join(catalogue.MODEL_ARITY)}")
+        if not any(catalogue.MODEL_ARITY[name] < 2 and name != "reflect" for name in given):
+            raise ValueError("one of generate, optimize, strategise must be there: others have nothing to begin with")
+        return given
+
+    @field_validator("operators", "objectives", "model_operators", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
         """Take a list as the command line writes it."""
@@ -92,11 +135,18 @@ class Settings(BaseModel):
         return Rules(**{f.name: getattr(self, f.name) for f in fields(Rules)})
 
     @property
+    def frozen(self) -> dict[str, Any]:
+        """What a run is begun with, as plain data: nothing of models where there are none."""
+        return self.model_dump(exclude=set() if self.models else {"models", *ABOUT_MODELS})
+
+    @property
     def limits(self) -> Limits:
         """What ends the search early."""
         return Limits(**{f.name: getattr(self, f.name) for f in fields(Limits)})
 
 
+ABOUT_MODELS = ("model_operators", "model_share", "conversations", "context", "evaluation_dollars", "record", "lessons",
+                "max_cost", "max_tokens", "max_calls")  # fmt: skip
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "search": ("generations", "population", "target", "seed", "policy", "operators", "objectives"),
     "mechanisms": (
@@ -112,6 +162,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "max_perf_debug_num",
     ),
     "budget": ("max_minutes", "max_gpu_seconds", "stop_at_roofline", "stop_after_stagnation"),
+    "llm": ABOUT_MODELS,
     "judge": ("basis", "mode", "seconds", "memory_gb", "require_isolation"),
     "machine": ("pool", "workers", "address"),
 }
@@ -161,7 +212,10 @@ def _from_file(path: Path) -> dict[str, Any]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    faults, values = [], {}
+    faults: list[str] = []
+    values: dict[str, Any] = {}
+    if isinstance(document.get("models"), list):
+        values["models"] = document.pop("models")
     for section, table in document.items():
         if section not in SECTIONS or not isinstance(table, dict):
             faults.append(f"unknown section [{section}]{_nearest(section, SECTIONS)}")

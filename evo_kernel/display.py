@@ -58,9 +58,13 @@ class Lines:
     def __init__(self) -> None:
         self._clock = _Clock()
         self._shown: tuple[int, bool] | None = None
+        self._told = 0  # notes
 
     def update(self, progress: Progress) -> None:
         """Print when a generation is complete."""
+        for note in progress.notes[self._told :]:
+            sys.stderr.write(f"note: {note}\n")
+        self._told = len(progress.notes)
         key = (progress.generation, progress.best_us is not None)
         if key == self._shown:
             return
@@ -101,6 +105,8 @@ class Live:
         )
         table.add_row("best", _best(p), p.best_intent)
         table.add_row("failed", _failures(p), f"{p.twins} same code, {p.refusals} nothing new")
+        if p.asked or p.notes:
+            table.add_row("models", f"{p.asked} asked", "; ".join(p.notes))
         rate = self._clock.rate(p)
         table.add_row(
             "pace", f"{rate:.2f}/s", f"{p.evaluations} of {p.budget} evaluations, {self._clock.remaining(p)} left"

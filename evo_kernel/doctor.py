@@ -4,14 +4,15 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 
-from evo_kernel import gpus, isolation
+from evo_kernel import gpus, isolation, providers
 from evo_kernel.errors import RunError
 from evo_kernel.gpus import Finding
 from fitness import targets
 from fitness.walls.standing import Wall
+from operators.llm.model import Model
 
 _WALLS = {
     "landlock": "only Python's own files and a scratch folder can be opened; GPU devices not; ABI",
@@ -29,14 +30,14 @@ _OPEN = {
 }
 
 
-def examine() -> Iterator[Finding]:
-    """Yield findings as they come; compiling for every target takes a few seconds."""
+def examine(models: Sequence[Model] = ()) -> Iterator[Finding]:
+    """Yield findings as they come; compiling for every target takes a few seconds, each model is asked once."""
     yield Finding("python", sys.version_info >= (3, 11), sys.version.split()[0])
     yield from _packages()
     yield from gpus.findings()
     yield from _targets()
     yield from _isolation()
-    yield from _providers()
+    yield from providers.findings(models)
     free = shutil.disk_usage(os.getcwd()).free / (1 << 30)
     yield Finding("disk", free > 1, f"{free:.1f} GiB free here")
 
@@ -115,11 +116,3 @@ def _isolation() -> Iterator[Finding]:
 def _wall(wall: Wall) -> str:
     meaning = _WALLS[wall.name]
     return f"{meaning} {wall.detail}".strip() if wall.holds else f"not in force ({wall.detail}): {meaning}"
-
-
-def _providers() -> Iterator[Finding]:
-    for package, key in (("anthropic", "ANTHROPIC_API_KEY"), ("openai", "OPENAI_API_KEY")):
-        installed = importlib.util.find_spec(package) is not None
-        state = "key set" if os.environ.get(key) else f"{key} not set"
-        detail = f"{'installed' if installed else 'not installed'}, {state}; no operator uses a model in this version"
-        yield Finding(f"model {package}", None, detail)

@@ -16,22 +16,24 @@ from archives.archive import Entry
 from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Judged, Proposed, Refused, Stopped
 from archives.journal import Journal
-from evo_kernel import frozen, runs, stopping
+from evo_kernel import frozen, runs, stopping, talks
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError, SeedFailed
 from evo_kernel.pools import Done, Pool
-from evo_kernel.search import Request
+from evo_kernel.requests import Request
+from evo_kernel.talks import Talks
 from fitness import targets
 from fitness.evaluation import Basis, Evaluation, Failure, Stage
 from fitness.walls.standing import UNKNOWN
 from operators import catalogue
 from operators.knobs import structure
-from operators.proposal import Context, Operator, ProposalError
+from operators.proposal import Context, Operator, Proposal, ProposalError
 from suites import Task
 
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 2  # a candidate whose worker was lost gets one more
+GLANCE = 0.1  # seconds: how long verdicts alone are awaited while models may answer
 TICK = 1.0  # seconds between notes of the wall time used: what a kill may leave uncounted
 
 
@@ -60,6 +62,8 @@ class Progress:
     stop: str | None = None  # why no more programs are asked for: a name in stopping
     wall_seconds: float = 0.0  # that the run was driven, in all sessions
     gpu_seconds: float = 0.0
+    asked: int = 0  # requests that wait for a model
+    notes: tuple[str, ...] = ()  # what a person must know: models that are not asked any more
 
 
 class Population:
@@ -84,12 +88,35 @@ class Population:
             self._operators = {o.name: o for o in operators or catalogue.make(self.settings.operators)}
             self._check_operators()
             self._check_seeds()
+            self._talks = self._open_talks()
+            if self._talks is not None:
+                opened.callback(self._talks.close)
             self._pool = make_pool(self.task, self.settings)
             opened.pop_all()  # a run that cannot be opened must not stay locked; this one stays open
+
+    def _wait(self, seconds: float) -> None:
+        """Wait at most so long for verdicts; where nothing is judged but models are asked, for an answer."""
+        asked = bool(self.search.letters.out)
+        if asked and not self._flying:
+            self._listen(seconds)
+            return
+        for done in self._pool.wait(min(seconds, GLANCE) if asked else seconds):
+            self._finish(done)
+
+    def _open_talks(self) -> Talks | None:
+        """Take up conversations with models, if the run has any."""
+        if not self.settings.models:
+            return None
+        events = self._journal.events()
+        opened = Talks(self._journal.folder, self.task, self.settings, self.search, events, self._before)
+        if not self.search.done:
+            opened.take_up()
+        return opened
 
     def advance(self, seconds: float = 0.5) -> Progress:
         """Give the pool what it can take, wait for verdicts at most so long, write them down."""
         self._watch_clock()
+        self._listen(0.0)
         while self._pool.free():
             ready = self._next()
             if ready is None:
@@ -98,8 +125,7 @@ class Population:
             self._flying.add(number)
             self._attempts[number] += 1
             self._pool.submit(number, candidate.source, self._rivals())
-        for done in self._pool.wait(seconds):
-            self._finish(done)
+        self._wait(seconds)
         return self.progress()
 
     @property
@@ -158,11 +184,15 @@ class Population:
             stop=search.stop,
             wall_seconds=self.wall_seconds,
             gpu_seconds=search.gpu_seconds,
+            asked=len(search.letters.out),
+            notes=() if self._talks is None else self._talks.notes,
         )
 
     def close(self) -> None:
         """Stop the workers and close the journal."""
         self._journal.spend(self.wall_seconds)
+        if self._talks is not None:
+            self._talks.close()
         self._pool.close()
         self._journal.close()
 
@@ -171,11 +201,41 @@ class Population:
         for number, candidate in self.search.pending.items():
             if number not in self._flying:
                 return number, candidate
-        while requests := self.search.ask(1):
-            proposed = self._propose(requests[0])
-            if proposed is not None:
-                return requests[0].number, proposed
+        while requests := self._ask():
+            request = requests[0]
+            if request.model:
+                self._consult(request)
+            elif (proposed := self._propose(request)) is not None:
+                return request.number, proposed
         return None
+
+    def _ask(self) -> tuple[Request, ...]:
+        """Ask the search; while all places at models are taken it is not asked, so that they keep their share."""
+        models = () if self._talks is None else self._talks.models
+        if self._talks is not None and models and not self._talks.free():
+            return ()
+        return self.search.ask(1, models)
+
+    def _consult(self, request: Request) -> None:
+        """Begin a conversation with a model; the journal knows of it first."""
+        assert self._talks is not None, "no model is named in a run without models"
+        event = talks.asked(request)
+        self._record(event, 0.0)
+        self._talks.begin(event, request.rng)
+
+    def _listen(self, seconds: float) -> None:
+        """Write down what came of conversations that ended; at most so long is waited for the first."""
+        if self._talks is None:
+            return
+        for said in self._talks.wait(seconds):
+            asking = said.asking
+            if asking.number not in self.search.letters.answered:
+                self._record(talks.answered(said), 0.0)
+            if said.proposal is None:
+                self._record(Refused(asking.number, asking.operator, asking.parents, said.why), said.seconds)
+            else:
+                self._accept(asking.number, asking.operator, asking.parents, said.proposal, said.seconds)
+            self._talks.close_request(said)
 
     def _propose(self, request: Request) -> Candidate | None:
         """Ask an operator; write down what it gave, or why it gave nothing."""
@@ -187,18 +247,27 @@ class Population:
         )
         try:
             proposal = self._operators[request.operator].propose(request.parents, context)
-            mark = fingerprint(proposal.source)
+        except ProposalError as error:
+            self._record(Refused(request.number, request.operator, parents, str(error)), monotonic() - started)
+            return None
+        return self._accept(request.number, request.operator, parents, proposal, monotonic() - started)
+
+    def _accept(
+        self, number: int, operator: str, parents: tuple[str, ...], proposal: Proposal, seconds: float
+    ) -> Candidate | None:
+        """Write a proposal down, or why it is none."""
+        mark = fingerprint(proposal.source)
+        try:
             if self.search.known(mark):
                 raise ProposalError("the program was proposed before")
             proposal.source.encode()
         except (ProposalError, UnicodeEncodeError) as error:
-            self._record(Refused(request.number, request.operator, parents, str(error)), monotonic() - started)
+            self._record(Refused(number, operator, parents, str(error)), seconds)
             return None
         candidate = Candidate(
-            proposal.source, request.operator, proposal.intent, parents, mark,
-            proposal.structure or structure(proposal.source),
-        )  # fmt: skip
-        self._record(Proposed(request.number, candidate), monotonic() - started)
+            proposal.source, operator, proposal.intent, parents, mark, proposal.structure or structure(proposal.source)
+        )
+        self._record(Proposed(number, candidate), seconds)
         return candidate
 
     def _finish(self, done: Done) -> None:
@@ -216,13 +285,18 @@ class Population:
             evaluation = Evaluation(self.settings.target, Basis(self.settings.basis), UNKNOWN, failure)
         del self._attempts[done.ticket]
         self._judged_here += 1
-        self._record(Judged(done.ticket, evaluation, done.gpu_seconds), done.seconds)
+        judged, candidate = Judged(done.ticket, evaluation, done.gpu_seconds), self.search.pending[done.ticket]
+        self._record(judged, done.seconds)
+        if self._talks is not None:
+            self._talks.learn(judged, candidate)
         self._check_seeds()
 
     def _record(self, event: Event, seconds: float) -> None:
         """Journal first, then tell."""
         self._journal.append(event, seconds)
         self.search.tell(event)
+        if self._talks is not None:
+            self._talks.tell(event)
 
     def _check_operators(self) -> None:
         """Refuse a run whose settings name an operator that nobody gave."""

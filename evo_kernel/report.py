@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from archives.archive import Archive, Entry
-from evo_kernel import measurement, stopping
+from evo_kernel import measurement, model_report, stopping
 from evo_kernel.bandit import Arm
 from evo_kernel.runs import State
 from fitness.evaluation import Basis, Evaluation, Mode
@@ -35,6 +35,7 @@ def summary(state: State) -> dict[str, Any]:
         "policy": state.settings.policy,
         "mechanisms": asdict(search.rules),
         "operators": {name: _arm(arm) for name, arm in search.bandit.arms.items()},
+        "models": model_report.rows(search.letters),
         "exhausted": search.exhausted,
         f"seed_{basis}_us": None if seed is None else seed.score_us,
         "best": None if best is None else entry(best),
@@ -129,6 +130,7 @@ def text(state: State) -> str:
         + (f"; ended: {stopping.WORDS[s['stop']]}" if s["stop"] else ""),
         f"policy {s['policy']}; {_used(state)}",
     ]
+    lines += model_report.lines(s["models"])
     failures = ", ".join(f"{n} at {stage}" for stage, n in s["failures"].items()) or "none"
     lines.append(f"failures by stage: {failures}")
     archive = state.search.archive

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 OPERATORS = ("knob-step", "knob-cross", "knob-tune")
+ASKING = ("generate", "reflect", "optimize", "recombine", "strategise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +20,24 @@ class Rules:
     halving: bool = False  # several lines of descent, the worse half given up at 25, 50 and 75% of the budget
     lines: int = 4  # of descent: for halving, islands and restarts
     migration: int = 40  # evaluations between the moves of islands' best
-    max_perf_debug_num: int = 5  # failures in a row before `restarts` and `sequential` leave what they work on
+    max_perf_debug_num: int = 5  # failures in a row before `restarts`, `sequential` and `reflect` begin anew
     objectives: tuple[str, ...] = ("latency",)  # and "error": the front and NSGA-II weigh both
+    model_operators: tuple[str, ...] = ASKING  # operators that ask models, where a run has any
+    model_share: float = 0.5  # share of requests that ask them, where the bandit does not choose
+    evaluation_dollars: float = 0.01  # what the bandit takes one evaluation to be worth, against the price of a call
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What ends a search before its evaluations are used up; None is no limit."""
+    """What ends a search before its evaluations are used up; None is no limit. Those of models end asking them."""
 
     max_minutes: float | None = None
     max_gpu_seconds: float | None = None
     stop_at_roofline: float | None = None
     stop_after_stagnation: int | None = None
+    max_cost: str | None = None  # dollars, as a person writes them
+    max_tokens: int | None = None
+    max_calls: int | None = None
 
 
 MECHANISMS = {

@@ -45,7 +45,7 @@ def begin(folder: Path, settings: Settings, task: Task, imported: Iterable[Candi
             given.append(candidate)
     if "auto" in (settings.target, settings.basis):
         raise ValueError("a run begins with a target and a basis: machine.resolve settles them")
-    first: list[Event] = [Started(settings.model_dump(), tasks.pack(task), _versions(), _machine(settings))]
+    first: list[Event] = [Started(settings.frozen, tasks.pack(task), _versions(), _machine(settings))]
     first += [Proposed(number, candidate) for number, candidate in enumerate(given)]
     Journal.create(folder, ((event, 0.0) for event in first)).close()
 

@@ -8,45 +8,29 @@ search rebuilt from its journal asks the same question next. Requests that were 
 asked again.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from archives import selection
-from archives.archive import Archive
+from archives.archive import Archive, Entry
 from archives.candidate import Candidate
-from archives.events import Event, Extended, Judged, Measured, Proposed, Refused, Started, Stopped
+from archives.events import Answered, Asked, Event, Extended, Judged, Measured, Proposed, Refused, Started, Stopped
 from evo_kernel import bandit, policies, stopping
 from evo_kernel.bandit import Bandit
+from evo_kernel.correspondence import REFLECT, Correspondence, alone, joined
 from evo_kernel.policies import View
+from evo_kernel.requests import Request
 from evo_kernel.rules import Limits, Rules
 from evo_kernel.structures import Structures
 from fitness.evaluation import Basis, Failure
 from operators import catalogue
 from operators.catalogue import TUNER
-from operators.proposal import Observed
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
 TRIALS = 0.25  # share of requests that tune new structures, while there are any
 GIVEN = ("seed", "imported")  # programs that came with the run: their verdicts cost no budget
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One question to one operator, and what was known of its parents' structure when it was asked."""
-
-    number: int
-    operator: str
-    parents: tuple[Candidate, ...]
-    seed: int
-    relatives: tuple[Observed, ...] = field(default=(), compare=False, repr=False)
-    pending: tuple[str, ...] = field(default=(), compare=False, repr=False)
-
-    @property
-    def rng(self) -> np.random.Generator:
-        """A fresh generator that belongs to this request's operator alone."""
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.number, 1)))
 
 
 class Search:
@@ -60,6 +44,7 @@ class Search:
         self.archive = Archive(basis, errors="error" in self.rules.objectives)
         self.structures = Structures()
         self.bandit = Bandit()
+        self.letters = Correspondence(self.rules)
         self.pending: dict[int, Candidate] = {}  # proposed, not judged yet
         self.seeds: list[str] = []
         self.failed_seeds: list[tuple[Candidate, Failure]] = []
@@ -77,42 +62,64 @@ class Search:
         self._next = 0
         self._unanswered: set[int] = set()
 
-    def ask(self, count: int) -> tuple[Request, ...]:
-        """Return up to `count` requests; none while no program has passed or the budget is handed out."""
+    def ask(self, count: int, models: tuple[str, ...] = ()) -> tuple[Request, ...]:
+        """Return up to `count` requests; none while no program has passed or the budget is handed out.
+
+        `models` may be asked now. A request that names one is out once the search is told that it was asked.
+        """
         if self.archive.best is None or self.done:
             return ()
-        room = self.budget - self.evaluations - sum(c.operator not in GIVEN for c in self.pending.values())
-        return tuple(self._request(self._take_number()) for _ in range(min(count, room)))
+        waiting = len(self.letters.out) + sum(c.operator not in GIVEN for c in self.pending.values())
+        room = self.budget - self.evaluations - waiting
+        return tuple(self._request(self._take_number(), models) for _ in range(min(count, room)))
 
-    def _request(self, number: int) -> Request:
+    def _request(self, number: int, models: tuple[str, ...]) -> Request:
         """Choose the parents and their operator."""
         rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(number, 0)))
-        operator, chosen = self._trial(rng) or self._choice(number, rng)
-        parents = tuple(self.archive[p].candidate for p in chosen)
-        structure = parents[0].structure
+        name, parents = self._trial(rng) or self._choice(number, rng, models)
+        operator, model = catalogue.parts(name)
+        structure = parents[0].structure if parents else ""
         return Request(
-            number, operator, parents, self._seed, self.structures.relatives(structure),
+            number, operator, parents, self._seed, model, self.structures.relatives(structure),
             self.structures.pending(structure),
         )  # fmt: skip
 
-    def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[str, ...]] | None:
+    def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[Candidate, ...]] | None:
         """Tune a structure that is new, if there is one and a tuner."""
         if TUNER not in self._shares:
             return None
         young = self.structures.on_trial()
-        return (TUNER, (young,)) if young is not None and rng.random() < TRIALS else None
+        if young is None or rng.random() >= TRIALS:
+            return None
+        return TUNER, (self.archive[young].candidate,)
 
-    def _choice(self, number: int, rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
-        """Choose a parent, then an operator; where that takes two and there is no partner, one that takes one."""
+    def _choice(
+        self, number: int, rng: np.random.Generator, models: tuple[str, ...]
+    ) -> tuple[str, tuple[Candidate, ...]]:
+        """Choose a parent, then an operator; where that takes two and there is no partner, one that takes fewer."""
         first = self._policy.parent(View(self.archive, self.seeds, number, self.stagnant), rng)
-        operator = self._operator(self._shares, rng)
-        if catalogue.arity(operator) < 2:
-            return operator, (first,)
-        second = selection.partner(self.archive, first, rng, lexical=self.rules.lexicase > 0)
-        if second is not None:
-            return operator, (first, second)
-        alone = {name: share for name, share in self._shares.items() if catalogue.arity(name) < 2}
-        return self._operator(alone, rng), (first,)
+        asking = self.letters.shares(models, self._policy.crosses) if models else {}
+        shares = joined(self._shares, asking, self.rules.model_share)
+        name = self._operator(shares, rng)
+        second = self._partner(name, first, rng)
+        if second is None and catalogue.arity(name) == 2:
+            name = self._operator(alone(shares), rng)
+        return name, self._parents(name, first, second)
+
+    def _partner(self, name: str, first: str, rng: np.random.Generator) -> str | None:
+        """Choose a second parent, if an operator takes one: of another cell for a model, else of the same structure."""
+        if catalogue.arity(name) < 2:
+            return None
+        choose = selection.stranger if catalogue.parts(name)[1] else selection.partner
+        return choose(self.archive, first, rng, lexical=self.rules.lexicase > 0)
+
+    def _parents(self, name: str, first: str, second: str | None) -> tuple[Candidate, ...]:
+        """Return what an operator is given: a failure to repair, or of what passed as many as it takes."""
+        broken = self.letters.broken() if catalogue.parts(name)[0] == REFLECT else None
+        if broken is not None:
+            return (broken,)
+        given = [first] if second is None else [first, second]
+        return tuple(self.archive[p].candidate for p in given[: catalogue.arity(name)])
 
     def _operator(self, shares: dict[str, float], rng: np.random.Generator) -> str:
         """Choose by the bandit or by fixed shares."""
@@ -132,6 +139,11 @@ class Search:
             self._extend(event)
         elif isinstance(event, Stopped):
             self.stopped = event.why
+        elif isinstance(event, Asked):
+            self._answer(event.number)
+            self.letters.ask(event)
+        elif isinstance(event, Answered):
+            self.letters.answer(event)
         elif isinstance(event, Started):
             raise ValueError("a search is started once, by its constructor")
 
@@ -140,6 +152,7 @@ class Search:
         self._answer(event.number)
         self.dry = 0
         self.pending[event.number] = candidate
+        self.letters.proposed(event.number)
         self._known.setdefault(candidate.fingerprint, candidate.id)
         parents = (self.archive[p].candidate.structure for p in candidate.parents if p in self.archive)
         self.structures.proposed(event.number, candidate, parents)
@@ -166,19 +179,29 @@ class Search:
         time_us = event.evaluation.score_us if event.evaluation.passed else None
         best_us = archive[archive.best].score_us if archive.best else None
         self.structures.judged(event.number, candidate, time_us, best_us)
+        self.letters.failed(event, candidate)
         if not given:
             self._policy.judged(event.number, entry, archive, self.evaluations / self.budget)
-            before = next((archive[p].score_us for p in candidate.parents if p in archive), None)
-            gained = entry is not None and before is not None and entry.score_us < bandit.GAIN * before
-            self.bandit.tell(candidate.operator, gained)
+            name, cost = self.letters.ended(event.number, candidate.operator)
+            self.bandit.tell(name, self._gained(candidate, entry), 1.0 + cost)
         elif entry is not None:
             self._policy.seeded(entry, archive.published(entry))
+
+    def _gained(self, candidate: Candidate, entry: Entry | None) -> bool:
+        """Tell whether a program gained: over its first parent that passed, by repair, or as the best of all."""
+        if entry is None or candidate.operator == REFLECT:
+            return entry is not None
+        if not candidate.parents:
+            return self.archive.best == candidate.id
+        before = next((self.archive[p].score_us for p in candidate.parents if p in self.archive), None)
+        return before is not None and entry.score_us < bandit.GAIN * before
 
     def _refuse(self, event: Refused) -> None:
         self._answer(event.number)
         self.refusals += 1
         self.dry += 1
-        self.bandit.tell(event.operator, gained=False, cost=bandit.REFUSAL)
+        name, cost = self.letters.ended(event.number, event.operator)
+        self.bandit.tell(name, gained=False, cost=bandit.REFUSAL + cost)
         if event.operator == TUNER and event.parents and event.parents[0] in self.archive:
             self.structures.spent(self.archive[event.parents[0]].candidate.structure)
 

@@ -135,11 +135,14 @@ def _sendable(text: str) -> str:
 
 
 def _own_lines(error: BaseException) -> str:
-    """Format the part of a traceback that lies in the candidate's file; a refusal told again keeps its first lines."""
+    """Format the part of a traceback that lies in the candidate's file, if any; the rest is the judge's own.
+
+    A refusal told again keeps its first lines.
+    """
     cause = error.__cause__
     if isinstance(error, Refused) and isinstance(cause, Refused):
         return _own_lines(cause)
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if f.filename.endswith(("candidate.py", "task.py"))]
-    text = "".join(traceback.format_list(own or frames[-3:]))
+    text = "".join(traceback.format_list(own))
     return text if cause is None else text + f"caused by {type(cause).__name__}: {_text(cause)}\n"

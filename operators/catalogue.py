@@ -7,10 +7,26 @@ from operators.proposal import Operator
 TUNER = "knob-tune"  # works the knobs of one structure from all that was judged of it
 ARITY: Mapping[str, int] = {"knob-step": 1, "knob-cross": 2, TUNER: 1}  # parents that each takes
 
+# those that ask a model for a program; operators/llm/operators.py makes them
+MODEL_ARITY: Mapping[str, int] = {"generate": 0, "reflect": 1, "optimize": 1, "recombine": 2, "strategise": 1}
+BY = " by "  # between an operator and the model that it asks
+
+
+def arm(operator: str, model: str) -> str:
+    """Return the name under which an operator is chosen together with a model."""
+    return f"{operator}{BY}{model}" if model else operator
+
+
+def parts(name: str) -> tuple[str, str]:
+    """Return the operator of such a name and its model; no model for an operator that needs none."""
+    operator, _, model = name.partition(BY)
+    return operator, model
+
 
 def arity(name: str) -> int:
     """Return how many parents an operator takes; one that comes from elsewhere takes one."""
-    return ARITY.get(name, 1)
+    operator, model = parts(name)
+    return MODEL_ARITY[operator] if model else ARITY.get(operator, 1)
 
 
 def make(names: Sequence[str]) -> tuple[Operator, ...]:

@@ -1,11 +1,12 @@
 """A program's syntax tree with what a search for its numbers asks of it: parents, scopes and bindings."""
 
-import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 
 import libcst as cst
+
+from suites import parsing
 
 Step = tuple[str, int | None]
 Path = tuple[Step, ...]
@@ -146,7 +147,7 @@ def parse(source: str) -> Tree:
     try:
         # First Python's own parser: where it refuses 20,000 open brackets, libcst's overflows the stack and takes
         # the process along. ValueError is its word for lone surrogates and null characters.
-        ast.parse(source)
+        parsing.parse(source)
         module = cst.parse_module(source)
         lossless = module.code == source
         tree = Tree(module)

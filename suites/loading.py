@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from suites.parsing import parse
 from suites.task import Case, Input, Seed, Task
 
 NATIVE = Path(__file__).parent / "native"
@@ -64,7 +65,7 @@ def read(text: str, name: str, origin: str = "<task>") -> Task:
     faults = _faults(scope, seeds, rest)
     if faults:
         raise TaskError(f"task file {origin}: " + "; ".join(faults))
-    about = ast.get_docstring(ast.parse(rest)) or ""
+    about = ast.get_docstring(parse(rest)) or ""
     return Task(
         name=name,
         about=about,
@@ -139,7 +140,7 @@ def _execute(source: str, name: str, origin: str) -> dict[str, Any]:
 def _faults(scope: dict[str, Any], seeds: list[Seed], rest: str) -> list[str]:
     """Name every missing or malformed part of a task file."""
     faults = []
-    if not ast.get_docstring(ast.parse(rest)):
+    if not ast.get_docstring(parse(rest)):
         faults.append("it has no docstring (say in words what the task computes)")
     if not callable(scope.get("reference")):
         faults.append("it has no `def reference(...)` (the operation in PyTorch)")
@@ -165,7 +166,7 @@ def _faults(scope: dict[str, Any], seeds: list[Seed], rest: str) -> list[str]:
 def _seed_fault(source: str, entry: Any) -> str | None:
     """Say what is wrong with a seed's text, if anything."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except SyntaxError as error:
         return f"line {error.lineno} of the seed: {error.msg}"
     defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}

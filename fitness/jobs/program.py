@@ -8,6 +8,7 @@ from typing import Any
 
 from fitness.child import Refused, Report
 from fitness.jobs import policy
+from suites.parsing import parse
 
 MAX_SOURCE = 256 << 10
 FILE = "candidate.py"  # triton refuses kernels that are not in a file
@@ -18,7 +19,7 @@ def check_source(source: str, entry: str, imports: bool) -> None:
     if len(source.encode()) > MAX_SOURCE:
         raise Refused("size", f"the program has {len(source.encode())} bytes; at most {MAX_SOURCE} are allowed")
     try:
-        tree = ast.parse(source, FILE)
+        tree = parse(source, FILE)
     except (ValueError, RecursionError, MemoryError) as error:
         raise Refused("syntax", f"the program cannot be parsed: {error}") from error
     functions = [n for n in tree.body if isinstance(n, ast.FunctionDef)]

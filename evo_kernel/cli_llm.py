@@ -1,0 +1,59 @@
+"""Commands about language models: show the prompts that operators send."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evo_kernel.cli_options import basis_option, isolation_option, say
+
+
+@click.command()
+@click.argument("task", required=False, metavar="[TASK|FILE]")
+@click.option("--operator", default="optimize", show_default=True,
+              help="generate, reflect, optimize, recombine or strategise.")  # fmt: skip
+@click.option("--run", "run", type=click.Path(path_type=Path), help="Show it in the present state of this run.")
+@click.option("--program", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="The program to repair or improve [the task's seed].")  # fmt: skip
+@click.option("--port", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="A kernel in another language that `generate` is to port.")  # fmt: skip
+@click.option("--size", type=click.IntRange(min=4000), default=60_000, show_default=True, help="Most characters.")
+@click.option("--target", help="Chip: mi300, mi250, gfx950, h100 or h200 [this machine's GPU, or mi300].")
+@click.option("--json", "as_json", is_flag=True, help="Print system text and prompt as JSON.")
+@basis_option
+@isolation_option
+def prompt(task: str | None, operator: str, run: Path | None, program: Path | None, port: Path | None, size: int,
+           as_json: bool, **given: Any) -> None:  # fmt: skip
+    """Print exactly what a model would see, for a TASK or in a run; nothing is sent anywhere.
+
+    \b
+    Examples:
+      evo-kernel prompt softmax --operator reflect
+      evo-kernel prompt softmax --operator optimize --program mine.py --target mi250
+      evo-kernel prompt --run runs/softmax-mi300-1 --operator recombine
+    """
+    from evo_kernel import config, isolation, machine, prompts
+    from suites import load
+
+    if (task is None) == (run is None):
+        raise click.UsageError("give a TASK, or --run RUN, and not both")
+    if run is not None:
+        if program is not None or port is not None:
+            raise click.UsageError("--program and --port belong to a TASK; a run has programs of its own")
+        shown = prompts.of_run(run, operator, size)
+    else:
+        settings = machine.resolve(config.load(None, {**given, "pool": "inline"}), say)
+        isolation.require_here(settings)
+        shown = prompts.of_task(load(task or ""), operator, settings, size, _text(program), _text(port))
+    plain = {"system": shown.system, "prompt": shown.text}
+    click.echo(json.dumps(plain, indent=2) if as_json else f"{shown.system}\n{shown.text}")
+
+
+def _text(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"cannot read {file}: {error}") from error

@@ -1,0 +1,123 @@
+"""Shows the prompt that an operator would send now, for a task or in the state of a run."""
+
+from pathlib import Path
+
+import numpy as np
+
+from archives.candidate import Candidate, fingerprint
+from archives.events import Judged, Proposed
+from archives.journal import Journal
+from evo_kernel import calls
+from evo_kernel.briefs import History, folded
+from evo_kernel.config import Settings
+from evo_kernel.errors import RunError
+from evo_kernel.pools import judge_now, one_judge
+from evo_kernel.runs import fold_events
+from fitness import targets
+from fitness.evaluation import Evaluation
+from operators.knobs import structure
+from operators.knowledge import library
+from operators.llm.briefing import Briefed, Tried
+from operators.llm.model import Prompt
+from operators.llm.operators import Talker, talkers
+from operators.proposal import ProposalError
+from suites import Task
+
+
+def names() -> list[str]:
+    """List the operators that ask a model."""
+    return [t.name for t in talkers()]
+
+
+def of_run(folder: Path, operator: str, size: int) -> Prompt:
+    """Return the first prompt of an operator in the present state of a run."""
+    with Journal.read(folder) as journal:
+        events = list(journal.events())
+    state = fold_events(events, str(folder))
+    history = folded(events)
+    if (folder / calls.FILE).is_file():
+        said = calls.Calls(folder)
+        history.learn(said)
+        said.close()
+    return _prompt(_talker(operator, size), state.task, state.settings.target, history, state.settings.seed)
+
+
+def of_task(task: Task, operator: str, settings: Settings, size: int, program: str | None, port: str | None) -> Prompt:
+    """Return the first prompt of an operator for a program of a task, or its seed, which is judged here and now.
+
+    A repair needs a failure: where no program is given, the failure shown is that of a seed cut off in its middle.
+    """
+    talker = _talker(operator, size)
+    history = History()
+    sources = _sources(task, talker, program)
+    if sources:
+        judge = one_judge(task, settings)
+        try:
+            for source in sources:
+                _remember(history, source, judge_now(judge, source, task.cases, {}, confirm=False))
+        finally:
+            judge.close()
+    return _prompt(talker, task, settings.target, history, settings.seed, port)
+
+
+def _talker(operator: str, size: int) -> Talker:
+    found = next((t for t in talkers(size) if t.name == operator), None)
+    if found is None:
+        raise RunError(f"no operator named {operator!r} asks a model; those that do: {', '.join(names())}")
+    return found
+
+
+def _sources(task: Task, talker: Talker, program: str | None) -> list[str]:
+    """Choose the programs to judge: as many as the operator takes."""
+    if not talker.arity:
+        return []
+    first = program if program is not None else task.seeds[0].source
+    if talker.name == "reflect" and program is None:
+        first = first[: len(first) // 2]
+    second = next((s.source for s in task.seeds if s.source != first), None)
+    if talker.arity == 2 and second is None:
+        raise RunError(
+            f"{talker.name} needs two programs and {task.name} has one seed: give --program FILE or --run RUN"
+        )
+    return [first, *([second] if talker.arity == 2 and second is not None else [])]
+
+
+def _remember(history: History, source: str, evaluation: Evaluation) -> None:
+    candidate = Candidate(source, "seed", "the program given", (), fingerprint(source), structure(source))
+    history.tell(Proposed(0, candidate))
+    history.tell(Judged(0, evaluation))
+
+
+def _prompt(talker: Talker, task: Task, target: str, history: History, seed: int, port: str | None = None) -> Prompt:
+    """Begin the conversation and return what it says first."""
+    chip = targets.find(target)
+    parents = _parents(talker, history)
+    brief = history.brief(task, chip, parents, talker.name, library.standard(), port=port)
+    context = Briefed(np.random.default_rng(seed), lambda mark: False, chip.name, chip.backend, brief=brief)
+    given = [Candidate(t.source, t.operator, t.intent, t.parents, "", "") for t in parents]
+    try:
+        return next(talker.converse(given, context))
+    except ProposalError as error:
+        raise RunError(f"{talker.name} has nothing to ask: {error}") from error
+
+
+def _parents(talker: Talker, history: History) -> list[Tried]:
+    """Choose what the operator is shown: the newest failure to repair, or the fastest to improve or join."""
+    if talker.name == "reflect":
+        failure = history.latest_failure()
+        if failure is None:
+            raise RunError("nothing has failed, so there is nothing to repair: give --program FILE with one that does")
+        return [failure]
+    ranked = history.ranked()
+    if len(ranked) < talker.arity:
+        failed = history.latest_failure()
+        why = "" if failure_of(failed) is None else f"; the latest failure: {failure_of(failed)}"
+        raise RunError(f"{talker.name} needs {talker.arity} programs that passed, got {len(ranked)}{why}")
+    return ranked[: talker.arity]
+
+
+def failure_of(tried: Tried | None) -> str | None:
+    """Return why a program failed, in a line."""
+    if tried is None or tried.evaluation.failure is None:
+        return None
+    return f"{tried.evaluation.failure.stage}: {tried.evaluation.failure.message.splitlines()[0]}"

@@ -1,0 +1,1 @@
+"""What is known before a search begins: sheets of chips, Triton know-how, and proven kernels, found by likeness."""

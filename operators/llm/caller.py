@@ -1,0 +1,161 @@
+"""Asks models within their budgets: reserve, send, try again, settle; a model that fails for good is put down."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+from operators.llm import errors
+from operators.llm.budget import Amount, Budget, OverBudget, Reservation
+from operators.llm.errors import ModelError, scrub
+from operators.llm.model import Model, Prompt, Reply
+from operators.llm.providers import Client
+from operators.llm.retries import Clock, Patience, persist
+
+logger = logging.getLogger(__name__)
+
+STRIKES = 3  # calls in a row that failed after all retries: the model is put down
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply, or why there is none, and what all attempts at it used."""
+
+    reply: Reply | None
+    failure: ModelError | None
+    used: Amount
+
+
+class Account(Protocol):
+    """Keeps what attempts may cost, and then did, where a kill cannot reach it."""
+
+    def reserve(self, amount: Amount) -> int:
+        """Write down what an attempt may use, before it is made; return its number."""
+
+    def settle(self, attempt: int, used: Amount) -> None:
+        """Write down what it used."""
+
+
+class NoAccount:
+    """Keeps nothing: for calls outside a run."""
+
+    def reserve(self, amount: Amount) -> int:
+        """Do nothing."""
+        return 0
+
+    def settle(self, attempt: int, used: Amount) -> None:
+        """Do nothing."""
+
+
+class ModelDown(ModelError):
+    """A model that failed for good earlier in this process."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """One model's client, places, and when it may be asked next."""
+
+    client: Client
+    places: asyncio.Semaphore
+    opens: float = 0.0
+    strikes: int = 0
+    down: str | None = None
+
+
+class Caller:
+    """Asks any of several models. All calls belong to one event loop."""
+
+    def __init__(self, clients: Mapping[str, Client], models: Sequence[Model], budget: Budget,
+                 patience: Patience, clock: Clock) -> None:  # fmt: skip
+        self._models = {m.label: m for m in models}
+        self._lines = {m.label: _Line(clients[m.label], asyncio.Semaphore(m.concurrency)) for m in models}
+        self._budget, self._patience, self._clock = budget, patience, clock
+
+    @property
+    def down(self) -> dict[str, str]:
+        """The models that failed for good, each with its reason."""
+        return {name: line.down for name, line in self._lines.items() if line.down is not None}
+
+    async def ask(self, label: str, prompt: Prompt, key: str, account: Account | None = None) -> Answer:
+        """Ask one model, within the budget, until it answers or patience ends."""
+        model, line = self._models[label], self._lines[label]
+        used: list[Amount] = []
+        async with line.places:
+            try:
+                reply = await persist(
+                    lambda _: self._attempt(model, line, prompt, key, used, account or NoAccount()),
+                    self._patience, self._clock, lambda pause: self._hold(line, pause),
+                )  # fmt: skip
+            except ModelError as error:
+                self._strike(label, line, error)
+                return Answer(None, error, sum(used, Amount()))
+            except OverBudget as error:
+                if error.model:  # the others have budgets of their own
+                    line.down = f"{label} is not asked any more: {error}"
+                    return Answer(None, ModelDown(errors.REQUEST, line.down), sum(used, Amount()))
+                return Answer(None, ModelError(errors.BUDGET, str(error)), sum(used, Amount()))
+        line.strikes = 0
+        return Answer(reply, None, sum(used, Amount()))
+
+    async def _attempt(
+        self, model: Model, line: _Line, prompt: Prompt, key: str, used: list[Amount], account: Account
+    ) -> Reply:
+        """Make one attempt inside the budget."""
+        if line.down is not None:
+            raise ModelDown(errors.REQUEST, line.down)
+        while (wait := line.opens - self._clock.now()) > 0:
+            await self._clock.sleep(wait)
+        reservation = await self._reserve(model, prompt)
+        attempt = account.reserve(reservation.amount)
+        amount = reservation.amount  # a call that is cancelled may have been billed
+        try:
+            reply = await line.client.complete(prompt, reservation.seconds, key)
+            reply = replace(reply, text=scrub(reply.text))  # a server or a command may repeat a key
+            amount = self._budget.used(reservation, reply.usage)
+        except ModelError as error:
+            free = error.usage is None and not error.kind.billed
+            amount = Amount(calls=1) if free else self._budget.used(reservation, error.usage)
+            raise
+        finally:
+            used.append(amount)
+            account.settle(attempt, amount)
+            self._budget.settle(reservation, amount)
+        return reply
+
+    async def _reserve(self, model: Model, prompt: Prompt) -> Reservation:
+        """Reserve, waiting for calls that are out where their settling may make room."""
+        loop = asyncio.get_running_loop()
+        while True:
+            settled = asyncio.Event()
+            self._budget.when_settled(partial(_set, loop, settled))
+            try:
+                return self._budget.reserve(model, prompt)
+            except OverBudget as error:
+                if not error.later:
+                    raise
+            await settled.wait()
+
+    def _hold(self, line: _Line, pause: float) -> None:
+        """Make all calls of a model wait for what one of them was told to wait for."""
+        line.opens = max(line.opens, self._clock.now() + pause)
+
+    def _strike(self, label: str, line: _Line, error: ModelError) -> None:
+        """Put a model down at once when no retry can help, else after a few calls in a row."""
+        if isinstance(error, ModelDown) or not (error.kind.final or error.kind.transient):
+            return
+        line.strikes += 1
+        if line.down is None and (error.kind.final or line.strikes >= STRIKES):
+            line.down = f"{label} is not asked any more: {error}"
+            logger.warning("%s", line.down)
+
+    async def close(self) -> None:
+        """Close every client."""
+        for line in self._lines.values():
+            await line.client.close()
+
+
+def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    """Set an event of a loop from any thread."""
+    loop.call_soon_threadsafe(event.set)

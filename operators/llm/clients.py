@@ -1,0 +1,143 @@
+"""The two SDKs, and nothing else imports them: a prompt goes out over HTTP, a reply or a named failure comes back.
+
+The SDKs' own retries are off: operators/llm/retries.py waits and tries again, so that every attempt has its own
+reservation in the budget. Replies are read as bytes up to a limit and checked here, because the SDKs build their
+objects of whatever comes.
+"""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+
+from operators.llm import answers, errors
+from operators.llm.errors import ModelError
+from operators.llm.model import Model, Prompt, Reply
+
+LARGEST = 8 << 20  # bytes of a reply
+
+# The SDKs log requests at DEBUG, headers and prompts included: `--verbose` must not show them.
+for _name in ("anthropic", "openai", "httpx2", "httpcore2"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class AnthropicClient:
+    """Anthropic's Messages API. The system text is marked for the provider's prompt cache."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._sdk = anthropic.AsyncAnthropic(
+            api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds
+        )
+
+    async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
+        """Send one prompt and return the answer."""
+        # 1 is the API's own default: left out, it is accepted by models that take no temperature at all.
+        extra = {} if self._model.temperature == 1 else {"temperature": self._model.temperature}
+        stream = self._sdk.messages.with_streaming_response.create(
+            model=self._model.name,
+            max_tokens=self._model.output,
+            system=[{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}],
+            messages=[{"role": "user", "content": prompt.text}],
+            extra_body=extra,
+            timeout=seconds,
+        )
+        return answers.message(await _send(self._model, stream, seconds), self._model.label)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._sdk.close()
+
+
+class OpenAIClient:
+    """OpenAI's chat completions, and every server that speaks them."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._sdk = openai.AsyncOpenAI(api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds)
+
+    async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
+        """Send one prompt and return the answer."""
+        # OpenAI's own models take max_completion_tokens; servers that only speak the API know max_tokens.
+        limit = "max_completion_tokens" if self._model.url is None else "max_tokens"
+        extra: dict[str, Any] = {limit: self._model.output}
+        if self._model.temperature != 1:
+            extra["temperature"] = self._model.temperature
+        stream = self._sdk.chat.completions.with_streaming_response.create(
+            model=self._model.name,
+            messages=[{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.text}],
+            extra_body=extra,
+            timeout=seconds,
+        )
+        return answers.completion(await _send(self._model, stream, seconds), self._model.label)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._sdk.close()
+
+
+def _key(model: Model) -> str:
+    """Read a key from the environment; servers of one's own may need none."""
+    variable = model.key_variable or ""
+    value = os.environ.get(variable, "")
+    if not value and model.url is None:
+        raise ModelError(errors.KEY, f"{model.label} needs a key: set {variable} in the environment")
+    return value or "none"
+
+
+async def _send(model: Model, stream: Any, seconds: float) -> dict[str, Any]:
+    """Do one HTTP exchange within a time and return the JSON object that came."""
+    try:
+        async with asyncio.timeout(seconds), stream as response:
+            kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+            body = await _read(model, response.iter_bytes())
+    except (TimeoutError, anthropic.APITimeoutError, openai.APITimeoutError, httpx2.TimeoutException) as error:
+        raise ModelError(errors.TIMEOUT, f"{model.label} did not finish within {seconds:g} s") from error
+    except (anthropic.APIStatusError, openai.APIStatusError) as error:
+        raise answers.failure(model, error.status_code, error.response.headers, error.body) from None
+    except (anthropic.APIConnectionError, openai.APIConnectionError) as error:
+        raise _unreachable(model, error.__cause__) from None
+    except httpx2.HTTPError as error:
+        raise ModelError(errors.RESET, f"{model.label} broke off in the middle of its reply: {error}") from None
+    if kind != "application/json":
+        raise ModelError(errors.MALFORMED, f"{model.label} sent {kind or 'no content type'} where JSON was expected: "
+                         "is the address that of an API?")  # fmt: skip
+    return _json(model, body)
+
+
+def _unreachable(model: Model, cause: BaseException | None) -> ModelError:
+    """Tell what never left this machine from what broke off on the way."""
+    where = model.url or f"the API of {model.provider}"
+    if isinstance(cause, (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.InvalidURL)):
+        return ModelError(
+            errors.CONNECTION, f"{model.label}: cannot reach {where} ({cause}): check address and network"
+        )
+    return ModelError(errors.RESET, f"{model.label}: {where} closed the connection without a reply ({cause})")
+
+
+async def _read(model: Model, chunks: AsyncIterator[bytes]) -> bytes:
+    """Collect a body up to the limit."""
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > LARGEST:
+            raise ModelError(errors.HUGE, f"{model.label} sent more than {LARGEST >> 20} MiB: the reply is dropped")
+    return bytes(body)
+
+
+def _json(model: Model, body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body.decode())
+    except UnicodeDecodeError as error:
+        raise ModelError(errors.MALFORMED, f"{model.label} sent bytes that are no UTF-8") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ModelError(errors.MALFORMED, f"{model.label} sent malformed JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ModelError(errors.MALFORMED, f"{model.label} sent JSON that is no object")
+    return document

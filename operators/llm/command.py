@@ -1,0 +1,90 @@
+"""Asks a program of this machine: the prompt goes to its standard input, its standard output is the answer."""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+
+from operators.llm import errors
+from operators.llm.errors import ModelError
+from operators.llm.model import Model, Prompt, Reply
+
+LARGEST = 8 << 20  # bytes of an answer
+
+
+class CommandClient:
+    """Runs the command anew for every prompt, in a process group of its own that dies with the time limit.
+
+    It inherits this process's environment and folder: a coding agent's CLI finds its own login there.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        try:
+            self._argv = shlex.split(model.name)
+        except ValueError as error:
+            raise ModelError(errors.COMMAND, f"the command {model.name!r} cannot be read: {error}") from error
+
+    async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
+        """Run the command once."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise ModelError(
+                errors.COMMAND, f"cannot run {self._argv[0]!r}: {error.strerror}: is it installed?"
+            ) from error
+        try:
+            async with asyncio.timeout(seconds):
+                out, err = await self._talk(process, f"{prompt.system}\n\n{prompt.text}".encode())
+        except TimeoutError as error:
+            raise ModelError(errors.TIMEOUT, f"{self._model.label} did not finish within {seconds:g} s") from error
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        return self._read(process.returncode, out, err)
+
+    async def _talk(self, process: asyncio.subprocess.Process, prompt: bytes) -> tuple[bytes, bytes]:
+        """Write the prompt and read both outputs at once, each up to the limit."""
+        if process.stdin is None or process.stdout is None or process.stderr is None:
+            raise ValueError("the command was started without pipes")
+
+        async def write(pipe: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(ConnectionError):  # a command may answer without reading all
+                pipe.write(prompt)
+                await pipe.drain()
+            pipe.close()
+
+        _, out, err = await asyncio.gather(write(process.stdin), _bounded(process.stdout), _bounded(process.stderr))
+        await process.wait()
+        return out, err
+
+    def _read(self, status: int | None, out: bytes, err: bytes) -> Reply:
+        label = self._model.label
+        if status != 0:
+            last = (err.decode(errors="replace").strip().splitlines() or ["nothing on stderr"])[-1]
+            raise ModelError(errors.COMMAND, f"{label} exited with {status}: {last[:300]}; run it by hand to see why")
+        if len(out) > LARGEST:
+            raise ModelError(errors.HUGE, f"{label} wrote more than {LARGEST >> 20} MiB: the answer is dropped")
+        try:
+            text = out.decode()
+        except UnicodeDecodeError as error:
+            raise ModelError(errors.MALFORMED, f"{label} wrote bytes that are no UTF-8") from error
+        if not text.strip():
+            raise ModelError(errors.EMPTY, f"{label} wrote nothing to its standard output")
+        return Reply(text, None, label)
+
+    async def close(self) -> None:
+        """Do nothing: no process outlives its answer."""
+
+
+async def _bounded(pipe: asyncio.StreamReader) -> bytes:
+    """Read to the end, but keep no more than one byte beyond the limit."""
+    kept = bytearray()
+    while chunk := await pipe.read(1 << 16):
+        kept += chunk[: LARGEST + 1 - len(kept)]
+    return bytes(kept)

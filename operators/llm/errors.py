@@ -1,0 +1,57 @@
+"""Why a model gave no usable answer, in kinds that a caller can act on."""
+
+import os
+import re
+from dataclasses import dataclass
+
+from operators.llm.model import Usage
+
+_SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$")
+_SHORTEST = 6  # characters: a shorter value would be found everywhere
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a failure means: can trying again help, does it end the model, may it have cost money."""
+
+    name: str
+    transient: bool = False
+    final: bool = False
+    billed: bool = False
+
+
+CONNECTION = Kind("connection", transient=True)
+TIMEOUT = Kind("timeout", transient=True, billed=True)
+RESET = Kind("reset", transient=True, billed=True)
+RATE = Kind("rate-limit", transient=True)
+SERVER = Kind("server", transient=True)
+MALFORMED = Kind("malformed", transient=True, billed=True)
+HUGE = Kind("huge", billed=True)
+EMPTY = Kind("empty", billed=True)
+TRUNCATED = Kind("truncated", billed=True)
+REFUSED = Kind("refused", billed=True)
+STOPPED = Kind("unknown-stop", billed=True)
+KEY = Kind("key", final=True)
+MODEL = Kind("model", final=True)
+QUOTA = Kind("quota", final=True)
+REQUEST = Kind("request")
+COMMAND = Kind("command", final=True)
+MAILBOX = Kind("mailbox", final=True)
+REPLAY = Kind("replay")
+BUDGET = Kind("budget")
+
+
+class ModelError(Exception):
+    """A model gave no usable answer. `usage` is what it still counted; `after` the seconds it asks to wait."""
+
+    def __init__(self, kind: Kind, message: str, after: float | None = None, usage: Usage | None = None) -> None:
+        super().__init__(scrub(" ".join(message.split())))
+        self.kind, self.after, self.usage = kind, after, usage
+
+
+def scrub(text: str) -> str:
+    """Take the values of secret-looking environment variables out of a text."""
+    found = {v for k, v in os.environ.items() if _SECRET.search(k.upper()) and len(v) >= _SHORTEST}
+    for value in sorted(found, key=len, reverse=True):
+        text = text.replace(value, "[secret]")
+    return text

@@ -1,0 +1,72 @@
+"""Keeps what any model answered in a file, and answers from such a file: runs without keys, tests, trajectories."""
+
+import json
+from collections import defaultdict, deque
+from pathlib import Path
+from typing import Any
+
+from operators.llm import errors
+from operators.llm.errors import ModelError, scrub
+from operators.llm.model import Model, Prompt, Reply, Usage
+from operators.llm.providers import Client
+
+
+class Recorder:
+    """Passes prompts on and writes each answer down, one JSON object a line."""
+
+    def __init__(self, client: Client, file: Path) -> None:
+        self._client, self._file = client, file
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.open("a", encoding="utf-8").close()
+        except OSError as error:
+            raise ModelError(errors.REPLAY, f"cannot write the recording {file}: {error.strerror}") from error
+
+    async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
+        """Ask the real model and write its answer down before it is used."""
+        reply = await self._client.complete(prompt, seconds, key)
+        u = reply.usage
+        line = {
+            "digest": prompt.digest, "system": prompt.system, "prompt": prompt.text, "reply": reply.text,
+            "model": reply.model, "usage": None if u is None else [getattr(u, n) for n in u.__slots__],
+        }  # fmt: skip
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(scrub(json.dumps(line)) + "\n")
+        return reply
+
+    async def close(self) -> None:
+        """Close the real model's client."""
+        await self._client.close()
+
+
+class ReplayClient:
+    """Answers from a recording: equal prompts get the recorded answers in their order, other prompts a failure."""
+
+    def __init__(self, model: Model) -> None:
+        self._file = Path(model.name)
+        self._answers: dict[str, deque[Reply]] = defaultdict(deque)
+        for number, line in enumerate(self._lines(), 1):
+            try:
+                row: dict[str, Any] = json.loads(line)
+                usage = None if row["usage"] is None else Usage(*row["usage"])
+                self._answers[row["digest"]].append(Reply(row["reply"], usage, row["model"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ModelError(
+                    errors.REPLAY, f"{self._file}, line {number}, is no recorded answer: {error}"
+                ) from error
+
+    def _lines(self) -> list[str]:
+        try:
+            return self._file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(errors.REPLAY, f"cannot read the recording {self._file}: {error}") from error
+
+    async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
+        """Give the next recorded answer to this very prompt."""
+        waiting = self._answers.get(prompt.digest)
+        if not waiting:
+            raise ModelError(errors.REPLAY, f"{self._file} has no answer left to prompt {prompt.digest}")
+        return waiting.popleft()
+
+    async def close(self) -> None:
+        """Do nothing."""

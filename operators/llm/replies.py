@@ -1,0 +1,280 @@
+"""Reads a reply strictly: one whole program in a fence, or SEARCH/REPLACE edits that each match exactly once.
+
+A worked reply with edits, one block or several, in one fence or in none:
+
+    <<<<<<< SEARCH
+        x = tl.load(x_ptr + offs)
+    =======
+        x = tl.load(x_ptr + offs, eviction_policy="evict_first")
+    >>>>>>> REPLACE
+
+Before it may stand a plan, as JSON in a fence of its own marked `plan`. Every way to be wrong is a ProposalError with a
+name; it costs no evaluation, and its words go into the next prompt.
+"""
+
+import ast
+import re
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from archives.candidate import fingerprint
+from operators.proposal import ProposalError
+from suites.parsing import parse
+
+LARGEST = 200_000  # characters of a program
+
+_FENCE = re.compile(r"^(?P<marks>`{3,}|~{3,})[ \t]*(?P<language>[\w.+-]*)[^\n]*$")
+_SEARCH, _MIDDLE, _REPLACE = (re.compile(rf"^{mark}{{5,9}}(?: {word})?\s*$") for mark, word in (
+    ("<", "SEARCH"), ("=", ""), (">", "REPLACE")))  # fmt: skip
+
+
+class ReplyError(ProposalError):
+    """A reply that makes no program. `name` is the fault's own; the message says what to do next time."""
+
+    name = "reply"
+
+
+class MissingCode(ReplyError):
+    """There is neither a fence with a program nor an edit."""
+
+    name = "missing-code"
+
+
+class TwoPrograms(ReplyError):
+    """There is more than one fence with code, so it cannot be known which is meant."""
+
+    name = "two-fences"
+
+
+class BrokenFence(ReplyError):
+    """A fence or an edit begins and does not end."""
+
+    name = "broken-fence"
+
+
+class NoMatch(ReplyError):
+    """The SEARCH part of an edit is not in the program."""
+
+    name = "no-match"
+
+
+class ManyMatches(ReplyError):
+    """The SEARCH part of an edit is in the program more than once."""
+
+    name = "many-matches"
+
+
+class Unchanged(ReplyError):
+    """The program is its parent, but perhaps for comments and spacing."""
+
+    name = "unchanged"
+
+
+class EntryChanged(ReplyError):
+    """The launcher's name or parameters are not those of the task."""
+
+    name = "entry-changed"
+
+
+class NotPython(ReplyError):
+    """The program does not parse."""
+
+    name = "not-python"
+
+
+class TooLong(ReplyError):
+    """The program is longer than any kernel needs to be."""
+
+    name = "too-long"
+
+
+class BadPlan(ReplyError):
+    """The plan is not of the form that was asked for."""
+
+    name = "bad-plan"
+
+
+class Plan(BaseModel):
+    """What a model says of its program beside the code; every part may be left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(default="", max_length=200)
+    steps: tuple[str, ...] = Field(default=(), max_length=12)
+    lesson: str = Field(default="", max_length=600)  # what to remember: tried, went wrong, to do instead
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A reply that was understood. `source` is None where only a plan was asked for."""
+
+    source: str | None
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    language: str
+    text: str
+
+
+def program(text: str, parent: str | None, entry: str) -> Read:
+    """Return the program that a reply makes of its parent (None: there is none yet), or raise a ReplyError."""
+    blocks, edits_outside = _split(text)
+    plan = _plan([b for b in blocks if b.language == "plan"])
+    codes = [b for b in blocks if b.language != "plan"]
+    edits = [e for b in codes for e in _edits(b.text)] + _edits(edits_outside)
+    whole = [b for b in codes if not _has_edit(b.text)]
+    if edits and whole:
+        raise TwoPrograms("the reply holds edits and a fence with other code: give edits alone, or one whole program")
+    if len(whole) > 1:
+        raise TwoPrograms(f"the reply holds {len(whole)} fences with code: put the whole program into one")
+    if not edits and not whole:
+        raise MissingCode("the reply holds no program: put it into one ```python fence, or give SEARCH/REPLACE edits")
+    if edits and parent is None:
+        raise NoMatch("the reply holds edits, but there is no program to edit: give a whole program in one fence")
+    source = apply(parent, edits) if edits and parent is not None else whole[0].text
+    check(source, parent, entry)
+    return Read(source, plan)
+
+
+def lesson(text: str) -> str:
+    """Return what a reply says is to be remembered; nothing where it does not say it in the form asked for."""
+    try:
+        blocks, _ = _split(text)
+        return " ".join(_plan([b for b in blocks if b.language == "plan"]).lesson.split())
+    except ReplyError:
+        return ""
+
+
+def plan(text: str) -> Plan:
+    """Return the plan of a reply that was asked for nothing else."""
+    blocks, _ = _split(text)
+    found = [b for b in blocks if b.language in ("plan", "json")]
+    if len(found) != 1:
+        raise BadPlan(f"expected one fence marked `plan`, got {len(found)}")
+    read = _plan(found)
+    if not read.steps:
+        raise BadPlan("the plan has no steps")
+    return read
+
+
+def apply(source: str, edits: list[tuple[str, str]]) -> str:
+    """Apply edits one after another; each must match whole lines exactly once where it is applied."""
+    for number, (old, new) in enumerate(edits, 1):
+        lines, wanted = source.splitlines(), old.splitlines()
+        found = [i for i in range(len(lines)) if lines[i : i + len(wanted)] == wanted] if old.strip() else []
+        shown = next((line.strip()[:80] for line in wanted if line.strip()), "(nothing)")
+        which = f"edit {number} of {len(edits)}: its SEARCH part, which begins with `{shown}`, is"
+        if not found:
+            raise NoMatch(f"{which} not in the program: copy whole lines with their indentation")
+        if len(found) > 1:
+            raise ManyMatches(f"{which} in the program {len(found)} times: take more lines around it")
+        lines[found[0] : found[0] + len(wanted)] = new.splitlines()
+        source = _lines(lines)
+    return source
+
+
+def check(source: str, parent: str | None, entry: str) -> None:
+    """Refuse a program that cannot be judged for what it is: unparsable, unchanged, with another launcher."""
+    if len(source) > LARGEST:
+        raise TooLong(f"the program has {len(source)} characters; at most {LARGEST} are judged")
+    try:
+        tree = parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        where = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else type(error).__name__
+        raise NotPython(f"the program is no Python: {said}{where}") from error
+    mine = _parameters(tree, entry)
+    if mine is None:
+        raise EntryChanged(f"the program defines no function `{entry}` at its top level: keep the launcher's name")
+    if parent is None:
+        return
+    theirs = _parameters(_parsed(parent), entry)
+    if theirs is not None and mine != theirs:
+        raise EntryChanged(f"`{entry}` takes ({', '.join(theirs)}); the reply's takes ({', '.join(mine)}): keep them")
+    if fingerprint(source) == fingerprint(parent):
+        raise Unchanged("the program does what its parent does: but for comments and spacing nothing was changed")
+
+
+def _parsed(source: str) -> ast.Module:
+    """Parse a parent; one that failed may be no Python at all, and then binds nothing."""
+    try:
+        return parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])
+
+
+def _parameters(tree: ast.Module, entry: str) -> list[str] | None:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == entry:
+            a = node.args
+            stars = [f"*{x.arg}" for x in (a.vararg,) if x] + [f"**{x.arg}" for x in (a.kwarg,) if x]
+            return [x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs)] + stars
+    return None
+
+
+def _split(text: str) -> tuple[list[_Block], str]:
+    """Cut a reply into its fences and the text around them. Fences with no code in them do not count."""
+    blocks: list[_Block] = []
+    around: list[str] = []
+    inside: list[str] | None = None
+    marks = language = ""
+    for line in text.replace("\r\n", "\n").split("\n"):
+        match = _FENCE.match(line)
+        if inside is None and match:
+            inside, marks, language = [], match["marks"], match["language"].lower()
+        elif inside is not None and line.rstrip() == marks:
+            blocks.append(_Block(language, "\n".join([*inside, ""])))
+            inside = None
+        elif inside is not None:
+            inside.append(line)
+        else:
+            around.append(line)
+    if inside is not None:
+        raise BrokenFence(f"a fence begins with {marks}{language} and does not end: was the reply cut off?")
+    return [b for b in blocks if b.text.strip()], "\n".join(around)
+
+
+def _has_edit(text: str) -> bool:
+    return any(_SEARCH.match(line) for line in text.split("\n"))
+
+
+def _edits(text: str) -> list[tuple[str, str]]:
+    """Read the SEARCH/REPLACE blocks of a text as pairs of whole lines."""
+    edits: list[tuple[str, str]] = []
+    part: list[str] | None = None
+    old: list[str] | None = None
+    for line in text.split("\n"):
+        if part is None:
+            part = [] if _SEARCH.match(line) else None
+        elif old is None and _MIDDLE.match(line):
+            old, part = part, []
+        elif old is not None and _REPLACE.match(line):
+            edits.append((_lines(old), _lines(part)))
+            old = part = None
+        elif _SEARCH.match(line) or _REPLACE.match(line):
+            raise BrokenFence("the marks of an edit are out of order: SEARCH, then =======, then REPLACE")
+        else:
+            part.append(line)
+    if part is not None:
+        raise BrokenFence("an edit begins with SEARCH and does not end with REPLACE: was the reply cut off?")
+    return edits
+
+
+def _lines(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _plan(blocks: list[_Block]) -> Plan:
+    if not blocks:
+        return Plan()
+    if len(blocks) > 1:
+        raise BadPlan(f"the reply holds {len(blocks)} plans: give one")
+    try:
+        return Plan.model_validate_json(blocks[0].text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "JSON"
+        raise BadPlan(f"the plan is not of the form asked for: {where}: {first['msg']}") from error

@@ -1,0 +1,70 @@
+"""What a person writes about models in a configuration file or on the command line, checked and made into Models."""
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from operators.llm.model import PICO, Limits, Model, ModelSpecError, Price, parse
+
+# TOML has floats; written out again they are the decimals that the person wrote
+Money = Annotated[str, BeforeValidator(lambda value: str(value))]
+
+
+class ModelSettings(BaseModel):
+    """One `[[models]]` table. Prices are dollars per million tokens, limits are for this model in the whole run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str  # PROVIDER:NAME, or PROVIDER:NAME@URL for a server of one's own
+    price_input: Money | None = None
+    price_output: Money | None = None
+    price_cache_read: Money | None = None  # None: what input costs
+    price_cache_write: Money | None = None  # None: what input costs
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_cost: Money | None = None  # dollars
+    max_calls: int | None = Field(default=None, ge=1)
+    temperature: float = 1.0
+    output: int = 16_000  # most tokens of one answer
+    seconds: float = 600.0  # of one attempt
+    concurrency: int = 4  # calls at once
+    key: str | None = None  # environment variable with the key; None: ANTHROPIC_API_KEY or OPENAI_API_KEY
+
+
+def made(settings: Sequence[ModelSettings | str]) -> tuple[Model, ...]:
+    """Return the models of a run; raises ModelSpecError for what cannot be."""
+    models = tuple(_made(ModelSettings(model=s) if isinstance(s, str) else s) for s in settings)
+    labels = [m.label for m in models]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ModelSpecError(f"the model {label} is given twice")
+    return models
+
+
+def limits(max_cost: str | None, max_tokens: int | None, max_calls: int | None, seconds: float | None) -> Limits:
+    """Return the limits of a whole run, from dollars, tokens, calls and seconds."""
+    return Limits(max_tokens, None if max_cost is None else pico(max_cost), max_calls, seconds)
+
+
+def pico(amount: str) -> int:
+    """Turn dollars into 10^-12 dollars."""
+    try:
+        exact = Decimal(amount) * PICO
+    except InvalidOperation as error:
+        raise ModelSpecError(f"an amount of money is dollars, such as 5 or 0.50; got {amount!r}") from error
+    if not exact.is_finite() or exact <= 0 or exact != int(exact):
+        raise ModelSpecError(f"an amount of money is positive; got {amount!r}")
+    return int(exact)
+
+
+def _made(s: ModelSettings) -> Model:
+    named = parse(s.model)
+    if (s.price_input is None) != (s.price_output is None):
+        raise ModelSpecError(f"model {s.model}: give price_input and price_output, or neither")
+    price = None
+    if s.price_input is not None and s.price_output is not None:
+        price = Price.per_million(s.price_input, s.price_output, s.price_cache_read, s.price_cache_write)
+    own = Limits(s.max_tokens, None if s.max_cost is None else pico(s.max_cost), s.max_calls)
+    return Model(named.provider, named.name, named.url, price, own, s.temperature, s.output, s.seconds,
+                 s.concurrency, s.key)  # fmt: skip

@@ -1,0 +1,148 @@
+"""What a person types about models: prompt, doctor --model, export --trajectories; and what they are told when it is wrong."""
+
+import json
+from pathlib import Path
+
+import llm_server
+import pytest
+from click.testing import CliRunner
+from conftest import SCALE
+from llm_search import Mini, by_block, skilled
+from llm_server import SECRET, LlmServer
+
+from archives.events import Judged
+from archives.journal import Journal
+from evo_kernel import providers, runs
+from evo_kernel.cli import main
+from evo_kernel.config import Settings
+from operators.llm import settings
+from operators.llm.model import Limits, Model, ModelSpecError, Price, parse
+from suites import Task
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_prompt_prints_what_generate_would_send() -> None:
+    status, out, _ = run("prompt", "softmax", "--operator", "generate", "--target", "mi300", "--json")
+    shown = json.loads(out)
+    assert status == 0
+    assert "# The chip: gfx942" in shown["system"]
+    assert "def reference(x):" in shown["system"]
+    assert "65537x32771" not in out
+    assert "12288" not in out
+    assert shown["prompt"].startswith("Write a Triton program")
+    assert run("prompt", "softmax", "--operator", "generate", "--target", "mi300", "--json")[1] == out
+
+
+def test_prompt_judges_the_program_it_shows(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text("import triton\n\n\ndef twice(x):\n    return x\n")
+    (tmp_path / "task.py").write_text(SCALE)
+    task, wrong = str(tmp_path / "task.py"), str(tmp_path / "wrong.py")
+    status, out, _ = run("prompt", task, "--operator", "reflect", "--program", wrong, "--target", "mi300")
+    assert status == 0
+    assert "the launcher `double` is not defined" in out
+    assert str(tmp_path) not in out
+
+
+def test_prompt_in_a_run_shows_its_state(tmp_path: Path, double_task: Task) -> None:
+    runs.begin(tmp_path / "run", Settings(target="mi300", basis="predicted", pool="inline"), double_task)
+    ask = ("prompt", "--run", str(tmp_path / "run"), "--operator", "optimize")
+    status, _, err = run(*ask)
+    assert status == 1
+    assert "optimize needs 1 programs that passed, got 0" in err
+    with Journal.append_to(tmp_path / "run") as journal:
+        journal.append(Judged(0, by_block(double_task.seeds[0].source)))
+    status, out, _ = run(*ask)
+    assert status == 0
+    assert "predicted 75.76 us on mi300" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["prompt"], "give a TASK, or --run RUN"),
+        (
+            ["prompt", "softmax", "--operator", "mutate"],
+            "no operator named 'mutate' asks a model; those that do: generate",
+        ),
+        (
+            ["prompt", "softmax", "--operator", "recombine", "--target", "mi300"],
+            "needs two programs and softmax has one seed",
+        ),
+        (["prompt", "no_such_task"], "no task named 'no_such_task'"),
+        (["doctor", "--model", "bard:x"], "unknown provider 'bard'"),
+        (["doctor", "--model", "anthropic:x", "--model", "anthropic:x"], "given twice"),
+        (["export", "nowhere", "--trajectories", "t.jsonl"], "no run folder at nowhere"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(arguments: list[str], words: str) -> None:
+    status, _, err = run(*arguments)
+    assert status in (1, 2)
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_doctor_asks_each_model_one_cheap_question_and_explains_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    with LlmServer(lambda asked: "ready") as server:
+        server.faults.append(llm_server.status(401, f"bad {SECRET}"))
+        models = [parse(f"openai:tiny@{server.openai}")] * 2 + [parse("anthropic:big"), parse("command:false")]
+        found = [f for f in providers.findings(models) if ":" in f.topic]
+    assert [f.works for f in found] == [False, True, False, False]
+    assert "set OPENAI_API_KEY to a valid one" in found[0].detail
+    assert SECRET not in found[0].detail
+    assert "set ANTHROPIC_API_KEY in the environment" in found[2].detail
+    assert "exited with 1" in found[3].detail
+    assert all(a.limit <= providers.OUTPUT for a in server.asked)
+
+
+def test_trajectories_hold_prompt_reply_verdict_and_gain_without_secrets(
+    tmp_path: Path, double_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with LlmServer(lambda asked: f"{SECRET}\n{skilled(asked)}") as server:
+        search = Mini(tmp_path, double_task, [Model("openai", "tiny", server.openai, output=500)], by_block)
+        search.run(12)
+        search.close()
+    status, out, _ = run("export", str(tmp_path), "--trajectories", str(tmp_path / "t.jsonl"))
+    text = (tmp_path / "t.jsonl").read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert status == 0
+    assert f"wrote {len(rows)} answered turns" in out
+    assert len(rows) == len(server.billed)
+    assert SECRET not in text
+    assert all(SECRET.encode() not in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    assert {"request", "operator", "model", "system", "prompt", "reply", "usage", "outcome", "why"} <= set(rows[0])
+    assert any(r.get("gain") and r["gain"] > 1 for r in rows)
+
+
+class TestModelSettings:
+    def test_a_table_becomes_a_model_and_a_price_stays_exact(self) -> None:
+        table = {
+            "model": "openai:x@http://h/v1",
+            "price_input": 0.075,
+            "price_output": "0.3",
+            "max_cost": 2.5,
+            "temperature": 0.2,
+        }
+        (model,) = settings.made([settings.ModelSettings(**table)])
+        assert model.price == Price(75_000, 300_000, 75_000, 75_000)
+        assert model.limits == Limits(dollars=2_500_000_000_000)
+        assert (model.url, model.temperature) == ("http://h/v1", 0.2)
+        assert settings.limits("5", None, 9, None) == Limits(None, 5 * 10**12, 9, None)
+
+    @pytest.mark.parametrize(
+        ("table", "words"),
+        [
+            ({"model": "openai:x", "price_input": 1}, "give price_input and price_output"),
+            ({"model": "openai:x", "max_cost": -1}, "an amount of money is positive"),
+            ({"model": "openai:x", "temperature": 9}, "temperature must be from 0 to 2"),
+        ],
+    )
+    def test_what_cannot_be_is_said(self, table: dict[str, object], words: str) -> None:
+        with pytest.raises(ModelSpecError, match=words):
+            settings.made([settings.ModelSettings(**table)])

@@ -1,0 +1,434 @@
+"""Providers: real SDKs over HTTP against a loopback server, commands, mailboxes, recordings, and every fault they meet."""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import llm_server as faults
+import pytest
+from llm_server import SECRET, LlmServer
+
+from operators.llm import clients, errors, mailbox, model, providers
+from operators.llm.budget import Budget
+from operators.llm.caller import Answer, Caller
+from operators.llm.errors import ModelError
+from operators.llm.model import Limits, Model, Price, Prompt, Usage
+from operators.llm.retries import Patience
+
+PROMPT = Prompt("You improve kernels. " * 20, "Make it faster.")
+PRICE = Price.per_million("3", "15", "0.3", "3.75")
+NO_LIMITS, THREE = Limits(), Patience(attempts=3)
+APIS = ("anthropic", "openai")
+
+
+class Clock:
+    """A clock that jumps over every wait and remembers how long each was."""
+
+    def __init__(self) -> None:
+        self.time, self.waits = 0.0, []
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.time += seconds
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LlmServer]:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", SECRET)
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with LlmServer() as running:
+        yield running
+
+
+def served(api: str, server: LlmServer, **options: object) -> Model:
+    values = {"price": PRICE, "output": 500, "seconds": 5.0, **options}
+    return Model(api, "tiny", getattr(server, api), **values)
+
+
+def ask(*models: Model, limits: Limits = NO_LIMITS, calls: int = 1, patience: Patience = THREE,
+        clock: Clock | None = None, prompt: Prompt = PROMPT) -> tuple[list[Answer], Budget, Caller]:  # fmt: skip
+    """Ask models in turn, all calls at once."""
+    clock = clock or Clock()
+    budget = Budget(models, limits, clock.now)
+
+    async def run() -> tuple[list[Answer], Caller]:
+        caller = Caller({m.label: providers.client(m) for m in models}, models, budget, patience, clock)
+        try:
+            asked = (caller.ask(models[i % len(models)].label, prompt, f"run/{i}") for i in range(calls))
+            return await asyncio.gather(*asked), caller
+        finally:
+            await caller.close()
+
+    answers, caller = asyncio.run(run())
+    return answers, budget, caller
+
+
+class TestTheTwoApis:
+    @pytest.mark.parametrize("api", APIS)
+    def test_an_answer_comes_back_with_what_it_cost(self, server: LlmServer, api: str) -> None:
+        server.answer = lambda asked: "Here it is: " + "x" * 400
+        (first, second), budget, _ = ask(served(api, server, concurrency=1), calls=2)
+        assert first.reply.text.startswith("Here it is")
+        billed = server.billed
+        assert first.reply.usage == Usage(billed[0].input, billed[0].output, 0)
+        assert second.reply.usage == Usage(billed[1].input, billed[1].output, billed[1].cached)
+        assert billed[1].cached > 0
+        assert budget.spent().dollars == sum(
+            b.input * 3_000_000 + b.output * 15_000_000 + b.cached * 300_000 for b in billed
+        )
+        assert budget.held().tokens == budget.held().dollars == 0
+
+    def test_the_system_text_is_marked_for_anthropics_cache(self, server: LlmServer) -> None:
+        ask(served("anthropic", server))
+        assert server.asked[0].body["system"][0]["cache_control"] == {"type": "ephemeral"}
+        assert any(SECRET in value for value in server.asked[0].headers.values())
+
+    @pytest.mark.parametrize("api", APIS)
+    def test_temperature_is_sent_when_it_is_not_the_apis_own_default(self, server: LlmServer, api: str) -> None:
+        ask(served(api, server))
+        ask(served(api, server, temperature=0.25))
+        assert [a.body.get("temperature") for a in server.asked] == [None, 0.25]
+
+    def test_a_server_of_ones_own_needs_no_key(self, server: LlmServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("OPENAI_API_KEY")
+        assert ask(served("openai", server))[0][0].reply.text == "ok"
+
+    @pytest.mark.parametrize(("api", "variable"), [("anthropic", "ANTHROPIC_API_KEY"), ("openai", "OPENAI_API_KEY")])
+    def test_a_missing_key_is_named(self, monkeypatch: pytest.MonkeyPatch, api: str, variable: str) -> None:
+        monkeypatch.delenv(variable, raising=False)
+        with pytest.raises(ModelError, match=f"{api}:tiny needs a key: set {variable}"):
+            providers.client(Model(api, "tiny"))
+
+
+# name, what the server does, kind of the failure, tries made with three allowed, what the message must say
+MATRIX = [
+    ("429", faults.status(429), errors.RATE, 3, "asks to slow down"),
+    ("429 with Retry-After", faults.status(429, retry_after="7"), errors.RATE, 3, "asks to slow down"),
+    ("429 with a Retry-After of hours", faults.status(429, retry_after="7200"), errors.RATE, 1, "slow down"),
+    ("429 with a Retry-After that is no time", faults.status(429, retry_after="soon"), errors.RATE, 3, "slow down"),
+    ("408", faults.status(408), errors.SERVER, 3, "gave up waiting"),
+    ("500", faults.status(500), errors.SERVER, 3, "HTTP 500"),
+    ("503", faults.status(503), errors.SERVER, 3, "HTTP 503"),
+    ("529", faults.status(529), errors.SERVER, 3, "overloaded"),
+    ("reset mid-body", faults.reset_mid_body, errors.RESET, 3, "broke off"),
+    ("hung up", faults.hang_up, errors.RESET, 3, "closed the connection"),
+    ("slow drip", faults.drip, errors.TIMEOUT, 3, "did not finish within 0.2 s"),
+    ("timeout", faults.silence, errors.TIMEOUT, 3, "did not finish within 0.2 s"),
+    ("empty reply", faults.stopped("end_turn", "stop", ""), errors.EMPTY, 1, "empty answer"),
+    ("truncated by max tokens", faults.stopped("max_tokens", "length"), errors.TRUNCATED, 1, "raise its output limit"),
+    ("refusal", faults.stopped("refusal", "content_filter"), errors.REFUSED, 1, "declined"),
+    ("unknown stop reason", faults.stopped("lunch", "lunch"), errors.STOPPED, 1, "'lunch'"),
+    ("malformed JSON", faults.raw(b'{"id": '), errors.MALFORMED, 3, "malformed JSON"),
+    ("JSON that is no object", faults.raw(b"[1, 2]"), errors.MALFORMED, 3, "no object"),
+    ("no content in it", faults.raw(b'{"id": "x"}'), errors.MALFORMED, 3, "without a"),
+    ("negative token counts", faults.raw(b'{"usage": {"input_tokens": -5, "prompt_tokens": -5}}'), errors.MALFORMED, 3, "no counts"),
+    ("wrong content type", faults.raw(b"<html>login</html>", "text/html"), errors.MALFORMED, 3, "text/html"),
+    ("empty body", faults.raw(b""), errors.MALFORMED, 3, "malformed JSON"),
+    ("huge reply", faults.endless, errors.HUGE, 1, "more than 8 MiB"),
+    ("invalid UTF-8", faults.raw(b'{"id": "\xff\xfe"}'), errors.MALFORMED, 3, "no UTF-8"),
+    ("wrong model name", faults.status(404, "model: tiny", "not_found_error"), errors.MODEL, 1, "check the model's name"),
+    ("bad key", faults.status(401, f"invalid key {SECRET}", "authentication_error"), errors.KEY, 1, "API_KEY to a valid one"),
+    ("key without the right", faults.status(403), errors.KEY, 1, "does not allow this key"),
+    ("quota exhausted", faults.status(429, "quota", "insufficient_quota"), errors.QUOTA, 1, "no credit left"),
+    ("credit exhausted", faults.status(400, "Your credit balance is too low"), errors.QUOTA, 1, "no credit left"),
+    ("prompt too large", faults.status(413), errors.REQUEST, 1, "lower the context size"),
+    ("bad request", faults.status(400, "max_tokens: too many"), errors.REQUEST, 1, "max_tokens: too many"),
+]  # fmt: skip
+
+
+class TestFaults:
+    @pytest.mark.parametrize("api", APIS)
+    @pytest.mark.parametrize(
+        ("fault", "kind", "tries", "words"), [row[1:] for row in MATRIX], ids=[r[0] for r in MATRIX]
+    )
+    def test_every_fault_has_a_kind_a_clear_line_and_an_exact_cost(
+        self, server: LlmServer, api: str, fault: faults.Fault, kind: errors.Kind, tries: int, words: str
+    ) -> None:
+        server.faults.extend([fault] * 3)
+        slow = kind is errors.TIMEOUT
+        (answer,), budget, _ = ask(served(api, server, seconds=0.2 if slow else 5.0))
+        assert answer.failure.kind is kind
+        assert words in str(answer.failure)
+        assert SECRET not in str(answer.failure)
+        assert "\n" not in str(answer.failure)
+        assert len(server.asked) == tries
+        assert budget.held() == type(budget.held())()
+        assert answer.used == budget.spent()
+        assert budget.spent().calls == tries
+        if server.billed:
+            assert budget.spent().tokens == sum(b.input + b.output + b.cached for b in server.billed)
+        else:
+            most = PROMPT.most_tokens + 500
+            assert budget.spent().tokens == (tries * most if kind.billed else 0)
+
+    @pytest.mark.parametrize(
+        "fault", [r[1] for r in MATRIX if r[2].transient and r[2] is not errors.TIMEOUT and r[3] > 1]
+    )
+    def test_one_passing_fault_costs_no_answer(self, server: LlmServer, fault: faults.Fault) -> None:
+        server.faults.append(fault)
+        (answer,), _, _ = ask(served("anthropic", server))
+        assert answer.reply.text == "ok"
+        assert len(server.asked) == 2
+
+    @pytest.mark.parametrize("api", APIS)
+    def test_a_block_sent_twice_is_one_answer(self, server: LlmServer, api: str) -> None:
+        server.faults.append(faults.doubled("one answer"))
+        assert ask(served(api, server))[0][0].reply.text == "one answer"
+
+    @pytest.mark.parametrize("api", APIS)
+    def test_nobody_listening_costs_nothing_and_names_the_address(self, server: LlmServer, api: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{free.getsockname()[1]}"
+            (answer,), budget, _ = ask(Model(api, "tiny", url, PRICE))
+        assert answer.failure.kind is errors.CONNECTION
+        assert f"cannot reach {url}" in str(answer.failure)
+        assert budget.spent().dollars == 0
+
+    def test_retry_after_is_obeyed_by_all_calls_of_that_model(self, server: LlmServer) -> None:
+        server.faults.append(faults.status(429, retry_after="7"))
+        clock = Clock()
+        answers, _, _ = ask(served("anthropic", server, concurrency=1), calls=2, clock=clock)
+        assert all(a.reply for a in answers)
+        assert clock.waits[0] == 7
+        assert clock.time == 7
+
+    def test_a_model_that_fails_for_good_is_put_down_and_not_asked_again(self, server: LlmServer) -> None:
+        server.faults.extend([faults.status(401)] * 9)
+        answers, _, caller = ask(served("openai", server, concurrency=1), calls=5)
+        assert len(server.asked) == 1
+        assert "not asked any more" in caller.down["openai:tiny"]
+        assert all(a.failure for a in answers)
+
+    def test_a_secret_in_the_servers_words_is_taken_out(self, server: LlmServer) -> None:
+        server.faults.append(faults.status(400, f"I saw {SECRET}"))
+        assert "[secret]" in str(ask(served("openai", server))[0][0].failure)
+
+
+class TestBudgetUnderLoad:
+    @pytest.mark.parametrize("scarce", ["tokens", "dollars", "calls"])
+    def test_32_calls_in_flight_never_exceed_the_budget(self, server: LlmServer, scarce: str) -> None:
+        server.answer, server.delay = lambda asked: "x" * 1600, 0.3
+        m = served("anthropic", server, concurrency=32)
+        one = PROMPT.most_tokens + m.output
+        limit = {"tokens": 34 * one + 1, "dollars": 34 * PRICE.most(PROMPT.most_tokens, 500), "calls": 34}[scarce]
+        server.faults.extend([faults.status(500), faults.reset_mid_body])
+        answers, budget, _ = ask(m, limits=Limits(**{scarce: limit}), calls=120)
+        assert server.most_at_once > 24
+        assert getattr(budget.spent(), scarce) <= limit
+        assert sum((a.used for a in answers), type(budget.spent())()) == budget.spent()
+        assert budget.held().calls == 0
+        refused = [a for a in answers if a.reply is None]
+        assert refused
+        assert all(a.failure.kind in (errors.BUDGET, errors.RESET) for a in refused)
+        assert f"budget of {model.dollars(limit) if scarce == 'dollars' else limit}" in str(refused[-1].failure)
+        # what is given back is used: a call costs a fraction of what it reserves
+        assert len([a for a in answers if a.reply]) >= (34 - 4 if scarce == "calls" else 40)
+
+    def test_a_models_own_limit_leaves_the_others_running(self, server: LlmServer) -> None:
+        small = served("anthropic", server, limits=Limits(calls=2))
+        answers, budget, _ = ask(small, served("openai", server), calls=20)
+        assert budget.spent("anthropic:tiny").calls == 2
+        assert budget.spent("openai:tiny").calls == 10
+        assert "the anthropic:tiny model's budget of 2 calls" in str(next(a.failure for a in answers if a.failure))
+
+    def test_wall_time_ends_calls_too(self, server: LlmServer) -> None:
+        clock = Clock()
+        server.faults.extend([faults.status(503, retry_after="20")] * 9)
+        (answer,), _, _ = ask(served("openai", server), limits=Limits(seconds=30), clock=clock, patience=Patience(9))
+        assert "wall time of 30 s is used up" in str(answer.failure)
+        assert len(server.asked) == 2
+
+
+def run(coroutine: Awaitable[object]) -> object:
+    return asyncio.run(coroutine)
+
+
+class TestCommand:
+    def test_prompt_goes_in_and_answer_comes_out(self) -> None:
+        reply = run(providers.client(Model("command", "tr a-z A-Z")).complete(PROMPT, 5))
+        assert "MAKE IT FASTER." in reply.text
+        assert reply.usage is None
+
+    @pytest.mark.parametrize(
+        ("command", "kind", "words"),
+        [
+            ("sh -c 'echo no such login >&2; exit 3'", errors.COMMAND, "exited with 3: no such login; run it by hand"),
+            ("no-such-program-anywhere", errors.COMMAND, "cannot run 'no-such-program-anywhere'"),
+            ("sh -c 'sleep 9'", errors.TIMEOUT, "did not finish within 0.2 s"),
+            ("true", errors.EMPTY, "wrote nothing"),
+            ("printf '\\377\\376'", errors.MALFORMED, "no UTF-8"),
+            ("head -c 9000000 /dev/zero", errors.HUGE, "more than 8 MiB"),
+        ],
+    )
+    def test_what_goes_wrong_is_one_clear_line(self, command: str, kind: errors.Kind, words: str) -> None:
+        with pytest.raises(ModelError, match=words) as caught:
+            run(providers.client(Model("command", command)).complete(PROMPT, 0.2 if "sleep" in command else 5))
+        assert caught.value.kind is kind
+        assert "\n" not in str(caught.value)
+
+    def test_a_quotation_that_does_not_end_is_said_at_once(self) -> None:
+        with pytest.raises(ModelError, match="cannot be read"):
+            providers.client(Model("command", "sh -c 'oops"))
+
+
+class TestRecording:
+    def test_what_was_recorded_is_replayed_in_order_without_the_model(self, server: LlmServer, tmp_path: Path) -> None:
+        from operators.llm.recording import Recorder
+
+        count = iter(range(9))
+        server.answer = lambda asked: f"answer {next(count)}, not {SECRET}"
+        file = tmp_path / "calls.jsonl"
+
+        async def record() -> list[str]:
+            recorder = Recorder(providers.client(served("anthropic", server)), file)
+            texts = [(await recorder.complete(PROMPT, 5)).text for _ in range(2)]
+            await recorder.close()
+            return texts
+
+        recorded = run(record())
+        assert SECRET not in file.read_text()
+
+        async def replay() -> list[str]:
+            client = providers.client(Model("replay", str(file)))
+            return [(await client.complete(PROMPT, 5)).text for _ in range(2)]
+
+        assert run(replay()) == [t.replace(SECRET, "[secret]") for t in recorded]
+        with pytest.raises(ModelError, match="no answer left to prompt"):
+            run(providers.client(Model("replay", str(file))).complete(Prompt("", "another"), 5))
+
+    def test_a_file_that_is_no_recording_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "bad").write_text('{"digest": 1}\n')
+        with pytest.raises(ModelError, match="line 1, is no recorded answer"):
+            providers.client(Model("replay", str(tmp_path / "bad")))
+        with pytest.raises(ModelError, match="cannot read the recording"):
+            providers.client(Model("replay", str(tmp_path / "none")))
+
+
+def searcher(folder: Path, name: str, count: int) -> None:
+    """Ask `count` questions through a mailbox, writing down each answer as it is used; goes on where it was killed."""
+    done = folder / name
+    have = len(done.read_text().splitlines()) if done.exists() else 0
+
+    async def ask_all() -> None:
+        client = mailbox.MailboxClient(Model("mailbox", str(folder / "box")), quiet=0.0, look=0.005)
+        for number in range(have, count):
+            reply = await client.complete(Prompt("", f"question {name}/{number}"), 60, f"{name}/{number}")
+            with done.open("a") as file:
+                file.write(reply.text.strip() + "\n")
+
+    asyncio.run(ask_all())
+
+
+def answering(folder: Path) -> None:
+    """Answer every open prompt, and write down each answer before it is given."""
+    while True:
+        for number, text in mailbox.unanswered(folder / "box"):
+            mailbox.answer(folder / "box", number, "answer to " + text.strip().splitlines()[-1])
+            time.sleep(0.02)
+        time.sleep(0.005)
+
+
+class TestMailbox:
+    def test_two_searches_and_one_answerer_killed_at_random_answer_every_prompt_once(self, tmp_path: Path) -> None:
+        (tmp_path / "box").mkdir()
+        spawn = multiprocessing.get_context("fork")
+        jobs: dict[str, Callable[[], multiprocessing.Process]] = {
+            "a": lambda: spawn.Process(target=searcher, args=(tmp_path, "a", 40), daemon=True),
+            "b": lambda: spawn.Process(target=searcher, args=(tmp_path, "b", 40), daemon=True),
+            "answers": lambda: spawn.Process(target=answering, args=(tmp_path,), daemon=True),
+        }
+        draws = random.Random(7)
+        running = {name: make() for name, make in jobs.items()}
+        for process in running.values():
+            process.start()
+        kills = 0
+        end = time.monotonic() + 60
+        while any(running[n].is_alive() for n in "ab") and time.monotonic() < end:
+            time.sleep(0.03)
+            name = draws.choice([n for n in jobs if running[n].is_alive()])
+            if kills < 15:
+                os.kill(running[name].pid, signal.SIGKILL)
+                running[name].join()
+                running[name] = jobs[name]()
+                running[name].start()
+                kills += 1
+        running["answers"].kill()
+        running["answers"].join()
+        box = tmp_path / "box"
+        prompts = [p.read_text() for p in sorted(box.glob("*.prompt.md"))]
+        asked = sorted(t.strip().splitlines()[-1] for t in prompts)
+        assert asked == sorted(f"question {n}/{i}" for n in "ab" for i in range(40))
+        assert len(list(box.glob("*.answer.md"))) == 80
+        assert kills == 15
+        for name in "ab":
+            assert (tmp_path / name).read_text().splitlines() == [f"answer to question {name}/{i}" for i in range(40)]
+
+    def test_an_answer_counts_only_when_it_has_come_to_rest(self, tmp_path: Path) -> None:
+        client = mailbox.MailboxClient(Model("mailbox", str(tmp_path)), quiet=0.15, look=0.01)
+
+        async def exchange() -> str:
+            waiting = asyncio.create_task(client.complete(PROMPT, 5, "k"))
+            await asyncio.sleep(0.03)
+            path = tmp_path / "001.answer.md"
+            for part in ("half", "half and half"):
+                path.write_text(part)
+                await asyncio.sleep(0.05)
+            return (await waiting).text
+
+        assert run(exchange()) == "half and half"
+
+    def test_an_answer_that_never_comes_leaves_the_prompt_open(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelError, match=r"nobody wrote .*001.answer.md within 0.1 s"):
+            run(mailbox.MailboxClient(Model("mailbox", str(tmp_path))).complete(PROMPT, 0.1, "k"))
+        assert [n for n, _ in mailbox.unanswered(tmp_path)] == [1]
+
+    def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(ModelError, match="is not writable"):
+            providers.client(Model("mailbox", str(tmp_path / "file")))
+
+
+class TestSpecs:
+    def test_a_model_is_read_from_one_word(self) -> None:
+        assert model.parse("anthropic:big-1") == Model("anthropic", "big-1")
+        local = model.parse("openai:org/tiny@http://127.0.0.1:8000/v1")
+        assert (local.name, local.url) == ("org/tiny", "http://127.0.0.1:8000/v1")
+        assert model.parse("command:agent -p --mail a@b").name == "agent -p --mail a@b"
+
+    @pytest.mark.parametrize(
+        ("spec", "words"),
+        [
+            ("gpt", "a model is written PROVIDER:NAME"),
+            ("bard:x", "unknown provider 'bard': expected one of anthropic, openai, command, mailbox, replay"),
+            ("openai:", "no name came after the colon"),
+            ("openai:x@localhost:80", "an address that begins with http"),
+            ("openai:x@https://me:pw@host/v1", "may not hold a user name"),
+        ],
+    )
+    def test_a_wrong_spec_says_what_to_write(self, spec: str, words: str) -> None:
+        with pytest.raises(model.ModelSpecError, match=words):
+            model.parse(spec)
+
+    def test_a_dollar_budget_needs_every_price(self) -> None:
+        with pytest.raises(model.ModelSpecError, match="needs the price of openai:x"):
+            Budget([Model("openai", "x")], Limits(dollars=5), time.monotonic)
+
+    @pytest.mark.parametrize("price", ["-1", "cheap", "0.1234567", "nan"])
+    def test_a_price_that_is_none_is_refused(self, price: str) -> None:
+        with pytest.raises(model.ModelSpecError, match="a price is"):
+            Price.per_million(price, "1")
+
+    def test_largest_is_what_the_messages_say(self) -> None:
+        assert clients.LARGEST == 8 << 20
+        assert json.loads("1") == 1

@@ -1,0 +1,108 @@
+"""Replies: what makes a program of them, and the name of every way in which one does not."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operators.llm import replies
+from operators.proposal import ProposalError
+
+PARENT = """import triton.language as tl
+
+
+def kernel(x_ptr, n):
+    a = tl.load(x_ptr)
+    b = tl.load(x_ptr)
+    tl.store(x_ptr, a + b)
+
+
+def double(x, n=(1, 2)):
+    kernel[(1,)](x, 5)
+    return x
+"""
+CHILD = PARENT.replace("5)", "6)")
+
+
+def edit(old: str, new: str) -> str:
+    return f"<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n"
+
+
+def whole(source: str, language: str = "python") -> str:
+    return f"Some words.\n\n```{language}\n{source}\n```\n\nMore words.\n"
+
+
+GOOD = {
+    "a whole program": whole(CHILD),
+    "a fence of no language": whole(CHILD, ""),
+    "a longer fence": f"````python\n{CHILD}````",
+    "windows line ends": whole(CHILD).replace("\n", "\r\n"),
+    "an empty fence beside it": "```\n```\n" + whole(CHILD),
+    "an edit": edit("    kernel[(1,)](x, 5)", "    kernel[(1,)](x, 6)"),
+    "an edit in a fence": "```\n" + edit("    kernel[(1,)](x, 5)", "    kernel[(1,)](x, 6)") + "```",
+    "two edits, the second on the first's result": edit("    kernel[(1,)](x, 5)", "    kernel[(1,)](x, 9)")
+    + "and\n" + edit("    kernel[(1,)](x, 9)", "    kernel[(1,)](x, 6)"),
+    "a plan beside it": '```plan\n{"title": "t", "lesson": "l"}\n```\n' + whole(CHILD),
+}  # fmt: skip
+
+BAD = {
+    "missing-code": ["", "I cannot help with that.", "```\n\n```", '```plan\n{"title": "t"}\n```'],
+    "two-fences": [whole(CHILD) + whole(CHILD), whole(CHILD) + edit("    return x", "    return  x")],
+    "broken-fence": ["```python\n" + CHILD, "<<<<<<< SEARCH\na\n=======\nb", "<<<<<<< SEARCH\n>>>>>>> REPLACE\n",
+                     "<<<<<<< SEARCH\na\n<<<<<<< SEARCH\n"],
+    "no-match": [edit("    kernel[(1,)](y, 5)", "    pass"), edit("kernel[(1,)](x, 5)", "pass"), edit("", "import os"),
+                 edit("    return x", "    return x + 1") + edit("    return x", "    return x")],
+    "many-matches": [edit("    # twice", "    # once")],
+    "unchanged": [whole(PARENT), whole(PARENT.replace("5)", "5)  # faster")), edit("    return x", "    return  x")],
+    "entry-changed": [whole(CHILD.replace("def double", "def triple")), whole(CHILD.replace("x, n=", "x, m=")),
+                      whole(CHILD.replace("def double(x,", "def double(x, *rest,"))],
+    "not-python": [whole(CHILD + "def ("), whole("\0" + CHILD), whole("(" * 3000)],
+    "too-long": [whole(CHILD + "#" * replies.LARGEST)],
+    "bad-plan": ['```plan\n{"title": 1}\n```\n' + whole(CHILD), "```plan\nnot json\n```\n" + whole(CHILD),
+                 '```plan\n{"run": "rm -rf /"}\n```\n' + whole(CHILD), '```plan\n{}\n```\n```plan\n{}\n```\n' + whole(CHILD)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
+def test_a_reply_that_keeps_to_the_form_makes_its_program(text: str) -> None:
+    assert replies.program(text, PARENT, "double").source.rstrip() == CHILD.rstrip()
+
+
+@pytest.mark.parametrize(("name", "text"), [(n, t) for n, texts in BAD.items() for t in texts])
+def test_a_reply_that_does_not_is_refused_by_name_before_it_costs_anything(name: str, text: str) -> None:
+    parent = PARENT.replace("    a = ", "    # twice\n    # twice\n    a = ")
+    with pytest.raises(replies.ReplyError) as caught:
+        replies.program(text, parent, "double")
+    assert caught.value.name == name
+    assert isinstance(caught.value, ProposalError)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_named_fault_has_a_reply_that_shows_it() -> None:
+    named = {c.name for c in replies.ReplyError.__subclasses__()}
+    assert named == set(BAD)
+
+
+def test_edits_need_a_program_to_edit() -> None:
+    with pytest.raises(replies.NoMatch, match="give a whole program"):
+        replies.program(edit("a", "b"), None, "double")
+    assert replies.program(whole(CHILD), None, "double").source.startswith(CHILD)
+
+
+def test_a_plan_alone_is_read_where_it_was_asked_for() -> None:
+    read = replies.plan('Words.\n```plan\n{"title": "two passes", "steps": ["split", "fuse"]}\n```\n')
+    assert read.steps == ("split", "fuse")
+    with pytest.raises(replies.BadPlan, match="no steps"):
+        replies.plan("```plan\n{}\n```")
+    with pytest.raises(replies.BadPlan, match="got 0"):
+        replies.plan("split, then fuse")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(["```python\n", "```\n", "<<<<<<< SEARCH\n", "=======\n", ">>>>>>> REPLACE\n", CHILD,
+                                 "    return x\n", "~~~\n", "```plan\n", "{}\n", "words\n", "\0", "\ud800"]), max_size=9))  # fmt: skip
+def test_no_reply_at_all_makes_anything_but_a_program_or_a_named_refusal(parts: list[str]) -> None:
+    try:
+        made = replies.program("".join(parts), PARENT, "double").source
+    except replies.ReplyError:
+        made = None
+    assert made != PARENT
