@@ -6,13 +6,16 @@ and answers with an edit of a knob, or, where it knows the task, with a better p
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from llm_server import Asked
 
 from archives.candidate import digest
+from evo_kernel import config, runs
 from evo_kernel.config import Settings
 from evo_kernel.pools import Done
+from evo_kernel.population import Population, Progress
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from operators import knobs
 from operators.knowledge import library
@@ -77,3 +80,19 @@ class FormulaPool:
 
     def close(self) -> None:
         self.tickets.clear()
+
+
+def begin(folder: Path, task: Task, models: list[object], **given: object) -> Path:
+    settings = {"generations": 3, "population": 8, "target": "mi300", "basis": "predicted", "pool": "inline"}
+    runs.begin(folder, config.load(None, {**settings, "models": models, **given}), task)
+    return folder
+
+
+def drive(folder: Path) -> Progress:
+    population = Population(folder, FormulaPool)
+    try:
+        while not (progress := population.advance(0.2)).done:
+            pass
+    finally:
+        population.close()
+    return progress

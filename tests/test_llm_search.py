@@ -16,7 +16,7 @@ from pathlib import Path
 
 import llm_server
 import pytest
-from llm_search import FormulaPool, skilled
+from llm_search import FormulaPool, begin, drive, skilled
 from llm_server import SECRET, LlmServer
 
 from archives.events import Answered, Asked, Judged, Proposed, Refused, Started
@@ -24,7 +24,7 @@ from archives.journal import Journal
 from evo_kernel import config, report, runs
 from evo_kernel.calls import Asking, Calls
 from evo_kernel.errors import RunError
-from evo_kernel.population import Population, Progress
+from evo_kernel.population import Population
 from operators import catalogue
 from operators.llm.model import Prompt, Usage
 from operators.llm.operators import talkers
@@ -42,22 +42,6 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def model(server: LlmServer, api: str = "anthropic", **options: object) -> dict[str, object]:
     return {"model": f"{api}:tiny@{getattr(server, api)}", "output": 500, **PRICES, **options}
-
-
-def begin(folder: Path, task: Task, models: list[object], **given: object) -> Path:
-    settings = {"generations": 3, "population": 8, "target": "mi300", "basis": "predicted", "pool": "inline"}
-    runs.begin(folder, config.load(None, {**settings, "models": models, **given}), task)
-    return folder
-
-
-def drive(folder: Path) -> Progress:
-    population = Population(folder, FormulaPool)
-    try:
-        while not (progress := population.advance(0.2)).done:
-            pass
-    finally:
-        population.close()
-    return progress
 
 
 def events(folder: Path, kind: type) -> list:
