@@ -1,43 +1,27 @@
-"""A small search for tests: real journal, history, proposer and operators, driven over HTTP by a scripted model.
+"""What tests of searches that ask models share: a scripted model, and a pool that judges by a formula.
 
 The model's skill is that of a knob operator and of ten kernels written by hand: it finds the program in the prompt,
-and answers with an edit of a knob, or, where it knows the task, with a better program. Run as a program, it goes on where it was killed.
+and answers with an edit of a knob, or, where it knows the task, with a better program.
 """
 
-import json
 import re
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
-import msgpack
 import numpy as np
 from llm_server import Asked
 
-from archives.candidate import Candidate, digest, fingerprint
-from archives.events import Judged, Proposed, Refused
-from archives.journal import Journal
-from evo_kernel.briefs import History, folded
-from evo_kernel.calls import Asking, Calls
-from evo_kernel.proposer import Proposer, Said
-from fitness import targets
-from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Stage
+from archives.candidate import digest
+from evo_kernel import config, runs
+from evo_kernel.config import Settings
+from evo_kernel.pools import Done
+from evo_kernel.population import Population, Progress
+from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from operators import knobs
 from operators.knowledge import library
-from operators.knowledge.library import Library
-from operators.llm.briefing import Briefed
-from operators.llm.budget import Budget
-from operators.llm.lessons import Lesson
-from operators.llm.model import Limits, Model
-from operators.llm.operators import talkers
-from operators.llm.retries import Patience
 from suites import Task
-from suites.task import unpack
 
-CHIP = targets.find("mi300")
 EXAMPLES = {e.entry: e.source for e in library.own()}
-TURNS = ("optimize", "strategise", "generate", "recombine", "reflect")
 
 
 def skilled(asked: Asked) -> str:
@@ -67,106 +51,48 @@ def skilled(asked: Asked) -> str:
     return "\n".join(f"<<<<<<< SEARCH\n{a}\n=======\n{b}\n>>>>>>> REPLACE" for a, b in pairs)
 
 
-def candidate(source: str, operator: str = "seed", intent: str = "", parents: tuple[str, ...] = ()) -> Candidate:
-    return Candidate(source, operator, intent, parents, fingerprint(source), knobs.structure(source))
+class FormulaPool:
+    """Judges by a formula: the larger BLOCK the faster; some numbers of warps fail."""
 
+    def __init__(self, task: Task, settings: Settings) -> None:
+        self.names, self.target = [c.name for c in task.cases], settings.target
+        self.tickets: list[tuple[int, str]] = []
 
-def by_block(source: str) -> Evaluation:
-    """Judge by a formula: the larger BLOCK the faster; some numbers of warps fail."""
-    values = {k.rpartition(".")[2]: v or 0 for k, v in knobs.values(source).items()}
-    failure = Failure(Stage.CORRECTNESS, "wrong", "too many warps") if values.get("num_warps", 4) > 8 else None
-    time = 1e4 / (values["BLOCK"] + values.get("num_warps", 4))
-    cases = () if failure else tuple(CaseResult(n, time, 0.1, 0.1, "memory") for n in ("1M", "1M-fp16"))
-    return Evaluation("mi300", Basis.PREDICTED, "process", failure, cases)
+    def free(self) -> int:
+        return 2 - len(self.tickets)
 
+    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+        self.tickets.append((ticket, source))
 
-class Mini:
-    """Asks for programs by number until so many requests have ended."""
+    def wait(self, seconds: float) -> list[Done]:
+        ended, self.tickets = self.tickets, []
+        return [Done(ticket, self.verdict(source), 0.01) for ticket, source in ended]
 
-    def __init__(self, folder: Path, task: Task, models: list[Model], judge: Callable[[str], Evaluation],
-                 limits: Limits | None = None, wide: int = 4) -> None:  # fmt: skip
-        self.task, self.judge, self.models = task, judge, models
-        self.journal = Journal.append_to(folder) if (folder / "journal.db").exists() else Journal.create(folder)
-        self.history: History = folded(self.journal.events())
-        self.known = {e.candidate.fingerprint for e in self.journal.events() if isinstance(e, Proposed)}
-        events = list(self.journal.events())
-        self.ended = {e.number for e in events if isinstance(e, (Proposed, Refused))}
-        judged = {e.number for e in events if isinstance(e, Judged)}
-        self.calls = Calls(folder)
-        budget = Budget(models, limits or Limits(), time.monotonic, self.calls.spent())
-        self.proposer = Proposer(talkers(), models, budget, self.calls, concurrency=wide, patience=Patience(2, 0.01))
-        for event in events:
-            if isinstance(event, Proposed) and event.number not in judged:
-                self.record(Judged(event.number, judge(event.candidate.source)))
-        if 0 not in self.ended:
-            self.take(0, candidate(task.seeds[0].source))
-        self.waiting = {a.number: a for a in self.calls.open_requests() if a.number not in self.ended}
-        for number in sorted(self.ended):
-            self.calls.close_request(number)
-        self.next = max([*self.ended, *self.waiting], default=0) + 1
-
-    def run(self, count: int) -> None:
-        while len(self.ended) < count:
-            while self.proposer.free() and (self.waiting or self.next < count):
-                self.begin(self.waiting.pop(min(self.waiting)) if self.waiting else self.ask())
-            ended = self.proposer.wait(0.2)
-            if not ended and not self.proposer.models:
-                break
-            for said in ended:
-                self.end(said)
+    def verdict(self, source: str) -> Evaluation:
+        values = {k.rpartition(".")[2]: v or 0 for k, v in knobs.values(source).items()}
+        failure = Failure(Stage.CORRECTNESS, "wrong", "too many warps") if values.get("num_warps", 4) > 8 else None
+        time = 1e4 / (values["BLOCK"] + values.get("num_warps", 4))
+        cases = () if failure else tuple(CaseResult(n, time, 0.1, 0.1, "memory") for n in self.names)
+        width = 4.0 if values["BLOCK"] < 512 else 16.0  # another cell
+        kernels = (Resources("k", 32, 30, 0, 0, 0, 4, 8, 0, width, "code"),)
+        program = digest(repr((time, width)))
+        return Evaluation(self.target, Basis.PREDICTED, "process", failure, cases, kernels, program)
 
     def close(self) -> None:
-        self.proposer.close()
-        self.calls.close()
-        self.journal.close()
-
-    def ask(self) -> Asking:
-        number, self.next = self.next, self.next + 1
-        operator = TURNS[number % len(TURNS)]
-        ranked = self.history.ranked()
-        failed = self.history.latest_failure()
-        chosen = {"generate": [], "recombine": ranked[:2], "reflect": [failed] if failed else []}.get(
-            operator, ranked[:1]
-        )
-        if (operator == "reflect" and not failed) or (operator == "recombine" and len(ranked) < 2):
-            operator, chosen = "optimize", ranked[:1]
-        return Asking(number, operator, self.models[number % len(self.models)].label, tuple(t.id for t in chosen))
-
-    def begin(self, asking: Asking) -> None:
-        tried = [self.history.find(i) for i in asking.parents]
-        lessons = (Lesson(f"this is request {asking.number}", "hip"),)
-        brief = self.history.brief(self.task, CHIP, tried, asking.operator, Library(), lessons)
-        context = Briefed(np.random.default_rng(asking.number), self.known.__contains__, "mi300", "hip", brief=brief)
-        parents = [candidate(t.source, t.operator, t.intent, t.parents) for t in tried]
-        self.proposer.submit(asking, parents, context)
-
-    def end(self, said: Said) -> None:
-        asking, made = said.asking, said.proposal
-        if made is None or fingerprint(made.source) in self.known:
-            self.record(Refused(asking.number, asking.operator, asking.parents, said.why or "known"))
-        else:
-            self.take(asking.number, candidate(made.source, asking.operator, made.intent, asking.parents))
-        self.ended.add(asking.number)
-        self.calls.close_request(asking.number)
-
-    def take(self, number: int, c: Candidate) -> None:
-        self.record(Proposed(number, c))
-        self.known.add(c.fingerprint)
-        self.ended.add(number)
-        self.record(Judged(number, self.judge(c.source)))
-
-    def record(self, event: Proposed | Judged | Refused) -> None:
-        self.journal.append(event)
-        self.history.tell(event)
+        self.tickets.clear()
 
 
-def main(folder: str, task: str, url: str, count: str) -> None:
-    what = unpack(msgpack.unpackb(Path(task).read_bytes()))
-    search = Mini(Path(folder), what, [Model("openai", "tiny", url, output=500)], by_block)
-    search.run(int(count))
-    print(json.dumps({"best": search.history.ranked()[0].evaluation.score_us}))  # noqa: T201
-    search.close()
+def begin(folder: Path, task: Task, models: list[object], **given: object) -> Path:
+    settings = {"generations": 3, "population": 8, "target": "mi300", "basis": "predicted", "pool": "inline"}
+    runs.begin(folder, config.load(None, {**settings, "models": models, **given}), task)
+    return folder
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def drive(folder: Path) -> Progress:
+    population = Population(folder, FormulaPool)
+    try:
+        while not (progress := population.advance(0.2)).done:
+            pass
+    finally:
+        population.close()
+    return progress

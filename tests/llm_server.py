@@ -115,7 +115,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         owner = self.server.owner
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        size = int(self.headers["content-length"])
+        sent = self.rfile.read(size)
+        if len(sent) < size:
+            return  # who asked was killed while asking
+        body = json.loads(sent)
         asked = _asked(self.path, body, {k.lower(): v for k, v in self.headers.items()})
         fault = owner.take(asked)
         try:

@@ -1,22 +1,23 @@
 """What a person types about models: prompt, doctor --model, export --trajectories; and what they are told when it is wrong."""
 
 import json
+import re
 from pathlib import Path
 
 import llm_server
 import pytest
 from click.testing import CliRunner
 from conftest import SCALE
-from llm_search import Mini, by_block, skilled
+from llm_search import FormulaPool, begin, drive, skilled
 from llm_server import SECRET, LlmServer
 
 from archives.events import Judged
 from archives.journal import Journal
-from evo_kernel import providers, runs
+from evo_kernel import config, providers, runs
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from operators.llm import settings
-from operators.llm.model import Limits, Model, ModelSpecError, Price, parse
+from operators.llm.model import Limits, ModelSpecError, Price, parse
 from suites import Task
 
 
@@ -45,6 +46,8 @@ def test_prompt_judges_the_program_it_shows(tmp_path: Path) -> None:
     assert status == 0
     assert "the launcher `double` is not defined" in out
     assert str(tmp_path) not in out
+    assert "zygote.py" not in out
+    assert "site-packages" not in out
 
 
 def test_prompt_in_a_run_shows_its_state(tmp_path: Path, double_task: Task) -> None:
@@ -54,7 +57,8 @@ def test_prompt_in_a_run_shows_its_state(tmp_path: Path, double_task: Task) -> N
     assert status == 1
     assert "optimize needs 1 programs that passed, got 0" in err
     with Journal.append_to(tmp_path / "run") as journal:
-        journal.append(Judged(0, by_block(double_task.seeds[0].source)))
+        seed = double_task.seeds[0].source
+        journal.append(Judged(0, FormulaPool(double_task, Settings(target="mi300")).verdict(seed)))
     status, out, _ = run(*ask)
     assert status == 0
     assert "predicted 75.76 us on mi300" in out
@@ -105,17 +109,16 @@ def test_trajectories_hold_prompt_reply_verdict_and_gain_without_secrets(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     with LlmServer(lambda asked: f"{SECRET}\n{skilled(asked)}") as server:
-        search = Mini(tmp_path, double_task, [Model("openai", "tiny", server.openai, output=500)], by_block)
-        search.run(12)
-        search.close()
-    status, out, _ = run("export", str(tmp_path), "--trajectories", str(tmp_path / "t.jsonl"))
+        folder = begin(tmp_path / "run", double_task, [f"openai:tiny@{server.openai}"])
+        drive(folder)
+    status, out, _ = run("export", str(folder), "--trajectories", str(tmp_path / "t.jsonl"))
     text = (tmp_path / "t.jsonl").read_text()
     rows = [json.loads(line) for line in text.splitlines()]
     assert status == 0
     assert f"wrote {len(rows)} answered turns" in out
     assert len(rows) == len(server.billed)
     assert SECRET not in text
-    assert all(SECRET.encode() not in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    assert all(SECRET.encode() not in path.read_bytes() for path in folder.iterdir() if path.is_file())
     assert {"request", "operator", "model", "system", "prompt", "reply", "usage", "outcome", "why"} <= set(rows[0])
     assert any(r.get("gain") and r["gain"] > 1 for r in rows)
 
@@ -146,3 +149,46 @@ class TestModelSettings:
     def test_what_cannot_be_is_said(self, table: dict[str, object], words: str) -> None:
         with pytest.raises(ModelSpecError, match=words):
             settings.made([settings.ModelSettings(**table)])
+
+
+class TestSearchWithModels:
+    @pytest.mark.parametrize(
+        ("options", "status", "said"),
+        [
+            (("--model", "gemini:x"), 2, "unknown provider 'gemini': expected one of anthropic, openai"),
+            (("--model", "anthropic"), 2, "a model is written PROVIDER:NAME"),
+            (("--model", "anthropic:x"), 1, "anthropic:x needs a key: set ANTHROPIC_API_KEY in the environment"),
+            (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "5"), 2, "a dollar budget needs the price of openai:x"),
+            (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "five"), 2, "an amount of money is dollars"),
+            (("--model", "mailbox:/proc/nowhere"), 1, "/proc/nowhere"),
+            (("--model", "replay:absent.jsonl"), 1, "cannot read the recording absent.jsonl"),
+            (("--model", "command:absent-agent"), 1, "absent-agent"),
+            (("--config", "models.toml"), 2, "price"),
+            (("--config", "operators.toml"), 2, "no operator 'dream' asks a model"),
+        ],
+    )  # fmt: skip
+    def test_what_cannot_be_asked_is_said_in_a_line_before_a_run_begins(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], status: int, said: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+        (tmp_path / "models.toml").write_text('[[models]]\nmodel = "openai:x@http://h/v1"\nprice_inptu = 3\n')
+        (tmp_path / "operators.toml").write_text('[llm]\nmodel_operators = ["dream"]\n')
+        got, _, err = run("search", "softmax", "--target", "mi300", "--pool", "inline", "--run", "run", *options)
+        assert got == status
+        assert said in err
+        assert "Traceback" not in err
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize("name", config.names())
+    def test_the_commented_options_of_a_shipped_configuration_are_the_defaults(self, tmp_path: Path, name: str) -> None:
+        text = (Path(config.__file__).parent.parent / "configs" / f"{name}.toml").read_text()
+        plain = re.sub(r"^# (?=\[\[models|\w+ = )", "", text[text.index("[llm]") :], flags=re.MULTILINE)
+        (tmp_path / "all.toml").write_text(plain)
+        chosen, default = config.load(str(tmp_path / "all.toml"), {}), config.Settings()
+        given = {"record", "lessons", "max_cost", "max_tokens", "max_calls"}
+        assert all(getattr(chosen, n) == getattr(default, n) for n in config.ABOUT_MODELS if n not in given)
+        assert all(getattr(chosen, n) is not None for n in given)
+        assert set(re.findall(r"^(\w+) = ", plain[plain.index("\n[[models") :], re.MULTILINE)) == set(
+            settings.ModelSettings.model_fields
+        )

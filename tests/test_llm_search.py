@@ -1,82 +1,56 @@
 """Searches that ask models: over HTTP to a better kernel, killed anywhere, with models that fail for good."""
 
+import itertools
+import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
-import llm_search
 import llm_server
-import msgpack
 import pytest
-from llm_search import Mini, by_block, skilled
-from llm_server import LlmServer
+from llm_search import FormulaPool, begin, drive, skilled
+from llm_server import SECRET, LlmServer
 
-import suites
-from archives.events import Refused
-from evo_kernel.calls import Asking, Calls, Turn
+from archives.events import Answered, Asked, Judged, Proposed, Refused, Started
+from archives.journal import Journal
+from evo_kernel import config, report, runs
+from evo_kernel.calls import Asking, Calls
 from evo_kernel.errors import RunError
-from fitness.judge import Judge
-from operators.llm.model import Limits, Model, Price, Prompt, Usage
+from evo_kernel.population import Population
+from operators import catalogue
+from operators.llm.model import Prompt, Usage
+from operators.llm.operators import talkers
 from suites import Task
-from suites.task import pack
+from suites.loading import NATIVE
 
-PRICE = Price.per_million("3", "15", "0.3", "3.75")
-
-
-def model(server: LlmServer, api: str = "anthropic", **options: object) -> Model:
-    return Model(api, "tiny", getattr(server, api), price=PRICE, output=500, **options)
+PRICES = {"price_input": "3", "price_output": "15", "price_cache_read": "0.3"}
 
 
-def test_a_scripted_model_finds_a_better_kernel_over_http_with_the_real_judge(tmp_path: Path) -> None:
-    whole = suites.load("softmax")
-    task = replace(whole, cases=whole.cases[:1], edges=whole.edges[:1])
-    judge = Judge(task, "mi300")
-    try:
-        with LlmServer(skilled) as server:
-            models = [model(server), model(server, "openai")]
-            search = Mini(tmp_path, task, models, lambda source: judge.judge(source, task.cases))
-            search.run(8)
-            ranked = search.history.ranked()
-            search.close()
-    finally:
-        judge.close()
-    seed = next(t for t in ranked if t.operator == "seed")
-    assert ranked[0].evaluation.score_us < seed.evaluation.score_us / 1.5
-    assert ranked[0].operator in llm_search.TURNS
-    assert {a.api for a in server.asked} == {"anthropic", "openai"}
-    assert any("<<<<<<< SEARCH" in turn.reply for n in range(1, 8) for turn in replies_of(tmp_path, n))
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, SECRET)
 
 
-def replies_of(folder: Path, number: int) -> list[Turn]:
-    calls = Calls(folder)
-    try:
-        return calls.turns(number)
-    finally:
-        calls.close()
+def model(server: LlmServer, api: str = "anthropic", **options: object) -> dict[str, object]:
+    return {"model": f"{api}:tiny@{getattr(server, api)}", "output": 500, **PRICES, **options}
 
 
-def test_usage_and_cost_are_kept_by_operator_and_model_and_add_up(tmp_path: Path, double_task: Task) -> None:
-    with LlmServer(skilled) as server:
-        search = Mini(tmp_path, double_task, [model(server)], by_block)
-        search.run(12)
-        used = search.calls.used()
-        search.close()
-    assert {operator for operator, _ in used} >= {"optimize", "strategise", "generate"}
-    assert sum(a.calls for a in used.values()) == len(server.asked) == len(server.billed)
-    assert sum(a.tokens for a in used.values()) == sum(b.input + b.output + b.cached for b in server.billed)
-    assert sum(a.dollars for a in used.values()) == sum(
-        b.input * PRICE.input + b.output * PRICE.output + b.cached * PRICE.cache_read for b in server.billed
-    )
+def events(folder: Path, kind: type) -> list:
+    with Journal.read(folder) as journal:
+        return [e for e in journal.events() if isinstance(e, kind)]
 
 
 def answered(folder: Path) -> set[str]:
+    """Return the prompts whose answers are on disk."""
     if not (folder / "calls.db").exists():
         return set()
     with sqlite3.connect(f"file:{folder / 'calls.db'}?mode=ro", uri=True) as db:
@@ -88,93 +62,223 @@ def answered(folder: Path) -> set[str]:
     return found
 
 
-def test_killed_in_the_middle_of_outstanding_calls_no_answer_is_paid_for_twice(
-    tmp_path: Path, double_task: Task
+def test_a_search_asks_models_to_a_better_kernel_and_pays_for_no_answer_twice_however_it_is_killed(
+    tmp_path: Path,
 ) -> None:
-    (tmp_path / "task").write_bytes(msgpack.packb(pack(double_task)))
-    command = [sys.executable, llm_search.__file__, str(tmp_path / "run"), str(tmp_path / "task")]
-    root = Path(__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}", "OPENAI_API_KEY": "sk-none-at-all"}
-    draws = random.Random(5)
+    file, run = tmp_path / "softmax.py", tmp_path / "run"
+    file.write_text((NATIVE / "softmax.py").read_text() + "\ncases, edges = cases[:1], edges[:1]\n")
+    evo, draws = [sys.executable, "-m", "evo_kernel"], random.Random(5)
     kept: dict[str, int] = {}
-    kills = 0
-    with LlmServer(skilled, delay=0.15) as server:
-        while True:
-            process = subprocess.Popen([*command, server.openai, "12"], env=environment, stdout=subprocess.PIPE)
-            if kills < 2:
-                before = len(server.asked)
-                while len(server.asked) < before + 3 and process.poll() is None:
-                    time.sleep(0.005)
-                time.sleep(draws.uniform(0.0, 0.4))
-                process.send_signal(signal.SIGKILL)
-                process.communicate()
-                kills += 1
-                seen = Counter(a.text for a in server.asked)
-                kept |= {text: seen[text] for text in answered(tmp_path / "run") if text not in kept}
-                continue
-            out, _ = process.communicate(timeout=60)
-            break
-    assert process.returncode == 0
+    with LlmServer(skilled, delay=0.1) as server:
+        search = [
+            *evo, "search", str(file), "--run", str(run), "--target", "mi300", "--pool", "inline", "--quiet", "--json",
+            "--generations", "2", "--population", "4", "--model", f"anthropic:tiny@{server.anthropic}",
+            "--model", f"openai:tiny@{server.openai}", "--max-calls", "40",
+        ]  # fmt: skip
+        process = subprocess.Popen(search, env=os.environ, stdout=subprocess.PIPE)
+        while len(server.asked) < 3 and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(draws.uniform(0.0, 0.2))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        seen = Counter(a.text for a in server.asked)
+        kept = {text: seen[text] for text in answered(run)}
+        resume = [*evo, "resume", str(run), "--pool", "inline", "--quiet", "--json"]
+        process = subprocess.run(resume, env=os.environ, stdout=subprocess.PIPE, check=True, timeout=240)
+    shown = json.loads(process.stdout)
+    assert shown["evaluations"] == 8
+    assert shown["gain_over_seed"] > 1.5
     assert kept
     seen = Counter(a.text for a in server.asked)
     assert {text: seen[text] for text in kept} == kept
-    assert sum(seen.values()) - len(seen) <= 2 * 4  # what was out at a kill, four at a time, is asked once more
-    calls = Calls(tmp_path / "run")
-    assert calls.open_requests() == []
-    assert [a.number for a in calls.requests()] == list(range(1, 12))
+    assert sum(seen.values()) - len(seen) <= 4  # what was out at the kill, four at a time, is asked once more
+    assert {a.api for a in server.asked} == {"anthropic", "openai"}
     # what had been reserved and was not on its way yet counts too
-    assert len(server.asked) <= sum(a.calls for a in calls.used().values()) <= len(server.asked) + 2 * 4
-    calls.close()
-    assert float(out.split(b":")[1].strip(b" }\n")) < 75  # the seed takes 75.8
+    assert len(server.asked) <= sum(m["calls"] for m in shown["models"]) <= len(server.asked) + 4
+    assert {e.number for e in events(run, Asked)} == {e.number for e in events(run, Answered)}
+    assert SECRET.encode() not in b"".join(p.read_bytes() for p in run.iterdir() if p.is_file())
+
+
+def test_usage_and_cost_are_kept_by_operator_and_model_and_add_up(tmp_path: Path, double_task: Task) -> None:
+    with LlmServer(skilled) as server:
+        folder = begin(tmp_path / "run", double_task, [model(server)])
+        drive(folder)
+    state = runs.read(folder)
+    rows = report.summary(state)["models"]
+    assert {r["operator"] for r in rows} == {"generate", "reflect", "optimize", "recombine", "strategise"}
+    assert sum(r["calls"] for r in rows) == len(server.asked) == len(server.billed)
+    assert sum(r["tokens"] for r in rows) == sum(b.input + b.output + b.cached for b in server.billed)
+    paid = sum(b.input * 3 + b.output * 15 + b.cached * Decimal("0.3") for b in server.billed) / 10**6
+    assert sum(a.dollars for a in state.search.letters.used.values()) == paid * 10**12
+    text = report.text(state)
+    assert f"models: {len(events(folder, Asked))} requests, {len(server.asked)} calls" in text
+    assert "  optimize   anthropic:tiny: " in text
+    assert "optimize by anthropic:tiny" in report.summary(state)["operators"]
+
+
+def test_half_of_the_requests_ask_models_and_none_goes_beyond_the_budget(tmp_path: Path, double_task: Task) -> None:
+    with LlmServer(skilled) as server:
+        folder = begin(tmp_path / "run", double_task, [model(server)], generations=6)
+        progress = drive(folder)
+    asked = {e.number for e in events(folder, Asked)}
+    ended = {e.number for e in (*events(folder, Proposed), *events(folder, Refused))} - {0}
+    assert progress.evaluations == len(events(folder, Judged)) - 1 == 48
+    assert asked < ended
+    assert 0.3 < len(asked) / len(ended) < 0.7
+    repaired = [e.parents[0] for e in events(folder, Asked) if e.operator == "reflect"]
+    failed = {e.number for e in events(folder, Judged) if not e.evaluation.passed}
+    assert repaired
+    assert len(set(repaired)) == len(repaired)
+    assert set(repaired) <= {e.candidate.id for e in events(folder, Proposed) if e.number in failed}
+
+
+def doubling(asked: llm_server.Asked) -> str:
+    """Answer with the best program that is shown, its block doubled."""
+    shown = re.findall(r"^```python\n(.*?)^```$", asked.text, re.MULTILINE | re.DOTALL)
+    parent = max((s for s in shown if "def double(" in s), key=block)
+    return f"```python\n{parent.replace(f'BLOCK={block(parent)}', f'BLOCK={2 * block(parent)}')}```"
+
+
+def block(source: str) -> int:
+    return int((re.findall(r"BLOCK=(\d+)", source) or ["0"])[0])
+
+
+def test_the_bandit_chooses_among_operators_with_their_models(tmp_path: Path, double_task: Task) -> None:
+    with LlmServer(doubling) as good, LlmServer(lambda asked: "I would rather not.") as bad:
+        models = [model(good), model(bad, "openai")]
+        given = {"generations": 5, "bandit": True, "model_operators": ("optimize",), "conversations": 1}
+        folder = begin(tmp_path / "run", double_task, models, **given)
+        drive(folder)
+    by_model = Counter(e.model for e in events(folder, Asked))
+    assert by_model["anthropic:tiny"] > by_model["openai:tiny"] > 0
+    arms = report.summary(runs.read(folder))["operators"]
+    assert arms["optimize by anthropic:tiny"]["gains"] > 0 == arms["optimize by openai:tiny"]["gains"]
 
 
 def test_a_model_that_fails_for_good_is_left_and_the_others_go_on(tmp_path: Path, double_task: Task) -> None:
     with LlmServer(skilled) as good, LlmServer(skilled) as bad:
         bad.faults.extend([llm_server.status(401)] * 99)
-        models = [model(good), model(bad, "openai")]
-        search = Mini(tmp_path, double_task, models, by_block)
-        search.run(12)
-        notes, left = search.proposer.notes, search.proposer.models
-        search.close()
-    assert len(search.ended) == 12
-    assert left == ["anthropic:tiny"]
-    assert "openai:tiny is not asked any more" in notes[0]
+        folder = begin(tmp_path / "run", double_task, [model(good), model(bad, "openai")])
+        progress = drive(folder)
+    assert progress.evaluations == 24
+    assert "openai:tiny is not asked any more" in progress.notes[0]
     assert len(bad.asked) <= 4
     assert len(good.asked) > 4
 
 
-def test_when_the_budget_is_used_up_nothing_more_is_asked_and_it_is_said(tmp_path: Path, double_task: Task) -> None:
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_when_all_models_fail_for_good_the_rule_based_operators_carry_on(
+    tmp_path: Path, double_task: Task, share: float
+) -> None:
+    with LlmServer(skilled) as bad:
+        bad.faults.extend([llm_server.status(401)] * 99)
+        folder = begin(tmp_path / "run", double_task, [model(bad)], model_share=share)
+        progress = drive(folder)
+    assert progress.evaluations == 24
+    assert len(progress.notes) == 1
+    assert {e.candidate.operator for e in events(folder, Proposed)} <= {"seed", "knob-step", "knob-cross"}
+
+
+def test_when_a_budget_is_used_up_it_is_said_and_the_search_goes_on_without(tmp_path: Path, double_task: Task) -> None:
     with LlmServer(skilled) as server:
-        search = Mini(tmp_path, double_task, [model(server)], by_block, Limits(calls=5))
-        search.run(40)
-        notes = search.proposer.notes
-        assert search.proposer.free() == 0
-        search.close()
-        again = Mini(tmp_path, double_task, [model(server)], by_block, Limits(calls=5))
-        again.run(40)
-        again.close()
-    assert len(server.asked) == 5
-    assert "the run's budget of 5 calls has 0 left" in notes[0]
+        folder = begin(tmp_path / "run", double_task, [model(server)], max_calls=5)
+        progress = drive(folder)
+        assert progress.evaluations == 24
+        assert "the run's budget of 5 calls has 0 left" in progress.notes[0]
+        assert len(server.asked) == 5
+        runs.extend(folder, 4)
+        drive(folder)
+        assert len(server.asked) == 5
+        runs.extend(folder, 5, {"max_calls": 7})
+        drive(folder)
+        assert len(server.asked) == 7
+
+
+def test_one_models_own_budget_does_not_end_the_others(tmp_path: Path, double_task: Task) -> None:
+    with LlmServer(skilled) as server:
+        models = [model(server, max_calls=2), model(server, "openai")]
+        progress = drive(begin(tmp_path / "run", double_task, models))
+    assert "the anthropic:tiny model's budget of 2 calls has 0 left" in progress.notes[0]
+    assert Counter(a.api for a in server.asked)["anthropic"] == 2
+    assert Counter(a.api for a in server.asked)["openai"] > 2
 
 
 def test_an_answer_on_disk_is_used_without_asking_though_the_prompt_would_now_be_another(
     tmp_path: Path, double_task: Task
 ) -> None:
+    seed = double_task.seeds[0].source
     with LlmServer(skilled) as server:
-        first = Mini(tmp_path, double_task, [model(server)], by_block)
-        parent = first.history.ranked()[0]
-        first.calls.ask(Asking(1, "optimize", "anthropic:tiny", (parent.id,)))
-        first.calls.say(1, 0, Prompt("s", "an older prompt"))
-        child = parent.source.replace("BLOCK=128", "BLOCK=512")
-        first.calls.hear(1, 0, f"```python\n{child}```", Usage(1, 1))
-        first.calls.ask(Asking(2, "optimize", "anthropic:tiny", (parent.id,)))
-        first.calls.say(2, 0, Prompt("defines the launcher `double`", "a prompt that was never answered"))
-        first.close()
-        second = Mini(tmp_path, double_task, [model(server)], by_block)
-        second.run(3)
-        second.close()
-    assert [a.text for a in server.asked] == ["a prompt that was never answered"]
-    assert "BLOCK=512" in second.history.ranked()[0].source
+        folder = begin(tmp_path / "run", double_task, [model(server)], generations=1, population=2)
+        state = runs.read(folder)
+        parent = state.search.pending[0].id
+        with Journal.append_to(folder) as journal:
+            journal.append(Judged(0, FormulaPool(double_task, state.settings).verdict(seed)))
+            for number in (1, 2):
+                journal.append(Asked(number, "optimize", "anthropic:tiny", (parent,)))
+        calls = Calls(folder)
+        calls.ask(Asking(1, "optimize", "anthropic:tiny", (parent,)))
+        calls.say(1, 0, Prompt("s", "an older prompt"))
+        calls.hear(1, 0, f"```python\n{seed.replace('BLOCK=128', 'BLOCK=512')}```", Usage(1, 1))
+        calls.ask(Asking(2, "optimize", "anthropic:tiny", (parent,)))
+        calls.say(2, 0, Prompt("defines the launcher `double`", "a prompt that was never answered"))
+        calls.close()
+        drive(folder)
+    assert server.asked[0].text == "a prompt that was never answered"
+    assert "an older prompt" not in {a.text for a in server.asked}
+    first = next(e.candidate for e in events(folder, Proposed) if e.number == 1)
+    assert "BLOCK=512" in first.source
+
+
+def test_without_a_model_nothing_of_models_is_in_a_journal(tmp_path: Path, double_task: Task) -> None:
+    folder = begin(tmp_path / "run", double_task, [])
+    drive(folder)
+    started = events(folder, Started)[0].settings
+    assert not {"models", *config.ABOUT_MODELS} & set(started)
+    assert not (folder / "calls.db").exists()
+    assert "models" not in report.text(runs.read(folder))
+
+
+def test_the_lesson_of_a_repair_is_shown_in_the_next_run(tmp_path: Path, double_task: Task) -> None:
+    lesson, blocks = "More than 8 warps fail here.", itertools.count(12)
+
+    def repairing(asked: llm_server.Asked) -> str:
+        if not asked.text.startswith("This program fails."):
+            return skilled(asked)
+        repaired = double_task.seeds[0].source.replace("BLOCK=128", f"BLOCK={2 ** next(blocks)}")
+        return f'```plan\n{{"lesson": "{lesson}"}}\n```\n```python\n{repaired}```'
+
+    file = tmp_path / "lessons.json"
+    with LlmServer(repairing) as server:
+        drive(begin(tmp_path / "one", double_task, [model(server)], lessons=str(file)))
+        assert lesson in file.read_text()
+        before = len(server.asked)
+        drive(begin(tmp_path / "two", double_task, [model(server)], population=2, lessons=str(file)))
+    assert lesson in server.asked[before].text
+
+
+def test_a_command_answers_a_search_and_dies_with_it(tmp_path: Path, double_task: Task) -> None:
+    script = tmp_path / "agent.sh"
+    script.write_text("#!/bin/sh\ncat > /dev/null\necho $$ >> $0.pids\n[ -e $0.slow ] && sleep 60\necho no code\n")
+    script.chmod(0o755)
+    folder = begin(tmp_path / "run", double_task, [f"command:{script}"], model_operators=("optimize",))
+    drive(folder)
+    why = [e.why for e in events(folder, Refused) if e.operator == "optimize"]
+    assert why
+    assert all("the reply holds no program" in w for w in why)
+    (tmp_path / "agent.sh.slow").touch()
+    count = len((tmp_path / "agent.sh.pids").read_text().split())
+    runs.extend(folder, 20)
+    population = Population(folder, FormulaPool)
+    while len((tmp_path / "agent.sh.pids").read_text().split()) <= count:
+        population.advance(0.01)
+    population.close()
+    last = int((tmp_path / "agent.sh.pids").read_text().split()[-1])
+    with pytest.raises(ProcessLookupError):
+        os.kill(last, 0)
+
+
+def test_every_operator_that_asks_has_its_arity_in_the_catalogue() -> None:
+    assert {t.name: t.arity for t in talkers()} == catalogue.MODEL_ARITY
 
 
 def test_a_file_of_calls_of_a_newer_version_is_refused(tmp_path: Path) -> None:
@@ -183,25 +287,3 @@ def test_a_file_of_calls_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(RunError, match="newer evo-kernel"):
         Calls(tmp_path)
-
-
-def test_a_command_answers_from_the_proposers_thread_and_dies_with_it(tmp_path: Path, double_task: Task) -> None:
-    (tmp_path / "run").mkdir()
-    script = tmp_path / "agent.sh"
-    script.write_text(
-        "#!/bin/sh\ncat > /dev/null\necho $$ >> $0.pids\nsleep 0.05\n[ -e $0.slow ] && sleep 60\necho no code\n"
-    )
-    script.chmod(0o755)
-    search = Mini(tmp_path / "run", double_task, [Model("command", str(script))], by_block)
-    search.run(4)
-    why = [e.why for e in search.journal.events() if isinstance(e, Refused)]
-    (tmp_path / "agent.sh.slow").touch()
-    search.begin(search.ask())
-    while len((tmp_path / "agent.sh.pids").read_text().split()) < 4:
-        time.sleep(0.01)
-    search.close()
-    assert len(why) == 3
-    assert all("the reply holds no program" in w or "expected one fence" in w for w in why)
-    last = int((tmp_path / "agent.sh.pids").read_text().split()[-1])
-    with pytest.raises(ProcessLookupError):
-        os.kill(last, 0)

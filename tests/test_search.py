@@ -1,8 +1,11 @@
 """The pure search, the archive and the loop around them, with programs judged by a formula."""
 
+import gc
 import random
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -412,3 +415,42 @@ def test_the_public_name_search_stays_the_function_however_often_it_is_asked_for
     code = "import evo_kernel; assert evo_kernel.search is evo_kernel.search; assert callable(evo_kernel.search)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_programs_are_parsed_in_several_threads_without_a_failure() -> None:
+    source, failures = "\n".join(f"x{i} = [a + {i} * (b - {i}) for a in range({i})]" for i in range(200)), []
+    often = gc.get_threshold()
+
+    def interrupt(phase: str, info: dict[str, int]) -> None:
+        time.sleep(0)  # another thread goes on, in the middle of a tree
+
+    def work() -> None:
+        try:
+            for _ in range(10):
+                fingerprint(source)
+        except SystemError as error:
+            failures.append(error)
+
+    gc.callbacks.append(interrupt)
+    gc.set_threshold(100)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        gc.callbacks.remove(interrupt)
+        gc.set_threshold(*often)
+    assert failures == []
+
+
+def test_nothing_parses_but_through_the_function_that_does_it_one_at_a_time() -> None:
+    root = Path(__file__).parent.parent
+    found = {
+        str(p.relative_to(root))
+        for folder in ("suites", "fitness", "archives", "operators", "evo_kernel")
+        for p in (root / folder).rglob("*.py")
+        if "ast.parse(" in p.read_text()
+    }
+    assert found == {"suites/parsing.py"}

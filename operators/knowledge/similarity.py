@@ -10,6 +10,7 @@ import ast
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -22,6 +23,7 @@ _SORTED = (ast.Add, ast.Mult, ast.BitAnd, ast.BitOr)
 Shingles = Mapping[int, int]  # hash -> count
 
 
+@lru_cache(maxsize=2048)  # every prompt compares with all failures that are remembered
 def shingles(source: str) -> Shingles:
     """Return the bag of a program; one that cannot be parsed has an empty bag."""
     try:
