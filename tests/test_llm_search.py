@@ -48,15 +48,15 @@ def events(folder: Path, kind: type) -> list:
         return [e for e in journal.events() if isinstance(e, kind)]
 
 
-def answered(folder: Path) -> set[str]:
-    """Return the prompts whose answers are on disk."""
+def turns(folder: Path) -> dict[tuple[int, int], str | None]:
+    """Return the answer to every question on disk, by request and turn; None is one that has none."""
     if not (folder / "calls.db").exists():
-        return set()
+        return {}
     with sqlite3.connect(f"file:{folder / 'calls.db'}?mode=ro", uri=True) as db:
         try:
-            found = {row[0] for row in db.execute("SELECT prompt FROM turns WHERE reply IS NOT NULL")}
+            found = {(n, t): reply for n, t, reply in db.execute("SELECT number, turn, reply FROM turns")}
         except sqlite3.OperationalError:
-            found = set()
+            found = {}
     db.close()
     return found
 
@@ -68,7 +68,6 @@ def test_a_search_asks_models_to_a_better_kernel_and_pays_for_no_answer_twice_ho
     file.write_text((NATIVE / "softmax.py").read_text() + "\ncases, edges = cases[:1], edges[:1]\n")
     (tmp_path / "all.toml").write_text("[llm]\nmodel_share = 1.0\n")
     evo = [sys.executable, "-m", "evo_kernel"]
-    kept: dict[str, int] = {}
     with LlmServer(skilled, delay=0.1) as server:
         search = [
             *evo, "search", str(file), "--run", str(run), "--target", "mi300", "--pool", "inline", "--quiet", "--json",
@@ -76,21 +75,21 @@ def test_a_search_asks_models_to_a_better_kernel_and_pays_for_no_answer_twice_ho
             "--model", f"openai:tiny@{server.openai}", "--max-calls", "40",
         ]  # fmt: skip
         process = subprocess.Popen(search, env=os.environ, stdout=subprocess.PIPE)
-        while (len(server.asked) < 3 or not answered(run)) and process.poll() is None:
+        while (len(server.asked) < 3 or not any(turns(run).values())) and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        seen = Counter(a.text for a in server.asked)
-        kept = {text: seen[text] for text in answered(run)}
+        kept = turns(run)
         resume = [*evo, "resume", str(run), "--pool", "inline", "--quiet", "--json"]
         process = subprocess.run(resume, env=os.environ, stdout=subprocess.PIPE, check=True, timeout=240)
     shown = json.loads(process.stdout)
     assert shown["evaluations"] == 6
     assert shown["gain_over_seed"] > 1.5
-    assert kept
-    seen = Counter(a.text for a in server.asked)
-    assert {text: seen[text] for text in kept} == kept
-    assert sum(seen.values()) - len(seen) <= 4  # what was out at the kill, four at a time, is asked once more
+    out = sum(reply is None for reply in kept.values())
+    assert len(kept) - out > 0
+    assert {key: reply for key, reply in turns(run).items() if kept.get(key)} == {k: r for k, r in kept.items() if r}
+    # every question was sent once, and once more if it was out at the kill: none whose answer was on disk
+    assert len(server.asked) <= len(turns(run)) + out
     assert {a.api for a in server.asked} == {"anthropic", "openai"}
     # what had been reserved and was not on its way yet counts too
     assert len(server.asked) <= sum(m["calls"] for m in shown["models"]) <= len(server.asked) + 4
