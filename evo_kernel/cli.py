@@ -1,12 +1,9 @@
 """The command line. Heavy modules load inside the commands: `--help` takes 0.1 s, torch alone would take 2."""
 
-import contextlib
 import itertools
 import json
 import logging
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from evo_kernel.cli_options import (
     mode_option,
     say,
 )
+from evo_kernel.cli_running import drive, exported, tell_exported
 
 DEFAULT_TASK = "softmax"
 
@@ -134,7 +132,7 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     runs.begin(folder, settings, what, runs.elites(seed_from, what) if seed_from else ())
     claimed = ", untrusted-host: claims of each program's own process" if settings.mode == "open" else ""
     say(f"searching {what.name} for {settings.target} in {folder}; times are {settings.basis}{claimed}")
-    _drive(folder, settings, as_json, quiet)
+    drive(folder, settings, as_json, quiet)
 
 
 @main.command()
@@ -154,54 +152,7 @@ def resume(run: Path, generations: int | None, as_json: bool, quiet: bool, **giv
 
     limits = {name: given.pop(name) for name in LIMITS}
     settings = api.reopened(run, generations, given, limits)
-    _drive(run, settings, as_json, quiet)
-
-
-def _drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
-    """Run to the end, export the best, and say what to type next; an interrupt says how to resume."""
-    from evo_kernel import api, display, report, runs
-
-    shown, notes = display.make(quiet), dict[str, None]()
-
-    def update(progress: Any) -> None:
-        shown.update(progress)
-        notes.update(dict.fromkeys(progress.notes))
-
-    try:
-        with _terminated_like_interrupted():
-            api.drive(folder, settings, update)
-            shown.close()
-            exported = api.Run(folder).export()
-    except KeyboardInterrupt:
-        shown.close()
-        click.echo(f"\nstopped; nothing is lost. Go on with:\n  evo-kernel resume {folder}", err=True)
-        sys.exit(130)
-    finally:
-        shown.close()
-    for note in notes:
-        say(f"note: {note}")
-    state = runs.read(folder)
-    if as_json:
-        more = {"run": str(folder), "exported": [_exported(e) for e in exported], "notes": list(notes)}
-        click.echo(json.dumps(report.summary(state) | more, indent=2))
-        return
-    click.echo(report.text(state))
-    _tell_exported(exported)
-    click.echo(f"next: evo-kernel resume {folder} --generations {2 * state.search.generations}")
-
-
-@contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Make SIGTERM end a run as Ctrl-C does."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    drive(run, settings, as_json, quiet)
 
 
 @main.command()
@@ -265,12 +216,12 @@ def export(run: Path, top: int, out: Path | None, trajectories: Path | None, as_
     if trajectories is not None:
         _export_trajectories(run, trajectories, as_json)
         return
-    exported = api.Run(run).export(top, out)
+    found = api.Run(run).export(top, out)
     if as_json:
-        click.echo(json.dumps([_exported(e) for e in exported], indent=2))
+        click.echo(json.dumps([exported(e) for e in found], indent=2))
     else:
-        _tell_exported(exported)
-    if not any(e.path for e in exported):
+        tell_exported(found)
+    if not any(e.path for e in found):
         sys.exit(1)
 
 
@@ -279,27 +230,6 @@ def _export_trajectories(run: Path, file: Path, as_json: bool) -> None:
 
     count = write(run, file)
     click.echo(json.dumps({"path": str(file), "rows": count}) if as_json else f"wrote {count} answered turns to {file}")
-
-
-def _exported(one: Any) -> dict[str, Any]:
-    from evo_kernel.export import HELD_OUT, launch_plain
-
-    failure = None if one.failure is None else {"case": one.failure.case, "message": one.failure.message}
-    return {
-        "id": one.candidate,
-        "path": None if one.path is None else str(one.path),
-        "held_out_failure": failure if one.gate == HELD_OUT else None,
-        "launch_failure": None if one.gate == HELD_OUT else failure,
-        "launch": launch_plain(one.launch),
-    }
-
-
-def _tell_exported(exported: list[Any]) -> None:
-    for one in exported:
-        if one.path is not None:
-            click.echo(f"exported: {one.path}")
-        else:
-            click.echo(f"not exported: {one.candidate[:8]} fails {one.gate}: {one.failure.message}", err=True)
 
 
 @main.group()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 
 from operators.llm import errors
@@ -25,6 +26,8 @@ class CommandClient:
             self._argv = shlex.split(model.name)
         except ValueError as error:
             raise ModelError(errors.COMMAND, f"the command {model.name!r} cannot be read: {error}") from error
+        if not self._argv or shutil.which(self._argv[0]) is None:
+            raise ModelError(errors.COMMAND, f"cannot run {''.join(self._argv[:1])!r}: is it installed?")
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
         """Run the command once."""
