@@ -74,7 +74,7 @@ def main() -> None:
     given = parser.parse_args()
     rng = np.random.default_rng(0)
     seeds = range(given.first, given.first + given.seeds)
-    compared = variants(Rules().operators if given.knobs else (*structured.OPERATORS, "knob-tune"))
+    compared = variants(("knob-step", "knob-cross") if given.knobs else (*structured.OPERATORS, "knob-tune"))
     found = {n: qualities(p, r, seeds, given.budget, given.noise) for n, (p, r) in compared.items()}
     rows = []
     for name, values in found.items():

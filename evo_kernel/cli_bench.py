@@ -46,7 +46,8 @@ def landscapes(folder: Path, seeds: int, first_seed: int, tables: tuple[str, ...
       evo-kernel bench landscapes tables --noise 0.02 --failures 0.1 --plot curves.svg
 
     Every search goes through the real search and its journal; only the judge looks times up. The program it begins
-    with counts as its first evaluation.
+    with counts as its first evaluation. A failure made by --failures is final for its configuration, and figures are
+    shares of the best that may succeed.
     """
     from evo_kernel import landscapes_bench, landscapes_report
 

@@ -44,8 +44,8 @@ class TableJudge:
         """Return the verdict on a program; a spared one gets no injected failure."""
         config = self._programs.read(source)
         time = self._landscape.times[config]
-        rng = np.random.default_rng((self._seed, zlib.crc32(source.encode())))
-        injected = rng.random() < self._faults.failures and not spared
+        rng = self._rng(source)
+        injected = self._fails(rng) and not spared
         if time is None or injected:
             why = "this evaluation was made to fail" if time is not None else "the table says that it failed to run"
             return self._verdict(Failure(Stage.TIMING, "recorded", why), ())
@@ -58,6 +58,23 @@ class TableJudge:
             self._landscape.gpu, Basis.RECORDED, "process", failure, cases, device=self._landscape.gpu,
             confirmed=failure is None, notes=("looked up in a table of times measured elsewhere",),
         )  # fmt: skip
+
+    def _rng(self, source: str) -> np.random.Generator:
+        return np.random.default_rng((self._seed, zlib.crc32(source.encode())))
+
+    def _fails(self, rng: np.random.Generator) -> bool:
+        return bool(rng.random() < self._faults.failures)
+
+    def reachable_ms(self, first: Config) -> float:
+        """Return the best time of what may succeed; an injected failure is final for its configuration.
+
+        `first` is the configuration that the run begins with, which is spared.
+        """
+        worked = ((t, config) for config, t in self._landscape.times.items() if t is not None)
+        for time, config in sorted(worked):
+            if config == first or not self._fails(self._rng(self._programs.write(config))):
+                return time
+        raise AssertionError("unreachable: the first configuration works")
 
     def true_ms(self, config: Config) -> float | None:
         """Return what the table says, without noise."""

@@ -61,7 +61,8 @@ class Replay:
                 pass
         finally:
             population.close()
-        return [0.0] * wasted + self._curve(folder, programs, judge)
+        best = judge.reachable_ms(programs.read(first.source))
+        return [0.0] * wasted + self._curve(folder, programs, judge, best)
 
     def _programs(self) -> Programs:
         return Programs(self.landscape.space, self.landscape.name)
@@ -86,8 +87,8 @@ class Replay:
                 return Candidate(source, "imported", "drawn", (), fingerprint(source), self.landscape.name), wasted
         raise LandscapeError(f"{self.landscape.name}: no configuration to begin with was found")
 
-    def _curve(self, folder: Path, programs: Programs, judge: TableJudge) -> list[float]:
-        """Return the true quality of what looked best after each verdict in the journal."""
+    def _curve(self, folder: Path, programs: Programs, judge: TableJudge, reachable: float) -> list[float]:
+        """Return how near to the best reachable time what looked best truly was, after each verdict in the journal."""
         sources: dict[int, str] = {}
         best, quality, curve = float("inf"), 0.0, []
         with Journal.read(folder) as journal:
@@ -99,7 +100,7 @@ class Replay:
                     if verdict.passed and verdict.score_us < best:
                         best = verdict.score_us
                         true = judge.true_ms(programs.read(sources[event.number]))
-                        quality = self.landscape.optimum / true if true else 0.0
+                        quality = reachable / true if true else 0.0
                     curve.append(quality)
         return curve
 

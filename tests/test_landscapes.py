@@ -13,8 +13,9 @@ from archives.events import Judged, Started
 from archives.journal import Journal
 from evo_kernel import landscapes, runs
 from evo_kernel.cli import main
-from evo_kernel.landscapes_judge import Faults
+from evo_kernel.landscapes_judge import Faults, TableJudge
 from evo_kernel.landscapes_replay import Replay
+from operators.tune.table import Programs
 
 PARAMS = {"block": [16, 32, 64, 128, 256], "tile": [1, 2, 3, 4], "unroll": [0, 1], "order": ["rows", "columns"]}
 
@@ -86,11 +87,19 @@ class TestReplay:
         first, second = (runs.read(tmp_path / name).search for name in ("whole", "cut"))
         assert first.archive.history == second.archive.history
 
-    def test_noise_and_failures_change_what_is_told_and_not_what_is_scored(self, tables: Path) -> None:
+    def test_noise_changes_what_is_told_and_not_what_is_scored(self, tables: Path) -> None:
         (table,) = landscapes.load(tables)
-        curve = Replay(table, "tuner", 0, 30, Faults(0.3, 0.3)).run()
-        true = {table.optimum / t for t in table.times.values() if t is not None}
-        assert set(curve) <= true | {0.0}
+        curve = Replay(table, "tuner", 0, 30, Faults(0.3)).run()
+        assert set(curve) <= {0.0} | {table.optimum / t for t in table.times.values() if t is not None}
+
+    def test_an_injected_failure_is_final_and_the_bound_is_the_best_that_may_succeed(self, tables: Path) -> None:
+        (table,) = landscapes.load(tables)
+        programs = Programs(table.space, table.name)
+        judge = TableJudge(table, programs, Faults(failures=0.6), 0)
+        passed = {c: judge.judge(programs.write(c)).passed for c in table.times}
+        first = next(c for c, done in passed.items() if done)
+        assert judge.reachable_ms(first) == min(table.times[c] for c, done in passed.items() if done) > table.optimum
+        assert Replay(table, "tuner", 0, 80, Faults(failures=0.6)).run()[-1] == 1.0
 
 
 class TestCommand:

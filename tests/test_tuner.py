@@ -8,7 +8,7 @@ import pytest
 from archives.candidate import Candidate, fingerprint
 from operators.knobs import structure, values
 from operators.proposal import Context, Observed, ProposalError
-from operators.tune import outlook
+from operators.tune import failures, outlook
 from operators.tune.operator import KnobTune, Tuning
 from operators.tune.space import Config, Parameter, Space, SpaceError
 from operators.tune.tuner import Observation, propose
@@ -126,6 +126,29 @@ class TestProposals:
         failed = np.mean([judge(space, tuple(row)) is None for row in space.rows.tolist()])
         late = [o.time is None for seed in range(3) for o in search(space, judge, 35, seed)[10:]]
         assert np.mean(late) < failed / 2
+
+    def test_failures_by_accident_cost_little_more_than_their_evaluations(self) -> None:
+        def judge(space: Space, config: Config) -> float | None:
+            spared = time_of(space, config) == 100.0
+            return time_of(space, config) if spared or np.random.default_rng(config).random() > 0.2 else None
+
+        space = Space.product(PARAMETERS)
+        found = [search(space, judge, 50, seed) for seed in range(3)]
+        assert [best(observed) for observed in found] == [100.0] * 3
+        assert 0 < np.mean([o.time is None for observed in found for o in observed]) < 0.4
+
+    def test_failures_of_one_value_have_a_place_and_scattered_ones_have_none(self) -> None:
+        rows = Space.product(PARAMETERS).rows
+        assert rows is not None
+        seen, asked = rows[::7], rows[3::7]
+        apart = np.zeros((len(seen), len(seen)), dtype=np.float32)
+        works, placed = failures.chances(seen, asked, apart, apart[: len(asked)], seen[:, 3] == 1)
+        assert placed > 0.99
+        assert works[asked[:, 3] == 1].max() < 0.2 < 0.8 < works[asked[:, 3] != 1].min()
+        scattered = [np.random.default_rng(n).random(len(seen)) < 0.1 for n in range(21)]
+        found = [failures.chances(seen, asked, apart, apart[: len(asked)], failed) for failed in scattered]
+        assert np.median([placed for _, placed in found]) < 0.5
+        assert np.mean([works.min() for works, _ in found]) > 0.8
 
     def test_all_failures_do_not_stop_it(self) -> None:
         space = Space.product(PARAMETERS)

@@ -1,7 +1,8 @@
 """What is believed of configurations that were not measured, from those that were.
 
 Times are standardised logarithms, cut off above the median: how bad a bad configuration is teaches nothing about
-good ones. A failure counts as the slowest time, and apart from that it lowers the chance that its neighbourhood works.
+good ones. Where failures have a place, one counts as the slowest time and its neighbourhood is less likely to work;
+where they are accidents, they teach nothing about times.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operators.tune import forest, gaussian
+from operators.tune import failures, forest, gaussian
 from operators.tune.features import Floats, derived, plain
 from operators.tune.space import Config, Rows, Space
 
@@ -19,7 +20,7 @@ YOUNG = 40
 RELATIVES = 64  # the newest observations of relatives that are heeded
 DOUBT = 0.1  # noise of a relative's observation, relative to the signal
 CHANCE = 0.1  # noise of a failure's: it may be an accident of one measurement
-CAUTION = 1.0  # how much success in general counts against what happened in a neighbourhood
+PLACED = 0.5  # probability that failures have a place above which they count as slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +67,20 @@ def believe(
     """Fit both models and ask them about rows; `avoid` are configurations whose neighbours are of less use now."""
     data = _gather(space, own, prior)
     x, wanted = plain(space, data.rows), plain(space, rows)
-    kept = ~data.failed
     shape = _shape(space, own, data)
-    process = gaussian.fit(x, data.y, shape, data.doubt + CHANCE * data.failed)
-    near = process.nearness(wanted)
-    smooth, unsure = process.predict(near)
-    seen, asked = _telling(derived(space, np.concatenate([data.rows, rows])), len(data.rows))
-    stepped, split = forest.fit(seen, data.y, rng).predict(asked)
+    near = gaussian.nearness(wanted, x, shape)
+    works, placed = failures.chances(data.rows, rows, gaussian.nearness(x, x, shape), near, data.failed)
+    worked = ~data.failed
+    told = worked | (placed > PLACED)
+    process = gaussian.fit(x[told], data.y[told], shape, (data.doubt + CHANCE * data.failed)[told])
+    smooth, unsure = process.predict(near[:, told])
+    seen, asked = _telling(derived(space, np.concatenate([data.rows[told], rows])), int(told.sum()))
+    stepped, split = forest.fit(seen, data.y[told], rng).predict(asked)
     deviation = np.sqrt((unsure**2 + split**2) / 2 + (smooth - stepped) ** 2 / 4)
-    failures = near[:, data.failed].sum(1).astype(float)
-    successes = near[:, kept].sum(1).astype(float)
-    works = (successes + CAUTION * kept.mean()) / (successes + failures + CAUTION)
     crowded = np.zeros(len(rows))
     if avoid:
-        crowded = process.nearness(wanted, plain(space, np.array(avoid))).max(1).astype(float)
-    best = float(data.y[kept][: int(kept[: data.own].sum()) or None].min())
+        crowded = gaussian.nearness(wanted, plain(space, np.array(avoid)), shape).max(1).astype(float)
+    best = float(data.y[worked][: int(worked[: data.own].sum()) or None].min())
     return Beliefs((smooth + stepped) / 2, deviation, works, crowded, best, data.centre, data.scale)
 
 

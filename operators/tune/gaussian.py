@@ -35,16 +35,17 @@ class Process:
     variance: float
 
     def predict(self, near: Singles) -> tuple[Floats, Floats]:
-        """Return mean and standard deviation for every row of a `nearness`."""
+        """Return mean and standard deviation for every row of a `nearness` to the points."""
         mean = self.mean + near @ self.weights.astype(np.float32)
         explained = np.einsum("ij,ij->i", near @ self.inverse.astype(np.float32), near)
         deviation = np.sqrt(self.variance * np.maximum(1 - explained, 1e-9))
         return mean.astype(float), deviation.astype(float)
 
-    def nearness(self, x: Floats, others: Floats | None = None) -> Singles:
-        """Return the kernel between rows and the process's points, or others: 1 where they are equal."""
-        there = self.points if others is None else others / self.scales
-        return kernel((x / self.scales).astype(np.float32), there.astype(np.float32))
+
+def nearness(x: Floats, others: Floats, shape: Floats) -> Singles:
+    """Return the kernel of a shape between rows and others, in single precision: 1 where they are equal."""
+    scales = np.exp(shape[:-1])
+    return kernel((x / scales).astype(np.float32), (others / scales).astype(np.float32))
 
 
 def kernel(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

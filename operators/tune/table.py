@@ -29,6 +29,7 @@ class Programs:
     def __init__(self, space: Space, title: str) -> None:
         self.space, self.title = space, title
         self._place = [{value: at for at, value in enumerate(p.values)} for p in space.parameters]
+        self._seen: dict[str, Config] = {}  # what was read once: the tuner asks for all of it at every proposal
 
     def write(self, config: Config) -> str:
         """Return the program of a configuration."""
@@ -37,6 +38,11 @@ class Programs:
 
     def read(self, source: str) -> Config:
         """Return the configuration of a program; ValueError says why it is none."""
+        if source not in self._seen:
+            self._seen[source] = self._parsed(source)
+        return self._seen[source]
+
+    def _parsed(self, source: str) -> Config:
         found = {}
         for node in ast.parse(source).body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
