@@ -57,6 +57,7 @@ class Proposer:
         self._out: dict[int, _Out] = {}
         self._ended: list[Said] = []
         self._broke: str | None = None
+        self._asking: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proposer", daemon=True)
         self._thread.start()
@@ -142,15 +143,18 @@ class Proposer:
         self._loop.close()
 
     async def _stop(self) -> None:
-        others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
-        for task in others:
+        asking = list(self._asking)  # and not what they wait for: they end that themselves
+        for task in asking:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*asking, return_exceptions=True)
         await self._caller.close()
 
     async def _ask(self, asking: Asking, turn: int, prompt: Prompt) -> None:
         """Ask a model, keep its answer, and only then put it where `wait` looks."""
         key = f"{self._calls.run}/{asking.number}/{turn}"
+        if (task := asyncio.current_task()) is not None:
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
         try:
             account = self._calls.account(asking.number, asking.model)
             answer = await self._caller.ask(asking.model, prompt, key, account)

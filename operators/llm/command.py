@@ -31,25 +31,32 @@ class CommandClient:
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
         """Run the command once."""
+        starting = asyncio.ensure_future(self._started())
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE, start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
-            raise ModelError(
-                errors.COMMAND, f"cannot run {self._argv[0]!r}: {error.strerror}: is it installed?"
-            ) from error
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await _end(await starting)  # asyncio would kill the command alone, and wait for what it has started
+            raise
         try:
             async with asyncio.timeout(seconds):
                 out, err = await self._talk(process, f"{prompt.system}\n\n{prompt.text}".encode())
         except TimeoutError as error:
             raise ModelError(errors.TIMEOUT, f"{self._model.label} did not finish within {seconds:g} s") from error
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _end(process)
         return self._read(process.returncode, out, err)
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        """Start the command in a session of its own, so that all it starts can be ended with it."""
+        pipe = asyncio.subprocess.PIPE
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self._argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+            )
+        except OSError as error:
+            raise ModelError(
+                errors.COMMAND, f"cannot run {self._argv[0]!r}: {error.strerror}: is it installed?"
+            ) from error
 
     async def _talk(self, process: asyncio.subprocess.Process, prompt: bytes) -> tuple[bytes, bytes]:
         """Write the prompt and read both outputs at once, each up to the limit."""
@@ -83,6 +90,13 @@ class CommandClient:
 
     async def close(self) -> None:
         """Do nothing: no process outlives its answer."""
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill a command with all that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _bounded(pipe: asyncio.StreamReader) -> bytes:

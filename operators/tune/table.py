@@ -17,6 +17,7 @@ from archives.candidate import Candidate, fingerprint
 from operators.proposal import Context, Observed, Proposal, ProposalError
 from operators.tune.space import Config, Space
 from operators.tune.tuner import Observation, propose
+from suites.parsing import parse
 
 DRAWS = 32
 JUMP = 0.25  # chance that a step goes to any value, not to a neighbouring one
@@ -44,7 +45,7 @@ class Programs:
 
     def _parsed(self, source: str) -> Config:
         found = {}
-        for node in ast.parse(source).body:
+        for node in parse(source).body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 found[node.targets[0].id] = ast.literal_eval(node.value)
         names = [p.name for p in self.space.parameters]
