@@ -59,7 +59,7 @@ print(json.dumps(found))
 '''
 
 
-@pytest.mark.parametrize("task", ["softmax", "row_sum", "layer_norm", "embedding", "transpose"])
+@pytest.mark.parametrize("task", ["softmax", "row_sum", "embedding"])
 def test_the_device_and_the_host_hold_outputs_to_the_same_limits(task: str) -> None:
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

@@ -16,7 +16,8 @@ from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Measured, Proposed
 from archives.journal import Journal
 from evo_kernel import display, export, machine, measurement, report, runs, verdict
-from evo_kernel.cli import _exported, _tell_exported, main
+from evo_kernel.cli import main
+from evo_kernel.cli_running import exported, tell_exported
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.population import Progress
@@ -232,7 +233,7 @@ def test_an_exported_program_says_what_a_call_costs_the_host(
         assert "1M: host 31.2, device 5.00" in header
         assert LABEL in header
         assert ("--mode open" in header) is (mode == "open")
-        assert _exported(one)["launch"]["cases"] == [{"case": "1M", "host_us": 31.25, "device_us": 5.0}]
+        assert exported(one)["launch"]["cases"] == [{"case": "1M", "host_us": 31.25, "device_us": 5.0}]
 
 
 def test_a_program_whose_own_launcher_does_something_else_is_not_exported(
@@ -242,12 +243,12 @@ def test_a_program_whose_own_launcher_does_something_else_is_not_exported(
     (one,) = exported_with(wrong, tmp_path / "run", double_task, monkeypatch)
     assert one.path is None
     assert not (tmp_path / "run" / "out").exists()
-    _tell_exported([one])
+    tell_exported([one])
     said = capsys.readouterr().err
     assert "open mode, untrusted-host" in said
     assert "all elements are wrong" in said
-    assert _exported(one)["held_out_failure"] is None
-    assert "wrong" in _exported(one)["launch_failure"]["message"]
+    assert exported(one)["held_out_failure"] is None
+    assert "wrong" in exported(one)["launch_failure"]["message"]
 
 
 @pytest.mark.parametrize(
