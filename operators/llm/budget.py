@@ -153,5 +153,5 @@ def _check_prices(models: Iterable[Model], limits: Mapping[str, Limits]) -> None
         if capped and model.price is None and model.provider not in UNCOUNTED:
             raise ModelSpecError(
                 f"a dollar budget needs the price of {model.label}: give its dollars per million tokens of input and "
-                "output in the [models] section of the configuration (0 for a server of your own)"
+                "output in its [[models]] table of a configuration (0 for a server of your own)"
             )
