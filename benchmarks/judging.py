@@ -28,6 +28,8 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=40, help="of each task")
     parser.add_argument("--stream", type=int, default=300, help="programs in the stream with faults")
     parser.add_argument("--comparisons", type=int, default=100)
+    parser.add_argument("--judges", type=int, default=2, help="that share the device, for the throughput")
+    parser.add_argument("--neighbour", action="store_true", help="have another judge verify beside the clock")
     parser.add_argument("--tasks", default=",".join(names()))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--profile", action="store_true", help="show what the seconds went to")
@@ -36,12 +38,12 @@ def main() -> None:
     target = discover.own_target()
     if target is None:
         sys.exit("this needs a GPU that evo-kernel knows")
-    builders = max(1, (os.cpu_count() or 2) - 4)  # the judge's processes want a core each
+    builders = max(1, (os.cpu_count() or 2) - 3)  # the judges' processes want cores too
     found = {"device": discover.gpus()[0].name}
     if "throughput" in options.parts:
-        found["throughput"] = throughput(target, builders, options.programs, options.tasks.split(","))
+        found["throughput"] = throughput(target, builders, options.programs, options.tasks.split(","), options.judges)
     if "clock" in options.parts:
-        found["clock"] = clock(target, options.comparisons)
+        found["clock"] = clock(target, options.comparisons, options.neighbour)
     if "faults" in options.parts:
         found["faults"] = faults(target, builders, options.stream)
     if spent is not None:

@@ -2,6 +2,10 @@
 
 import os
 import statistics
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from fitness.build import Builder, Purpose
 from fitness.child import Limits
@@ -24,9 +28,49 @@ MORE = calibrate.COPY.replace(
 )  # fmt: skip
 
 
-def clock(target: Target, comparisons: int) -> dict:
-    """Compare equal programs, and programs of which one does 2% more."""
-    task, court = read(calibrate.COPY, "calibration"), Court(target)
+def clock(target: Target, comparisons: int, beside: bool) -> dict:
+    """Compare equal programs, and programs of which one does 2% more; `beside`: while another judge verifies."""
+    if not beside:
+        return _clock(target, comparisons, 1)
+    with neighbour(target) as verified:
+        found = _clock(target, comparisons, 2)
+    print(f"beside it another judge verified {len(verified)} programs", flush=True)
+    return {**found, "verified_beside": len(verified)}
+
+
+@contextmanager
+def neighbour(target: Target) -> Iterator[list[int]]:
+    """Have another judge verify the largest copy again and again; yields what grows by one each time."""
+    task, done, verified = read(calibrate.COPY, "calibration"), threading.Event(), []
+    started = threading.Event()
+
+    def work() -> None:
+        court = Court(target, judges=2)
+        court.start()
+        court.begin(task, int.from_bytes(os.urandom(6), "little"))
+        builder = Builder(task, target, Limits(), Purpose(code=True))
+        built = builder.build(task.seeds[0].source, task.cases[-1:], ())
+        program = Program(built.recorded[0].full, built.code)
+        while not done.is_set():
+            court.verify([Hearing(task.cases[-1].name, ("base", "base"), program)])
+            verified.append(1)
+            started.set()
+        builder.close()
+        court.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(work)
+        running.add_done_callback(lambda _: started.set())
+        started.wait()
+        try:
+            yield verified
+        finally:
+            done.set()
+            running.result()
+
+
+def _clock(target: Target, comparisons: int, judges: int) -> dict:
+    task, court = read(calibrate.COPY, "calibration"), Court(target, judges=judges)
     court.start()
     court.begin(task, int.from_bytes(os.urandom(6), "little"))
     found = calibrate.nulls(court, task, target, comparisons)

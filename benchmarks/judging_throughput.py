@@ -1,12 +1,13 @@
 """How many programs a minute go through all gates and screening, and how busy they keep the device."""
 
 import gc
+import queue
 import statistics
 import subprocess
 import threading
 import time
 from collections import Counter
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from judging_line import Line, finish  # beside this file
@@ -14,11 +15,12 @@ from prediction import programs
 
 from fitness.child import Limits
 from fitness.gpu.court import Court
+from fitness.gpu.turns import Turns
 from fitness.measure import MeasuringJudge
 from fitness.targets import Target
-from suites import load
+from suites import Task, load
 
-WIDEST = 512  # elements of a tile for each lane: with more a compiler takes tens of seconds, and there is no program
+WIDEST = 128  # elements of a tile for each lane: more do not fit its registers, and compiling takes tens of seconds
 
 
 class Utilisation:
@@ -54,49 +56,72 @@ class Utilisation:
 def watched() -> Counter:
     """Count the seconds that questions to the bench and the referee take, by name."""
     spent: Counter = Counter()
-    for name in ("_ask", "_run", "_start_bench", "verify", "time"):
-        plain = getattr(Court, name)
+    for kind, name in [*((Court, n) for n in ("_ask", "_run", "_start_bench", "verify", "time")), (Turns, "_take")]:
+        plain = getattr(kind, name)
 
-        def timed(court, *question, name=name, plain=plain, **limits):
+        def timed(asked, *question, name=name, plain=plain, **limits):
             began = time.perf_counter()
             try:
-                return plain(court, *question, **limits)
+                return plain(asked, *question, **limits)
             finally:
-                said = {"_ask": f"referee {question[:1]}", "_run": f"bench {question[:1]}"}.get(name, f"court {name}")
-                spent[said] += time.perf_counter() - began
+                said = {"_ask": f"referee {question[:1]}", "_run": f"bench {question[:1]}", "_take": "waited for turn"}
+                spent[said.get(name, f"court {name}")] += time.perf_counter() - began
 
-        setattr(Court, name, timed)
+        setattr(kind, name, timed)
     return spent
 
 
-def throughput(target: Target, builders: int, count: int, chosen: list[str]) -> dict:
-    """Judge `count` programs of every task: all gates and screening; confirming winners is what a search adds."""
+def throughput(target: Target, builders: int, count: int, chosen: list[str], judges: int) -> dict:
+    """Judge `count` programs of every task: all gates and screening; confirming winners is what a search adds.
+
+    Each judge takes the next task that nobody has begun, as in a search over many tasks.
+    """
     began = time.time()
-    rng, court, line = np.random.default_rng(0), Court(target), Line(builders, Limits(seconds=10.0))
-    court.start()
+    rng, line = np.random.default_rng(0), Line(builders, Limits(seconds=10.0))
+    courts = [Court(target, judges=judges) for _ in range(judges)]
     made = [(task, programs(task, count, target.backend, rng, WIDEST)) for task in map(load, chosen)]
     gc.freeze()  # what made the programs leaves a great many objects that no collection needs to look at again
-    started, rows = time.time(), []
-    stream = [(task, sources, [line.submit(task, target, s) for s in sources]) for task, sources in made]
+    # a child ends with the thread that started it: each judge has a thread for all its life
+    threads = [ThreadPoolExecutor(1) for _ in courts]
+    for ready in [t.submit(c.start) for t, c in zip(threads, courts, strict=True)]:
+        ready.result()
+    started = time.time()
+    stream: queue.SimpleQueue = queue.SimpleQueue()
+    for task, sources in made:
+        stream.put((task, sources, [line.submit(task, target, s) for s in sources]))
     with Utilisation() as busy:
-        for task, sources, made in stream:
-            judge = MeasuringJudge(task, target, court=court)
-            rows.append(study(judge, sources, made))
-            judge.rest()
+        work = [t.submit(_judge_all, target, c, stream) for t, c in zip(threads, courts, strict=True)]
+        rows = [row for one in work for row in one.result()]
         end = time.time()
-    court.close()
+    for thread, court in zip(threads, courts, strict=True):
+        thread.submit(court.close).result()
+        thread.shutdown()
     line.close()
     total, distinct = sum(r["programs"] for r in rows), sum(r["distinct"] for r in rows)
     result = {
         "programs": total, "distinct": distinct, "passed": sum(r["passed"] for r in rows), "seconds": end - started,
         "start_seconds": started - began, "per_minute": 60 * total / (end - started), "gpu_busy_percent": busy.mean,
-        "tasks": rows,
+        "judges": judges, "builders": builders, "tasks": rows,
     }  # fmt: skip
     print(
-        f"all: {total} programs, {distinct} distinct, in {end - started:.1f} s = {result['per_minute']:.0f} a minute "
-        f"(processes started in {started - began:.1f} s before); GPU busy {busy.mean:.0f}% of the time", flush=True,
+        f"all: {total} programs, {distinct} distinct, by {judges} judges and {builders} builders in "
+        f"{end - started:.1f} s = {result['per_minute']:.0f} a minute (processes started in {started - began:.1f} s "
+        f"before); GPU busy {busy.mean:.0f}% of the time", flush=True,
     )  # fmt: skip
     return result
+
+
+def _judge_all(target: Target, court: Court, stream: "queue.SimpleQueue[tuple[Task, list, list]]") -> list[dict]:
+    """Judge one task after another until none is left."""
+    rows = []
+    while True:
+        try:
+            task, sources, made = stream.get_nowait()
+        except queue.Empty:
+            return rows
+        judge = MeasuringJudge(task, target, court=court)
+        rows.append(study(judge, sources, made))
+        judge.rest()
 
 
 def study(judge: MeasuringJudge, sources: list[str], made: list[Future]) -> dict:

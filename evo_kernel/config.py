@@ -64,6 +64,7 @@ class Settings(BaseModel):
     require_isolation: Literal["process", "landlock", "namespaces"] = "process"  # refuse to judge with less
     pool: Literal["ray", "inline"] = "ray"
     workers: int = Field(0, ge=0)  # 0: one for every core
+    judges: int = Field(2, ge=1, le=16)  # on each GPU of the Ray pool; only what is timed runs alone
     address: str | None = None  # of a Ray cluster; None: embedded on this machine
 
     @field_validator("target")
@@ -164,7 +165,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "budget": ("max_minutes", "max_gpu_seconds", "stop_at_roofline", "stop_after_stagnation"),
     "llm": ABOUT_MODELS,
     "judge": ("basis", "mode", "seconds", "memory_gb", "require_isolation"),
-    "machine": ("pool", "workers", "address"),
+    "machine": ("pool", "workers", "judges", "address"),
 }
 MOVED = {("search", "history"): "mechanisms"}  # keys that stood elsewhere in older files, still read there
 # what a journal from before there were these settings was begun with

@@ -1,4 +1,4 @@
-"""Measures over Ray: builders on any node record and compile, one actor per GPU measures what they give.
+"""Measures over Ray: builders on any node record and compile, judges on the GPUs measure what they give.
 
     submit --> BuilderActor --(status to the pool; what was built, by reference)--> MeasureActor --> Done
 
@@ -6,104 +6,25 @@ What was built goes from builder to GPU without passing through the pool. A lost
 attempts it was making, and gets nothing new until it answers again.
 """
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayError, RayTaskError
 
-from evo_kernel import isolation
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from evo_kernel.measuring import Measurer, make_builder
-from evo_kernel.measuring import build as build_one
-from evo_kernel.pools import Done, make_measuring_judge
-from fitness import build as builds
+from evo_kernel.gpu_actors import BuilderActor, MakeJudge, MeasureActor, own_judge
+from evo_kernel.pools import Done
 from fitness import evaluation as evaluations
-from fitness.evaluation import Failure, Stage
-from fitness.gpu.court import DeviceUnavailable
-from fitness.jail import WorkerLost
 from suites import Task, TaskError
 from suites import task as tasks
 
 LOST = (ActorDiedError, ActorUnavailableError, RayActorError)
 RESTARTS = 20  # of one actor, before the run is given up
-DEPTH = 2  # programs at one GPU: the next is there when the one before is done
-
-MakeJudge = Callable[[Task, Settings], Measurer]
-
-
-class BuilderActor:
-    """A builder in a process of its own; needs no GPU."""
-
-    def __init__(self, task: dict[str, Any], settings: dict[str, Any]) -> None:
-        self._task, self._settings = tasks.unpack(task), Settings(**settings)
-        self._builder = make_builder(self._task, self._settings)
-
-    def ready(self) -> tuple[str, Any]:
-        """Return this process and its fork server, or why it may not build."""
-        try:
-            isolation.require(self._builder.jail.standing, self._settings.require_isolation)
-        except (RunError, WorkerLost) as error:
-            return "unavailable", str(error)
-        return "ready", [os.getpid(), *([self._builder.pid] if self._builder.pid else [])]
-
-    def build(self, source: str, edges: tuple[str, ...]) -> tuple[Any, bytes]:
-        """Return how it went, and what was built."""
-        started = monotonic()
-        result, lost = build_one(self._builder, source, self._task.cases, tuple(map(self._task.case, edges)))
-        seconds = monotonic() - started
-        if result is None:
-            return ["lost", lost, seconds], b""
-        if isinstance(result, Failure):
-            return [
-                "refused",
-                [result.stage.value, result.kind, result.message, result.trace, result.case],
-                seconds,
-            ], b""
-        return ["built", None, seconds], builds.pack(result)
-
-
-class MeasureActor:
-    """A judge on the GPU that Ray gave this process; errors travel as values, so that they stay themselves."""
-
-    def __init__(self, task: dict[str, Any], settings: dict[str, Any], make: MakeJudge) -> None:
-        self._task, self._settings, self._make = tasks.unpack(task), Settings(**settings), make
-        self._judge: Measurer | None = None
-
-    def ready(self) -> tuple[str, Any]:
-        """Start the judge; return its processes and the edges that its device can hold."""
-        try:
-            if self._judge is None:
-                self._judge = self._make(self._task, self._settings)
-            return "ready", [[os.getpid(), *self._judge.pids()], [e.name for e in self._judge.edges]]
-        except (RunError, TaskError) as error:
-            return "unavailable", str(error)
-
-    def measure(self, built: bytes, against: dict[str, str]) -> tuple[str, Any, float]:
-        """Return a packed verdict, or say why there is none."""
-        return self._answer(lambda j: j.measure(builds.unpack(built), against))
-
-    def refuse(self, failure: list[Any]) -> tuple[str, Any, float]:
-        """Return the packed verdict on what could not be built."""
-        stage, *rest = failure
-        return self._answer(lambda j: j.refusal(Failure(Stage(stage), *rest)))
-
-    def _answer(self, question: Callable[[Measurer], evaluations.Evaluation]) -> tuple[str, Any, float]:
-        started = monotonic()
-        try:
-            if self._judge is None:
-                raise WorkerLost("the process was started again in between")
-            return "judged", evaluations.pack(question(self._judge)), monotonic() - started
-        except WorkerLost as error:
-            return "lost", str(error), monotonic() - started
-        except TaskError as error:
-            return "task", str(error), monotonic() - started
-        except DeviceUnavailable as error:
-            return "unavailable", str(error), monotonic() - started
+DEPTH = 2  # programs at one judge: the next is there when the one before is done
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +45,8 @@ class Waiting:
     failure: list[Any] | None = None
 
 
-def own_judge(task: Task, settings: Settings) -> Measurer:
-    """Return a judge on the one GPU that Ray lets this process see."""
-    judge = make_measuring_judge(task, settings, index=0)
-    isolation.require(judge.standing, settings.require_isolation)
-    return judge
-
-
 class MeasuringRayPool:
-    """Builders on all cores, judges on all GPUs of a cluster."""
+    """Builders on all cores of a cluster, judges on all its GPUs: some on each, where only the clock runs alone."""
 
     def __init__(self, task: Task, settings: Settings, make: MakeJudge = own_judge) -> None:
         resources = ray.cluster_resources()
@@ -145,9 +59,10 @@ class MeasuringRayPool:
         share = round(min(1.0, cores / count), 3)  # more builders than cores is the person's choice
         arguments = (tasks.pack(task), settings.model_dump())
         builder = ray.remote(num_cpus=share, num_gpus=0, max_restarts=-1)(BuilderActor)
-        judge = ray.remote(num_cpus=0, num_gpus=1, max_restarts=-1)(MeasureActor)
+        part = round(1 / settings.judges, 4) if settings.judges > 1 else 1
+        judge = ray.remote(num_cpus=0, num_gpus=part, max_restarts=-1)(MeasureActor)
         self._builders = [builder.remote(*arguments) for _ in range(count)]
-        self._judges = [judge.remote(*arguments, make) for _ in range(gpus)]
+        self._judges = [judge.remote(*arguments, make, n % settings.judges == 0) for n in range(gpus * settings.judges)]
         self._edges: tuple[str, ...] | None = None  # known when the first GPU answers
         self._idle: list[Any] = []
         self._building: dict[Any, tuple[Attempt, Any, Any]] = {}  # status -> attempt, builder, what was built

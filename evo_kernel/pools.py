@@ -108,15 +108,16 @@ def make_judge(task: Task, settings: Settings) -> Judge:
     return Judge(task, settings.target, settings.seed, child_limits(settings))
 
 
-def make_measuring_judge(task: Task, settings: Settings, index: int | None = None) -> MeasuringJudge:
-    """Return a judge on a GPU: on this machine's own of the run's target if no index is given."""
+def make_measuring_judge(task: Task, settings: Settings, index: int | None = None, judges: int = 1,
+                         warn: bool = True) -> MeasuringJudge:  # fmt: skip
+    """Return a judge on a GPU, one of several there: on this machine's own of the run's target if no index is given."""
     place = machine.require(settings.target) if index is None else index
     target = targets.find(settings.target)
-    disturbed = gpus.busy(place, target.backend)
+    disturbed = gpus.busy(place, target.backend) if warn else None
     if disturbed is not None:
         logger.warning("%s", disturbed)
     try:
-        return MeasuringJudge(task, target, child_limits(settings), Court(target, place))
+        return MeasuringJudge(task, target, child_limits(settings), Court(target, place, judges=judges))
     except DeviceUnavailable as error:
         raise RunError(f"the GPU cannot be used: {error}") from error
 

@@ -35,20 +35,41 @@ REACH = {"rounded": 16.0, "cut": 2.0}
 
 
 @dataclass(frozen=True, slots=True)
+class Errors:
+    """How far one output is from its truth; rows run along the last dimension."""
+
+    mean: float  # signed
+    whole: float  # root mean square
+    peak: float
+    rows: torch.Tensor  # root mean squares
+    most: torch.Tensor  # largest of each row
+
+
+@dataclass(frozen=True, slots=True)
 class _Spread:
     """How far one member of the bank is from the truth of one output."""
 
-    whole: float
-    peak: float
-    mean: float
-    rows: torch.Tensor  # root mean squares
-    most: torch.Tensor  # largest of each row
+    errors: Errors
     reach: float | None  # of REACH; None of a real implementation
 
 
+def errors(output: torch.Tensor, truth: torch.Tensor) -> Errors:
+    """Measure an output against its truth, on the device where both are."""
+    error = _difference(output.double(), truth)
+    width = truth.shape[-1] if truth.dim() else 1
+    mean, off = float(error.mean()), error.abs_().reshape(-1, width)
+    most = off.amax(dim=1)
+    squares = off.square_().mean(dim=1)
+    return Errors(mean, math.sqrt(float(squares.mean())), float(most.max()), squares.sqrt(), most)
+
+
 def compute(functions: Functions, arguments: Mapping[str, Any], trial: Trial, device: str = "cpu", seed: int = 0,
-            without: str | None = None) -> tuple[Yardstick, ...]:  # fmt: skip
-    """Return a yardstick for every output, from drawn arguments; `without` leaves one implementation out."""
+            without: str | None = None, measure: Callable[[torch.Tensor, torch.Tensor], Errors] = errors
+            ) -> tuple[Yardstick, ...]:  # fmt: skip
+    """Return a yardstick for every output, from drawn arguments; `without` leaves one implementation out.
+
+    `measure` does what `errors` does, faster on some device.
+    """
     values = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in arguments.items()}
     truths = outputs(functions.reference(*lifted(values).values()))
     schema: list[tuple[str, tuple[int, ...]]] = []
@@ -59,13 +80,17 @@ def compute(functions: Functions, arguments: Mapping[str, Any], trial: Trial, de
             raise ValueError(f"`{name}` gives {len(made)} outputs where the truth has {len(truths)}")
         if name == "reference":
             schema = [(_dtype(m), tuple(m.shape)) for m in made]
+            truths = [_overflowed(t, dtype) for t, (dtype, _) in zip(truths, schema, strict=True)]
         reach = REACH.get(name.split()[0])
         if reach is None and schema != [(_dtype(m), tuple(m.shape)) for m in made]:
             raise ValueError(f"`{name}` returns {[(_dtype(m), tuple(m.shape)) for m in made]}; expected {schema}")
         if name == without:
             continue
-        spreads = [_spread(m, t, dtype, reach) for m, t, (dtype, _) in zip(made, truths, schema, strict=True)]
-        bank.append(spreads)
+        found = [
+            measure(m, t) if dtype in EPSILON and t.numel() else None
+            for m, t, (dtype, _) in zip(made, truths, schema, strict=True)
+        ]
+        bank.append([None if e is None or not math.isfinite(e.whole) else _Spread(e, reach) for e in found])
     members = zip(*bank, strict=True)
     return tuple(
         _yardstick(truth, dtype, [m for m in spreads if m is not None], trial.exact)
@@ -174,20 +199,6 @@ def _cut(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _spread(output: torch.Tensor, truth: torch.Tensor, dtype: str, reach: float | None) -> _Spread | None:
-    """Measure one member against the truth; None for integers, nothing, and what is not finite where the truth is."""
-    if dtype not in EPSILON or not truth.numel():
-        return None
-    error = _difference(output.double(), _overflowed(truth, dtype))
-    if not bool(torch.isfinite(error).all()):
-        return None
-    width = truth.shape[-1] if truth.dim() else 1
-    mean, off = float(error.mean()), error.abs_().reshape(-1, width)
-    most = off.amax(dim=1)
-    squares = off.square_().mean(dim=1)
-    return _Spread(math.sqrt(float(squares.mean())), float(most.max()), mean, squares.sqrt(), most, reach)
-
-
 def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool) -> Yardstick:
     """Set every limit on one output."""
     shape = tuple(truth.shape)
@@ -201,29 +212,29 @@ def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool
     epsilon, tiny = EPSILON[dtype], TINY[dtype]
     factor = 2.0 if dtype in ("float32", "float64") else 1.5
     mean_floor, most_floor = (epsilon * f for f in FLOORS[dtype])
-    truth = _overflowed(truth, dtype).contiguous()
+    truth = truth.contiguous()
     size = torch.nan_to_num(truth, 0.0, 0.0, 0.0).abs_().reshape(-1, shape[-1] if shape else 1)
     largest, mean_size = float(size.max()), float(size.mean())
     squares = size.square_().mean(dim=1)
     scale = math.sqrt(float(squares.mean()))
-    rows = _most([m.rows for m in bank])
+    rows = _most([m.errors.rows for m in bank])
     # a small element beside large ones: what its row's inputs allow, and the real members' own mean rounding there
-    allowed = 4 * _most([m.rows for m in real])
-    moved = [m.reach * m.most for m in bank if m.reach is not None]
+    allowed = 4 * _most([m.errors.rows for m in real])
+    moved = [m.reach * m.errors.most for m in bank if m.reach is not None]
     if moved:
         allowed = allowed + _most(moved)
     return Yardstick(
         dtype=dtype,
         shape=shape,
         truth=truth,
-        whole=factor * max(m.whole for m in bank) + mean_floor * scale + tiny,
-        peak=4 * factor * max(m.peak for m in bank) + most_floor * largest + tiny,
+        whole=factor * max(m.errors.whole for m in bank) + mean_floor * scale + tiny,
+        peak=4 * factor * max(m.errors.peak for m in bank) + most_floor * largest + tiny,
         rows=2 * factor * rows + most_floor * squares.sqrt() + tiny,
         allowed=allowed,
         exact=exact,
         # the elements of a row share its statistics' errors, so it is rows that are independent, where there are many
-        noise=4 * max(m.whole for m in bank) / math.sqrt(len(rows) if len(rows) > 1 else truth.numel()),
-        floor=2 * max(abs(m.mean) for m in bank)
+        noise=4 * max(m.errors.whole for m in bank) / math.sqrt(len(rows) if len(rows) > 1 else truth.numel()),
+        floor=2 * max(abs(m.errors.mean) for m in bank)
         + (0.5 * epsilon + mean_floor / math.sqrt(len(rows))) * mean_size
         + tiny,
         scale=scale,
@@ -242,10 +253,12 @@ def _difference(one: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def _overflowed(truth: torch.Tensor, dtype: str) -> torch.Tensor:
-    """Put infinities where the truth is beyond the dtype's range by more than a rounding."""
+    """Put infinities where the truth of a float is beyond the dtype's range by more than a rounding."""
+    if dtype not in EPSILON or not truth.numel():
+        return truth
     limit = LARGEST[dtype] * (1 + EPSILON[dtype] / 4)
-    low, high = truth.aminmax()
-    if float(low) >= -limit and float(high) <= limit:
+    low, high = torch.stack(truth.aminmax()).tolist()
+    if low >= -limit and high <= limit:
         return truth  # the rule: and three copies of it are saved, which counts at 2^31 elements
     return torch.where(truth.abs() > limit, torch.copysign(torch.full_like(truth, math.inf), truth), truth)
 

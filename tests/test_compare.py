@@ -55,6 +55,15 @@ for name in sys.argv[1:]:
                     got = compare.found(compare.figures(output, want).tolist(), want).ratio
                     same = expected == got or math.isclose(expected, got, rel_tol=1e-6)
                     found.append([name, case.name, trial.name, what, repr(expected), repr(got), same])
+                    if want.dtype in ("float32", "float16", "bfloat16") and output.numel():
+                        one, other = compare.errors(output, want.truth), yardstick.errors(output, want.truth)
+                        good = float(output.double().nan_to_num(0.0, 0.0, 0.0).abs().max())
+                        for part in ("mean", "whole", "peak", "rows", "most"):
+                            a, b = (torch.as_tensor(getattr(e, part), dtype=torch.float64) for e in (one, other))
+                            close = torch.allclose(a, b, rtol=1e-9, atol=1e-12 * abs(good), equal_nan=True)
+                            # what is not finite leaves the bank: nothing else of it is looked at
+                            close = close or (not math.isfinite(one.whole) and not math.isfinite(other.whole))
+                            found.append([name, case.name, trial.name, part, repr(a), repr(b), close])
 print(json.dumps(found))
 '''
 
@@ -69,4 +78,39 @@ def test_the_device_and_the_host_hold_outputs_to_the_same_limits(task: str) -> N
     found = json.loads(done.stdout)
     assert len(found) > 20
     assert [f for f in found if not f[-1]] == []
-    assert {f[3] for f in found} >= {"rounded truth", "zeros", "one NaN", "bfloat16 inside"}
+    assert {f[3] for f in found} >= {"rounded truth", "zeros", "one NaN", "bfloat16 inside", "whole", "most"}
+
+
+PAIRS = """
+import json
+import torch
+from fitness.gpu import compare
+
+compare.WORDS, compare.SPREAD = 64, 3
+base = torch.arange(3000, dtype=torch.int16).view(torch.uint8)[:5000]
+pairs, wanted = [], []
+for start, size in ((0, 0), (0, 4000), (8, 4001), (3, 1500), (0, 7), (1, 1)):
+    for place in (None, 0, size // 2, size - 1):
+        if place is not None and not size:
+            continue
+        other = base.clone()
+        if place is not None:
+            other[start + place] ^= 1
+        outside = base.clone()  # what lies beside a stretch does not count
+        outside[start + size] ^= 1
+        pairs.append(((other if place is not None else outside)[start : start + size], base[start : start + size]))
+        wanted.append(float(place is not None))
+print(json.dumps([compare.differ(pairs, "cpu").tolist(), wanted, len(compare.differ([], "cpu"))]))
+"""
+
+
+def test_stretches_that_differ_in_one_byte_anywhere_are_told_apart_from_equal_ones() -> None:
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", PAIRS], env=environment, capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    got, wanted, none = json.loads(done.stdout)
+    assert got == wanted
+    assert {0.0, 1.0} == set(wanted)
+    assert none == 0

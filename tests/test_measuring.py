@@ -34,7 +34,7 @@ from fitness.jail import WorkerLost
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
 from suites import Case, Task
 
-H200 = Found("NVIDIA H200", "cuda", 90, 0, targets.find("h200"))
+H200 = Found("NVIDIA H200", "cuda", 90, 0, targets.find("h200"), "0000:00:06.0")
 KERNEL = Resources("double_kernel", 32, None, None, 0, 1024, 4, 8, 0, 4.0, "code")
 WRONG = Failure(Stage.CORRECTNESS, "wrong", "element (3,) is 1.0, expected 2.0", "  line 7\n", "1M")
 

@@ -49,11 +49,11 @@ class Judge:
         """Hold nothing."""
 
 
-def fake(task: Task, settings: Settings) -> Judge:
+def fake(task: Task, settings: Settings, first: bool) -> Judge:
     return Judge()
 
 
-def broken(task: Task, settings: Settings) -> Judge:
+def broken(task: Task, settings: Settings, first: bool) -> Judge:
     raise RunError("the GPU cannot be used: no context")
 
 
@@ -89,6 +89,7 @@ def test_builders_build_and_the_gpu_measures_and_a_lost_one_costs_its_attempt(
     pool = MeasuringRayPool(one_case_task, SETTINGS, fake)
     try:
         ready(pool, 2)
+        assert len(pool._judges) == SETTINGS.judges == 2  # on the one GPU
         source = one_case_task.seeds[0].source
         pool.submit(1, source, {"baseline": source})
         pool.submit(2, "def (", {})

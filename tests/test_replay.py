@@ -144,13 +144,16 @@ def test_amd_chips_are_read_from_the_kernel_drivers_list(tmp_path: Path, monkeyp
     for number, (version, name) in enumerate((("0", "cpu"), ("90402", "mi300x"), ("90010", ""), ("110000", "rx"))):
         node = tmp_path / str(number)
         node.mkdir()
-        (node / "properties").write_text(f"cpu_cores_count 0\ngfx_target_version {version}\n")
+        (node / "properties").write_text(
+            f"cpu_cores_count 0\ngfx_target_version {version}\nlocation_id {number * 256}\ndomain 1\n"
+        )
         (node / "name").write_text(name + "\n")
     monkeypatch.setattr(discover, "_KFD", tmp_path)
     found = discover._amd()
     assert [(g.arch, g.target.name if g.target else None, g.index) for g in found] == [
         ("gfx942", "mi300", 0), ("gfx90a", "mi250", 1), ("gfx1100", None, 2),
     ]  # fmt: skip
+    assert [g.slot for g in found] == ["00000001:01:00.0", "00000001:02:00.0", "00000001:03:00.0"]
 
 
 def test_the_process_that_runs_machine_code_loads_neither_torch_nor_triton() -> None:

@@ -11,10 +11,12 @@ import triton
 import triton.language as tl
 
 from fitness.tolerance import EPSILON, ROUNDINGS, TINY, Yardstick
+from fitness.yardstick import Errors
 
 TILE = 1024  # elements one program looks at in one step: more would not fit into registers
 STEPS = 16  # of one program along a row
-WORDS = 4096  # of eight bytes that one program compares
+WORDS = 4096  # of eight bytes that one program compares in one step
+SPREAD = 512  # programs that share the bytes of one pair
 MOST_PROGRAMS = 32768  # along a row
 NARROW = (16, 256)  # tiles of few forms: each one is compiled, which takes half a second
 
@@ -81,9 +83,7 @@ def figures(output: torch.Tensor, want: Yardstick) -> torch.Tensor:
         return torch.stack([wrong * 0, wrong * 0, wrong * 0, wrong])
     width = want.shape[-1] if want.shape else 1
     rows = output.numel() // width
-    columns = next((c for c in NARROW if width <= c), TILE)
-    height, steps = TILE // columns, max(STEPS, triton.cdiv(width, TILE * MOST_PROGRAMS))
-    grid = (triton.cdiv(rows, height), triton.cdiv(width, columns * steps))
+    height, columns, steps, grid = _tiles(rows, width)
     squares = torch.empty((grid[1], rows), dtype=torch.float64, device=output.device)
     worst = torch.empty((grid[0] * grid[1], 4), dtype=torch.float64, device=output.device)
     _figures[grid](
@@ -97,35 +97,93 @@ def figures(output: torch.Tensor, want: Yardstick) -> torch.Tensor:
     return torch.stack([average, torch.maximum(peak / want.peak, single), strange, inexact])
 
 
-@triton.jit(do_not_specialize=["words"])
-def _differ(one_ptr, other_ptr, flag_ptr, words, BLOCK: tl.constexpr):
-    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    one = tl.load(one_ptr + place, mask=place < words, other=0)
-    other = tl.load(other_ptr + place, mask=place < words, other=0)
-    if tl.max((one != other).to(tl.int32), 0) > 0:
-        tl.store(flag_ptr, 1.0)
+@triton.jit(do_not_specialize=["rows", "width", "steps"])
+def _errors(out_ptr, truth_ptr, sums_ptr, rows, width, steps, R: tl.constexpr, C: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
+    first = tl.program_id(1).to(tl.int64) * C * steps
+    last = tl.minimum(first + C * steps, width)
+    squares = tl.zeros((R, C), tl.float64)
+    peak = tl.zeros((R, C), tl.float64)
+    signed = tl.zeros((R, C), tl.float64)
+    for start in range(first, last, C):
+        col = start + tl.arange(0, C)
+        mask = (row < rows)[:, None] & (col < width)[None, :]
+        place = row[:, None] * width + col[None, :]
+        value = tl.load(out_ptr + place, mask=mask, other=0.0).to(tl.float64)
+        truth = tl.load(truth_ptr + place, mask=mask, other=0.0)
+        same = (value == truth) | ((value != value) & (truth != truth))
+        error = tl.where(same, 0.0, value - truth)
+        squares += error * error
+        peak = tl.maximum(peak, tl.abs(error))
+        signed += error
+    place = tl.program_id(1).to(tl.int64) * rows + row
+    plane = tl.num_programs(1).to(tl.int64) * rows
+    tl.store(sums_ptr + place, tl.sum(squares, 1), mask=row < rows)
+    tl.store(sums_ptr + plane + place, tl.max(peak, 1), mask=row < rows)
+    tl.store(sums_ptr + 2 * plane + place, tl.sum(signed, 1), mask=row < rows)
 
 
-def differ(one: torch.Tensor, other: torch.Tensor, flag: torch.Tensor) -> None:
-    """Set a flag where bytes differ, eight at a time as far as they go, without waiting for the device."""
-    whole = one.numel() // 8 * 8
-    if one.data_ptr() % 8 or other.data_ptr() % 8:
-        whole = 0
-    if whole:
-        words = one[:whole].view(torch.int64), other[:whole].view(torch.int64)
-        _differ[(triton.cdiv(whole // 8, WORDS),)](*words, flag, whole // 8, BLOCK=WORDS, num_warps=8)
-    if whole < one.numel():
-        flag += (one[whole:] != other[whole:]).any()
+def errors(output: torch.Tensor, truth: torch.Tensor) -> Errors:
+    """Measure an output against its truth: what yardstick.errors does, in one pass over both."""
+    width = truth.shape[-1] if truth.dim() else 1
+    rows = truth.numel() // width
+    given = (output if output.dtype in (torch.float32, torch.float64) else output.float()).contiguous()
+    height, columns, steps, grid = _tiles(rows, width)
+    sums = torch.empty((3, grid[1], rows), dtype=torch.float64, device=truth.device)
+    _errors[grid](given, truth.contiguous(), sums, rows, width, steps, R=height, C=columns, num_warps=4)
+    squares, most = sums[0].sum(0) / width, sums[1].amax(0)
+    mean, whole, peak = torch.stack([sums[2].sum() / truth.numel(), squares.mean().sqrt(), most.max()]).tolist()
+    return Errors(mean, whole, peak, squares.sqrt_(), most)
+
+
+def _tiles(rows: int, width: int) -> tuple[int, int, int, tuple[int, int]]:
+    """Choose a tile's height and width, the steps of one program along a row, and the grid."""
+    columns = next((c for c in NARROW if width <= c), TILE)
+    height, steps = TILE // columns, max(STEPS, triton.cdiv(width, TILE * MOST_PROGRAMS))
+    return height, columns, steps, (triton.cdiv(rows, height), triton.cdiv(width, columns * steps))
+
+
+@triton.jit
+def _differ(pairs_ptr, flags_ptr, BLOCK: tl.constexpr):
+    pair = tl.program_id(0)
+    one = tl.load(pairs_ptr + 3 * pair)
+    other = tl.load(pairs_ptr + 3 * pair + 1)
+    size = tl.load(pairs_ptr + 3 * pair + 2)
+    words = tl.where((one | other) % 8 == 0, size // 8, 0)
+    found = tl.zeros((BLOCK,), tl.int32)
+    step = tl.num_programs(1).to(tl.int64) * BLOCK
+    for start in range(tl.program_id(1).to(tl.int64) * BLOCK, words, step):
+        place = start + tl.arange(0, BLOCK)
+        left = tl.load(one.to(tl.pointer_type(tl.int64)) + place, mask=place < words, other=0)
+        right = tl.load(other.to(tl.pointer_type(tl.int64)) + place, mask=place < words, other=0)
+        found |= (left != right).to(tl.int32)
+    for start in range(8 * words + tl.program_id(1).to(tl.int64) * BLOCK, size, step):
+        place = start + tl.arange(0, BLOCK)
+        left = tl.load(one.to(tl.pointer_type(tl.int8)) + place, mask=place < size, other=0)
+        right = tl.load(other.to(tl.pointer_type(tl.int8)) + place, mask=place < size, other=0)
+        found |= (left != right).to(tl.int32)
+    if tl.max(found, 0) > 0:
+        tl.store(flags_ptr + pair, 1.0)
+
+
+def differ(pairs: list[tuple[torch.Tensor, torch.Tensor]], device: str) -> torch.Tensor:
+    """Return 1 for each pair of equally long stretches of bytes that differ, else 0, without waiting for the device."""
+    flags = torch.zeros(len(pairs), dtype=torch.float64, device=device)
+    if pairs:
+        table = torch.tensor([[a.data_ptr(), b.data_ptr(), a.numel()] for a, b in pairs], dtype=torch.int64)
+        _differ[(len(pairs), SPREAD)](table.to(device), flags, BLOCK=WORDS, num_warps=8)
+    return flags
 
 
 def warm_up(device: str) -> None:
     """Compile every form of the comparison: half a second each, once on a machine."""
     zeros = torch.zeros(64, dtype=torch.uint8, device=device)
-    for shift in (0, 8):  # Triton compiles anew for addresses that are no multiple of 16
-        differ(zeros[shift:40], zeros[shift:40], torch.zeros(2, dtype=torch.float64, device=device)[shift // 8 :][:1])
-    for dtype in ("float32", "float16", "bfloat16"):
-        for width in (8, 64, TILE):
-            truth = torch.zeros((2, width), dtype=torch.float64, device=device)
+    differ([(zeros, zeros)], device)
+    for width in (8, 64, TILE):
+        truth = torch.zeros((2, width), dtype=torch.float64, device=device)
+        errors(truth, truth)
+        errors(truth.float(), truth)
+        for dtype in ("float32", "float16", "bfloat16"):
             allowed = torch.ones(2, dtype=torch.float64, device=device)
             want = Yardstick(dtype, (2, width), truth, 1.0, 1.0, allowed, allowed, False, 0.0, 0.0, 0.0)
             figures(truth.to(getattr(torch, dtype)), want)

@@ -22,6 +22,12 @@ class Found:
     arch: str | int
     index: int
     target: Target | None
+    slot: str  # on the machine's buses, which no variable renumbers
+
+
+def place(backend: str, index: int) -> str:
+    """Name a GPU so that all processes of a machine call it the same, whichever GPUs they see."""
+    return next((g.slot for g in gpus() if (g.backend, g.index) == (backend, index)), f"{backend}-{index}")
 
 
 def gpus() -> list[Found]:
@@ -66,8 +72,10 @@ def _nvidia_device(library: ctypes.CDLL, index: int) -> Found:
     library.cuDeviceGetName(label, 256, device)
     library.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
     library.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
-    name = label.value.decode()
-    return Found(name, "cuda", major.value * 10 + minor.value, index, sheet(major.value * 10 + minor.value, name))
+    slot = ctypes.create_string_buffer(64)
+    library.cuDeviceGetPCIBusId(slot, 64, device)
+    name, arch = label.value.decode(), major.value * 10 + minor.value
+    return Found(name, "cuda", arch, index, sheet(arch, name), slot.value.decode().lower())
 
 
 def _amd() -> list[Found]:
@@ -79,11 +87,18 @@ def _amd() -> list[Found]:
             name = (node / "name").read_text().strip()
         except OSError:
             continue
-        version = int((re.findall(r"gfx_target_version (\d+)", properties) or ["0"])[0])
+        version = _property(properties, "gfx_target_version")
         if version:
             arch = f"gfx{version // 10000}{version // 100 % 100:x}{version % 100:x}"
-            found.append(Found(name or arch, "hip", arch, len(found), sheet(arch, name)))
+            bus = _property(properties, "location_id")
+            slot = f"{_property(properties, 'domain'):08x}:{bus >> 8:02x}:{bus >> 3 & 31:02x}.{bus & 7}"
+            found.append(Found(name or arch, "hip", arch, len(found), sheet(arch, name), slot))
     return found
+
+
+def _property(text: str, name: str) -> int:
+    """Read one number of the driver's list; 0 where it is not there."""
+    return int((re.findall(rf"^{name} (\d+)", text, re.MULTILINE) or ["0"])[0])
 
 
 def sheet(arch: str | int, name: str) -> Target | None:

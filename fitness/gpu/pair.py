@@ -9,13 +9,15 @@ from typing import Any
 
 from fitness.gpu import discover
 from fitness.gpu.process import Lost, Process
+from fitness.gpu.turns import Turns
 from fitness.targets import Target
 from suites import Task
 from suites import task as tasks
 
 START_SECONDS = 120.0
+ALONE = ("runs", "times")  # what a bench does with nobody beside it on the device
 REFEREE_SECONDS = 300.0  # the first trial of a case computes its truth
-ARENA_SHARE, REFEREE_SHARE = 0.25, 0.3  # of the device's memory
+ARENA_SHARE, REFEREE_SHARE = 0.25, 0.3  # of the device's memory, of one judge that has it alone
 
 
 class Fault(Exception):
@@ -58,10 +60,14 @@ class Device:
 
 
 class Pair:
-    """Starts, asks, kills and replaces the two processes of one device, for one task after another."""
+    """Starts, asks, kills and replaces the two processes of one device, for one task after another.
 
-    def __init__(self, target: Target, index: int = 0, seconds: float = 10.0) -> None:
-        self._target, self._index, self._seconds = target, index, seconds
+    `judges`: how many such pairs are to share the device; each takes that part of its memory, and they take turns.
+    """
+
+    def __init__(self, target: Target, index: int = 0, seconds: float = 10.0, judges: int = 1) -> None:
+        self._target, self._index, self._seconds, self._judges = target, index, seconds, judges
+        self._turns = Turns(discover.place(target.backend, index))
         self._rng = random.Random(os.urandom(16))
         self._begun: tuple[Task, int] | None = None
         self._names: dict[str, list[str]] = {}  # trials of a case
@@ -84,8 +90,9 @@ class Pair:
         """Start both processes; DeviceUnavailable says in one line why there is no judging here."""
         if self._referee is None:
             options = {"backend": self._target.backend, "index": self._index}
-            self._referee = Process("fitness.gpu.referee", {**options, "memory": 0})
-            name, arch, cache, units, memory, version = self._started(self._referee)
+            with self._turns.together():
+                self._referee = Process("fitness.gpu.referee", {**options, "memory": 0})
+                name, arch, cache, units, memory, version = self._started(self._referee)
             self._device = Device(name, arch, max(cache, self._target.cache_mb << 20), units, memory, version)
             if arch != self._target.arch:
                 raise DeviceUnavailable(
@@ -97,7 +104,7 @@ class Pair:
                 raise DeviceUnavailable(
                     f"this GPU is {name}, whose target is {own.name}: it cannot measure for {self._target.name}"
                 )
-            self._ask("limit", int(memory * REFEREE_SHARE))
+            self._ask("limit", int(memory * REFEREE_SHARE / self._judges))
             if self._begun is not None:
                 self.begin(*self._begun)
         if self._bench is None:
@@ -118,10 +125,11 @@ class Pair:
 
     def _start_bench(self) -> None:
         """Start a bench and have the referee map its memory."""
-        size = int(self.device.memory * ARENA_SHARE) >> 20 << 20
+        size = int(self.device.memory * ARENA_SHARE / self._judges) >> 20 << 20
         options = {"backend": self._target.backend, "index": self._index, "arena": size, "quiet": True}
-        self._bench = Process("fitness.gpu.bench", options)
-        _, free, _, self._arena, handle = self._started(self._bench)
+        with self._turns.together():
+            self._bench = Process("fitness.gpu.bench", options)
+            _, free, _, self._arena, handle = self._started(self._bench)
         self._ask("map", handle, self._arena)
         self.free = free + self._arena
 
@@ -137,10 +145,9 @@ class Pair:
 
     def close(self) -> None:
         """End both processes; the device's memory comes back with them."""
-        if self._referee is not None:
-            self._referee.kill()
-            self._referee = None
+        self._kill_referee()
         self._kill_bench()
+        self._turns.close()
 
     def drop_bench(self) -> None:
         """End the bench: the next question starts a fresh one."""
@@ -152,8 +159,18 @@ class Pair:
     def _kill_bench(self) -> None:
         self._loaded.clear()
         if self._bench is not None:
-            self._bench.kill()
+            with self._turns.together():
+                self._bench.kill()
             self._bench = None
+
+    def _kill_referee(self) -> None:
+        if self._pending:
+            self._pending = False
+            self._turns.leave()
+        if self._referee is not None:
+            with self._turns.together():
+                self._referee.kill()
+            self._referee = None
 
     def pids(self) -> list[int]:
         """Return the processes, for those who watch or kill them."""
@@ -180,21 +197,25 @@ class Pair:
             self._answered()
         if self._referee is None:
             raise MachineFailed("the referee is gone")
+        self._turns.join()
         try:
             self._referee.send(*question)
         except Lost as error:
+            self._turns.leave()
             raise self._referee_lost(error) from error
         self._pending = True
 
     def _answered(self) -> Any:
         """Take the referee's answer to the last question."""
         self._pending = False
-        if self._referee is None:
-            raise MachineFailed("the referee is gone")
         try:
+            if self._referee is None:
+                raise MachineFailed("the referee is gone")
             state, *rest = self._referee.answer(REFEREE_SECONDS)
         except Lost as error:
             raise self._referee_lost(error) from error
+        finally:
+            self._turns.leave()
         if state != "ok":
             kind, message = rest
             self._recover()
@@ -210,9 +231,7 @@ class Pair:
 
     def _referee_lost(self, error: Lost) -> MachineFailed:
         self._kill_bench()
-        if self._referee is not None:
-            self._referee.kill()
-            self._referee = None
+        self._kill_referee()
         return MachineFailed(f"the referee was lost: {error}")
 
     def _run(self, *question: Any, limit: float | None = None, patience: float | None = None) -> Any:
@@ -223,8 +242,10 @@ class Pair:
         self.start()
         assert self._bench is not None
         limit = limit or self._seconds
+        turn = self._turns.alone() if question[0] in ALONE else self._turns.together()
         try:
-            state, *rest = self._bench.ask(*question, seconds=(patience or limit) + 5.0)
+            with turn:
+                state, *rest = self._bench.ask(*question, seconds=(patience or limit) + 5.0)
         except Lost as error:
             self._replace()
             if error.hung:

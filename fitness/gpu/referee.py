@@ -146,35 +146,43 @@ class Referee:
         """
         known = [self._find(*key) for key, *_ in parts]
         told = [_schema(k, outputs) for k, (_, _, _, outputs, _) in zip(known, parts, strict=True)]
-        findings = [self._broken([guard for _, _, guards, _, _ in parts for guard in guards])]
-        findings += [self._findings(k, p) for k, p, t in zip(known, parts, told, strict=True) if not t]
+        looked = [(k, p) for k, p, t in zip(known, parts, told, strict=True) if not t]
+        findings = [
+            self._broken([guard for _, _, guards, _, _ in parts for guard in guards]),
+            compare.differ([pair for k, p in looked for pair in self._pairs(k, p)], self._device),
+            *(
+                compare.figures(self._view(*output), want)
+                for k, (_, _, _, outputs, _) in looked
+                for output, want in zip(outputs, k.wanted, strict=True)
+            ),
+        ]
         numbers = torch.cat(findings).tolist()  # the only wait for the device
-        broken, others = iter(numbers), iter(numbers[sum(len(guards) for _, _, guards, _, _ in parts) :])
+        sizes = [len(f) for f in findings[:2]]
+        broken, differing, figures = (
+            iter(numbers[a:b]) for a, b in ((0, sizes[0]), (sizes[0], sum(sizes)), (sum(sizes), None))
+        )
         verdicts: list[Any] = []
         for k, part, complaint in zip(known, parts, told, strict=True):
             zones = list(islice(broken, len(part[2])))
-            verdicts.append(["schema", complaint, 0.0] if complaint else self._verdict(k, part, zones, others))
+            verdicts.append(
+                ["schema", complaint, 0.0] if complaint else self._verdict(k, part, zones, differing, figures)
+            )
             if verdicts[-1][0]:
                 break
         return verdicts
 
-    def _findings(self, known: Known, part: Any) -> torch.Tensor:
-        """Compare on the device: a number for each input and stretch, four for each output."""
-        _, inputs, _, outputs, same = part
-        flags = torch.zeros(len(inputs) + len(same), dtype=torch.float64, device=self._device)
-        for number, (name, offset) in enumerate(inputs):
-            data = known.inputs[name]
-            compare.differ(self._arena[offset : offset + data.numel()], data, flags[number : number + 1])
-        for number, (one, other, size) in enumerate(same, len(inputs)):
-            stretches = self._arena[one : one + size], self._arena[other : other + size]
-            compare.differ(*stretches, flags[number : number + 1])
-        views = [self._view(*output) for output in outputs]
-        return torch.cat([flags, *(compare.figures(v, w) for v, w in zip(views, known.wanted, strict=True))])
+    def _pairs(self, known: Known, part: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return what must hold the same bytes: each input and what it was, each stretch and its twin."""
+        _, inputs, _, _, same = part
+        given = [(known.inputs[name], offset) for name, offset in inputs]
+        pairs = [(self._arena[offset : offset + data.numel()], data) for data, offset in given]
+        return pairs + [(self._arena[a : a + size], self._arena[b : b + size]) for a, b, size in same]
 
-    def _verdict(self, known: Known, part: Any, broken: list[float], numbers: Iterator[float]) -> list[Any]:
+    def _verdict(self, known: Known, part: Any, broken: list[float], flags: Iterator[float], numbers: Iterator[float]
+                 ) -> list[Any]:  # fmt: skip
         """Read the findings of one replay."""
         _, inputs, guards, outputs, same = part
-        changed, differing = (list(islice(numbers, len(group))) for group in (inputs, same))
+        changed, differing = (list(islice(flags, len(group))) for group in (inputs, same))
         figures = list(islice(numbers, 4 * len(outputs)))
         if any(broken):
             return ["out-of-bounds", f"the kernel writes outside {guards[broken.index(1.0)][2]}", 0.0]
@@ -235,7 +243,9 @@ class Referee:
         if self._functions is None:
             raise ValueError("no task was begun")
         values = draw(trial, self._seed, self._device)
-        wanted = list(yardstick.compute(self._functions, values, trial, self._device, self._seed))
+        wanted = list(
+            yardstick.compute(self._functions, values, trial, self._device, self._seed, measure=compare.errors)
+        )
         specs = {k: a for k, a in trial.arguments.items() if isinstance(a, Input)}
         inputs = {k: storage.stored(v, spec) for k, spec in specs.items() if isinstance(v := values[k], torch.Tensor)}
         items = {k: 0 if spec.pad or not spec.elements else ITEM_BYTES[spec.dtype] for k, spec in specs.items()}
