@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=40, help="of each task")
     parser.add_argument("--stream", type=int, default=300, help="programs in the stream with faults")
     parser.add_argument("--comparisons", type=int, default=100)
-    parser.add_argument("--judges", type=int, default=2, help="that share the device, for the throughput")
+    parser.add_argument("--judges", type=int, default=1, help="that share the device, for the throughput")
     parser.add_argument("--neighbour", action="store_true", help="have another judge verify beside the clock")
     parser.add_argument("--tasks", default=",".join(names()))
     parser.add_argument("--json", type=Path)

@@ -45,7 +45,7 @@ found = []
 for name in sys.argv[1:]:
     task = load(name)
     for case in (*task.cases[:2], *task.edges[:4]):
-        for trial in trials(task, case, small=True):
+        for trial in trials(task, case, small=True)[:3]:
             values = draw(trial, 3)
             if sum(v.numel() for v in values.values() if isinstance(v, torch.Tensor)) > 40_000:
                 continue
@@ -55,7 +55,7 @@ for name in sys.argv[1:]:
                     got = compare.found(compare.figures(output, want).tolist(), want).ratio
                     same = expected == got or math.isclose(expected, got, rel_tol=1e-6)
                     found.append([name, case.name, trial.name, what, repr(expected), repr(got), same])
-                    if want.dtype in ("float32", "float16", "bfloat16") and output.numel():
+                    if what in ("rounded truth", "one NaN") and want.dtype != "int64" and output.numel():
                         one, other = compare.errors(output, want.truth), yardstick.errors(output, want.truth)
                         good = float(output.double().nan_to_num(0.0, 0.0, 0.0).abs().max())
                         for part in ("mean", "whole", "peak", "rows", "most"):
