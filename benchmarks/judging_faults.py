@@ -92,7 +92,7 @@ def faults(target: Target, builders: int, count: int) -> dict:
     zombies = _zombies()
     line.close()
     pids = judge.pids()
-    court.close()
+    judge.close()
     time.sleep(1.0)
     result = {
         "programs": count, "faulty": sum(k is not None for k, _ in stream), "seconds": total, "wrong": wrong,
