@@ -1,26 +1,35 @@
-"""Compares policies and mechanisms at equal budget on made-up landscapes whose optimum is known.
+"""Compares policies and mechanisms at equal budget on landscapes whose optimum is known.
 
-    python benchmarks/policies.py --seeds 20 --budget 160      prints the tables
+    python benchmarks/policies.py --seeds 20 --budget 160      made-up landscapes
     python benchmarks/policies.py --knobs                      with knob-step and knob-cross alone
+    python benchmarks/policies.py --landscapes DIR             measured tables, with the operators as shipped
     python benchmarks/policies.py --json                       the same for machines
 
-Seed n is a landscape of its own, with a search seed of its own: all variants meet the same. A figure is the optimum
-over the true time of the program found, with the 95% interval of its mean (bootstrap); the test is a paired one, of
-random signs of the differences to `archive`, two-sided.
+Made up, seed n is a landscape of its own, with a search seed of its own; on a table, seed n draws the program to begin
+with and is the search's seed. All variants meet the same. A figure is the optimum over the true time of the program
+found, with the 95% interval of its mean (bootstrap); the test is a paired one, of random signs of the differences to
+`archive`, two-sided.
 """
 
 import argparse
 import json
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import paired  # beside this file
+import replays
 import structured
 from numpy.typing import NDArray
 
-from evo_kernel import policies
+from evo_kernel import landscapes, policies
+from evo_kernel.landscapes_judge import Faults
 from evo_kernel.rules import MECHANISMS, Rules
 
-DRAWS = 4000  # of the bootstrap and of the signs
+COUNTS = (50, 100)  # evaluations at which figures are given too, on measured tables
 
 
 def variants(operators: tuple[str, ...]) -> dict[str, tuple[str, Rules]]:
@@ -48,18 +57,30 @@ def qualities(policy: str, rules: Rules, seeds: range, budget: int, noise: float
     return np.array(found)
 
 
-def interval(values: NDArray[np.float64], rng: np.random.Generator) -> tuple[float, float]:
-    """Return the 95% interval of a mean by bootstrap."""
-    means = rng.choice(values, (DRAWS, len(values))).mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)
+def structured_rows(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Compare on made-up landscapes."""
+    seeds = range(given.first, given.first + given.seeds)
+    compared = variants(("knob-step", "knob-cross") if given.knobs else (*structured.OPERATORS, "knob-tune"))
+    found = {n: qualities(p, r, seeds, given.budget, given.noise)[None, :] for n, (p, r) in compared.items()}
+    return paired.rows(found, "archive")
 
 
-def chance(differences: NDArray[np.float64], rng: np.random.Generator) -> float:
-    """Return the share of random signs that make the mean difference as large as it is."""
-    signs = rng.choice((-1.0, 1.0), (DRAWS, len(differences)))
-    larger = np.abs((signs * differences).mean(axis=1)) >= abs(differences.mean()) - 1e-12
-    return float((1 + larger.sum()) / (1 + DRAWS))
+def recorded_rows(given: argparse.Namespace) -> dict[int, list[dict[str, Any]]]:
+    """Compare on measured tables; what was replayed of a variant is kept in --keep, and taken from there."""
+    tables, faults = landscapes.load(given.landscapes), Faults(given.noise, given.failures)
+    seeds, found = range(given.first, given.first + given.seeds), {}
+    for name, variant in replays.variants().items():
+        file = given.keep and given.keep / f"{name.replace(' ', '-')}.npy"
+        if file is None or not file.exists():
+            began = time.process_time()
+            found[name] = replays.curves(tables, variant, seeds, given.budget, faults)
+            print(f"{name}: {time.process_time() - began:.0f} s of processor time", file=sys.stderr, flush=True)
+            if file is not None:
+                np.save(file, found[name])
+        else:
+            found[name] = np.load(file)
+    counts = [*(n for n in COUNTS if n < given.budget), given.budget]
+    return {n: paired.rows({name: every[:, :, n - 1] for name, every in found.items()}, "archive") for n in counts}
 
 
 def main() -> None:
@@ -68,31 +89,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=int, default=160)
     parser.add_argument("--noise", type=float, default=0.02)
-    parser.add_argument("--first", type=int, default=100, help="the first landscape")
+    parser.add_argument("--failures", type=float, default=0.0, help="with --landscapes: share made to fail")
+    parser.add_argument("--first", type=int, default=100, help="the first landscape, or seed")
     parser.add_argument("--knobs", action="store_true")
+    parser.add_argument("--landscapes", type=Path, metavar="DIR", help="measured tables in place of made-up landscapes")
+    parser.add_argument("--keep", type=Path, help="with --landscapes: a folder for the curves of every variant")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    rng = np.random.default_rng(0)
-    seeds = range(given.first, given.first + given.seeds)
-    compared = variants(("knob-step", "knob-cross") if given.knobs else (*structured.OPERATORS, "knob-tune"))
-    found = {n: qualities(p, r, seeds, given.budget, given.noise) for n, (p, r) in compared.items()}
-    rows = []
-    for name, values in found.items():
-        differences = values - found["archive"]
-        low, high = interval(values, rng)
-        rows.append({
-            "variant": name, "mean": float(values.mean()), "low": low, "high": high,
-            "difference": float(differences.mean()), "p": chance(differences, rng), "values": values.tolist(),
-        })  # fmt: skip
+    rows = {given.budget: structured_rows(given)} if given.landscapes is None else recorded_rows(given)
     if given.json:
-        print(json.dumps({**vars(given), "rows": rows}, indent=2))
+        print(json.dumps({**vars(given), "rows": rows}, indent=2, default=str))
         return
-    print(f"optimum / time found after {given.budget} evaluations, {given.seeds} landscapes, noise {given.noise:.0%}")
-    print(f"{'variant':<30}{'mean':>7}  {'95% interval':<16}{'to archive':>11}{'p':>8}")
-    for row in rows:
-        shown = "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
-        within = f"[{row['low']:.3f}, {row['high']:.3f}]"
-        print(f"{row['variant']:<30}{row['mean']:>7.3f}  {within:<16}{row['difference']:>+11.3f}{shown:>8}")
+    tables = len(rows[given.budget][0]["by_landscape"])
+    where = f"{given.seeds} made-up landscapes" if tables == 1 else f"{tables} tables x {given.seeds} seeds"
+    for at, made in rows.items():
+        print(f"\noptimum / time found after {at} evaluations, {where}, noise {given.noise:.0%}")
+        print(paired.text(made, "archive", tables))
 
 
 if __name__ == "__main__":
