@@ -13,21 +13,18 @@ That a value is legal says no more than that it is worth a try; the judge sees w
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
 
 import libcst as cst
 
 from archives.candidate import fingerprint
 from operators import knob_values
 from operators.knob_sites import Place, places
-from operators.program_tree import Path, Step, Tree, Unreadable, parse
+from operators.program_tree import Edit, Path, Tree, Unreadable, edited, parse
 
 logger = logging.getLogger(__name__)
-
-Edit = Callable[[Any], Any]  # a node in, the node that takes its place out
 
 _EQUAL = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
 _COMMA = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
@@ -66,7 +63,7 @@ def rewrite(source: str, changes: Mapping[str, int | None]) -> str:
     if unknown:
         raise ValueError(f"expected knobs of this program, {[place.name for place in found]}, got {unknown}")
     edits = [edit for place in found if place.name in changes for edit in _edits(place, changes[place.name])]
-    return _edited(tree.module, edits).code if tree and edits else source
+    return edited(tree.module, edits).code if tree and edits else source
 
 
 # The tuner asks for the values of every program that it learns from, at every proposal.
@@ -83,7 +80,7 @@ def structure(source: str) -> str:
     """
     tree, found = _survey(source)
     edits = [edit for place in found for edit in _blanks(place)]
-    return fingerprint(_edited(tree.module, edits).code if tree and edits else source)
+    return fingerprint(edited(tree.module, edits).code if tree and edits else source)
 
 
 # One program's tree takes about a megabyte; a proposal asks for its parents and its own.
@@ -128,25 +125,6 @@ def _blanks(place: Place) -> list[tuple[Path, Edit]]:
         return [(place.call, partial(_removed, option=place.key))]
     # the shift needs no mark: it follows from the operators around the number
     return [(site.path, partial(_named, name=place.name)) for site in place.sites]
-
-
-def _edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
-    """Apply edits below a node, the deeper ones first, and copy only what lies above them."""
-    below: dict[Step, list[tuple[Path, Edit]]] = {}
-    for path, edit in edits:
-        if path:
-            below.setdefault(path[0], []).append((path[1:], edit))
-    changed: dict[str, Any] = {}
-    for (name, index), deeper in below.items():
-        old = changed.get(name, getattr(node, name))
-        if index is None:
-            changed[name] = _edited(old, deeper)
-        else:
-            changed[name] = (*old[:index], _edited(old[index], deeper), *old[index + 1 :])
-    node = node.with_changes(**changed) if changed else node
-    for path, edit in edits:
-        node = node if path else edit(node)
-    return node
 
 
 def _number(node: cst.Integer, text: str) -> cst.Integer:

@@ -1,8 +1,9 @@
 """A program's syntax tree with what a search for its numbers asks of it: parents, scopes and bindings."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
+from typing import Any
 
 import libcst as cst
 
@@ -10,6 +11,7 @@ from suites import parsing
 
 Step = tuple[str, int | None]
 Path = tuple[Step, ...]
+Edit = Callable[[Any], Any]  # a node in, the node that takes its place out
 
 # Tokens and space hold no numbers, and most of libcst's nodes are just that.
 _TOKENS = {
@@ -65,6 +67,8 @@ class Tree:
         self.top = Scope(None)
         self.functions: list[tuple[cst.FunctionDef, Scope]] = []
         self.calls: list[tuple[cst.Call, Scope]] = []
+        self.loops: list[tuple[cst.For, Scope]] = []
+        self.operations: list[tuple[cst.BinaryOperation, Scope]] = []
         self.reads: dict[tuple[Scope, str], list[tuple[cst.Name, Scope]]] = {}
         self._parents: dict[cst.CSTNode, tuple[cst.CSTNode, str, int | None]] = {}
         self._scopes = [self.top]
@@ -82,6 +86,13 @@ class Tree:
             parent, name = self.parent(node)
             yield node, parent, name
             node = parent
+
+    def around(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+        """Give the nodes around one, the innermost first, up to the function that it is in."""
+        above = self._parents.get(node)
+        while above is not None and not isinstance(above[0], (cst.FunctionDef, cst.Lambda)):
+            yield above[0]
+            above = self._parents.get(above[0])
 
     def path(self, node: cst.CSTNode) -> Path:
         """Return the steps from the module down to a node."""
@@ -107,8 +118,12 @@ class Tree:
                 self.functions.append((node, inner))
         elif kind is cst.For or kind is cst.While:
             scope.loops = True
+            if isinstance(node, cst.For):
+                self.loops.append((node, scope))
+        elif kind is cst.BinaryOperation:
+            self.operations.append((node, scope))  # type: ignore[arg-type]
         stored = stored and isinstance(node, _UNPACKED)
-        for name, index, child in _children(node):
+        for name, index, child in steps(node):
             self._parents[child] = (node, name, index)
             self._visit(child, _place(kind, name, scope, inner), stored or (kind, name) in _TARGETS)
 
@@ -142,6 +157,8 @@ class Tree:
                     self.reads.setdefault((home, name.value), []).append((name, scope))
 
 
+# One program's tree takes about a megabyte; a proposal asks for its parents and its own.
+@lru_cache(maxsize=32)
 def parse(source: str) -> Tree:
     """Parse a program; raise Unreadable where that cannot be done without loss."""
     try:
@@ -158,6 +175,25 @@ def parse(source: str) -> Tree:
     return tree
 
 
+def edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
+    """Apply edits below a node, the deeper ones first, and copy only what lies above them."""
+    below: dict[Step, list[tuple[Path, Edit]]] = {}
+    for path, edit in edits:
+        if path:
+            below.setdefault(path[0], []).append((path[1:], edit))
+    changed: dict[str, Any] = {}
+    for (name, index), deeper in below.items():
+        old = changed.get(name, getattr(node, name))
+        if index is None:
+            changed[name] = edited(old, deeper)
+        else:
+            changed[name] = (*old[:index], edited(old[index], deeper), *old[index + 1 :])
+    node = node.with_changes(**changed) if changed else node
+    for path, edit in edits:
+        node = node if path else edit(node)
+    return node
+
+
 def last_name(node: cst.CSTNode) -> str:
     """Return the last part of a dotted name, or nothing for another expression."""
     if isinstance(node, cst.Attribute):
@@ -167,18 +203,19 @@ def last_name(node: cst.CSTNode) -> str:
 
 def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     """Give the nodes right below one, tokens and space left out."""
-    for _, _, child in _children(node):
+    for _, _, child in steps(node):
         yield child
 
 
 def descend(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     """Give a node and everything below it, in the order of the text."""
     yield node
-    for _, _, child in _children(node):
+    for _, _, child in steps(node):
         yield from descend(child)
 
 
-def _children(node: cst.CSTNode) -> Iterator[tuple[str, int | None, cst.CSTNode]]:
+def steps(node: cst.CSTNode) -> Iterator[tuple[str, int | None, cst.CSTNode]]:
+    """Give the nodes right below one with the field and place that hold each, tokens and space left out."""
     for name in _fields(type(node)):
         value = getattr(node, name)
         if isinstance(value, cst.CSTNode):

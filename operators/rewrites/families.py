@@ -1,0 +1,25 @@
+"""Every family of rewrites, in the order of tables."""
+
+from operators.rewrites.caching import Caching
+from operators.rewrites.exp2 import Exp2
+from operators.rewrites.hints import Alignment
+from operators.rewrites.narrow import Narrow
+from operators.rewrites.order import Grouped, Swapped
+from operators.rewrites.program import Rewrite
+from operators.rewrites.ranges import TritonRange
+from operators.rewrites.reciprocal import Reciprocal
+from operators.rewrites.unroll import Unroll
+from operators.rewrites.whole import Whole
+
+FAMILIES: tuple[Rewrite, ...] = (
+    Exp2(),
+    Reciprocal(),
+    TritonRange(),
+    Unroll(),
+    Whole(),
+    Grouped(),
+    Swapped(),
+    Narrow(),
+    Alignment(),
+    Caching(),
+)

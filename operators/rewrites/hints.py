@@ -1,0 +1,68 @@
+"""Tells the compiler what it cannot see of offsets: that they are contiguous and start at a multiple."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import libcst as cst
+
+from operators.program_tree import descend
+from operators.rewrites.program import Program, Site, dotted, expression
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """tl.max_contiguous(tl.multiple_of(offsets, BLOCK), BLOCK) around offsets that count on from a block's start."""
+
+    name: str = "alignment-hints"
+    intent: str = "say that a block's offsets are contiguous and begin at a multiple of its size"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find sums of tl.arange(0, BLOCK) and a start that is a product with BLOCK, or a loop's step by it."""
+        for operation, _ in program.operations(cst.Add):
+            block = _block(operation.right)
+            if block is None or not _multiple(program, operation.left, block):
+                continue
+            edit = _Hinted(block)
+            yield Site(program.text(operation), ((program.tree.path(operation), edit),))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hinted:
+    block: str
+
+    def __call__(self, node: cst.BinaryOperation) -> cst.BaseExpression:
+        return expression(
+            f"tl.max_contiguous(tl.multiple_of(x, {self.block}), {self.block})", x=node.with_changes(lpar=[], rpar=[])
+        )
+
+
+def _block(node: cst.BaseExpression) -> str | None:
+    """Return the name of the size that a tl.arange from 0 on has."""
+    if not isinstance(node, cst.Call) or not dotted(node.func, "arange") or len(node.args) != 2:
+        return None
+    first, size = (a.value for a in node.args)
+    zero = isinstance(first, cst.Integer) and int(first.value, 0) == 0
+    return size.value if zero and isinstance(size, cst.Name) else None
+
+
+def _multiple(program: Program, node: cst.BaseExpression, block: str) -> bool:
+    """Tell whether an expression is a product with a size, or the variable of a loop from 0 on that steps by it."""
+    if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.Multiply):
+        return any(isinstance(side, cst.Name) and side.value == block for side in (node.left, node.right))
+    if not isinstance(node, cst.Name):
+        return False
+    for loop in program.within(node):
+        if isinstance(loop, cst.For) and isinstance(loop.target, cst.Name) and loop.target.value == node.value:
+            return isinstance(loop.iter, cst.Call) and _steps(loop.iter, block)
+    return False
+
+
+def _steps(call: cst.Call, block: str) -> bool:
+    given = [a.value for a in call.args if a.keyword is None]
+    if len(given) != 3:
+        return False
+    start, _, step = given
+    zero = isinstance(start, cst.Integer) and int(start.value, 0) == 0
+    return (
+        zero and any(isinstance(p, cst.Name) and p.value == block for p in descend(step)) and isinstance(step, cst.Name)
+    )

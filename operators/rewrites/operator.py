@@ -1,0 +1,79 @@
+"""The operator that changes a program's structure by one family of rewrites, at one place or at all."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from archives.candidate import Candidate, fingerprint
+from operators.program_tree import Unreadable
+from operators.proposal import Context, Proposal, ProposalError
+from operators.rewrites.families import FAMILIES
+from operators.rewrites.program import Program, Rewrite, Site, apply, read
+
+EVERYWHERE = 0.5  # share of proposals that rewrite all places of a family at once
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """Draws a family that applies, then a place or all of them; what was proposed before is drawn again."""
+
+    families: tuple[Rewrite, ...] = FAMILIES
+
+    @property
+    def name(self) -> str:
+        """The name in the journal and in tables."""
+        return "rewrite"
+
+    @property
+    def arity(self) -> int:
+        """How many parents `propose` takes."""
+        return 1
+
+    def propose(self, parents: Sequence[Candidate], context: Context) -> Proposal:
+        """Rewrite a parent until the program is new."""
+        (parent,) = parents
+        try:
+            program = read(parent.source)
+        except (Unreadable, RecursionError) as error:
+            raise ProposalError(f"program {parent.id} cannot be rewritten: {error}") from error
+        tried = 0
+        for index in context.rng.permutation(len(self.families)):
+            family = self.families[index]
+            for sites in _choices(list(family.sites(program)), context.rng):
+                tried += 1
+                source = apply(program, sites)
+                if source != parent.source and not context.known(fingerprint(source)):
+                    return Proposal(source, _intent(family, sites))
+        raise ProposalError(
+            f"none of {len(self.families)} rewrites applies to program {parent.id}"
+            if not tried
+            else f"all {tried} rewrites of program {parent.id} were proposed before"
+        )
+
+
+def _choices(sites: list[Site], rng: np.random.Generator) -> Iterator[list[Site]]:
+    """Give sets of places to rewrite: all and single ones, in random order."""
+    if not sites:
+        return
+    order = [int(i) for i in rng.permutation(len(sites))]
+    everywhere = [sites[i] for i in order]
+    singles = [[sites[i]] for i in order] if len(sites) > 1 else []
+    if rng.random() < EVERYWHERE:
+        yield everywhere
+        yield from singles
+    else:
+        yield from singles
+        yield everywhere
+
+
+def _intent(family: Rewrite, sites: Sequence[Site]) -> str:
+    groups = {site.group or number + (1 << 32) for number, site in enumerate(sites)}
+    where = sites[0].what if len(groups) == 1 else f"{len(groups)} places"
+    return f"{family.name}: {family.intent} ({where})"
+
+
+def sites_of(program: Program) -> dict[str, list[Site]]:
+    """List where every family applies, by its name; families that do not apply are left out."""
+    found = {family.name: list(family.sites(program)) for family in FAMILIES}
+    return {name: sites for name, sites in found.items() if sites}

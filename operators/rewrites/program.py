@@ -1,0 +1,286 @@
+"""A Triton program as rewrites see it, and how their edits become a text in which nothing else has changed."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property, lru_cache
+from typing import Any, Protocol
+
+import libcst as cst
+
+from operators.launches import Kernel, Launch, kernels, launches
+from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, parse
+
+SHOWN = 60  # characters of a site's text in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """Statements that come before one of a block's, which `index` counts; they are made when they are wanted.
+
+    Insertions of equal names in one place are one.
+    """
+
+    block: Path
+    index: int
+    name: str
+    make: Callable[[], tuple[cst.BaseStatement, ...]] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place where a rewrite applies: what is there in a few words, and what becomes of it.
+
+    `group` tells the choices that a rewrite has for one place: only one of them can be taken.
+    """
+
+    what: str
+    edits: tuple[tuple[Path, Edit], ...]
+    insertions: tuple[Insertion, ...] = ()
+    group: int = 0
+
+
+class Rewrite(Protocol):
+    """One family of rewrites."""
+
+    @property
+    def name(self) -> str:
+        """The name in the journal and in tables."""
+
+    @property
+    def intent(self) -> str:
+        """What it is for, in a sentence."""
+
+    def sites(self, program: "Program") -> Iterator[Site]:
+        """Find where it applies."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A parsed program with its kernels and their launches."""
+
+    source: str
+    tree: Tree
+    kernels: Mapping[str, Kernel]
+    launches: tuple[Launch, ...]
+
+    def calls(self, *names: str) -> Iterator[tuple[cst.Call, Kernel]]:
+        """Give the calls `tl.name(...)` in kernels, in the order of the text."""
+        homes = self._homes
+        for call, scope in self.tree.calls:
+            kernel = homes.get(scope)
+            if kernel is not None and dotted(call.func, *names):
+                yield call, kernel
+
+    def loops(self) -> Iterator[tuple[cst.For, cst.Call, Kernel]]:
+        """Give the loops of kernels over a range of any kind, and the call that says which."""
+        homes = self._homes
+        for loop, scope in self.tree.loops:
+            kernel, over = homes.get(scope), loop.iter
+            if kernel is not None and isinstance(over, cst.Call) and _ranges(over.func):
+                yield loop, over, kernel
+
+    def operations(self, kind: type[cst.BaseBinaryOp]) -> Iterator[tuple[cst.BinaryOperation, Kernel]]:
+        """Give the operations of one kind in kernels."""
+        homes = self._homes
+        for operation, scope in self.tree.operations:
+            kernel = homes.get(scope)
+            if kernel is not None and isinstance(operation.operator, kind):
+                yield operation, kernel
+
+    def place(self, node: cst.CSTNode) -> tuple[cst.CSTNode, int]:
+        """Return the block that a node's statement is in, and the statement's number there."""
+        inner = node
+        for outer in self.tree.around(node):
+            if isinstance(outer, (cst.IndentedBlock, cst.Module)):
+                return outer, list(outer.body).index(inner)  # type: ignore[arg-type]
+            inner = outer
+        raise ValueError("a node outside any block")
+
+    def within(self, node: cst.CSTNode) -> list[cst.For | cst.While]:
+        """Return the loops around a node, the innermost first."""
+        return [n for n in self.tree.around(node) if isinstance(n, (cst.For, cst.While))]
+
+    def text(self, node: cst.CSTNode) -> str:
+        """Return a node's text, cut where it is long."""
+        plain = re.sub(r"\s+", " ", self.tree.module.code_for_node(node)).strip()
+        return plain if len(plain) <= SHOWN else f"{plain[: SHOWN - 3]}..."
+
+    def function(self, kernel: Kernel) -> cst.FunctionDef:
+        """Return a kernel's definition."""
+        return self._functions[kernel.scope]
+
+    @cached_property
+    def _homes(self) -> dict[Scope, Kernel]:
+        return {kernel.scope: kernel for kernel in self.kernels.values()}
+
+    @cached_property
+    def _functions(self) -> dict[Scope, cst.FunctionDef]:
+        return {scope: node for node, scope in self.tree.functions}
+
+
+@lru_cache(maxsize=32)
+def read(source: str) -> Program:
+    """Parse a program; Unreadable says why it cannot be."""
+    tree = parse(source)
+    jitted = kernels(tree)
+    return Program(source, tree, jitted, launches(tree, jitted))
+
+
+def apply(program: Program, sites: Sequence[Site]) -> str:
+    """Return the program with the edits of some sites; of the choices for one place the first is taken."""
+    chosen = list(
+        {(site.group or number + 1 << 32): site for number, site in reversed(list(enumerate(sites)))}.values()
+    )
+    edits = [edit for site in reversed(chosen) for edit in site.edits]
+    blocks: dict[Path, list[Insertion]] = {}
+    for insertion in dict.fromkeys(i for site in reversed(chosen) for i in site.insertions):
+        blocks.setdefault(insertion.block, []).append(insertion)
+    module = blocks.pop((), [])
+    edits += [(path, _inserting(found)) for path, found in blocks.items()]
+    return _spliced(program, edits, module) if edits or module else program.source
+
+
+def _inserting(found: Sequence[Insertion]) -> Edit:
+    """Return the edit of a block that puts statements in, from the last place to the first."""
+
+    def edit(block: Any) -> Any:
+        body = list(block.body)
+        for one in sorted(found, key=lambda i: i.index, reverse=True):
+            body[one.index : one.index] = one.make()
+        return block.with_changes(body=body)
+
+    return edit
+
+
+def _spliced(program: Program, edits: Sequence[tuple[Path, Edit]], added: Sequence[Insertion]) -> str:
+    """Write out only those statements of the module that changed or are new: the rest of the text is copied."""
+    module, parts = program.tree.module, list(_parts(program.source))
+    below: dict[int, list[tuple[Path, Edit]]] = {}
+    for path, edit in edits:
+        below.setdefault(path[0][1] or 0, []).append((path[1:], edit))
+    for index, some in below.items():
+        parts[index + 1] = module.code_for_node(edited(module.body[index], some))
+    for one in sorted(added, key=lambda i: i.index, reverse=True):
+        parts[one.index + 1 : one.index + 1] = [module.code_for_node(new) for new in one.make()]
+    return "".join(parts)
+
+
+@lru_cache(maxsize=32)
+def _parts(source: str) -> tuple[str, ...]:
+    """Cut a text into what comes before its statements, each statement, and what comes after."""
+    module = parse(source).module
+    statements = [module.code_for_node(statement) for statement in module.body]
+    header = "".join(module.code_for_node(line) for line in module.header)
+    rest = source[len(header) + sum(map(len, statements)) :]
+    return (header, *statements, rest)
+
+
+def dotted(node: cst.CSTNode, *names: str) -> bool:
+    """Tell whether an expression is `tl.name` or `triton.language.name`."""
+    return isinstance(node, cst.Attribute) and node.attr.value in names and last_name(node.value) in ("tl", "language")
+
+
+def _ranges(node: cst.CSTNode) -> bool:
+    return (isinstance(node, cst.Name) and node.value == "range") or dotted(node, "range", "static_range")
+
+
+@cache
+def _expression(text: str) -> cst.BaseExpression:
+    return cst.parse_expression(text)
+
+
+def expression(text: str, **parts: cst.BaseExpression) -> cst.BaseExpression:
+    """Parse an expression and put others in the place of its names; parentheses are added where they may matter."""
+    found = _expression(text).visit(_Filling(parts)) if parts else _expression(text)
+    assert isinstance(found, cst.BaseExpression)
+    return found
+
+
+def statement(text: str, **parts: cst.BaseExpression) -> cst.BaseStatement:
+    """Parse a statement and put expressions in the place of its names."""
+    found = _statement(text).visit(_Filling(parts)) if parts else _statement(text)
+    assert isinstance(found, cst.BaseStatement)
+    return found
+
+
+@cache
+def _statement(text: str) -> cst.BaseStatement:
+    return cst.parse_statement(text)
+
+
+_ATOMS = (cst.Name, cst.Attribute, cst.Call, cst.Subscript, cst.Integer, cst.Float, cst.SimpleString)
+
+
+class _Filling(cst.CSTTransformer):
+    """Replaces names by expressions."""
+
+    def __init__(self, parts: Mapping[str, cst.BaseExpression]) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:  # noqa: N802
+        part = self._parts.get(original_node.value)
+        if part is None:
+            return updated_node
+        return part if isinstance(part, _ATOMS) or part.lpar else with_parentheses(part)
+
+
+def with_parentheses(node: cst.BaseExpression) -> cst.BaseExpression:
+    """Return an expression in parentheses of its own."""
+    return node.with_changes(lpar=[cst.LeftParen(), *node.lpar], rpar=[*node.rpar, cst.RightParen()])
+
+
+def keyword(call: cst.Call, name: str) -> cst.Arg | None:
+    """Return the argument that a call passes by a name."""
+    return next((a for a in call.args if a.keyword is not None and a.keyword.value == name), None)
+
+
+def open_to_keywords(call: cst.Call) -> bool:
+    """Tell whether a keyword can be added to a call."""
+    return not any(a.star for a in call.args)
+
+
+def adding(name: str, value: str) -> Callable[[cst.Call], cst.Call]:
+    """Return the edit that appends a keyword argument to a call, before a trailing comma if there is one."""
+    equal = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
+
+    def edit(call: cst.Call) -> cst.Call:
+        new = cst.Arg(_expression(value), keyword=cst.Name(name), equal=equal)
+        if not call.args:
+            return call.with_changes(args=(new,))
+        last = call.args[-1]
+        new = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
+        spaced = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+        last = last.with_changes(comma=spaced, whitespace_after_arg=cst.SimpleWhitespace(""))
+        return call.with_changes(args=(*call.args[:-1], last, new))
+
+    return edit
+
+
+def adding_constexpr(program: Program, kernel: Kernel, name: str, value: int) -> tuple[Path, Edit]:
+    """Return the edit that gives a kernel one more constexpr, with a default that the tuner can move."""
+
+    def edit(parameters: cst.Parameters) -> cst.Parameters:
+        kind = cst.Annotation(expression("tl.constexpr"))
+        new = cst.Param(cst.Name(name), kind, cst.AssignEqual(), cst.Integer(str(value)))
+        *before, last = parameters.params
+        new = new.with_changes(comma=last.comma, whitespace_after_param=last.whitespace_after_param)
+        spaced = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+        last = last.with_changes(comma=spaced, whitespace_after_param=cst.SimpleWhitespace(""))
+        return parameters.with_changes(params=(*before, last, new))
+
+    return program.tree.path(program.function(kernel).params), edit
+
+
+def binds(node: cst.CSTNode, name: str) -> bool:
+    """Tell whether a name is bound anywhere in a statement."""
+    kinds = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
+    bound = (n.target for n in descend(node) if isinstance(n, kinds))
+    return any(isinstance(p, cst.Name) and p.value == name for target in bound for p in descend(target))
+
+
+def fresh_name(program: Program, kernel: Kernel, wanted: str) -> str:
+    """Return a name that a kernel does not use, as near to what is wanted as can be."""
+    taken = {*kernel.scope.bindings, *(r.value for r in kernel.scope.reads), *program.tree.top.bindings}
+    return next(n for n in (wanted, *(f"{wanted}_{i}" for i in range(2, 1000))) if n not in taken)

@@ -1,0 +1,93 @@
+"""One block that holds a whole row in the place of loops over its parts: what was read twice stays in registers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import libcst as cst
+
+from operators.launches import Kernel, Launch
+from operators.rewrites.program import Program, Site, statement
+from operators.rewrites.special import passed, replaced, specialised
+
+LARGEST = 16384  # elements of one block; more do not fit the registers of one program
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """What all loops of a kernel run over: from 0 to `size` in steps of `block`."""
+
+    size: str
+    block: str
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A kernel without its loops, launched with a block as large as the row where that is not too long."""
+
+    name: str = "whole-row-block"
+    intent: str = "hold a row in one block, so that nothing is read again"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find kernels all of whose loops run over the same size in steps of one constexpr."""
+        for kernel in program.kernels.values():
+            over = _over(program, kernel)
+            if over is None or kernel.name.endswith("_whole"):
+                continue
+            flattened = partial(_flattened, over=over)
+            site = specialised(
+                program,
+                kernel,
+                "whole",
+                flattened,
+                partial(_short, over=over),
+                f"loops over {over.size} by {over.block}",
+            )
+            if site is not None:
+                yield site
+
+
+def _over(program: Program, kernel: Kernel) -> Over | None:
+    found = {_read(call, kernel) for _, call, home in program.loops() if home.scope is kernel.scope}
+    only = found.pop() if len(found) == 1 else None
+    return only if not kernel.facts.dots else None
+
+
+def _read(call: cst.Call, kernel: Kernel) -> Over | None:
+    values = [a.value for a in call.args if a.keyword is None and not a.star]
+    if len(values) != 3 or not isinstance(values[0], cst.Integer) or int(values[0].value, 0):
+        return None
+    size, block = values[1:]
+    if not isinstance(size, cst.Name) or not isinstance(block, cst.Name) or block.value not in kernel.constexprs:
+        return None
+    return Over(size.value, block.value) if size.value in kernel.positional else None
+
+
+def _short(launch: Launch, over: Over) -> tuple[str, dict[str, str]] | None:
+    size, block = passed(launch, over.size), passed(launch, over.block)
+    named = any(a.keyword is not None and a.keyword.value == over.block for a in launch.call.args)
+    if size is None or block is None or not named:
+        return None
+    text = cst.Module([]).code_for_node(size)
+    return f"{text} <= {LARGEST}", {over.block: f"triton.next_power_of_2(max({text}, 1))"}
+
+
+def _flattened(function: cst.FunctionDef, over: Over) -> cst.FunctionDef:
+    """Put the bodies of loops in their place, with the variable at 0."""
+    return replaced(function, _has_loops, _inlined)
+
+
+def _has_loops(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.IndentedBlock) and any(isinstance(s, cst.For) for s in node.body)
+
+
+def _inlined(block: Any) -> Any:
+    body: list[Any] = []
+    for one in block.body:
+        if isinstance(one, cst.For) and isinstance(one.target, cst.Name) and one.orelse is None:
+            first = statement(f"{one.target.value} = 0")
+            body += [first.with_changes(leading_lines=one.leading_lines), *one.body.body]
+        else:
+            body.append(one)
+    return block.with_changes(body=body)

@@ -1,0 +1,201 @@
+"""Rewrites of Triton programs: what each changes, that nothing else changes, and that none of them raises."""
+
+import ast
+import importlib.util
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archives.candidate import Candidate, fingerprint
+from operators import knobs
+from operators.proposal import Context, ProposalError
+from operators.rewrites.families import FAMILIES
+from operators.rewrites.operator import Rewriting
+from operators.rewrites.program import apply, read
+from suites import load, names
+
+HEAD = "import torch\nimport triton\nimport triton.language as tl\n\n\n"
+BEFORE = HEAD + '''@triton.jit
+def kernel(out_ptr, x_ptr, n, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    total = tl.zeros((BLOCK,), tl.float32)  # kept
+    for start in range(0, n, BLOCK):
+        offs = start + tl.arange(0, BLOCK)
+        total += tl.exp(tl.load(x_ptr + row * n + offs, mask=offs < n,  other=0.0))
+    norm = tl.sum(total, axis=0)
+    for i in range(4):
+        tl.store(out_ptr + row * 4 + i, i / norm)
+
+
+def run(out, x):
+    n = x.shape[1]
+    # one program per row
+    kernel[(x.shape[0],)](out, x, n, BLOCK=256)
+'''  # fmt: skip
+
+EDITS = {
+    "exp-to-exp2": [(
+        "tl.exp(tl.load(x_ptr + row * n + offs, mask=offs < n,  other=0.0))",
+        "tl.exp2(tl.load(x_ptr + row * n + offs, mask=offs < n,  other=0.0) * 1.4426950408889634)",
+    )],
+    "divide-by-reciprocal": [
+        ("    for i in range(4):", "    norm_inverse = 1.0 / norm\n    for i in range(4):"),
+        ("i / norm", "i * norm_inverse"),
+    ],
+    "range-stages": [("range(0, n, BLOCK)", "tl.range(0, n, BLOCK, num_stages=2)"),
+                     ("range(4)", "tl.range(4, num_stages=2)")],
+    "static-range": [("range(4)", "tl.static_range(4)")],
+    "alignment-hints": [(
+        "offs = start + tl.arange(0, BLOCK)",
+        "offs = tl.max_contiguous(tl.multiple_of((start + tl.arange(0, BLOCK)), BLOCK), BLOCK)",
+    )],
+    "cache-hints": [
+        ("other=0.0)", 'other=0.0, eviction_policy="evict_first")'),
+        ("i / norm)", 'i / norm, eviction_policy="evict_first")'),
+    ],
+}  # fmt: skip
+
+
+def family(name: str):
+    return next(f for f in FAMILIES if f.name == name)
+
+
+def context(seed: int = 0, known: set[str] | None = None) -> Context:
+    return Context(np.random.default_rng(seed), lambda mark: mark in (known or set()), "h200", "cuda")
+
+
+def candidate(source: str) -> Candidate:
+    return Candidate(source, "seed", "", (), fingerprint(source), "s")
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_rewrite_changes_what_it_says_and_nothing_else(name: str) -> None:
+    program = read(BEFORE)
+    wanted = BEFORE
+    for old, new in EDITS[name]:
+        assert wanted.count(old) == 1
+        wanted = wanted.replace(old, new)
+    assert apply(program, list(family(name).sites(program))) == wanted
+
+
+def test_a_copy_of_a_kernel_is_launched_where_its_condition_holds() -> None:
+    program = read(BEFORE)
+    whole = apply(
+        program, list(family("whole-row-block").sites(read(BEFORE.replace("range(4)", "range(0, n, BLOCK)"))))
+    )
+    assert whole.startswith(BEFORE.partition("def run")[0].rstrip("\n"))
+    narrow = apply(program, list(family("narrow-offsets").sites(program)))
+    copy = narrow.partition("def kernel_narrow")[2].partition("def run")[0]
+    assert "int64" not in copy
+    assert "# kept" in copy
+    assert narrow.endswith(
+        "    # one program per row\n"
+        "    if max(sum((n - 1) * s for n, s in zip(t.shape, t.stride())) for t in (out, x,)) < 2**30:\n"
+        "        kernel_narrow[(x.shape[0],)](out, x, n, BLOCK=256)\n"
+        "    else:\n"
+        "        kernel[(x.shape[0],)](out, x, n, BLOCK=256)\n"
+    )
+    assert list(family("narrow-offsets").sites(read(narrow))) == []
+
+
+def test_tiles_in_groups_get_a_knob_for_their_height_and_cover_every_tile_once() -> None:
+    source = load("gemm_fp16").seeds[0].source
+    program = read(source)
+    grouped = apply(program, list(family("grouped-order").sites(program)))
+    assert "gemm_kernel.GROUP_M" in {knob.name for knob in knobs.find(grouped, "cuda")}
+    lines = [line.strip() for line in grouped.splitlines()]
+    chosen = [line for line in lines if line.partition(" = ")[0] in
+              ("per_group", "first_row", "height", "tile_row", "tile_column")]  # fmt: skip
+    for down, across, group in ((1, 1, 8), (7, 5, 3), (8, 4, 4), (3, 9, 8)):
+        seen = set()
+        for pid in range(down * across):
+            values = {"pid": pid, "tiles_n": across, "GROUP_M": group}
+            for line in chosen:
+                name, _, text = line.partition(" = ")
+                plain = text.replace("tl.cdiv(M, BLOCK_M)", str(down)).replace("tl.minimum", "min")
+                values[name] = eval(plain, {"min": min}, values)
+            seen.add((values["tile_row"], values["tile_column"]))
+        assert seen == {(row, column) for row in range(down) for column in range(across)}
+
+
+@pytest.mark.parametrize("task", names())
+def test_any_two_rewrites_in_either_order_give_programs_that_python_reads(task: str) -> None:
+    source = load(task).seeds[0].source
+    program = read(source)
+    assert apply(program, []) == source
+    applied = 0
+    for first in FAMILIES:
+        once = apply(program, list(first.sites(program)))
+        for second in FAMILIES:
+            again = read(once)
+            twice = apply(again, list(second.sites(again)))
+            ast.parse(twice)
+            applied += twice != once != source
+    assert applied
+
+
+def test_nothing_is_lost_of_files_that_come_with_triton() -> None:
+    folder = Path(str(importlib.util.find_spec("triton").origin)).parent
+    texts = [p.read_text() for p in sorted(folder.rglob("*.py"))]
+    texts = [text for text in texts if re.search(r"^@(triton\.)?jit", text, re.MULTILINE) and len(text) < 40_000]
+    assert len(texts) > 3
+    changed = 0
+    for source in texts:
+        program = read(source)
+        assert apply(program, []) == source
+        for one in FAMILIES:
+            rewritten = apply(program, list(one.sites(program)))
+            ast.parse(rewritten)
+            changed += rewritten != source
+    assert changed
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["def (", "", "x = 1\n", "\tif", "\x00", HEAD + "@triton.jit\ndef k():\n    pass\n@triton.jit\ndef k():\n    tl.exp(1)\n",
+     HEAD + "@other.decorator\n@triton.jit\ndef käse(größe_ptr):\n\ttl.store(größe_ptr, tl.exp(1.0) / 2)\n"],
+)  # fmt: skip
+def test_odd_texts_are_refused_with_a_reason_or_rewritten(source: str) -> None:
+    try:
+        proposal = Rewriting().propose([candidate(source)], context())
+    except ProposalError as error:
+        said = str(error)
+    else:
+        ast.parse(proposal.source)
+        said = proposal.intent if proposal.source != source else ""
+    assert said
+
+
+def test_the_operator_proposes_each_rewrite_once_and_then_says_that_there_is_none_left() -> None:
+    parent, known = candidate(BEFORE), set()
+    intents = []
+    for _ in range(200):
+        try:
+            proposal = Rewriting().propose([parent], context(len(known), known))
+        except ProposalError as error:
+            said = str(error)
+            break
+        mark = fingerprint(proposal.source)
+        assert mark not in known
+        known.add(mark)
+        intents.append(proposal.intent)
+    assert "were proposed before" in said
+    assert {i.partition(":")[0] for i in intents} >= set(EDITS)
+    assert Rewriting().propose([parent], context(5)) == Rewriting().propose([parent], context(5))
+
+
+def test_a_proposal_of_a_long_program_takes_a_moment() -> None:
+    kernels = [BEFORE.partition(HEAD)[2].replace("def kernel(", f"def kernel{i}(").replace("kernel[", f"kernel{i}[")
+               .replace("def run", f"def run{i}") for i in range(17)]  # fmt: skip
+    parent = candidate(HEAD + "\n\n".join(kernels))
+    assert parent.source.count("\n") > 280
+    read(parent.source)  # an accepted program was parsed for its structure
+    spent = []
+    for seed in range(12):
+        began = time.process_time()
+        Rewriting().propose([parent], context(seed))
+        spent.append(time.process_time() - began)
+    assert sorted(spent)[len(spent) // 2] < 0.03
