@@ -176,7 +176,10 @@ def parse(source: str) -> Tree:
 
 
 def edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
-    """Apply edits below a node, the deeper ones first, and copy only what lies above them."""
+    """Apply edits below a node, the deeper ones first, and copy only what lies above them.
+
+    An edit of a statement may give cst.RemoveFromParent(); edits of its block still count it.
+    """
     below: dict[Step, list[tuple[Path, Edit]]] = {}
     for path, edit in edits:
         if path:
@@ -191,6 +194,10 @@ def edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
     node = node.with_changes(**changed) if changed else node
     for path, edit in edits:
         node = node if path else edit(node)
+    for name in {name for name, index in below if index is not None}:
+        items = getattr(node, name)
+        if any(item is cst.RemovalSentinel.REMOVE for item in items):
+            node = node.with_changes(**{name: [i for i in items if i is not cst.RemovalSentinel.REMOVE]})
     return node
 
 

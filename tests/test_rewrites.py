@@ -121,6 +121,48 @@ def test_tiles_in_groups_get_a_knob_for_their_height_and_cover_every_tile_once()
         assert seen == {(row, column) for row in range(down) for column in range(across)}
 
 
+def test_every_program_keeps_its_work_when_dies_get_stretches_of_it() -> None:
+    program = read(BEFORE)
+    text = apply(program, list(family("xcd-remap").sites(program)))
+    lines = [line.strip() for line in text.splitlines() if line.strip().partition(" = ")[0] in ("dealt, rest", "row")]
+    first, share, remap = lines
+    assert first == "row = tl.program_id(0).to(tl.int64)"
+    for programs in (1, 7, 8, 9, 64, 77):
+        values = {"every": programs, "DIES": 8}
+        dealt, rest = eval(share.partition(" = ")[2], {}, values)
+        taken = remap.partition(" = ")[2].replace("tl.minimum", "min")
+        given = [eval(taken, {"min": min}, {**values, "dealt": dealt, "rest": rest, "row": n}) for n in range(programs)]
+        assert sorted(given) == list(range(programs))
+        assert all(given[n] + 1 == given[n + 8] for n in range(programs - 8))  # neighbours on one die
+
+
+def test_two_rewrites_of_a_softmax_in_three_passes_read_each_row_once() -> None:
+    source = load("softmax").seeds[0].source
+    for name in ("whole-row-block", "drop-redundant"):
+        program = read(source)
+        source = apply(program, list(family(name).sites(program)))
+    whole = source.partition("def softmax_kernel_whole")[2].partition("def softmax(")[0]
+    assert whole.count("tl.load") == 1
+    assert "for " not in whole
+    assert source.partition("def softmax_kernel_whole")[0].count("tl.load") == 3  # the first kernel is as it was
+
+
+def test_what_a_store_may_have_changed_is_loaded_again() -> None:
+    body = """    a = tl.load(x_ptr)
+    tl.store(x_ptr, a + 1)
+    a = tl.load(x_ptr)
+    b = tl.load(y_ptr)
+    b = tl.load(y_ptr)
+    y_ptr += 1
+    b = tl.load(y_ptr)
+    tl.store(y_ptr, b)
+"""
+    source = HEAD + "@triton.jit\ndef kernel(x_ptr, y_ptr):\n" + body
+    program = read(source)
+    wanted = source.replace("    b = tl.load(y_ptr)\n    b = tl.load(y_ptr)\n    y", "    b = tl.load(y_ptr)\n    y")
+    assert apply(program, list(family("drop-redundant").sites(program))) == wanted
+
+
 @pytest.mark.parametrize("task", names())
 def test_any_two_rewrites_in_either_order_give_programs_that_python_reads(task: str) -> None:
     source = load(task).seeds[0].source

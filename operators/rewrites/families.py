@@ -8,8 +8,10 @@ from operators.rewrites.order import Grouped, Swapped
 from operators.rewrites.program import Rewrite
 from operators.rewrites.ranges import TritonRange
 from operators.rewrites.reciprocal import Reciprocal
+from operators.rewrites.redundant import Redundant
 from operators.rewrites.unroll import Unroll
 from operators.rewrites.whole import Whole
+from operators.rewrites.xcd import Remapped
 
 FAMILIES: tuple[Rewrite, ...] = (
     Exp2(),
@@ -17,8 +19,10 @@ FAMILIES: tuple[Rewrite, ...] = (
     TritonRange(),
     Unroll(),
     Whole(),
+    Redundant(),
     Grouped(),
     Swapped(),
+    Remapped(),
     Narrow(),
     Alignment(),
     Caching(),

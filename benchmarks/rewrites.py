@@ -1,0 +1,76 @@
+"""Applies every family of rewrites to every native seed and judges the result: how many compile, pass, and are faster.
+
+    python benchmarks/rewrites.py [--target mi300] [--tasks softmax,...] [--families exp-to-exp2,...] [--json FILE]
+
+Without a GPU: correctness under Triton's interpreter, times predicted. Of each family all places are rewritten at once,
+and, where there are several or they have choices, some single ones (`--singles`).
+"""
+
+import argparse
+import json
+import math
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from fitness.judge import Judge
+from operators.rewrites.families import FAMILIES
+from operators.rewrites.program import apply, read
+from suites import load, names
+
+
+def main() -> None:
+    """Judge and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", default="mi300")
+    parser.add_argument("--tasks", default=",".join(names()))
+    parser.add_argument("--families", default=",".join(f.name for f in FAMILIES))
+    parser.add_argument("--singles", type=int, default=2, help="single places of each family and task")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    families = [f for f in FAMILIES if f.name in given.families.split(",")]
+    rows = [row for task in given.tasks.split(",") for row in judged(task, families, given.target, given.singles)]
+    found = defaultdict(list)
+    for row in rows:
+        found[row["family"]].append(row)
+    print(f"\n{'family':<22}{'tasks':>6}{'judged':>8}{'passed':>8}{'share':>7}  predicted time over the seed's")
+    for name, some in [*found.items(), ("all", rows)]:
+        passed = [r for r in some if r["passed"]]
+        ratios = [r["ratio"] for r in passed]
+        middle = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else float("nan")
+        tasks, share = len({r["task"] for r in some}), len(passed) / len(some)
+        print(
+            f"{name:<22}{tasks:>6}{len(some):>8}{len(passed):>8}{share:>7.0%}"
+            f"  {min(ratios, default=float('nan')):.3f} to {max(ratios, default=float('nan')):.3f}, mean {middle:.3f}"
+        )
+    print(dict(Counter(r["failure"] for r in rows if r["failure"])))
+    if given.json:
+        given.json.write_text(json.dumps({"target": given.target, "rows": rows}, indent=1))
+
+
+def judged(name: str, families: list, target: str, singles: int) -> list[dict]:
+    """Judge what every family makes of a task's seed."""
+    task = load(name)
+    judge = Judge(task, target, 0)
+    rows = []
+    try:
+        seed = task.seeds[0].source
+        own = judge.judge(seed)
+        program = read(seed)
+        for family in families:
+            sites = list(family.sites(program))
+            chosen = [sites] + [[s] for s in sites[-singles:]] if len(sites) > 1 else [sites] if sites else []
+            for some in {apply(program, one): one for one in chosen}.items():
+                verdict = judge.judge(some[0])
+                failure = verdict.failure and f"{verdict.failure.stage}/{verdict.failure.kind}"
+                ratio = verdict.score_us / own.score_us if verdict.passed else None
+                rows.append({"task": name, "family": family.name, "sites": [s.what for s in some[1]],
+                             "passed": verdict.passed, "failure": failure, "ratio": ratio})  # fmt: skip
+                said = f"{ratio:.3f}" if ratio else f"{failure}: {verdict.failure.message[:150]}"
+                print(f"{name:<12}{family.name:<22}{len(some[1])} places  {said}", flush=True)
+    finally:
+        judge.close()
+    return rows
+
+
+if __name__ == "__main__":
+    main()

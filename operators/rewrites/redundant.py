@@ -1,0 +1,104 @@
+"""What was computed or loaded before, under the same name from the same values, is not done again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import libcst as cst
+
+from operators.program_tree import descend
+from operators.rewrites.program import Program, Site, dotted
+
+PLAIN = ("float", "int", "min", "max", "abs", "len")  # Python's own, which compute
+EFFECTS = ("store", "atomic", "debug_barrier", "device_print", "inline_asm", "advance")
+
+
+@dataclass(frozen=True, slots=True)
+class Redundant:
+    """Drops an assignment that gives a name the value it has."""
+
+    name: str = "drop-redundant"
+    intent: str = "load and compute once what is there already"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find such assignments within one block, with nothing stored in between that a load could see."""
+        for kernel in program.kernels.values():
+            for node in descend(program.function(kernel).body):
+                if isinstance(node, cst.IndentedBlock):
+                    for index in _repeated(program, node):
+                        yield Site(
+                            program.text(node.body[index]),
+                            ((program.tree.path(node.body[index]), _removed),),
+                        )
+
+
+@dataclass(slots=True)
+class _Known:
+    """Which value every name has: a number that rises whenever it may have changed."""
+
+    versions: dict[str, int] = field(default_factory=dict)
+    memory: int = 0
+    values: dict[tuple[Any, ...], tuple[str, int]] = field(default_factory=dict)
+
+    def changed(self, name: str) -> int:
+        self.versions[name] = self.versions.get(name, 0) + 1
+        return self.versions[name]
+
+
+def _repeated(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
+    known = _Known()
+    for index, line in enumerate(block.body):
+        assigned = _assignment(line)
+        if assigned is None:
+            _forget(line, known)
+            continue
+        name, value = assigned
+        names = sorted({n.value for n in descend(value) if isinstance(n, cst.Name)})
+        loads = any(isinstance(n, cst.Call) and dotted(n.func, "load") for n in descend(value))
+        text = program.tree.module.code_for_node(value)
+        key = (text, known.memory if loads else None, tuple(known.versions.get(n, 0) for n in names))
+        if _effects(value):
+            _forget(line, known)
+        elif known.values.get(key) == (name, known.versions.get(name, 0)) and name not in names:
+            yield index
+        else:
+            version = known.changed(name)
+            if name not in names:
+                known.values[key] = (name, version)
+
+
+def _assignment(line: cst.CSTNode) -> tuple[str, cst.BaseExpression] | None:
+    """Return the name and value of a line that is one plain assignment."""
+    if not isinstance(line, cst.SimpleStatementLine) or len(line.body) != 1:
+        return None
+    one = line.body[0]
+    if not isinstance(one, cst.Assign) or len(one.targets) != 1 or not isinstance(one.targets[0].target, cst.Name):
+        return None
+    return one.targets[0].target.value, one.value
+
+
+def _forget(line: cst.CSTNode, known: _Known) -> None:
+    """Take note of everything that a statement may change."""
+    kinds = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
+    for node in descend(line):
+        if isinstance(node, kinds):
+            for part in descend(node.target):
+                if isinstance(part, cst.Name):
+                    known.changed(part.value)
+    if _effects(line):
+        known.memory += 1
+
+
+def _effects(node: cst.CSTNode) -> bool:
+    """Tell whether anything in a statement may write to memory: also a call of a function of the program's own."""
+    for call in (n for n in descend(node) if isinstance(n, cst.Call)):
+        name = call.func.attr.value if isinstance(call.func, cst.Attribute) else ""
+        own = isinstance(call.func, cst.Name) and call.func.value not in PLAIN
+        if own or any(name.startswith(e) for e in EFFECTS):
+            return True
+    return False
+
+
+def _removed(line: cst.SimpleStatementLine) -> Any:
+    """Leave nothing of a line."""
+    return cst.RemoveFromParent()

@@ -1,0 +1,56 @@
+"""Neighbouring programs on one die of MI300: the hardware deals them out in turn, and each die has its own cache."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import libcst as cst
+
+from operators.launches import Kernel
+from operators.program_tree import Path
+from operators.rewrites.program import Insertion, Program, Site, adding_constexpr, dotted, fresh_name, statement
+
+DIES = 8  # of an MI300X; the tuner moves it
+
+
+@dataclass(frozen=True, slots=True)
+class Remapped:
+    """A program's number dealt out so that each die gets a stretch of neighbours."""
+
+    name: str = "xcd-remap"
+    intent: str = "give each die neighbouring programs, which share its cache"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find `pid = tl.program_id(0)` in kernels that ask for one axis alone."""
+        for kernel in program.kernels.values():
+            axes = [call for call in kernel.scope.calls if dotted(call.func, "program_id")]
+            if len(axes) != 1 or "dies" in kernel.scope.bindings or _axis(axes[0]) != 0:
+                continue
+            line = _assigned(program, axes[0])
+            if line is not None and isinstance(line.targets[0].target, cst.Name):
+                yield self._site(program, kernel, line, line.targets[0].target.value)
+
+    def _site(self, program: Program, kernel: Kernel, line: cst.CSTNode, pid: str) -> Site:
+        block, index = program.place(line)
+        dies, every, dealt, rest = (fresh_name(program, kernel, n) for n in ("DIES", "every", "dealt", "rest"))
+        lines = (
+            f"{every} = tl.num_programs(0)",
+            f"{dealt}, {rest} = {every} // {dies}, {every} % {dies}",
+            f"{pid} = {pid} % {dies} * {dealt} + tl.minimum({pid} % {dies}, {rest}) + {pid} // {dies}",
+        )
+        path: Path = program.tree.path(block)
+        added = Insertion(path, index + 1, every, lambda: tuple(statement(text) for text in lines))
+        return Site(program.text(line), (adding_constexpr(program, kernel, dies, DIES),), (added,))
+
+
+def _assigned(program: Program, call: cst.Call) -> cst.Assign | None:
+    """Return the assignment of a program's number, also where it is converted first."""
+    node, _ = program.tree.parent(call)
+    if isinstance(node, cst.Attribute) and node.attr.value == "to":
+        converted, _ = program.tree.parent(node)
+        node, _ = program.tree.parent(converted)
+    return node if isinstance(node, cst.Assign) and len(node.targets) == 1 else None
+
+
+def _axis(call: cst.Call) -> int | None:
+    value = call.args[0].value if len(call.args) == 1 else None
+    return int(value.value, 0) if isinstance(value, cst.Integer) else None
