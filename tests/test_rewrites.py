@@ -6,6 +6,7 @@ import re
 import time
 from pathlib import Path
 
+import libcst as cst
 import numpy as np
 import pytest
 
@@ -163,6 +164,18 @@ def test_what_a_store_may_have_changed_is_loaded_again() -> None:
     assert apply(program, list(family("drop-redundant").sites(program))) == wanted
 
 
+def test_what_a_loop_does_not_change_is_computed_before_it() -> None:
+    before = BEFORE.replace(
+        "        offs = start",
+        "        # every turn\n        scale = norm_of(x_ptr)\n        wide = row * n\n        offs = start",
+    )
+    program = read(before)
+    wanted = before.replace("        wide = row * n\n", "").replace(
+        "    for start", "    wide = row * n\n    for start"
+    )
+    assert apply(program, list(family("hoist-invariant").sites(program))) == wanted
+
+
 @pytest.mark.parametrize("task", names())
 def test_any_two_rewrites_in_either_order_give_programs_that_python_reads(task: str) -> None:
     source = load(task).seeds[0].source
@@ -235,9 +248,12 @@ def test_a_proposal_of_a_long_program_takes_a_moment() -> None:
     parent = candidate(HEAD + "\n\n".join(kernels))
     assert parent.source.count("\n") > 280
     read(parent.source)  # an accepted program was parsed for its structure
-    spent = []
+    began = time.process_time()
+    cst.parse_module(parent.source)
+    parsing, spent = time.process_time() - began, []
     for seed in range(12):
         began = time.process_time()
         Rewriting().propose([parent], context(seed))
         spent.append(time.process_time() - began)
-    assert sorted(spent)[len(spent) // 2] < 0.03
+    # about 50 ms on the machine that this was written on; a bound in seconds would measure who else is at work
+    assert sorted(spent)[len(spent) // 2] < parsing

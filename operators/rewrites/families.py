@@ -3,6 +3,7 @@
 from operators.rewrites.caching import Caching
 from operators.rewrites.exp2 import Exp2
 from operators.rewrites.hints import Alignment
+from operators.rewrites.hoist import Hoist
 from operators.rewrites.narrow import Narrow
 from operators.rewrites.order import Grouped, Swapped
 from operators.rewrites.program import Rewrite
@@ -20,6 +21,7 @@ FAMILIES: tuple[Rewrite, ...] = (
     Unroll(),
     Whole(),
     Redundant(),
+    Hoist(),
     Grouped(),
     Swapped(),
     Remapped(),
