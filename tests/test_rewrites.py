@@ -176,6 +176,21 @@ def test_what_a_loop_does_not_change_is_computed_before_it() -> None:
     assert apply(program, list(family("hoist-invariant").sites(program))) == wanted
 
 
+def test_masks_are_left_out_where_blocks_divide_sizes_and_one_name_moves_test_and_launches() -> None:
+    program = read(load("gemm_fp16").seeds[0].source)
+    text = apply(program, list(family("drop-masks").sites(program)))
+    full = text.partition("def gemm_kernel_full")[2].partition("def gemm_fp16")[0]
+    assert "mask" not in full
+    assert full.count("tl.load") == 2
+    test = "if K % block_k_size == 0 and M % block_m_size == 0 and N % block_n_size == 0:"
+    assert test in text
+    moved = knobs.rewrite(text, {"gemm_kernel_full.BLOCK_K": 128})
+    assert "block_k_size = 128" in moved
+    assert test in moved
+    half = BEFORE.replace("mask=offs < n", "mask=offs < n - 1")
+    assert list(family("drop-masks").sites(read(half))) == []  # a mask that is no block's end stays
+
+
 @pytest.mark.parametrize("task", names())
 def test_any_two_rewrites_in_either_order_give_programs_that_python_reads(task: str) -> None:
     source = load(task).seeds[0].source

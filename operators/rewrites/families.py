@@ -4,8 +4,10 @@ from operators.rewrites.caching import Caching
 from operators.rewrites.exp2 import Exp2
 from operators.rewrites.hints import Alignment
 from operators.rewrites.hoist import Hoist
+from operators.rewrites.masks import Unmasked
 from operators.rewrites.narrow import Narrow
 from operators.rewrites.order import Grouped, Swapped
+from operators.rewrites.precision import Precision
 from operators.rewrites.program import Rewrite
 from operators.rewrites.ranges import TritonRange
 from operators.rewrites.reciprocal import Reciprocal
@@ -25,7 +27,9 @@ FAMILIES: tuple[Rewrite, ...] = (
     Grouped(),
     Swapped(),
     Remapped(),
+    Unmasked(),
     Narrow(),
+    Precision(),
     Alignment(),
     Caching(),
 )

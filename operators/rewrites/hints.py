@@ -19,8 +19,8 @@ class Alignment:
     def sites(self, program: Program) -> Iterator[Site]:
         """Find sums of tl.arange(0, BLOCK) and a start that is a product with BLOCK, or a loop's step by it."""
         for operation, _ in program.operations(cst.Add):
-            block = _block(operation.right)
-            if block is None or not _multiple(program, operation.left, block):
+            block = sized(operation.right)
+            if block is None or not multiple(program, operation.left, block):
                 continue
             edit = _Hinted(block)
             yield Site(program.text(operation), ((program.tree.path(operation), edit),))
@@ -36,7 +36,7 @@ class _Hinted:
         )
 
 
-def _block(node: cst.BaseExpression) -> str | None:
+def sized(node: cst.BaseExpression) -> str | None:
     """Return the name of the size that a tl.arange from 0 on has."""
     if not isinstance(node, cst.Call) or not dotted(node.func, "arange") or len(node.args) != 2:
         return None
@@ -45,7 +45,7 @@ def _block(node: cst.BaseExpression) -> str | None:
     return size.value if zero and isinstance(size, cst.Name) else None
 
 
-def _multiple(program: Program, node: cst.BaseExpression, block: str) -> bool:
+def multiple(program: Program, node: cst.BaseExpression, block: str) -> bool:
     """Tell whether an expression is a product with a size, or the variable of a loop from 0 on that steps by it."""
     if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.Multiply):
         return any(isinstance(side, cst.Name) and side.value == block for side in (node.left, node.right))

@@ -8,7 +8,7 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.rewrites.program import Program, Site, dotted
-from operators.rewrites.special import passed, replaced, specialised
+from operators.rewrites.special import Choice, passed, replaced, specialised
 
 FITS = "max(sum((n - 1) * s for n, s in zip(t.shape, t.stride())) for t in ({tensors},)) < 2**30"
 
@@ -50,11 +50,11 @@ def _inner(call: cst.Call) -> cst.BaseExpression:
     return call.func.value
 
 
-def _fits(launch: Launch, kernel: Kernel) -> tuple[str, dict[str, str]] | None:
+def _fits(launch: Launch, kernel: Kernel) -> Choice | None:
     tensors = []
     for parameter in (p for p in kernel.positional if p.endswith("_ptr")):
         value = passed(launch, parameter)
         if not isinstance(value, cst.Name):
             return None
         tensors.append(value.value)
-    return (FITS.format(tensors=", ".join(tensors)), {}) if tensors else None
+    return Choice(FITS.format(tensors=", ".join(tensors))) if tensors else None

@@ -146,11 +146,17 @@ def _inserting(found: Sequence[Insertion]) -> Edit:
 
     def edit(block: Any) -> Any:
         body = list(block.body)
-        for one in sorted(found, key=lambda i: i.index, reverse=True):
+        for one in _from_the_end(found):
             body[one.index : one.index] = one.make()
         return block.with_changes(body=body)
 
     return edit
+
+
+def _from_the_end(found: Sequence[Insertion]) -> list[Insertion]:
+    """Order insertions so that none moves the place of another, and those of one place keep their order."""
+    order = sorted(range(len(found)), key=lambda n: (found[n].index, n), reverse=True)
+    return [found[n] for n in order]
 
 
 def _spliced(program: Program, edits: Sequence[tuple[Path, Edit]], added: Sequence[Insertion]) -> str:
@@ -161,7 +167,7 @@ def _spliced(program: Program, edits: Sequence[tuple[Path, Edit]], added: Sequen
         below.setdefault(path[0][1] or 0, []).append((path[1:], edit))
     for index, some in below.items():
         parts[index + 1] = module.code_for_node(edited(module.body[index], some))
-    for one in sorted(added, key=lambda i: i.index, reverse=True):
+    for one in _from_the_end(added):
         parts[one.index + 1 : one.index + 1] = [module.code_for_node(new) for new in one.make()]
     return "".join(parts)
 
@@ -209,7 +215,7 @@ def _statement(text: str) -> cst.BaseStatement:
     return cst.parse_statement(text)
 
 
-_ATOMS = (cst.Name, cst.Attribute, cst.Call, cst.Subscript, cst.Integer, cst.Float, cst.SimpleString)
+ATOMS = (cst.Name, cst.Attribute, cst.Call, cst.Subscript, cst.Integer, cst.Float, cst.SimpleString)
 
 
 class _Filling(cst.CSTTransformer):
@@ -223,7 +229,7 @@ class _Filling(cst.CSTTransformer):
         part = self._parts.get(original_node.value)
         if part is None:
             return updated_node
-        return part if isinstance(part, _ATOMS) or part.lpar else with_parentheses(part)
+        return part if isinstance(part, ATOMS) or part.lpar else with_parentheses(part)
 
 
 def with_parentheses(node: cst.BaseExpression) -> cst.BaseExpression:

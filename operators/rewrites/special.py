@@ -1,23 +1,38 @@
 """A second kernel for the cases that allow it, and launches that choose between both by what they are given."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, edited, steps
-from operators.rewrites.program import Insertion, Program, Site, expression
+from operators.rewrites.program import Insertion, Program, Site, expression, statement
 
-Condition = Callable[[Launch], "tuple[str, Mapping[str, str]] | None"]
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """When a launch is of the changed kernel: a test in the launcher's names.
+
+    `changed`: what that launch passes for some parameters. `both`: for parameters whose numbers are in the test too,
+    a name that stands for each, and the number where the name is new.
+    """
+
+    test: str
+    changed: Mapping[str, str] = field(default_factory=dict)
+    both: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
+
+
+Condition = Callable[[Launch], Choice | None]
 
 
 def specialised(program: Program, kernel: Kernel, suffix: str, changes: Callable[[cst.FunctionDef], cst.FunctionDef],
                 condition: Condition, what: str) -> Site | None:  # fmt: skip
     """Return the site that adds a changed copy of a kernel, launched where a condition holds.
 
-    `condition` gives, for one launch, an expression in the launcher's names and what is passed for some parameters;
-    None where it cannot be told, and then nothing is specialised.
+    Where the condition of one launch cannot be told nothing is specialised.
     """
     name = f"{kernel.name}_{suffix}"
     launched = [launch for launch in program.launches if launch.kernel.scope is kernel.scope]
@@ -26,18 +41,20 @@ def specialised(program: Program, kernel: Kernel, suffix: str, changes: Callable
     if not launched or name in program.tree.top.bindings or block is not program.tree.module:
         return None
     edits: list[tuple[Path, Edit]] = []
+    added: list[Insertion] = []
     for launch in launched:
         told = condition(launch)
-        statement = _statement(program, launch.call)
-        if told is None or statement is None:
+        line = _line(program, launch.call)
+        if told is None or line is None:
             return None
-        edits.append((program.tree.path(statement), _Choosing(name, told[0], dict(told[1]))))
+        edits.append((program.tree.path(line), _Choosing(name, told)))
+        added += _named(program, line, told)
 
     def copied() -> tuple[cst.BaseStatement, ...]:
         lines = [cst.EmptyLine(indent=False)] * 2
         return (changes(function).with_changes(name=cst.Name(name), leading_lines=lines),)
 
-    return Site(what, tuple(edits), (Insertion((), index + 1, name, copied),))
+    return Site(what, tuple(edits), (Insertion((), index + 1, name, copied), *added))
 
 
 def passed(launch: Launch, parameter: str) -> cst.BaseExpression | None:
@@ -73,7 +90,7 @@ def _module_place(program: Program, function: cst.FunctionDef) -> tuple[cst.CSTN
     return parent, list(body).index(function) if isinstance(body, (list, tuple)) else 0
 
 
-def _statement(program: Program, call: cst.Call) -> cst.SimpleStatementLine | None:
+def _line(program: Program, call: cst.Call) -> cst.SimpleStatementLine | None:
     """Return the line that is nothing but a call."""
     parent, _ = program.tree.parent(call)
     line, _ = program.tree.parent(parent)
@@ -81,26 +98,45 @@ def _statement(program: Program, call: cst.Call) -> cst.SimpleStatementLine | No
     return line if alone and isinstance(line, cst.SimpleStatementLine) else None
 
 
+def _named(program: Program, line: cst.SimpleStatementLine, choice: Choice) -> list[Insertion]:
+    """Return the assignments of new names before a launch."""
+    block, index = program.place(line)
+    lines = [f"{name} = {number}" for name, number in choice.both.values() if number is not None]
+    return [Insertion(program.tree.path(block), index, text, partial(_parsed, text)) for text in lines]
+
+
+def _parsed(text: str) -> tuple[cst.BaseStatement, ...]:
+    return (statement(text),)
+
+
+@dataclass(frozen=True, slots=True)
 class _Choosing:
     """Turns a launch into a choice between it and one of another kernel."""
 
-    def __init__(self, name: str, condition: str, arguments: Mapping[str, str]) -> None:
-        self._name, self._condition, self._arguments = name, condition, arguments
+    name: str
+    choice: Choice
 
     def __call__(self, line: Any) -> cst.If:
-        plain = line.with_changes(leading_lines=[])
-        call = plain.body[0].value
-        function = call.func.with_changes(value=cst.Name(self._name))
-        arguments = [
-            a.with_changes(value=expression(self._arguments[a.keyword.value]))
-            if a.keyword is not None and a.keyword.value in self._arguments
-            else a
-            for a in call.args
-        ]
-        other = plain.with_changes(body=[cst.Expr(call.with_changes(func=function, args=arguments))])
+        plain = _passing(line.with_changes(leading_lines=[]), {p: name for p, (name, _) in self.choice.both.items()})
+        other = _passing(plain, self.choice.changed)
+        call = other.body[0].value
+        function = call.func.with_changes(value=cst.Name(self.name))
+        other = other.with_changes(body=[cst.Expr(call.with_changes(func=function))])
         return cst.If(
-            test=expression(self._condition),
+            test=expression(self.choice.test),
             body=cst.IndentedBlock([other]),
             orelse=cst.Else(cst.IndentedBlock([plain])),
             leading_lines=line.leading_lines,
         )
+
+
+def _passing(line: Any, values: Mapping[str, str]) -> Any:
+    """Return a launch that passes other values for some of its keywords."""
+    call = line.body[0].value
+    arguments = [
+        a.with_changes(value=expression(values[a.keyword.value]))
+        if a.keyword is not None and a.keyword.value in values
+        else a
+        for a in call.args
+    ]
+    return line.with_changes(body=[cst.Expr(call.with_changes(args=arguments))])

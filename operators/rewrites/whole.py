@@ -9,7 +9,7 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.rewrites.program import Program, Site, statement
-from operators.rewrites.special import passed, replaced, specialised
+from operators.rewrites.special import Choice, passed, replaced, specialised
 
 LARGEST = 16384  # elements of one block; more do not fit the registers of one program
 
@@ -64,13 +64,13 @@ def _read(call: cst.Call, kernel: Kernel) -> Over | None:
     return Over(size.value, block.value) if size.value in kernel.positional else None
 
 
-def _short(launch: Launch, over: Over) -> tuple[str, dict[str, str]] | None:
+def _short(launch: Launch, over: Over) -> Choice | None:
     size, block = passed(launch, over.size), passed(launch, over.block)
     named = any(a.keyword is not None and a.keyword.value == over.block for a in launch.call.args)
     if size is None or block is None or not named:
         return None
     text = cst.Module([]).code_for_node(size)
-    return f"{text} <= {LARGEST}", {over.block: f"triton.next_power_of_2(max({text}, 1))"}
+    return Choice(f"{text} <= {LARGEST}", {over.block: f"triton.next_power_of_2(max({text}, 1))"})
 
 
 def _flattened(function: cst.FunctionDef, over: Over) -> cst.FunctionDef:
