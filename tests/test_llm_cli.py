@@ -181,14 +181,18 @@ class TestSearchWithModels:
         assert not (tmp_path / "run").exists()
 
     @pytest.mark.parametrize("name", config.names())
-    def test_the_commented_options_of_a_shipped_configuration_are_the_defaults(self, tmp_path: Path, name: str) -> None:
+    def test_the_commented_options_of_a_shipped_configuration_are_the_defaults(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
         text = (Path(config.__file__).parent.parent / "configs" / f"{name}.toml").read_text()
         plain = re.sub(r"^# (?=\[\[models|\w+ = )", "", text[text.index("[llm]") :], flags=re.MULTILINE)
         (tmp_path / "all.toml").write_text(plain)
         chosen, default = config.load(str(tmp_path / "all.toml"), {}), config.Settings()
-        given = {"record", "lessons", "max_cost", "max_tokens", "max_calls"}
+        given = {"record", "lessons", "archives", "port", "max_cost", "max_tokens", "max_calls"}
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "kernel.cu").write_text("__global__ void k() {}")
         assert all(getattr(chosen, n) == getattr(default, n) for n in config.ABOUT_MODELS if n not in given)
-        assert all(getattr(chosen, n) is not None for n in given)
+        assert all(getattr(chosen, n) for n in given)
         assert set(re.findall(r"^(\w+) = ", plain[plain.index("\n[[models") :], re.MULTILINE)) == set(
             settings.ModelSettings.model_fields
         )

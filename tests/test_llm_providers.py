@@ -263,7 +263,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("command", "kind", "words"),
         [
-            ("sh -c 'echo no such login >&2; exit 3'", errors.COMMAND, "exited with 3: no such login; run it by hand"),
+            ("sh -c 'echo no such login >&2; exit 3'", errors.EXIT, "exited with 3: no such login; run it by hand"),
             ("no-such-program-anywhere", errors.COMMAND, "cannot run 'no-such-program-anywhere'"),
             ("sh -c 'sleep 9'", errors.TIMEOUT, "did not finish within 0.2 s"),
             ("true", errors.EMPTY, "wrote nothing"),

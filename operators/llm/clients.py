@@ -1,5 +1,7 @@
 """The two SDKs, and nothing else imports them: a prompt goes out over HTTP, a reply or a named failure comes back.
 
+Each takes up to two seconds to import, so it is when the first of its models is made.
+
 The SDKs' own retries are off: operators/llm/retries.py waits and tries again, so that every attempt has its own
 reservation in the budget. Replies are read as bytes up to a limit and checked here, because the SDKs build their
 objects of whatever comes.
@@ -12,26 +14,21 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any
 
-import anthropic
-import httpx2
-import openai
-
 from operators.llm import answers, errors
 from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, Reply
 
 LARGEST = 8 << 20  # bytes of a reply
 
-# The SDKs log requests at DEBUG, headers and prompts included: `--verbose` must not show them.
-for _name in ("anthropic", "openai", "httpx2", "httpcore2"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
 
 class AnthropicClient:
     """Anthropic's Messages API. The system text is marked for the provider's prompt cache."""
 
     def __init__(self, model: Model) -> None:
-        self._model = model
+        import anthropic
+
+        _silence()
+        self._model, self._package = model, anthropic
         self._sdk = anthropic.AsyncAnthropic(
             api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds
         )
@@ -48,7 +45,7 @@ class AnthropicClient:
             extra_body=extra,
             timeout=seconds,
         )
-        return answers.message(await _send(self._model, stream, seconds), self._model.label)
+        return answers.message(await _send(self._model, self._package, stream, seconds), self._model.label)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -59,7 +56,10 @@ class OpenAIClient:
     """OpenAI's chat completions, and every server that speaks them."""
 
     def __init__(self, model: Model) -> None:
-        self._model = model
+        import openai
+
+        _silence()
+        self._model, self._package = model, openai
         self._sdk = openai.AsyncOpenAI(api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds)
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
@@ -75,7 +75,7 @@ class OpenAIClient:
             extra_body=extra,
             timeout=seconds,
         )
-        return answers.completion(await _send(self._model, stream, seconds), self._model.label)
+        return answers.completion(await _send(self._model, self._package, stream, seconds), self._model.label)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -91,17 +91,25 @@ def _key(model: Model) -> str:
     return value or "none"
 
 
-async def _send(model: Model, stream: Any, seconds: float) -> dict[str, Any]:
-    """Do one HTTP exchange within a time and return the JSON object that came."""
+def _silence() -> None:
+    """Keep `--verbose` from showing what the SDKs log at DEBUG: requests, with headers and prompts."""
+    for name in ("anthropic", "openai", "httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+async def _send(model: Model, sdk: Any, stream: Any, seconds: float) -> dict[str, Any]:
+    """Do one HTTP exchange within a time and return the JSON object that came; both SDKs name their errors alike."""
+    import httpx2
+
     try:
         async with asyncio.timeout(seconds), stream as response:
             kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
             body = await _read(model, response.iter_bytes())
-    except (TimeoutError, anthropic.APITimeoutError, openai.APITimeoutError, httpx2.TimeoutException) as error:
+    except (TimeoutError, sdk.APITimeoutError, httpx2.TimeoutException) as error:
         raise ModelError(errors.TIMEOUT, f"{model.label} did not finish within {seconds:g} s") from error
-    except (anthropic.APIStatusError, openai.APIStatusError) as error:
+    except sdk.APIStatusError as error:
         raise answers.failure(model, error.status_code, error.response.headers, error.body) from None
-    except (anthropic.APIConnectionError, openai.APIConnectionError) as error:
+    except sdk.APIConnectionError as error:
         raise _unreachable(model, error.__cause__) from None
     except httpx2.HTTPError as error:
         raise ModelError(errors.RESET, f"{model.label} broke off in the middle of its reply: {error}") from None
@@ -113,6 +121,8 @@ async def _send(model: Model, stream: Any, seconds: float) -> dict[str, Any]:
 
 def _unreachable(model: Model, cause: BaseException | None) -> ModelError:
     """Tell what never left this machine from what broke off on the way."""
+    import httpx2
+
     where = model.url or f"the API of {model.provider}"
     if isinstance(cause, (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.InvalidURL)):
         return ModelError(
