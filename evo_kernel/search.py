@@ -85,13 +85,17 @@ class Search:
     def _request(self, number: int, models: tuple[str, ...]) -> Request:
         """Choose the parents and their operator."""
         rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(number, 0)))
-        name, parents = self._trial(rng) or self._choice(number, rng, models)
+        name, parents = (None if self._owed(models) else self._trial(rng)) or self._choice(number, rng, models)
         operator, model = catalogue.parts(name)
         structure = parents[0].structure if parents else ""
         return Request(
             number, operator, parents, self._seed, model, self.structures.relatives(structure),
             self.structures.pending(structure),
         )  # fmt: skip
+
+    def _owed(self, models: tuple[str, ...]) -> bool:
+        """Tell whether all that is left is the models', so that not even a new structure is tuned."""
+        return bool(models) and not self.rules.bandit and self.letters.part(self.budget, self._room) >= 1
 
     def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[Candidate, ...]] | None:
         """Tune a structure that is new, if there is one and a tuner."""

@@ -5,6 +5,7 @@ and answers with an edit of a knob, or, where it knows the task, with a better p
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -96,3 +97,7 @@ def drive(folder: Path) -> Progress:
     finally:
         population.close()
     return progress
+
+
+if __name__ == "__main__":  # a process of its own, to be killed
+    drive(Path(sys.argv[1]))

@@ -12,7 +12,6 @@ import relatives
 
 import suites
 from fitness import targets
-from fitness.judge import Judge
 from operators.knowledge import library, sheets
 from operators.knowledge.similarity import Shelf, shingles
 from operators.llm import replies
@@ -127,21 +126,8 @@ def test_every_text_says_where_it_is_from_and_fits_a_prompt() -> None:
 def test_every_example_keeps_its_tasks_launcher_and_is_not_its_seed(example: library.Example) -> None:
     task = suites.load(example.entry)
     replies.check(example.source, task.seeds[0].source, task.entry)
-    assert example.task == task.digest
+    assert (example.task, example.entry) == (task.digest, task.entry)
     assert ast.get_docstring(ast.parse(example.source))
-
-
-def test_an_example_passes_every_gate_and_is_faster_than_the_seed() -> None:
-    task = suites.load("softmax")
-    example = next(e for e in library.own() if e.entry == "softmax")
-    cases = (task.cases[0], task.held_out[1])
-    judge = Judge(task, "mi300")
-    try:
-        mine, seed = (judge.judge(source, cases) for source in (example.source, task.seeds[0].source))
-    finally:
-        judge.close()
-    assert mine.passed, mine.failure
-    assert mine.score_us < seed.score_us / 1.5
 
 
 def test_a_search_is_never_shown_a_kernel_of_its_own_task() -> None:

@@ -186,11 +186,11 @@ class TestSearchWithModels:
     ) -> None:
         text = (Path(config.__file__).parent.parent / "configs" / f"{name}.toml").read_text()
         plain = re.sub(r"^# (?=\[\[models|\w+ = )", "", text[text.index("[llm]") :], flags=re.MULTILINE)
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "kernel.cu").write_text("__global__ void k() {}")
         (tmp_path / "all.toml").write_text(plain)
         chosen, default = config.load(str(tmp_path / "all.toml"), {}), config.Settings()
         given = {"record", "lessons", "archives", "port", "max_cost", "max_tokens", "max_calls"}
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / "kernel.cu").write_text("__global__ void k() {}")
         assert all(getattr(chosen, n) == getattr(default, n) for n in config.ABOUT_MODELS if n not in given)
         assert all(getattr(chosen, n) for n in given)
         assert set(re.findall(r"^(\w+) = ", plain[plain.index("\n[[models") :], re.MULTILINE)) == set(

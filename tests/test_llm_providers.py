@@ -29,10 +29,10 @@ APIS = ("anthropic", "openai")
 
 
 class Clock:
-    """A clock that jumps over every wait and remembers how long each was."""
+    """A clock that jumps over every wait; it remembers how long each was, and when prompts were sent."""
 
     def __init__(self) -> None:
-        self.time, self.waits = 0.0, []
+        self.time, self.waits, self.sent = 0.0, [], []
 
     def now(self) -> float:
         return self.time
@@ -40,6 +40,17 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.time += seconds
+
+
+class Timed:
+    """A client that notes when it sends."""
+
+    def __init__(self, client: providers.Client, clock: Clock) -> None:
+        self.client, self.clock, self.close = client, clock, client.close
+
+    async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> model.Reply:
+        self.clock.sent.append(self.clock.now())
+        return await self.client.complete(prompt, seconds, key)
 
 
 @pytest.fixture
@@ -62,7 +73,7 @@ def ask(*models: Model, limits: Limits = NO_LIMITS, calls: int = 1, patience: Pa
     budget = Budget(models, limits, clock.now)
 
     async def run() -> tuple[list[Answer], Caller]:
-        caller = Caller({m.label: providers.client(m) for m in models}, models, budget, patience, clock)
+        caller = Caller({m.label: Timed(providers.client(m), clock) for m in models}, models, budget, patience, clock)
         try:
             asked = (caller.ask(models[i % len(models)].label, prompt, f"run/{i}") for i in range(calls))
             return await asyncio.gather(*asked), caller
@@ -213,6 +224,38 @@ class TestFaults:
     def test_a_secret_in_the_servers_words_is_taken_out(self, server: LlmServer) -> None:
         server.faults.append(faults.status(400, f"I saw {SECRET}"))
         assert "[secret]" in str(ask(served("openai", server))[0][0].failure)
+
+
+class TestPace:
+    """Limits of a minute, kept before a server has to refuse."""
+
+    @pytest.mark.parametrize(
+        "limit", [{"requests_per_minute": 3}, {"tokens_per_minute": 3 * (PROMPT.most_tokens + 500)}]
+    )
+    def test_no_minute_has_more_than_its_limit_and_no_limit_is_wasted(
+        self, server: LlmServer, limit: dict[str, int]
+    ) -> None:
+        clock = Clock()
+        server.answer = lambda asked: "x" * 4 * 500
+        answers, budget, _ = ask(served("openai", server, concurrency=8, **limit), calls=10, clock=clock)
+        assert all(a.reply for a in answers)
+        most = limit.get("tokens_per_minute")
+        cost = 1 if most is None else budget.spent().tokens / 10
+        for began in clock.sent:
+            assert sum(began <= at < began + 60 for at in clock.sent) * cost <= (most or 3)
+        assert clock.now() <= 180
+
+    def test_a_call_larger_than_a_minute_goes_alone(self, server: LlmServer) -> None:
+        clock = Clock()
+        answers, _, _ = ask(served("openai", server, tokens_per_minute=10), calls=3, clock=clock)
+        assert all(a.reply for a in answers)
+        assert clock.now() == 120
+
+    def test_a_models_own_wall_time_ends_it_alone(self, server: LlmServer) -> None:
+        own = {"requests_per_minute": 1, "limits": Limits(seconds=90)}
+        answers, _, caller = ask(served("openai", server, **own), served("anthropic", server), calls=8)
+        assert [a.reply is not None for a in answers] == [True, True, True, True, False, True, False, True]
+        assert "the openai:tiny model's wall time of 90 s is used up" in caller.down["openai:tiny"]
 
 
 class TestBudgetUnderLoad:
@@ -414,11 +457,21 @@ class TestSpecs:
             ("openai:", "no name came after the colon"),
             ("openai:x@localhost:80", "an address that begins with http"),
             ("openai:x@https://me:pw@host/v1", "may not hold a user name"),
+            ("openai:x@https://host/v1?key=1", "an address ends before any"),
         ],
     )
     def test_a_wrong_spec_says_what_to_write(self, spec: str, words: str) -> None:
         with pytest.raises(model.ModelSpecError, match=words):
             model.parse(spec)
+
+    @pytest.mark.parametrize("key", [SECRET, "MY_ACCOUNT", "sk_key-1"])
+    def test_a_key_that_would_not_be_kept_out_of_files_is_refused_and_not_repeated(self, key: str) -> None:
+        with pytest.raises(
+            model.ModelSpecError, match="the name of an environment variable that ends in _KEY"
+        ) as caught:
+            Model("openai", "x", key=key)
+        assert key not in str(caught.value)
+        assert Model("openai", "x", key="MY_OWN_KEY").key_variable == "MY_OWN_KEY"
 
     def test_a_dollar_budget_needs_every_price(self) -> None:
         with pytest.raises(model.ModelSpecError, match="needs the price of openai:x"):
