@@ -206,17 +206,17 @@ def test_a_kernel_to_port_is_in_the_run_and_in_every_prompt_of_generate(tmp_path
 def test_the_best_of_a_persons_archives_are_examples_but_never_of_the_task_itself_under_any_name(
     tmp_path: Path, double_task: Task
 ) -> None:
-    add = suites.load("vector_add")
-    archive = begin(tmp_path / "archive", add, [], generations=1)
+    plus = suites.read(double_task.source.replace("double", "plus").replace("x * 2", "x + 2"), "plus")
+    archive = begin(tmp_path / "archive", plus, [], generations=1)
     drive(archive)
     best = runs.read(archive).search.archive.top(1)[0]
-    twin = replace(double_task, source=double_task.source.replace("double", "twice"), entry="twice")
+    twin = suites.read(double_task.source.replace("double", "twice"), "twin")
     for name, task in (("same", double_task), ("twin", twin)):
         begin(tmp_path / name, task, [], generations=1)
         drive(tmp_path / name)
     archives = [str(tmp_path / n) for n in ("archive", "same", "twin")]
     examples = gather(archives, double_task)
-    assert {e.entry for e in examples} == {"vector_add"}
+    assert {e.entry for e in examples} == {"plus"}
     assert best.candidate.source in {e.source for e in examples}
     with LlmServer(skilled) as server:
         given = {"archives": archives, "model_operators": ("optimize",), "population": 2, "generations": 1}
@@ -226,10 +226,10 @@ def test_the_best_of_a_persons_archives_are_examples_but_never_of_the_task_itsel
         runs.extend(folder, 2)
         drive(folder)
     assert {h for a in server.asked for h in re.findall(r"most like this one \((.*?predicted)", a.text)} == {
-        "vector_add, predicted"
+        "plus, predicted"
     }
     assert len(server.asked) >= 4
-    assert "vector_add, predicted" in prompts.of_run(folder, "optimize").text
+    assert "plus, predicted" in prompts.of_run(folder, "optimize").text
     with pytest.raises(JournalError, match="no run folder"):
         gather([str(archive)], double_task)
 
