@@ -11,7 +11,7 @@ import click
 
 from evo_kernel.cli_bench import bench
 from evo_kernel.cli_judging import doctor, judge, measure, tasks
-from evo_kernel.cli_llm import prompt
+from evo_kernel.cli_llm import priced, prompt
 from evo_kernel.cli_options import (
     LIMITS,
     basis_option,
@@ -95,6 +95,8 @@ def main(verbose: bool) -> None:
     metavar="PROVIDER:NAME[@URL]",
     help="A model that writes programs too; may be repeated. Providers: anthropic, openai, command, mailbox.",
 )
+@click.option("--price", "prices", multiple=True, metavar="MODEL=INPUT/OUTPUT",
+              help="Dollars per million tokens of a --model, e.g. openai:NAME=0.5/2; may be repeated.")  # fmt: skip
 @mechanism_options
 @budget_options
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
@@ -115,7 +117,8 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
       evo-kernel search softmax --seed-from runs/softmax-mi300-1
       evo-kernel search softmax --policy restarts --max-minutes 10 --stop-at-roofline 0.9
       evo-kernel search softmax --with halving --without crossover
-      evo-kernel search softmax --model anthropic:NAME --model openai:NAME@URL --max-calls 50
+      evo-kernel search softmax --model anthropic:NAME --price anthropic:NAME=3/15 --max-cost 5
+      evo-kernel search my_task.py --model openai:NAME@URL --max-calls 50 --port kernel.cu
 
     On a GPU, programs run and times are measured, interleaved with the seed and the best so far. Without one,
     correctness is checked under Triton's interpreter and times are predicted from compiled code.
@@ -125,7 +128,7 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
 
     if both := set(without) & set(having):
         raise click.UsageError(f"--with and --without both name {', '.join(sorted(both))}")
-    given["models"] = given["models"] or None
+    given["models"] = priced(given["models"], given.pop("prices")) or None
     given["port"] = given["port"] and config.text(given["port"])
     settings = machine.resolve(config.load(config_file, {**given, **rules.switched(without, having)}), say)
     what = load(task)

@@ -1,6 +1,7 @@
 """Commands about language models: show the prompts that operators send."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,17 @@ def prompt(task: str | None, operator: str, run: Path | None, program: Path | No
         shown = prompts.of_task(load(task or ""), operator, settings, program_text, port_text)
     plain = {"system": shown.system, "prompt": shown.text}
     click.echo(json.dumps(plain, indent=2) if as_json else f"{shown.system}\n{shown.text}")
+
+
+def priced(models: Sequence[str], prices: Sequence[str]) -> list[str | dict[str, str]]:
+    """Give the models of a command line the prices that stand beside them."""
+    found: dict[str, str | dict[str, str]] = {model: model for model in models}
+    for one in prices:
+        model, _, amounts = one.rpartition("=")
+        read, slash, written = amounts.partition("/")
+        if model not in found or not slash:
+            raise click.UsageError(
+                f"--price is MODEL=INPUT/OUTPUT, in dollars per million tokens, with MODEL as in --model; got {one!r}"
+            )
+        found[model] = {"model": model, "price_input": read, "price_output": written}
+    return [found[model] for model in models]

@@ -188,12 +188,23 @@ MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")
 def load(file: str | None, given: Mapping[str, Any]) -> Settings:
     """Merge a file and what the command line gave; every fault is named at once."""
     values = _from_file(_locate(file)) if file else {}
+    tables = {
+        t["model"]: t for t in values.get("models", ()) if isinstance(t, dict) and isinstance(t.get("model"), str)
+    }
     values.update({k: v for k, v in given.items() if v is not None})
+    if tables and isinstance(values["models"], (list, tuple)):  # a model named again keeps the prices of its table
+        values["models"] = [_tabled(model, tables) for model in values["models"]]
     try:
         return Settings(**values)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc']))}: {_plain(e['msg'])} (got {e['input']!r})" for e in error.errors()]
         raise ConfigError("wrong settings: " + "; ".join(faults)) from error
+
+
+def _tabled(model: Any, tables: Mapping[str, dict[str, Any]]) -> Any:
+    named = model.get("model") if isinstance(model, dict) else model
+    known = tables.get(named, {}) if isinstance(named, str) else {}
+    return {**known, **model} if isinstance(model, dict) else known or model
 
 
 def names() -> list[str]:

@@ -15,6 +15,7 @@ from archives.events import Judged
 from archives.journal import Journal
 from evo_kernel import config, providers, runs
 from evo_kernel.cli import main
+from evo_kernel.cli_llm import priced
 from evo_kernel.config import Settings
 from operators.llm import settings
 from operators.llm.model import Limits, ModelSpecError, Price, parse
@@ -160,6 +161,10 @@ class TestSearchWithModels:
             (("--model", "anthropic:x"), 1, "anthropic:x needs a key: set ANTHROPIC_API_KEY in the environment"),
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "5"), 2, "a dollar budget needs the price of openai:x"),
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "five"), 2, "an amount of money is dollars"),
+            (("--model", "openai:x", "--price", "openai:y=1/2"), 2, "--price is MODEL=INPUT/OUTPUT"),
+            (("--model", "openai:x@http://localhost:1/v1", "--price", "openai:x@http://localhost:1/v1=1/much"), 2, "a price is dollars"),
+            (("--model", "mailbox:m", "--config", "archives.toml"), 1, "no run folder at nowhere"),
+            (("--port", "models.toml"), 2, "a kernel is ported by a model: name one"),
             (("--model", "mailbox:/proc/nowhere"), 1, "/proc/nowhere"),
             (("--model", "replay:absent.jsonl"), 1, "cannot read the recording absent.jsonl"),
             (("--model", "command:absent-agent"), 1, "absent-agent"),
@@ -173,12 +178,24 @@ class TestSearchWithModels:
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
         (tmp_path / "models.toml").write_text('[[models]]\nmodel = "openai:x@http://h/v1"\nprice_inptu = 3\n')
+        (tmp_path / "archives.toml").write_text('[llm]\narchives = ["nowhere"]\n')
         (tmp_path / "operators.toml").write_text('[llm]\nmodel_operators = ["dream"]\n')
         got, _, err = run("search", "softmax", "--target", "mi300", "--pool", "inline", "--run", "run", *options)
         assert got == status
         assert said in err
         assert "Traceback" not in err
         assert not (tmp_path / "run").exists()
+
+    def test_a_model_on_the_command_line_has_the_price_beside_it_or_that_of_its_table(self, tmp_path: Path) -> None:
+        (tmp_path / "m.toml").write_text(
+            '[[models]]\nmodel = "openai:x"\nprice_input = 1\nprice_output = 2\noutput = 99\n'
+        )
+        made = {}
+        for prices in ((), ("openai:x=3/4",)):
+            chosen = config.load(str(tmp_path / "m.toml"), {"models": priced(["openai:x", "openai:y"], prices)})
+            made[prices] = settings.made(chosen.models)
+        assert [m[0].price.output for m in made.values()] == [2_000_000, 4_000_000]
+        assert [(m[0].output, m[1].price) for m in made.values()] == [(99, None)] * 2
 
     @pytest.mark.parametrize("name", config.names())
     def test_the_commented_options_of_a_shipped_configuration_are_the_defaults(

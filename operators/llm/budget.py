@@ -150,6 +150,6 @@ def _check_prices(models: Iterable[Model], limits: Mapping[str, Limits]) -> None
         capped = limits[RUN].dollars is not None or model.limits.dollars is not None
         if capped and model.price is None and model.counted:
             raise ModelSpecError(
-                f"a dollar budget needs the price of {model.label}: give its dollars per million tokens of input and "
-                "output in its [[models]] table of a configuration (0 for a server of your own)"
+                f"a dollar budget needs the price of {model.label}: give --price {model.label}=INPUT/OUTPUT, its "
+                "dollars per million tokens (0/0 for a server of your own), or its [[models]] table in a configuration"
             )
