@@ -197,7 +197,7 @@ def load(file: str | None, given: Mapping[str, Any]) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {_plain(e['msg'])} (got {e['input']!r})" for e in error.errors()]
+        faults = [f"{'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}{_given(e)}" for e in error.errors()]
         raise ConfigError("wrong settings: " + "; ".join(faults)) from error
 
 
@@ -263,6 +263,11 @@ def text(file: Path) -> str:
 def _nearest(word: str, known: Any) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
+
+
+def _given(fault: Any) -> str:
+    """Repeat what was given, but for tables of models: somebody may have put a key there."""
+    return "" if fault["loc"][:1] == ("models",) else f" (got {fault['input']!r})"
 
 
 def _plain(message: str) -> str:

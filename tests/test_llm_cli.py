@@ -169,6 +169,7 @@ class TestSearchWithModels:
             (("--model", "replay:absent.jsonl"), 1, "cannot read the recording absent.jsonl"),
             (("--model", "command:absent-agent"), 1, "absent-agent"),
             (("--config", "models.toml"), 2, "price"),
+            (("--config", "key.toml"), 2, "`key` is the name of an environment variable"),
             (("--config", "operators.toml"), 2, "no operator 'dream' asks a model"),
         ],
     )  # fmt: skip
@@ -178,11 +179,13 @@ class TestSearchWithModels:
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
         (tmp_path / "models.toml").write_text('[[models]]\nmodel = "openai:x@http://h/v1"\nprice_inptu = 3\n')
+        (tmp_path / "key.toml").write_text(f'[[models]]\nmodel = "openai:x@http://h/v1"\nkey = "{SECRET}"\n')
         (tmp_path / "archives.toml").write_text('[llm]\narchives = ["nowhere"]\n')
         (tmp_path / "operators.toml").write_text('[llm]\nmodel_operators = ["dream"]\n')
         got, _, err = run("search", "softmax", "--target", "mi300", "--pool", "inline", "--run", "run", *options)
         assert got == status
         assert said in err
+        assert SECRET not in err
         assert "Traceback" not in err
         assert not (tmp_path / "run").exists()
 
@@ -192,10 +195,13 @@ class TestSearchWithModels:
         )
         made = {}
         for prices in ((), ("openai:x=3/4",)):
-            chosen = config.load(str(tmp_path / "m.toml"), {"models": priced(["openai:x", "openai:y"], prices)})
+            chosen = config.load(
+                str(tmp_path / "m.toml"),
+                {"models": priced(["openai:x", "openai:y@http://h/v1"], (*prices, "openai:y=0/0"))},
+            )
             made[prices] = settings.made(chosen.models)
         assert [m[0].price.output for m in made.values()] == [2_000_000, 4_000_000]
-        assert [(m[0].output, m[1].price) for m in made.values()] == [(99, None)] * 2
+        assert [(m[0].output, m[1].price) for m in made.values()] == [(99, Price(0, 0, 0, 0))] * 2
 
     @pytest.mark.parametrize("name", config.names())
     def test_the_commented_options_of_a_shipped_configuration_are_the_defaults(

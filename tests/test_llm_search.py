@@ -1,7 +1,9 @@
 """Searches that ask models: over HTTP to a better kernel, killed anywhere, with models that fail for good."""
 
 import itertools
+import multiprocessing
 import os
+import random
 import re
 import shutil
 import signal
@@ -10,8 +12,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import llm_search
@@ -186,6 +190,65 @@ def test_a_model_that_takes_hours_stops_neither_the_judges_nor_another_model(tmp
         finally:
             population.close()
     assert Counter(e.model for e in events(folder, Asked))[f"mailbox:{tmp_path / 'silent'}"] == 2
+
+
+def answering(box: Path) -> None:
+    """Answer every open prompt of a folder, as the scripted model does."""
+    while True:
+        for number, text in mailbox.unanswered(box):
+            mailbox.answer(box, number, skilled(llm_server.Asked("", text, text, 0, {}, {})) or "nothing")
+        time.sleep(0.005)
+
+
+def test_two_searches_and_one_answerer_killed_at_random_have_every_prompt_answered_once(
+    tmp_path: Path, double_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox.MailboxClient.__init__, "__defaults__", (0.0, 0.005))  # how long an answer must rest
+    box, draws, spawn = tmp_path / "box", random.Random(7), multiprocessing.get_context("fork")
+    box.mkdir()
+    given = {
+        "generations": 2,
+        "model_share": 1.0,
+        "tuner": 0.0,
+        "model_operators": ("generate", "optimize", "strategise"),
+    }
+    work = {name: partial(drive, begin(tmp_path / name, double_task, [f"mailbox:{box}"], **given)) for name in "ab"}
+    work["answers"] = partial(answering, box)
+    running: dict[str, multiprocessing.Process] = {}
+    kills, end = 0, time.monotonic() + 90
+    while time.monotonic() < end:
+        for name in work:
+            if name not in running or running[name].exitcode not in (None, 0):
+                running[name] = spawn.Process(target=work[name], daemon=True)
+                running[name].start()
+        time.sleep(draws.uniform(0.05, 0.3))
+        alive = [name for name in work if running[name].is_alive()]
+        if alive == ["answers"]:
+            break
+        if kills < 12:
+            victim = running[draws.choice(alive)]
+            victim.kill()
+            victim.join()
+            kills += victim.exitcode == -signal.SIGKILL
+    running["answers"].kill()
+    running["answers"].join()
+    assert kills >= 6
+    asked = {f"{calls.run}/{n}/{t}": reply for calls, n, t, reply in both(tmp_path)}
+    keys = [re.findall(r"<!-- evo-kernel (\S+) -->", p.read_text())[0] for p in sorted(box.glob("*.prompt.md"))]
+    assert len(keys) == len(set(keys)) >= 32
+    assert set(keys) == set(asked)
+    for path, key in zip(sorted(box.glob("*.prompt.md")), keys, strict=True):
+        assert path.with_name(path.name.replace("prompt", "answer")).read_text() == asked[key]
+    assert all(runs.read(tmp_path / name).search.evaluations == 16 for name in "ab")
+
+
+def both(folder: Path) -> Iterator[tuple[Calls, int, int, str | None]]:
+    """Give every turn of the runs a and b."""
+    for name in "ab":
+        calls = Calls(folder / name)
+        for (number, turn), reply in turns(folder / name).items():
+            yield calls, number, turn, reply
+        calls.close()
 
 
 def test_a_kernel_to_port_is_in_the_run_and_in_every_prompt_of_generate(tmp_path: Path, double_task: Task) -> None:
