@@ -136,7 +136,10 @@ class Talks:
             return
         said = [replies.lesson(turn.reply or "") for turn in self._calls.turns(event.number)]
         now = time.time()
-        lessons.add(Path(file), [Lesson(text, self._chip.backend, last=now) for text in said if text], now)
+        try:
+            lessons.add(Path(file), [Lesson(text, self._chip.backend, last=now) for text in said if text], now)
+        except lessons.LessonsError as error:
+            raise RunError(f"{error}; then resume the run") from error
 
     def close(self) -> None:
         """Stop asking; what is out is taken up when the run is resumed."""

@@ -270,12 +270,12 @@ def test_the_best_of_a_persons_archives_are_examples_but_never_of_the_task_itsel
     tmp_path: Path, double_task: Task
 ) -> None:
     plus = suites.read(double_task.source.replace("double", "plus").replace("x * 2", "x + 2"), "plus")
-    archive = begin(tmp_path / "archive", plus, [], generations=1)
+    archive = begin(tmp_path / "archive", plus, [], generations=1, population=2)
     drive(archive)
     best = runs.read(archive).search.archive.top(1)[0]
     twin = suites.read(double_task.source.replace("double", "twice"), "twin")
     for name, task in (("same", double_task), ("twin", twin)):
-        begin(tmp_path / name, task, [], generations=1)
+        begin(tmp_path / name, task, [], generations=1, population=1)
         drive(tmp_path / name)
     archives = [str(tmp_path / n) for n in ("archive", "same", "twin")]
     examples = gather(archives, double_task)
