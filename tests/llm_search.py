@@ -84,7 +84,9 @@ class FormulaPool:
 
 
 def begin(folder: Path, task: Task, models: list[object], **given: object) -> Path:
+    """Begin a run of 24 evaluations; without the tuner, which has tests of its own, it costs half."""
     settings = {"generations": 3, "population": 8, "target": "mi300", "basis": "predicted", "pool": "inline"}
+    settings["operators"] = ("knob-step", "knob-cross")
     runs.begin(folder, config.load(None, {**settings, "models": models, **given}), task)
     return folder
 

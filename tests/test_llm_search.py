@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -209,7 +209,6 @@ def test_two_searches_and_one_answerer_killed_at_random_have_every_prompt_answer
     given = {
         "generations": 2,
         "model_share": 1.0,
-        "tuner": 0.0,
         "model_operators": ("generate", "optimize", "strategise"),
     }
     work = {name: partial(drive, begin(tmp_path / name, double_task, [f"mailbox:{box}"], **given)) for name in "ab"}
@@ -251,10 +250,16 @@ def both(folder: Path) -> Iterator[tuple[Calls, int, int, str | None]]:
         calls.close()
 
 
+def always_new(task: Task) -> Callable[[llm_server.Asked], str]:
+    """Return a model that never writes one program twice."""
+    blocks = itertools.count(8)
+    return lambda asked: f"```python\n{task.seeds[0].source.replace('BLOCK=128', f'BLOCK={2 ** next(blocks)}')}```"
+
+
 def test_a_kernel_to_port_is_in_the_run_and_in_every_prompt_of_generate(tmp_path: Path, double_task: Task) -> None:
     port = "__global__ void twice(float* x) { x[0] *= 2; }"
-    with LlmServer(skilled) as server:
-        given = {"port": port, "model_operators": ("generate", "optimize"), "model_share": 1.0}
+    with LlmServer(always_new(double_task)) as server:
+        given = {"port": port, "model_operators": ("generate", "optimize"), "model_share": 1.0, "generations": 2}
         folder = begin(tmp_path / "run", double_task, [model(server)], **given)
         drive(folder)
     texts = [a.text for a in server.asked]
@@ -281,7 +286,7 @@ def test_the_best_of_a_persons_archives_are_examples_but_never_of_the_task_itsel
     examples = gather(archives, double_task)
     assert {e.entry for e in examples} == {"plus"}
     assert best.candidate.source in {e.source for e in examples}
-    with LlmServer(skilled) as server:
+    with LlmServer(always_new(double_task)) as server:
         given = {"archives": archives, "model_operators": ("optimize",), "population": 2, "generations": 1}
         folder = begin(tmp_path / "run", double_task, [model(server)], model_share=1.0, **given)
         drive(folder)
