@@ -25,11 +25,11 @@ def shelf(known: dict[str, str]) -> Shelf:
     return Shelf([shingles(s) for s in known.values()])
 
 
-@pytest.mark.parametrize("way", relatives.LABELLED)
+@pytest.mark.parametrize("way", relatives.WAYS)
 def test_the_right_relative_comes_first_for_nine_in_ten_of_the_labelled_pairs(
     known: dict[str, str], shelf: Shelf, way: str
 ) -> None:
-    assert len(known) * len(relatives.LABELLED) >= 200
+    assert len(known) * len(relatives.WAYS) >= 100
     right = Counter()
     for place, source in enumerate(known.values()):
         made = relatives.relative(source, way, random.Random(place))

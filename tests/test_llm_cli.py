@@ -13,10 +13,12 @@ from llm_server import SECRET, LlmServer
 
 from archives.events import Judged
 from archives.journal import Journal
-from evo_kernel import config, providers, runs
+from evo_kernel import config, prompts, providers, runs
 from evo_kernel.cli import main
 from evo_kernel.cli_llm import priced
 from evo_kernel.config import Settings
+from evo_kernel.pools import Predicting
+from fitness.judge import Judge
 from operators.llm import settings
 from operators.llm.model import Limits, ModelSpecError, Price, parse
 from suites import Task
@@ -39,7 +41,11 @@ def test_prompt_prints_what_generate_would_send() -> None:
     assert run("prompt", "softmax", "--operator", "generate", "--target", "mi300", "--json")[1] == out
 
 
-def test_prompt_judges_the_program_it_shows(tmp_path: Path) -> None:
+def test_prompt_judges_the_program_it_shows(tmp_path: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the judge that other tests share: to start another one takes six seconds
+    shared = Predicting(judge)
+    monkeypatch.setattr(Predicting, "close", lambda self: None)
+    monkeypatch.setattr(prompts, "one_judge", lambda task, settings: shared)
     (tmp_path / "wrong.py").write_text("import triton\n\n\ndef twice(x):\n    return x\n")
     (tmp_path / "task.py").write_text(SCALE)
     task, wrong = str(tmp_path / "task.py"), str(tmp_path / "wrong.py")

@@ -83,7 +83,7 @@ def test_a_search_over_http_finds_a_better_kernel_that_passes_every_gate(tmp_pat
 
     with LlmServer(skilled) as server:
         models = [f"anthropic:tiny@{server.anthropic}", f"openai:tiny@{server.openai}"]
-        folder = begin(tmp_path / "run", task, models, generations=2, population=2, model_share=1.0)
+        folder = begin(tmp_path / "run", task, models, generations=1, population=3, model_share=1.0)
         population = Population(folder, judged)
         try:
             while not (progress := population.advance()).done:
@@ -92,7 +92,7 @@ def test_a_search_over_http_finds_a_better_kernel_that_passes_every_gate(tmp_pat
             unseen = pools[0]._judge.judge(best.candidate.source, softmax.held_out[1:2])
         finally:
             population.close()
-    assert progress.evaluations == 4
+    assert progress.evaluations == 3
     assert progress.seed_us > 1.5 * progress.best_us
     assert {a.api for a in server.asked} == {"anthropic", "openai"}
     assert best.candidate.operator in catalogue.MODEL_ARITY
@@ -104,7 +104,7 @@ def test_no_answer_is_paid_for_twice_though_the_search_is_killed_while_calls_are
 ) -> None:
     run = tmp_path / "run"
     with LlmServer(skilled, delay=0.1) as server:
-        models = [f"anthropic:tiny@{server.anthropic}", f"openai:tiny@{server.openai}"]
+        models = [f"openai:tiny@{server.openai}"]
         begin(run, double_task, models, generations=2, population=3, model_share=1.0, max_calls=40)
         process = subprocess.Popen(
             [sys.executable, llm_search.__file__, str(run)], env=os.environ | {"PYTHONPATH": str(ROOT)}
@@ -224,14 +224,14 @@ def test_two_searches_and_one_answerer_killed_at_random_have_every_prompt_answer
         alive = [name for name in work if running[name].is_alive()]
         if alive == ["answers"]:
             break
-        if kills < 12:
+        if kills < 8:
             victim = running[draws.choice(alive)]
             victim.kill()
             victim.join()
             kills += victim.exitcode == -signal.SIGKILL
     running["answers"].kill()
     running["answers"].join()
-    assert kills >= 6
+    assert kills >= 5
     asked = {f"{calls.run}/{n}/{t}": reply for calls, n, t, reply in both(tmp_path)}
     keys = [re.findall(r"<!-- evo-kernel (\S+) -->", p.read_text())[0] for p in sorted(box.glob("*.prompt.md"))]
     assert len(keys) == len(set(keys)) >= 32
