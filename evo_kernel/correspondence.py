@@ -14,6 +14,7 @@ from operators.llm.budget import Amount
 from operators.llm.model import PICO
 
 REFLECT = "reflect"
+PORTING = "generate"  # by which a kernel of another language is ported
 BROKEN = 32  # failures that are remembered for repair
 CALL = 1.0  # what a call costs that has no price, in evaluations
 
@@ -90,6 +91,9 @@ class Correspondence:
             name for name in self._rules.model_operators
             if (name != REFLECT or self._broken) and (catalogue.MODEL_ARITY[name] < 2 or crosses)
         ]  # fmt: skip
+        if self._rules.port is not None:
+            models = [m for m in models if (PORTING, m) not in self.requests] or models
+            able = [PORTING] if (PORTING, models[0]) not in self.requests else able
         arms = [catalogue.arm(name, model) for name in able for model in models]
         return {name: 1 / len(arms) for name in arms}
 

@@ -265,6 +265,7 @@ def test_a_kernel_to_port_is_in_the_run_and_in_every_prompt_of_generate(tmp_path
     texts = [a.text for a in server.asked]
     assert {t.startswith("Port this kernel to Triton") for t in texts if "The program to improve" not in t} == {True}
     assert all((port in t) == t.startswith("Port") for t in texts)
+    assert events(folder, Asked)[0].operator == "generate"
     assert runs.read(folder).settings.port == port
     assert prompts.of_run(folder, "generate").text.startswith("Port this kernel to Triton")
     with pytest.raises(ConfigError, match="a kernel is ported by a model"):
