@@ -74,7 +74,7 @@ def search(
     chosen = machines.resolve(config.load(config_file, settings))
     what = load(task) if isinstance(task, str) else task
     isolation.require_here(chosen)
-    talks.require(chosen)
+    talks.require(chosen, what)
     folder = Path(run) if run else free_folder(what.name, chosen.target)
     runs.begin(folder, chosen, what, runs.elites(Path(seed_from), what) if seed_from else ())
     drive(folder, chosen, on_progress)

@@ -95,7 +95,7 @@ class History:
         return Brief(
             task, target, given, tuple(self._kept()), failed,
             tuple(dict.fromkeys(why for name, why in self._refused if name == operator)), tuple(lessons), library,
-            self._repairs.get(given[0].id, 0) if given else 0, port,
+            self._repairs.get(given[0].id, 0) if given else 0, port if operator == "generate" else None,
         )  # fmt: skip
 
 

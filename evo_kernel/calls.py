@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,24 @@ class Calls:
         """Return what one request has used."""
         query = "SELECT SUM(tokens), SUM(pico), SUM(calls) FROM attempts WHERE number = ?"
         return next((Amount(*(v or 0 for v in row)) for row in self._read(query, (number,))), Amount())
+
+    def take(self, folder: Path, numbers: Mapping[int, int]) -> None:
+        """Copy the requests of another run's file that have new numbers here, as closed, with all they used."""
+        other = Calls(folder)
+        try:
+            for (old, *request), new in ((r, numbers.get(r[0])) for r in other._read("SELECT * FROM requests")):
+                if new is None:
+                    continue
+                self._write("INSERT INTO requests VALUES (?, ?, ?, ?, 1)", (new, *request[:3]))
+                for _, *turn in other._read("SELECT * FROM turns WHERE number = ?", (old,)):
+                    self._write("INSERT INTO turns VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (new, *turn))
+                for _, _, *used in other._read("SELECT * FROM attempts WHERE number = ?", (old,)):
+                    query = (
+                        "INSERT INTO attempts (number, model, tokens, pico, calls, settled) VALUES (?, ?, ?, ?, ?, ?)"
+                    )
+                    self._write(query, (new, *used))
+        finally:
+            other.close()
 
     def close(self) -> None:
         """Close the file."""

@@ -11,7 +11,7 @@ import click
 
 from evo_kernel.cli_bench import bench
 from evo_kernel.cli_judging import doctor, judge, measure, tasks
-from evo_kernel.cli_llm import prompt
+from evo_kernel.cli_llm import priced, prompt
 from evo_kernel.cli_options import (
     LIMITS,
     basis_option,
@@ -95,11 +95,15 @@ def main(verbose: bool) -> None:
     metavar="PROVIDER:NAME[@URL]",
     help="A model that writes programs too; may be repeated. Providers: anthropic, openai, command, mailbox.",
 )
+@click.option("--price", "prices", multiple=True, metavar="MODEL=INPUT/OUTPUT",
+              help="Dollars per million tokens of a --model, e.g. openai:NAME=0.5/2; may be repeated.")  # fmt: skip
 @mechanism_options
 @budget_options
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
 @click.option("--config", "config_file", help="TOML file, or the name of a shipped one: quick, mi250, mi300.")
 @click.option("--seed-from", type=click.Path(path_type=Path), help="Begin with the elites of another run too.")
+@click.option("--port", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="A kernel in another language that a model ports; its text is kept in the run.")  # fmt: skip
 @machine_options
 def search(task: str, run: Path | None, config_file: str | None, seed_from: Path | None, as_json: bool, quiet: bool,
            without: tuple[str, ...], having: tuple[str, ...], **given: Any) -> None:  # fmt: skip
@@ -113,7 +117,8 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
       evo-kernel search softmax --seed-from runs/softmax-mi300-1
       evo-kernel search softmax --policy restarts --max-minutes 10 --stop-at-roofline 0.9
       evo-kernel search softmax --with halving --without crossover
-      evo-kernel search softmax --model anthropic:NAME --model openai:NAME@URL --max-calls 50
+      evo-kernel search softmax --model anthropic:NAME --price anthropic:NAME=3/15 --max-cost 5
+      evo-kernel search my_task.py --model openai:NAME@URL --max-calls 50 --port kernel.cu
 
     On a GPU, programs run and times are measured, interleaved with the seed and the best so far. Without one,
     correctness is checked under Triton's interpreter and times are predicted from compiled code.
@@ -123,11 +128,12 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
 
     if both := set(without) & set(having):
         raise click.UsageError(f"--with and --without both name {', '.join(sorted(both))}")
-    given["models"] = given["models"] or None
+    given["models"] = priced(given["models"], given.pop("prices")) or None
+    given["port"] = given["port"] and config.text(given["port"])
     settings = machine.resolve(config.load(config_file, {**given, **rules.switched(without, having)}), say)
     what = load(task)
     isolation.require_here(settings)
-    talks.require(settings)
+    talks.require(settings, what)
     folder = run or api.free_folder(what.name, settings.target)
     runs.begin(folder, settings, what, runs.elites(seed_from, what) if seed_from else ())
     claimed = ", untrusted-host: claims of each program's own process" if settings.mode == "open" else ""
@@ -248,12 +254,12 @@ def merge(one: Path, other: Path, out: Path | None) -> None:
     Example:
       evo-kernel archive merge runs/softmax-mi300-1 runs/softmax-mi300-2 --out runs/both
     """
-    from evo_kernel import report, runs
+    from evo_kernel import merging, report
 
     if out is None:
         places = (one.resolve().parent / f"merged-{number}" for number in itertools.count(1))
         out = next(place for place in places if not place.exists())
-    click.echo(report.text(runs.merge(one, other, out)))
+    click.echo(report.text(merging.merge(one, other, out)))
     click.echo(f"merged into {out}")
 
 

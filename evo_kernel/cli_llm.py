@@ -1,6 +1,7 @@
 """Commands about language models: show the prompts that operators send."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ from evo_kernel.cli_options import basis_option, isolation_option, say
               help="The program to repair or improve [the task's seed].")  # fmt: skip
 @click.option("--port", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="A kernel in another language that `generate` is to port.")  # fmt: skip
-@click.option("--size", type=click.IntRange(min=4000), default=60_000, show_default=True, help="Most characters.")
+@click.option("--size", "context", type=click.IntRange(min=4000), help="Most characters [the run's, or 60000].")
+@click.option(
+    "--config", "config_file", help="TOML file whose lessons, archives and other settings a search would use."
+)
 @click.option("--target", help="Chip: mi300, mi250, gfx950, h100 or h200 [this machine's GPU, or mi300].")
 @click.option("--json", "as_json", is_flag=True, help="Print system text and prompt as JSON.")
 @basis_option
 @isolation_option
-def prompt(task: str | None, operator: str, run: Path | None, program: Path | None, port: Path | None, size: int,
-           as_json: bool, **given: Any) -> None:  # fmt: skip
+def prompt(task: str | None, operator: str, run: Path | None, program: Path | None, port: Path | None,
+           config_file: str | None, context: int | None, as_json: bool, **given: Any) -> None:  # fmt: skip
     """Print exactly what a model would see, for a TASK or in a run; nothing is sent anywhere.
 
     \b
@@ -41,19 +45,26 @@ def prompt(task: str | None, operator: str, run: Path | None, program: Path | No
     if run is not None:
         if program is not None or port is not None:
             raise click.UsageError("--program and --port belong to a TASK; a run has programs of its own")
-        shown = prompts.of_run(run, operator, size)
+        shown = prompts.of_run(run, operator, context)
     else:
-        settings = machine.resolve(config.load(None, {**given, "pool": "inline"}), say)
+        settings = machine.resolve(config.load(config_file, {**given, "context": context, "pool": "inline"}), say)
         isolation.require_here(settings)
-        shown = prompts.of_task(load(task or ""), operator, settings, size, _text(program), _text(port))
+        program_text, port_text = (None if file is None else config.text(file) for file in (program, port))
+        shown = prompts.of_task(load(task or ""), operator, settings, program_text, port_text)
     plain = {"system": shown.system, "prompt": shown.text}
     click.echo(json.dumps(plain, indent=2) if as_json else f"{shown.system}\n{shown.text}")
 
 
-def _text(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"cannot read {file}: {error}") from error
+def priced(models: Sequence[str], prices: Sequence[str]) -> list[str | dict[str, str]]:
+    """Give the models of a command line the prices that stand beside them."""
+    found: dict[str, str | dict[str, str]] = {model: model for model in models}
+    named = {model.partition("@")[0]: model for model in models} | {model: model for model in models}
+    for one in prices:
+        model, _, amounts = one.rpartition("=")
+        read, slash, written = amounts.partition("/")
+        if model not in named or not slash:
+            raise click.UsageError(
+                f"--price is MODEL=INPUT/OUTPUT, in dollars per million tokens, with MODEL as in --model; got {one!r}"
+            )
+        found[named[model]] = {"model": named[model], "price_input": read, "price_output": written}
+    return [found[model] for model in models]

@@ -5,9 +5,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from evo_kernel.errors import ConfigError
 from evo_kernel.rules import Limits, Rules
@@ -53,6 +53,8 @@ class Settings(BaseModel):
     context: int = Field(60_000, ge=4000)  # characters of one prompt
     record: str | None = None  # file of all answers, which `replay:FILE` gives again
     lessons: str | None = None  # file of what was learnt, kept across tasks and runs; None: nothing is
+    archives: tuple[str, ...] = ()  # folders of runs whose best kernels are examples too
+    port: str | None = None  # the text of a kernel in another language that `generate` ports
     max_cost: Money | None = None  # dollars
     max_tokens: int | None = Field(None, ge=1)
     max_calls: int | None = Field(None, ge=1)
@@ -107,7 +109,7 @@ class Settings(BaseModel):
             raise ValueError("one of generate, optimize, strategise must be there: others have nothing to begin with")
         return given
 
-    @field_validator("operators", "objectives", "model_operators", mode="before")
+    @field_validator("operators", "objectives", "model_operators", "archives", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
         """Take a list as the command line writes it."""
@@ -130,6 +132,13 @@ class Settings(BaseModel):
             raise ValueError('the first objective is latency; "error" may follow')
         return given
 
+    @model_validator(mode="after")
+    def _ports(self) -> Self:
+        """Refuse a kernel to port that nobody would be asked to."""
+        if self.port is not None and not (self.models and "generate" in self.model_operators):
+            raise ValueError("a kernel is ported by a model: name one (--model, [[models]]) and keep operator generate")
+        return self
+
     @property
     def rules(self) -> Rules:
         """The mechanisms of the search."""
@@ -147,7 +156,7 @@ class Settings(BaseModel):
 
 
 ABOUT_MODELS = ("model_operators", "model_share", "conversations", "context", "evaluation_dollars", "record", "lessons",
-                "max_cost", "max_tokens", "max_calls")  # fmt: skip
+                "archives", "port", "max_cost", "max_tokens", "max_calls")  # fmt: skip
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "search": ("generations", "population", "target", "seed", "policy", "operators", "objectives"),
     "mechanisms": (
@@ -180,12 +189,23 @@ MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")
 def load(file: str | None, given: Mapping[str, Any]) -> Settings:
     """Merge a file and what the command line gave; every fault is named at once."""
     values = _from_file(_locate(file)) if file else {}
+    tables = {
+        t["model"]: t for t in values.get("models", ()) if isinstance(t, dict) and isinstance(t.get("model"), str)
+    }
     values.update({k: v for k, v in given.items() if v is not None})
+    if tables and isinstance(values["models"], (list, tuple)):  # a model named again keeps the prices of its table
+        values["models"] = [_tabled(model, tables) for model in values["models"]]
     try:
         return Settings(**values)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {_plain(e['msg'])} (got {e['input']!r})" for e in error.errors()]
+        faults = [f"{'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}{_given(e)}" for e in error.errors()]
         raise ConfigError("wrong settings: " + "; ".join(faults)) from error
+
+
+def _tabled(model: Any, tables: Mapping[str, dict[str, Any]]) -> Any:
+    named = model.get("model") if isinstance(model, dict) else model
+    known = tables.get(named, {}) if isinstance(named, str) else {}
+    return {**known, **model} if isinstance(model, dict) else known or model
 
 
 def names() -> list[str]:
@@ -228,12 +248,27 @@ def _from_file(path: Path) -> dict[str, Any]:
                 faults.append(f"unknown key {section}.{key}{_nearest(key, SECTIONS[section])}")
     if faults:
         raise ConfigError(f"{path}: " + "; ".join(faults))
+    if isinstance(values.get("port"), str):
+        values["port"] = text(Path(values["port"]))
     return values
+
+
+def text(file: Path) -> str:
+    """Read a kernel to port."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {file}: {error}") from error
 
 
 def _nearest(word: str, known: Any) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
+
+
+def _given(fault: Any) -> str:
+    """Repeat what was given, but for tables of models: somebody may have put a key there."""
+    return "" if fault["loc"][:1] == ("models",) else f" (got {fault['input']!r})"
 
 
 def _plain(message: str) -> str:

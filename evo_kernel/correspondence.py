@@ -14,6 +14,7 @@ from operators.llm.budget import Amount
 from operators.llm.model import PICO
 
 REFLECT = "reflect"
+PORTING = "generate"  # by which a kernel of another language is ported
 BROKEN = 32  # failures that are remembered for repair
 CALL = 1.0  # what a call costs that has no price, in evaluations
 
@@ -27,6 +28,7 @@ class Correspondence:
         self.answered: set[int] = set()
         self.used: dict[tuple[str, str], Amount] = {}  # by operator and model
         self.requests: dict[tuple[str, str], int] = {}
+        self.plain = 0  # programs by operators that ask nobody
         self._asked: dict[int, Asked] = {}  # until there is a verdict or a refusal
         self._costs: dict[int, float] = {}  # in evaluations, likewise
         self._broken: dict[str, Candidate] = {}  # nobody was asked to repair these, oldest first
@@ -49,9 +51,10 @@ class Correspondence:
         worth = self._rules.evaluation_dollars * PICO
         self._costs[event.number] = event.dollars / worth if event.dollars else CALL * event.calls
 
-    def proposed(self, number: int) -> None:
+    def proposed(self, number: int, operator: str) -> None:
         """Note that a request became a program."""
         self.out.pop(number, None)
+        self.plain += operator in self._rules.operators
 
     def ended(self, number: int, operator: str) -> tuple[str, float]:
         """Forget a request; return what it is chosen by, and what its calls cost, in evaluations."""
@@ -73,12 +76,24 @@ class Correspondence:
         newest = list(reversed(self._broken.values()))
         return next((c for c in newest if c.operator in catalogue.MODEL_ARITY), next(iter(newest), None))
 
+    def leads(self, budget: int) -> bool:
+        """Tell whether operators that ask nobody may go on while all models are busy: until their share is used."""
+        return self.plain < (1 - self._rules.model_share) * budget
+
+    def part(self, budget: int, left: int) -> float:
+        """Return the models' share of what is left: more than their share of all, where the others went ahead."""
+        owed = self._rules.model_share * budget - sum(self.requests.values())
+        return max(self._rules.model_share, min(1.0, owed / max(1, left)))
+
     def shares(self, models: Sequence[str], crosses: bool) -> dict[str, float]:
         """Return what may be chosen now, each operator with each model, and equal shares of one."""
         able = [
             name for name in self._rules.model_operators
             if (name != REFLECT or self._broken) and (catalogue.MODEL_ARITY[name] < 2 or crosses)
         ]  # fmt: skip
+        if self._rules.port is not None:
+            models = [m for m in models if (PORTING, m) not in self.requests] or models
+            able = [PORTING] if (PORTING, models[0]) not in self.requests else able
         arms = [catalogue.arm(name, model) for name in able for model in models]
         return {name: 1 / len(arms) for name in arms}
 

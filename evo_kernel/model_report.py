@@ -1,20 +1,24 @@
 """What `show` and `--json` say of models: requests, calls, tokens and dollars, by operator and model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from evo_kernel.correspondence import Correspondence
 from operators.llm.budget import Amount
 from operators.llm.model import PICO, dollars
+from operators.llm.settings import ModelSettings, made
 
 
-def rows(letters: Correspondence) -> list[dict[str, Any]]:
-    """Return what every operator used of every model, in answers that came."""
+def rows(letters: Correspondence, models: Sequence[ModelSettings]) -> list[dict[str, Any]]:
+    """Return what every operator used of every model, in answers that came; None is what nobody counts, or prices."""
+    known = {m.label: m for m in made(models)}
     found = []
     for (operator, model), requests in sorted(letters.requests.items()):
         used = letters.used.get((operator, model), Amount())
         found.append({
-            "operator": operator, "model": model, "requests": requests, "calls": used.calls, "tokens": used.tokens,
-            "dollars": used.dollars / PICO,
+            "operator": operator, "model": model, "requests": requests, "calls": used.calls,
+            "tokens": used.tokens if used.tokens or (model in known and known[model].counted) else None,
+            "dollars": used.dollars / PICO if used.dollars or (model in known and known[model].price) else None,
         })  # fmt: skip
     return found
 
@@ -23,10 +27,18 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
     """Say it to a person; a run without models says nothing of them."""
     if not found:
         return []
-    total = {n: sum(row[n] for row in found) for n in ("requests", "calls", "tokens", "dollars")}
-    return [f"models: {_used(total)}", *(f"  {r['operator']:<10} {r['model']}: {_used(r)}" for r in found)]
+    total = {n: _sum([row[n] for row in found]) for n in ("requests", "calls", "tokens", "dollars")}
+    more = ", and what has no known price" if any(r["dollars"] is None for r in found) and total["dollars"] else ""
+    return [f"models: {_used(total)}{more}", *(f"  {r['operator']:<10} {r['model']}: {_used(r)}" for r in found)]
+
+
+def _sum(values: list[Any]) -> Any:
+    """Add up what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _used(row: dict[str, Any]) -> str:
-    paid = dollars(round(row["dollars"] * PICO))
-    return f"{row['requests']} requests, {row['calls']} calls, {row['tokens']} tokens, {paid}"
+    tokens = "tokens not counted" if row["tokens"] is None else f"{row['tokens']} tokens"
+    paid = "price not known" if row["dollars"] is None else dollars(round(row["dollars"] * PICO))
+    return f"{row['requests']} requests, {row['calls']} calls, {tokens}, {paid}"

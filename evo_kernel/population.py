@@ -210,11 +210,11 @@ class Population:
         return None
 
     def _ask(self) -> tuple[Request, ...]:
-        """Ask the search; while all places at models are taken it is not asked, so that they keep their share."""
-        models = () if self._talks is None else self._talks.models
-        if self._talks is not None and models and not self._talks.free():
+        """Ask the search. While every model is busy the others go on, until what is left is the models'."""
+        free = () if self._talks is None else self._talks.free
+        if self._talks is not None and self._talks.models and not free and not self.search.leads:
             return ()
-        return self.search.ask(1, models)
+        return self.search.ask(1, free)
 
     def _consult(self, request: Request) -> None:
         """Begin a conversation with a model; the journal knows of it first."""

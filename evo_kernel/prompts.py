@@ -7,16 +7,18 @@ import numpy as np
 from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Proposed
 from archives.journal import Journal
-from evo_kernel import calls
+from evo_kernel import calls, examples
 from evo_kernel.briefs import History, folded
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.pools import judge_now, one_judge
 from evo_kernel.runs import fold_events
+from evo_kernel.talks import remembered
 from fitness import targets
 from fitness.evaluation import Evaluation
 from operators.knobs import structure
 from operators.knowledge import library
+from operators.knowledge.library import Library
 from operators.llm.briefing import Briefed, Tried
 from operators.llm.model import Prompt
 from operators.llm.operators import Talker, talkers
@@ -29,8 +31,8 @@ def names() -> list[str]:
     return [t.name for t in talkers()]
 
 
-def of_run(folder: Path, operator: str, size: int) -> Prompt:
-    """Return the first prompt of an operator in the present state of a run."""
+def of_run(folder: Path, operator: str, size: int | None = None) -> Prompt:
+    """Return the first prompt of an operator in the present state of a run, by its own settings but for the size."""
     with Journal.read(folder) as journal:
         events = list(journal.events())
     state = fold_events(events, str(folder))
@@ -39,15 +41,17 @@ def of_run(folder: Path, operator: str, size: int) -> Prompt:
         said = calls.Calls(folder)
         history.learn(said)
         said.close()
-    return _prompt(_talker(operator, size), state.task, state.settings.target, history, state.settings.seed)
+    settings = state.settings if size is None else state.settings.model_copy(update={"context": size})
+    known = examples.of_run(folder, settings.archives, state.task)
+    return _prompt(_talker(operator, settings), state.task, settings, history, known, state.search.letters.broken())
 
 
-def of_task(task: Task, operator: str, settings: Settings, size: int, program: str | None, port: str | None) -> Prompt:
+def of_task(task: Task, operator: str, settings: Settings, program: str | None, port: str | None) -> Prompt:
     """Return the first prompt of an operator for a program of a task, or its seed, which is judged here and now.
 
     A repair needs a failure: where no program is given, the failure shown is that of a seed cut off in its middle.
     """
-    talker = _talker(operator, size)
+    talker = _talker(operator, settings)
     history = History()
     sources = _sources(task, talker, program)
     if sources:
@@ -57,11 +61,13 @@ def of_task(task: Task, operator: str, settings: Settings, size: int, program: s
                 _remember(history, source, judge_now(judge, source, task.cases, {}, confirm=False))
         finally:
             judge.close()
-    return _prompt(talker, task, settings.target, history, settings.seed, port)
+    known = library.of(examples.gather(settings.archives, task)) if settings.archives else library.standard()
+    return _prompt(talker, task, settings.model_copy(update={"port": port or settings.port}), history, known)
 
 
-def _talker(operator: str, size: int) -> Talker:
-    found = next((t for t in talkers(size) if t.name == operator), None)
+def _talker(operator: str, settings: Settings) -> Talker:
+    able = talkers(settings.context, settings.max_perf_debug_num)
+    found = next((t for t in able if t.name == operator), None)
     if found is None:
         raise RunError(f"no operator named {operator!r} asks a model; those that do: {', '.join(names())}")
     return found
@@ -88,12 +94,14 @@ def _remember(history: History, source: str, evaluation: Evaluation) -> None:
     history.tell(Judged(0, evaluation))
 
 
-def _prompt(talker: Talker, task: Task, target: str, history: History, seed: int, port: str | None = None) -> Prompt:
+def _prompt(
+    talker: Talker, task: Task, settings: Settings, history: History, known: Library, broken: Candidate | None = None
+) -> Prompt:
     """Begin the conversation and return what it says first."""
-    chip = targets.find(target)
-    parents = _parents(talker, history)
-    brief = history.brief(task, chip, parents, talker.name, library.standard(), port=port)
-    context = Briefed(np.random.default_rng(seed), lambda mark: False, chip.name, chip.backend, brief=brief)
+    chip = targets.find(settings.target)
+    parents = _parents(talker, history, broken)
+    brief = history.brief(task, chip, parents, talker.name, known, remembered(settings), settings.port)
+    context = Briefed(np.random.default_rng(settings.seed), lambda mark: False, chip.name, chip.backend, brief=brief)
     given = [Candidate(t.source, t.operator, t.intent, t.parents, "", "") for t in parents]
     try:
         return next(talker.converse(given, context))
@@ -101,10 +109,10 @@ def _prompt(talker: Talker, task: Task, target: str, history: History, seed: int
         raise RunError(f"{talker.name} has nothing to ask: {error}") from error
 
 
-def _parents(talker: Talker, history: History) -> list[Tried]:
-    """Choose what the operator is shown: the newest failure to repair, or the fastest to improve or join."""
+def _parents(talker: Talker, history: History, broken: Candidate | None) -> list[Tried]:
+    """Choose what the operator is shown: the failure that waits for repair, or the fastest to improve or join."""
     if talker.name == "reflect":
-        failure = history.latest_failure()
+        failure = history.find(broken.id) if broken is not None else history.latest_failure()
         if failure is None:
             raise RunError("nothing has failed, so there is nothing to repair: give --program FILE with one that does")
         return [failure]

@@ -1,6 +1,6 @@
 """Holds conversations with models beside the search: many at once, in a thread of its own, every answer kept first.
 
-It has a pool's shape. `submit` begins a request, `wait` gives those that ended, `free` says how many more may begin. A
+It has a pool's shape. `submit` begins a request, `wait` gives those that ended, `free` names whom one may be put to. A
 request that was out when a process died is submitted again under its number: what is in the file of calls is replayed
 into the conversation, and only what was never answered is asked, word for word as it stood there.
 
@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,9 +73,14 @@ class Proposer:
         """What a person must know: models put down, and a budget that is used up."""
         return [*self._caller.down.values(), *([self._broke] if self._broke else [])]
 
-    def free(self) -> int:
-        """Say how many more requests may begin now."""
-        return max(0, self._width - len(self._out)) if self.models else 0
+    def free(self) -> list[str]:
+        """Name the models that may be asked now: each has its part of the places, so that none blocks another."""
+        able = self.models
+        if len(self._out) >= self._width:
+            return []
+        most = -(-self._width // max(1, len(able)))
+        busy = Counter(out.asking.model for out in self._out.values())
+        return [name for name in able if busy[name] < most]
 
     def submit(self, asking: Asking, parents: Sequence[Candidate], context: Context) -> None:
         """Begin a request, or go on with one that a killed process had begun."""

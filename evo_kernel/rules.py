@@ -24,6 +24,7 @@ class Rules:
     objectives: tuple[str, ...] = ("latency",)  # and "error": the front and NSGA-II weigh both
     model_operators: tuple[str, ...] = ASKING  # operators that ask models, where a run has any
     model_share: float = 0.5  # share of requests that ask them, where the bandit does not choose
+    port: str | None = None  # the text of a kernel in another language: each model is first asked to port it
     evaluation_dollars: float = 0.01  # what the bandit takes one evaluation to be worth, against the price of a call
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from archives.candidate import Candidate, fingerprint
-from archives.events import Event, Extended, Judged, Measured, Proposed, Started
+from archives.events import Event, Extended, Proposed, Started
 from archives.journal import Journal
 from evo_kernel import __version__
 from evo_kernel.config import BEFORE, Settings
@@ -100,48 +100,6 @@ def elites(folder: Path, task: Task) -> list[Candidate]:
         raise RunError(f"{folder} is a run of {state.task.name}, whose launcher is not `{task.entry}` of {task.name}")
     ranked = state.search.archive.ranked()
     return [replace(e.candidate, operator="imported", intent=f"elite of {folder.name}", parents=()) for e in ranked]
-
-
-def merge(one: Path, other: Path, into: Path) -> State:
-    """Make one run of two: all programs and verdicts of both, each program once."""
-    first, second = read(one), read(other)
-    if first.task.digest != second.task.digest:
-        raise RunError(f"{one} and {other} are runs of different tasks ({first.task.name}, {second.task.name})")
-    ways = [
-        f"target {s.settings.target}, seed {s.settings.seed}, {s.settings.basis} times" for s in (first, second)
-    ]  # fmt: skip
-    if ways[0] != ways[1]:
-        raise RunError(f"{one} and {other} were judged differently: {'; '.join(ways)}")
-    generations = first.settings.generations + second.settings.generations
-    merged: list[tuple[Event, float]] = [(first.started, 0.0), (Extended(generations), 0.0)]
-    known: set[str] = set()
-    for candidate, verdict, seconds in (*_verdicts(one), *_verdicts(other)):
-        if candidate.fingerprint not in known:
-            number = len(known)
-            known.add(candidate.fingerprint)
-            merged += [(Proposed(number, candidate), 0.0), (replace(verdict, number=number), seconds)]
-    kept = {e.candidate.id for e, _ in merged if isinstance(e, Proposed)}
-    merged += [(e, s) for e, s in (*_measurements(one), *_measurements(other)) if e.candidate in kept]
-    with Journal.create(into, merged) as journal:
-        journal.spend(first.wall_seconds + second.wall_seconds)
-    return read(into)
-
-
-def _verdicts(folder: Path) -> Iterable[tuple[Candidate, Judged, float]]:
-    """Yield each judged program of a run with its verdict and cost."""
-    pending: dict[int, Candidate] = {}
-    with Journal.read(folder) as journal:
-        for _, event, _, seconds in journal.rows():
-            if isinstance(event, Proposed):
-                pending[event.number] = event.candidate
-            elif isinstance(event, Judged):
-                yield pending.pop(event.number), event, seconds
-
-
-def _measurements(folder: Path) -> list[tuple[Measured, float]]:
-    """Return what was measured of a run after it was judged, with its cost."""
-    with Journal.read(folder) as journal:
-        return [(event, seconds) for _, event, _, seconds in journal.rows() if isinstance(event, Measured)]
 
 
 def _known_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -69,20 +69,33 @@ class Search:
         """
         if self.archive.best is None or self.done:
             return ()
+        return tuple(self._request(self._take_number(), models) for _ in range(min(count, self._room)))
+
+    @property
+    def leads(self) -> bool:
+        """Whether operators that ask no model may be asked while every model is busy: until their share is used."""
+        return self.letters.leads(self.budget)
+
+    @property
+    def _room(self) -> int:
+        """Evaluations that nobody has been asked for yet."""
         waiting = len(self.letters.out) + sum(c.operator not in GIVEN for c in self.pending.values())
-        room = self.budget - self.evaluations - waiting
-        return tuple(self._request(self._take_number(), models) for _ in range(min(count, room)))
+        return self.budget - self.evaluations - waiting
 
     def _request(self, number: int, models: tuple[str, ...]) -> Request:
         """Choose the parents and their operator."""
         rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(number, 0)))
-        name, parents = self._trial(rng) or self._choice(number, rng, models)
+        name, parents = (None if self._owed(models) else self._trial(rng)) or self._choice(number, rng, models)
         operator, model = catalogue.parts(name)
         structure = parents[0].structure if parents else ""
         return Request(
             number, operator, parents, self._seed, model, self.structures.relatives(structure),
             self.structures.pending(structure),
         )  # fmt: skip
+
+    def _owed(self, models: tuple[str, ...]) -> bool:
+        """Tell whether all that is left is the models', so that not even a new structure is tuned."""
+        return bool(models) and not self.rules.bandit and self.letters.part(self.budget, self._room) >= 1
 
     def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[Candidate, ...]] | None:
         """Tune a structure that is new, if there is one and a tuner."""
@@ -99,7 +112,7 @@ class Search:
         """Choose a parent, then an operator; where that takes two and there is no partner, one that takes fewer."""
         first = self._policy.parent(View(self.archive, self.seeds, number, self.stagnant), rng)
         asking = self.letters.shares(models, self._policy.crosses) if models else {}
-        shares = joined(self._shares, asking, self.rules.model_share)
+        shares = joined(self._shares, asking, self.letters.part(self.budget, self._room))
         name = self._operator(shares, rng)
         second = self._partner(name, first, rng)
         if second is None and catalogue.arity(name) == 2:
@@ -152,7 +165,7 @@ class Search:
         self._answer(event.number)
         self.dry = 0
         self.pending[event.number] = candidate
-        self.letters.proposed(event.number)
+        self.letters.proposed(event.number, candidate.operator)
         self._known.setdefault(candidate.fingerprint, candidate.id)
         parents = (self.archive[p].candidate.structure for p in candidate.parents if p in self.archive)
         self.structures.proposed(event.number, candidate, parents)

@@ -11,6 +11,7 @@ import numpy as np
 from archives.archive import Archive
 from archives.candidate import Candidate
 from archives.events import Answered, Asked, Event, Judged
+from evo_kernel import examples
 from evo_kernel.briefs import folded
 from evo_kernel.calls import Asking, Calls
 from evo_kernel.config import Settings
@@ -21,7 +22,6 @@ from evo_kernel.requests import Request, own_rng
 from evo_kernel.rules import Limits
 from evo_kernel.search import Search
 from fitness import targets
-from operators.knowledge import library
 from operators.llm import lessons, replies
 from operators.llm.briefing import Briefed, Tried
 from operators.llm.budget import Budget
@@ -47,8 +47,8 @@ class Talks:
         self._task, self._settings, self._search = task, settings, search
         self._chip = targets.find(settings.target)
         self._history = folded(events)
-        self._library = library.standard()
-        self._lessons = _kept(settings)
+        self._library = examples.of_run(folder, settings.archives, task)
+        self._lessons = remembered(settings)
         with contextlib.ExitStack() as opened:
             self._calls = opened.enter_context(contextlib.closing(Calls(folder)))
             self._history.learn(self._calls)
@@ -81,9 +81,10 @@ class Talks:
         """What a person must know of them."""
         return tuple(self._proposer.notes)
 
-    def free(self) -> bool:
-        """Tell whether another conversation may begin."""
-        return self._proposer.free() > 0
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The models with which another conversation may begin now."""
+        return tuple(self._proposer.free())
 
     def take_up(self) -> None:
         """Go on with what was out when an earlier process ended; what the journal knows the end of is closed."""
@@ -97,8 +98,8 @@ class Talks:
         """Begin a conversation that the journal knows of."""
         parents = [self._tried(identity) for identity in asked.parents]
         brief = self._history.brief(
-            self._task, self._chip, parents, asked.operator, self._library, self._lessons,
-        )  # fmt: skip
+            self._task, self._chip, parents, asked.operator, self._library, self._lessons, self._settings.port
+        )
         context = Briefed(rng, self._search.known, self._chip.name, self._chip.backend, brief=brief)
         given = [Candidate(t.source, t.operator, t.intent, t.parents, "", "") for t in parents]
         self._proposer.submit(Asking(asked.number, asked.operator, asked.model, asked.parents), given, context)
@@ -135,8 +136,10 @@ class Talks:
             return
         said = [replies.lesson(turn.reply or "") for turn in self._calls.turns(event.number)]
         now = time.time()
-        new = [Lesson(text, self._chip.backend, last=now) for text in said if text]
-        lessons.write(Path(file), lessons.confirm(lessons.read(Path(file)), new, now))
+        try:
+            lessons.add(Path(file), [Lesson(text, self._chip.backend, last=now) for text in said if text], now)
+        except lessons.LessonsError as error:
+            raise RunError(f"{error}; then resume the run") from error
 
     def close(self) -> None:
         """Stop asking; what is out is taken up when the run is resumed."""
@@ -154,11 +157,12 @@ def asked(request: Request) -> Asked:
     return Asked(request.number, request.operator, request.model, tuple(p.id for p in request.parents))
 
 
-def require(settings: Settings) -> None:
+def require(settings: Settings, task: Task) -> None:
     """Refuse before a run begins what could ask none of its models: no key, no price, no folder, no such file."""
     if not settings.models:
         return
-    _kept(settings)
+    remembered(settings)
+    examples.gather(settings.archives, task)
     models = made(settings.models)
     Budget(models, _limits(settings.limits), time.monotonic)
     clients = [client(model) for model in models]
@@ -176,7 +180,7 @@ def _limits(limits: Limits) -> ModelLimits:
     return model_limits(limits.max_cost, limits.max_tokens, limits.max_calls, seconds)
 
 
-def _kept(settings: Settings) -> Sequence[Lesson]:
+def remembered(settings: Settings) -> Sequence[Lesson]:
     """Return the lessons of other tasks and runs that are shown in this one."""
     if settings.lessons is None:
         return ()

@@ -5,6 +5,7 @@ and answers with an edit of a knob, or, where it knows the task, with a better p
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,7 +84,9 @@ class FormulaPool:
 
 
 def begin(folder: Path, task: Task, models: list[object], **given: object) -> Path:
+    """Begin a run of 24 evaluations; without the tuner, which has tests of its own, it costs half."""
     settings = {"generations": 3, "population": 8, "target": "mi300", "basis": "predicted", "pool": "inline"}
+    settings["operators"] = ("knob-step", "knob-cross")
     runs.begin(folder, config.load(None, {**settings, "models": models, **given}), task)
     return folder
 
@@ -96,3 +99,7 @@ def drive(folder: Path) -> Progress:
     finally:
         population.close()
     return progress
+
+
+if __name__ == "__main__":  # a process of its own, to be killed
+    drive(Path(sys.argv[1]))

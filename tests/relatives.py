@@ -2,8 +2,13 @@
 
 import ast
 import random
+from pathlib import Path
 
+import programs
+
+import suites
 from operators import knobs
+from operators.knowledge.similarity import Shingles, shingles
 
 KEPT = {"tl", "triton", "torch"}
 
@@ -88,3 +93,37 @@ def retiled(source: str, draws: random.Random) -> str:
 
 def _names(node: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} - KEPT
+
+
+WAYS = {"renamed": renamed, "reordered": reordered, "retiled": retiled}
+LABELLED = (*WAYS, "all three")
+
+
+def relative(source: str, way: str, draws: random.Random) -> str:
+    """Make the relative of a labelled pair."""
+    for each in WAYS.values() if way == "all three" else [WAYS[way]]:
+        source = each(source, draws)
+    return source
+
+
+def kernels() -> dict[str, str]:
+    """Return every honest kernel of the tests and every seed: many are of one task, so that relatives are hard to tell."""
+    found = {f"honest/{p.path.stem}": p.source for p in programs.programs("honest")}
+    own = sorted((Path(__file__).parent / "tasks").glob("*.py"))
+    for name in (*suites.names(), *map(str, own)):
+        for seed in suites.load(name).seeds:
+            found[f"{Path(name).stem}/{seed.name}"] = seed.source
+    return found
+
+
+def crowd(sources: list[str], count: int) -> list[Shingles]:
+    """Make many kernels of some: a third of each one's shingles gone, as many of the others' put in."""
+    draws, bags, many = random.Random(3), [shingles(s) for s in sources], []
+    pool = sorted({i for bag in bags for i in bag})
+    for number in range(count):
+        bag = dict(bags[number % len(bags)])
+        for gone in draws.sample(sorted(bag), len(bag) // 3):
+            del bag[gone]
+        bag.update((i, 1) for i in draws.sample(pool, len(bags[0]) // 4))
+        many.append(bag)
+    return many

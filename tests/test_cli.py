@@ -320,7 +320,7 @@ class TestHelp:
             "import sys; from evo_kernel.cli import main\n"
             "try: main(['--help'])\n"
             "except SystemExit: pass\n"
-            "heavy = {'torch', 'triton', 'ray', 'numpy', 'libcst', 'pydantic', 'rich'} & set(sys.modules)\n"
+            "heavy = {'torch', 'triton', 'ray', 'numpy', 'libcst', 'pydantic', 'rich', 'anthropic', 'openai', 'jinja2'} & set(sys.modules)\n"
             "sys.exit(f'loaded {heavy}' if heavy else 0)"
         )
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -13,9 +13,12 @@ from llm_server import SECRET, LlmServer
 
 from archives.events import Judged
 from archives.journal import Journal
-from evo_kernel import config, providers, runs
+from evo_kernel import config, prompts, providers, runs
 from evo_kernel.cli import main
+from evo_kernel.cli_llm import priced
 from evo_kernel.config import Settings
+from evo_kernel.pools import Predicting
+from fitness.judge import Judge
 from operators.llm import settings
 from operators.llm.model import Limits, ModelSpecError, Price, parse
 from suites import Task
@@ -38,7 +41,11 @@ def test_prompt_prints_what_generate_would_send() -> None:
     assert run("prompt", "softmax", "--operator", "generate", "--target", "mi300", "--json")[1] == out
 
 
-def test_prompt_judges_the_program_it_shows(tmp_path: Path) -> None:
+def test_prompt_judges_the_program_it_shows(tmp_path: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the judge that other tests share: to start another one takes six seconds
+    shared = Predicting(judge)
+    monkeypatch.setattr(Predicting, "close", lambda self: None)
+    monkeypatch.setattr(prompts, "one_judge", lambda task, settings: shared)
     (tmp_path / "wrong.py").write_text("import triton\n\n\ndef twice(x):\n    return x\n")
     (tmp_path / "task.py").write_text(SCALE)
     task, wrong = str(tmp_path / "task.py"), str(tmp_path / "wrong.py")
@@ -160,10 +167,15 @@ class TestSearchWithModels:
             (("--model", "anthropic:x"), 1, "anthropic:x needs a key: set ANTHROPIC_API_KEY in the environment"),
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "5"), 2, "a dollar budget needs the price of openai:x"),
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "five"), 2, "an amount of money is dollars"),
+            (("--model", "openai:x", "--price", "openai:y=1/2"), 2, "--price is MODEL=INPUT/OUTPUT"),
+            (("--model", "openai:x@http://localhost:1/v1", "--price", "openai:x@http://localhost:1/v1=1/much"), 2, "a price is dollars"),
+            (("--model", "mailbox:m", "--config", "archives.toml"), 1, "no run folder at nowhere"),
+            (("--port", "models.toml"), 2, "a kernel is ported by a model: name one"),
             (("--model", "mailbox:/proc/nowhere"), 1, "/proc/nowhere"),
             (("--model", "replay:absent.jsonl"), 1, "cannot read the recording absent.jsonl"),
             (("--model", "command:absent-agent"), 1, "absent-agent"),
             (("--config", "models.toml"), 2, "price"),
+            (("--config", "key.toml"), 2, "`key` is the name of an environment variable"),
             (("--config", "operators.toml"), 2, "no operator 'dream' asks a model"),
         ],
     )  # fmt: skip
@@ -173,22 +185,43 @@ class TestSearchWithModels:
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
         (tmp_path / "models.toml").write_text('[[models]]\nmodel = "openai:x@http://h/v1"\nprice_inptu = 3\n')
+        (tmp_path / "key.toml").write_text(f'[[models]]\nmodel = "openai:x@http://h/v1"\nkey = "{SECRET}"\n')
+        (tmp_path / "archives.toml").write_text('[llm]\narchives = ["nowhere"]\n')
         (tmp_path / "operators.toml").write_text('[llm]\nmodel_operators = ["dream"]\n')
         got, _, err = run("search", "softmax", "--target", "mi300", "--pool", "inline", "--run", "run", *options)
         assert got == status
         assert said in err
+        assert SECRET not in err
         assert "Traceback" not in err
         assert not (tmp_path / "run").exists()
 
+    def test_a_model_on_the_command_line_has_the_price_beside_it_or_that_of_its_table(self, tmp_path: Path) -> None:
+        (tmp_path / "m.toml").write_text(
+            '[[models]]\nmodel = "openai:x"\nprice_input = 1\nprice_output = 2\noutput = 99\n'
+        )
+        made = {}
+        for prices in ((), ("openai:x=3/4",)):
+            chosen = config.load(
+                str(tmp_path / "m.toml"),
+                {"models": priced(["openai:x", "openai:y@http://h/v1"], (*prices, "openai:y=0/0"))},
+            )
+            made[prices] = settings.made(chosen.models)
+        assert [m[0].price.output for m in made.values()] == [2_000_000, 4_000_000]
+        assert [(m[0].output, m[1].price) for m in made.values()] == [(99, Price(0, 0, 0, 0))] * 2
+
     @pytest.mark.parametrize("name", config.names())
-    def test_the_commented_options_of_a_shipped_configuration_are_the_defaults(self, tmp_path: Path, name: str) -> None:
+    def test_the_commented_options_of_a_shipped_configuration_are_the_defaults(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
         text = (Path(config.__file__).parent.parent / "configs" / f"{name}.toml").read_text()
         plain = re.sub(r"^# (?=\[\[models|\w+ = )", "", text[text.index("[llm]") :], flags=re.MULTILINE)
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "kernel.cu").write_text("__global__ void k() {}")
         (tmp_path / "all.toml").write_text(plain)
         chosen, default = config.load(str(tmp_path / "all.toml"), {}), config.Settings()
-        given = {"record", "lessons", "max_cost", "max_tokens", "max_calls"}
+        given = {"record", "lessons", "archives", "port", "max_cost", "max_tokens", "max_calls"}
         assert all(getattr(chosen, n) == getattr(default, n) for n in config.ABOUT_MODELS if n not in given)
-        assert all(getattr(chosen, n) is not None for n in given)
+        assert all(getattr(chosen, n) for n in given)
         assert set(re.findall(r"^(\w+) = ", plain[plain.index("\n[[models") :], re.MULTILINE)) == set(
             settings.ModelSettings.model_fields
         )

@@ -1,6 +1,7 @@
 """Operators that ask models: whole prompts against files, what is left out first, and what becomes of replies."""
 
 import json
+import multiprocessing
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources
 from operators.knowledge.library import Example, Library
 from operators.llm import briefing, prompting, replies
 from operators.llm.briefing import Brief, Briefed, Tried
-from operators.llm.lessons import LIFE, Lesson, LessonsError, chosen, confirm, read, write
+from operators.llm.lessons import LIFE, Lesson, LessonsError, add, chosen, confirm, read, write
 from operators.llm.model import Prompt
 from operators.llm.operators import Generate, Optimize, Recombine, Reflect, Spoken, Strategise, Talker, talkers
 from operators.proposal import ProposalError
@@ -296,6 +297,11 @@ class TestHistory:
         assert [t.lesson for t in given.failed] == ["", "mask the last tile"]
 
 
+def learning(file: Path, name: int) -> None:
+    for number in range(20):
+        add(file, [Lesson("common", "hip"), Lesson(f"lesson {name}/{number}", "hip")], now=5.0)
+
+
 class TestLessons:
     def test_equal_lessons_count_up_and_old_ones_expire(self) -> None:
         first = confirm((), [Lesson("Mask the last tile!", "hip")], now=0)
@@ -305,6 +311,16 @@ class TestLessons:
         assert [e.backend for e in later] == ["hip"]
         assert confirm(later, [], now=10 + 2 * LIFE + 1) == ()
         assert chosen(twice, "cuda", 11, 5) == (twice[1],)
+
+    def test_searches_that_write_at_once_lose_no_lesson(self, tmp_path: Path) -> None:
+        file, spawn = tmp_path / "lessons.json", multiprocessing.get_context("fork")
+        writers = [spawn.Process(target=learning, args=(file, n)) for n in range(3)]
+        for process in writers:
+            process.start()
+        for process in writers:
+            process.join()
+        counts = {e.text: e.count for e in read(file)}
+        assert counts == {"common": 60, **{f"lesson {n}/{i}": 1 for n in range(3) for i in range(20)}}
 
     def test_they_survive_in_a_file_and_a_wrong_file_is_named(self, tmp_path: Path) -> None:
         lessons = confirm((), [Lesson("a", "hip"), Lesson("b", "hip")], now=5)

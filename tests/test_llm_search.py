@@ -1,35 +1,46 @@
 """Searches that ask models: over HTTP to a better kernel, killed anywhere, with models that fail for good."""
 
 import itertools
-import json
+import multiprocessing
 import os
+import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
+import llm_search
 import llm_server
 import pytest
 from llm_search import FormulaPool, begin, drive, skilled
 from llm_server import SECRET, LlmServer
 
+import suites
 from archives.events import Answered, Asked, Judged, Proposed, Refused, Started
-from archives.journal import Journal
-from evo_kernel import config, report, runs
+from archives.journal import Journal, JournalError
+from evo_kernel import config, merging, prompts, report, runs, trajectories
 from evo_kernel.calls import Asking, Calls
-from evo_kernel.errors import RunError
+from evo_kernel.config import Settings
+from evo_kernel.errors import ConfigError, RunError
+from evo_kernel.examples import gather
+from evo_kernel.pools import InlinePool
 from evo_kernel.population import Population
 from operators import catalogue
+from operators.llm import mailbox
 from operators.llm.model import Prompt, Usage
 from operators.llm.operators import talkers
 from suites import Task
-from suites.loading import NATIVE
 
+ROOT = Path(__file__).parent.parent
 PRICES = {"price_input": "3", "price_output": "15", "price_cache_read": "0.3"}
 
 
@@ -61,36 +72,58 @@ def turns(folder: Path) -> dict[tuple[int, int], str | None]:
     return found
 
 
-def test_a_search_asks_models_to_a_better_kernel_and_pays_for_no_answer_twice_however_it_is_killed(
-    tmp_path: Path,
+def test_a_search_over_http_finds_a_better_kernel_that_passes_every_gate(tmp_path: Path) -> None:
+    softmax = suites.load("softmax")
+    task = replace(softmax, cases=softmax.cases[:1], edges=softmax.edges[:1])
+    pools: list[InlinePool] = []
+
+    def judged(task: Task, settings: Settings) -> InlinePool:
+        pools.append(InlinePool(task, settings))
+        return pools[0]
+
+    with LlmServer(skilled) as server:
+        models = [f"anthropic:tiny@{server.anthropic}", f"openai:tiny@{server.openai}"]
+        folder = begin(tmp_path / "run", task, models, generations=1, population=3, model_share=1.0)
+        population = Population(folder, judged)
+        try:
+            while not (progress := population.advance()).done:
+                pass
+            best = population.search.archive[population.search.archive.best]
+            unseen = pools[0]._judge.judge(best.candidate.source, softmax.held_out[1:2])
+        finally:
+            population.close()
+    assert progress.evaluations == 3
+    assert progress.seed_us > 1.5 * progress.best_us
+    assert {a.api for a in server.asked} == {"anthropic", "openai"}
+    assert best.candidate.operator in catalogue.MODEL_ARITY
+    assert unseen.passed, unseen.failure
+
+
+def test_no_answer_is_paid_for_twice_though_the_search_is_killed_while_calls_are_out(
+    tmp_path: Path, double_task: Task
 ) -> None:
-    file, run = tmp_path / "softmax.py", tmp_path / "run"
-    file.write_text((NATIVE / "softmax.py").read_text() + "\ncases, edges = cases[:1], edges[:1]\n")
-    (tmp_path / "all.toml").write_text("[llm]\nmodel_share = 1.0\n")
-    evo = [sys.executable, "-m", "evo_kernel"]
+    run = tmp_path / "run"
     with LlmServer(skilled, delay=0.1) as server:
-        search = [
-            *evo, "search", str(file), "--run", str(run), "--target", "mi300", "--pool", "inline", "--quiet", "--json",
-            "--generations", "2", "--population", "3", "--config", str(tmp_path / "all.toml"), "--model", f"anthropic:tiny@{server.anthropic}",
-            "--model", f"openai:tiny@{server.openai}", "--max-calls", "40",
-        ]  # fmt: skip
-        process = subprocess.Popen(search, env=os.environ, stdout=subprocess.PIPE)
+        models = [f"openai:tiny@{server.openai}"]
+        begin(run, double_task, models, generations=2, population=3, model_share=1.0, max_calls=40)
+        process = subprocess.Popen(
+            [sys.executable, llm_search.__file__, str(run)], env=os.environ | {"PYTHONPATH": str(ROOT)}
+        )
         while (len(server.asked) < 3 or not any(turns(run).values())) and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        assert process.wait() == -signal.SIGKILL
         kept = turns(run)
-        resume = [*evo, "resume", str(run), "--pool", "inline", "--quiet", "--json"]
-        process = subprocess.run(resume, env=os.environ, stdout=subprocess.PIPE, check=True, timeout=240)
-    shown = json.loads(process.stdout)
+        server.delay = 0.0
+        drive(run)
+    shown = report.summary(runs.read(run))
     assert shown["evaluations"] == 6
     assert shown["gain_over_seed"] > 1.5
     out = sum(reply is None for reply in kept.values())
-    assert len(kept) - out > 0
+    assert len(kept) > out > 0
     assert {key: reply for key, reply in turns(run).items() if kept.get(key)} == {k: r for k, r in kept.items() if r}
     # every question was sent once, and once more if it was out at the kill: none whose answer was on disk
     assert len(server.asked) <= len(turns(run)) + out
-    assert {a.api for a in server.asked} == {"anthropic", "openai"}
     # what had been reserved and was not on its way yet counts too
     assert len(server.asked) <= sum(m["calls"] for m in shown["models"]) <= len(server.asked) + 4
     assert {e.number for e in events(run, Asked)} == {e.number for e in events(run, Answered)}
@@ -99,7 +132,7 @@ def test_a_search_asks_models_to_a_better_kernel_and_pays_for_no_answer_twice_ho
 
 def test_usage_and_cost_are_kept_by_operator_and_model_and_add_up(tmp_path: Path, double_task: Task) -> None:
     with LlmServer(skilled) as server:
-        folder = begin(tmp_path / "run", double_task, [model(server)])
+        folder = begin(tmp_path / "run", double_task, [model(server)], generations=6)
         drive(folder)
     state = runs.read(folder)
     rows = report.summary(state)["models"]
@@ -129,6 +162,172 @@ def test_half_of_the_requests_ask_models_and_none_goes_beyond_the_budget(tmp_pat
     assert repaired
     assert len(set(repaired)) == len(repaired)
     assert set(repaired) <= {e.candidate.id for e in events(folder, Proposed) if e.number in failed}
+
+
+def test_a_model_that_takes_hours_stops_neither_the_judges_nor_another_model(tmp_path: Path, double_task: Task) -> None:
+    box = tmp_path / "box"
+    folder = begin(tmp_path / "alone", double_task, [f"mailbox:{box}"], model_operators=("optimize",))
+    population = Population(folder, FormulaPool)
+    try:
+        for _ in range(60):
+            progress = population.advance(0.01)
+        # nobody answers: the others use their half of the budget, and leave the models theirs
+        assert (progress.evaluations, progress.asked) == (12, 4)
+        while not progress.done:
+            for number, text in mailbox.unanswered(box):
+                mailbox.answer(box, number, skilled(llm_server.Asked("", text, text, 0, {}, {})) or "nothing")
+            progress = population.advance(0.05)
+    finally:
+        population.close()
+    assert len(events(folder, Asked)) >= 12
+    with LlmServer(skilled) as server:
+        given = {"generations": 2, "model_share": 1.0}
+        folder = begin(tmp_path / "beside", double_task, [f"mailbox:{tmp_path / 'silent'}", model(server)], **given)
+        population = Population(folder, FormulaPool)
+        try:
+            while population.advance(0.05).evaluations < 8:
+                pass
+        finally:
+            population.close()
+    assert Counter(e.model for e in events(folder, Asked))[f"mailbox:{tmp_path / 'silent'}"] == 2
+
+
+def answering(box: Path) -> None:
+    """Answer every open prompt of a folder, as the scripted model does."""
+    while True:
+        for number, text in mailbox.unanswered(box):
+            mailbox.answer(box, number, skilled(llm_server.Asked("", text, text, 0, {}, {})) or "nothing")
+        time.sleep(0.005)
+
+
+def test_two_searches_and_one_answerer_killed_at_random_have_every_prompt_answered_once(
+    tmp_path: Path, double_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox.MailboxClient.__init__, "__defaults__", (0.0, 0.005))  # how long an answer must rest
+    box, draws, spawn = tmp_path / "box", random.Random(7), multiprocessing.get_context("fork")
+    box.mkdir()
+    given = {
+        "generations": 2,
+        "model_share": 1.0,
+        "model_operators": ("generate", "optimize", "strategise"),
+    }
+    work = {name: partial(drive, begin(tmp_path / name, double_task, [f"mailbox:{box}"], **given)) for name in "ab"}
+    work["answers"] = partial(answering, box)
+    running: dict[str, multiprocessing.Process] = {}
+    kills, end = 0, time.monotonic() + 90
+    while time.monotonic() < end:
+        for name in work:
+            if name not in running or running[name].exitcode not in (None, 0):
+                running[name] = spawn.Process(target=work[name], daemon=True)
+                running[name].start()
+        time.sleep(draws.uniform(0.05, 0.3))
+        alive = [name for name in work if running[name].is_alive()]
+        if alive == ["answers"]:
+            break
+        if kills < 8:
+            victim = running[draws.choice(alive)]
+            victim.kill()
+            victim.join()
+            kills += victim.exitcode == -signal.SIGKILL
+    running["answers"].kill()
+    running["answers"].join()
+    assert kills >= 5
+    asked = {f"{calls.run}/{n}/{t}": reply for calls, n, t, reply in both(tmp_path)}
+    keys = [re.findall(r"<!-- evo-kernel (\S+) -->", p.read_text())[0] for p in sorted(box.glob("*.prompt.md"))]
+    assert len(keys) == len(set(keys)) >= 32
+    assert set(keys) == set(asked)
+    for path, key in zip(sorted(box.glob("*.prompt.md")), keys, strict=True):
+        assert path.with_name(path.name.replace("prompt", "answer")).read_text() == asked[key]
+    assert all(runs.read(tmp_path / name).search.evaluations == 16 for name in "ab")
+
+
+def both(folder: Path) -> Iterator[tuple[Calls, int, int, str | None]]:
+    """Give every turn of the runs a and b."""
+    for name in "ab":
+        calls = Calls(folder / name)
+        for (number, turn), reply in turns(folder / name).items():
+            yield calls, number, turn, reply
+        calls.close()
+
+
+def always_new(task: Task) -> Callable[[llm_server.Asked], str]:
+    """Return a model that never writes one program twice."""
+    blocks = itertools.count(8)
+    return lambda asked: f"```python\n{task.seeds[0].source.replace('BLOCK=128', f'BLOCK={2 ** next(blocks)}')}```"
+
+
+def test_a_kernel_to_port_is_in_the_run_and_in_every_prompt_of_generate(tmp_path: Path, double_task: Task) -> None:
+    port = "__global__ void twice(float* x) { x[0] *= 2; }"
+    with LlmServer(always_new(double_task)) as server:
+        given = {"port": port, "model_operators": ("generate", "optimize"), "model_share": 1.0, "generations": 2}
+        folder = begin(tmp_path / "run", double_task, [model(server)], **given)
+        drive(folder)
+    texts = [a.text for a in server.asked]
+    assert {t.startswith("Port this kernel to Triton") for t in texts if "The program to improve" not in t} == {True}
+    assert all((port in t) == t.startswith("Port") for t in texts)
+    assert events(folder, Asked)[0].operator == "generate"
+    assert runs.read(folder).settings.port == port
+    assert prompts.of_run(folder, "generate").text.startswith("Port this kernel to Triton")
+    with pytest.raises(ConfigError, match="a kernel is ported by a model"):
+        config.load(None, {"port": port})
+
+
+def test_the_best_of_a_persons_archives_are_examples_but_never_of_the_task_itself_under_any_name(
+    tmp_path: Path, double_task: Task
+) -> None:
+    plus = suites.read(double_task.source.replace("double", "plus").replace("x * 2", "x + 2"), "plus")
+    archive = begin(tmp_path / "archive", plus, [], generations=1, population=2)
+    drive(archive)
+    best = runs.read(archive).search.archive.top(1)[0]
+    twin = suites.read(double_task.source.replace("double", "twice"), "twin")
+    for name, task in (("same", double_task), ("twin", twin)):
+        begin(tmp_path / name, task, [], generations=1, population=1)
+        drive(tmp_path / name)
+    archives = [str(tmp_path / n) for n in ("archive", "same", "twin")]
+    examples = gather(archives, double_task)
+    assert {e.entry for e in examples} == {"plus"}
+    assert best.candidate.source in {e.source for e in examples}
+    with LlmServer(always_new(double_task)) as server:
+        given = {"archives": archives, "model_operators": ("optimize",), "population": 2, "generations": 1}
+        folder = begin(tmp_path / "run", double_task, [model(server)], model_share=1.0, **given)
+        drive(folder)
+        shutil.rmtree(archive)  # what was gathered is in the run
+        runs.extend(folder, 2)
+        drive(folder)
+    assert {h for a in server.asked for h in re.findall(r"most like this one \((.*?predicted)", a.text)} == {
+        "plus, predicted"
+    }
+    assert len(server.asked) >= 4
+    assert "plus, predicted" in prompts.of_run(folder, "optimize").text
+    with pytest.raises(JournalError, match="no run folder"):
+        gather([str(archive)], double_task)
+
+
+def test_two_runs_that_are_merged_keep_what_was_said_to_models_and_what_it_cost(
+    tmp_path: Path, double_task: Task
+) -> None:
+    with LlmServer(skilled) as server:
+        models = [model(server), f"command:{sys.executable} -c 'print(1)'"]
+        folders = [begin(tmp_path / n, double_task, models, generations=g) for n, g in (("one", 2), ("two", 3))]
+        for folder in folders:
+            drive(folder)
+    merged = merging.merge(*folders, tmp_path / "both")
+    separate = [report.summary(runs.read(f))["models"] for f in folders]
+    for what in ("requests", "calls", "tokens", "dollars"):
+        sums = [sum(r[what] or 0 for r in rows) for rows in (*separate, report.summary(merged)["models"])]
+        assert sums[2] == pytest.approx(sums[0] + sums[1])
+        assert sums[0] > 0
+    calls = [Calls(f) for f in (*folders, tmp_path / "both")]
+    spent = [c.spent()["anthropic:tiny"] for c in calls]
+    assert spent[2] == spent[0] + spent[1]
+    for c in calls:
+        c.close()
+    both = trajectories.write(tmp_path / "both", tmp_path / "both.jsonl")
+    assert both == sum(trajectories.write(f, tmp_path / "t.jsonl") for f in folders)
+    said = report.text(merged)
+    assert "print(1)': " in said
+    assert "calls, tokens not counted, price not known" in said
+    assert ", and what has no known price" in said
 
 
 def doubling(asked: llm_server.Asked) -> str:

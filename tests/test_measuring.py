@@ -14,7 +14,7 @@ from archives.archive import Archive
 from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Measured, Proposed
 from archives.journal import Journal
-from evo_kernel import api, display, export, gpus, machine, measurement, report, runs, verdict
+from evo_kernel import api, display, export, gpus, machine, measurement, merging, report, runs, verdict
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -432,7 +432,7 @@ class TestWhatIsShown:
         header = export._header(state.search.archive.top(1)[0], predicted(1.0), state, tmp_path)
         assert "PREDICTED" in header
         assert "MEASURED on NVIDIA H200" in header
-        merged = runs.merge(tmp_path / "run", tmp_path / "run", tmp_path / "both")
+        merged = merging.merge(tmp_path / "run", tmp_path / "run", tmp_path / "both")
         assert set(merged.search.archive.measured) == {candidate("a").id, candidate("b").id}
 
     def test_the_table_gives_times_with_intervals_roofline_and_ratio(self) -> None:

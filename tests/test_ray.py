@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from archives.events import Judged, Proposed
 from archives.journal import Journal, JournalError
-from evo_kernel import api, runs, workers
+from evo_kernel import api, config, runs, workers
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed
 from evo_kernel.pools import make_judge
@@ -42,12 +43,22 @@ def cluster() -> Iterator[None]:
 SETTINGS = Settings(target="mi300", basis="predicted", generations=2, population=6, pool="ray", workers=2)
 
 
-def test_a_run_over_ray_is_whole_and_its_verdicts_are_those_of_inline(
+AGENT = """import re, sys
+shown = re.findall(r"```python\\n(import .*?)```", sys.stdin.read(), re.DOTALL)
+number = int(re.findall(r"BLOCK=(\\d+)", shown[-1])[0]) if shown else 0
+print("```python\\n" + shown[-1].replace(f"BLOCK={number}", f"BLOCK={2 * number}") + "```" if shown else "none")
+"""
+
+
+def test_a_run_over_ray_that_asks_a_model_is_whole_and_its_verdicts_are_those_of_inline(
     cluster: None, small_task: Task, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    runs.begin(folder, SETTINGS, small_task)
-    api.drive(folder, SETTINGS)
+    (tmp_path / "agent.py").write_text(AGENT)
+    asking = {"models": [f"command:{sys.executable} {tmp_path / 'agent.py'}"], "model_operators": ["optimize"]}
+    settings = config.load(None, {**SETTINGS.model_dump(), **asking})
+    runs.begin(folder, settings, small_task)
+    api.drive(folder, settings)
     state = runs.read(folder)
     assert state.search.evaluations == 12
     assert not state.search.pending
@@ -58,6 +69,7 @@ def test_a_run_over_ray_is_whole_and_its_verdicts_are_those_of_inline(
         sources = {e.number: e.candidate.source for e in events if isinstance(e, Proposed)}
         verdicts = [e for e in events if isinstance(e, Judged)]
         assert len(verdicts) == 13
+        assert "optimize" in {e.candidate.operator for e in events if isinstance(e, Proposed)}
         for event in verdicts[:5]:
             assert evaluations.pack(judge.judge(sources[event.number])) == evaluations.pack(event.evaluation)
     finally:

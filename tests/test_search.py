@@ -18,7 +18,7 @@ from archives.archive import Archive
 from archives.candidate import Candidate, digest, fingerprint
 from archives.events import Extended, Judged, Proposed, Refused, Started
 from archives.journal import Journal
-from evo_kernel import report, runs, stopping
+from evo_kernel import merging, report, runs, stopping
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError, SeedFailed
 from evo_kernel.pools import Done
@@ -380,7 +380,7 @@ class TestPopulation:
         populate(tmp_path / "one", numbers).close()
         runs.begin(tmp_path / "two", settled(generations=6, policy="best-of-n", pool="inline"), numbers)
         populate(tmp_path / "two", numbers).close()
-        merged = runs.merge(tmp_path / "one", tmp_path / "two", tmp_path / "both").search
+        merged = merging.merge(tmp_path / "one", tmp_path / "two", tmp_path / "both").search
         one, two = (runs.read(tmp_path / n).search.archive for n in ("one", "two"))
         assert set(merged.archive.history) == set(one.history) | set(two.history)
         assert merged.archive[merged.archive.best].score_us == min(one[one.best].score_us, two[two.best].score_us)
@@ -391,7 +391,7 @@ class TestPopulation:
         other = replace(numbers, source=numbers.source + "\n# changed\n")
         runs.begin(tmp_path / "two", settled(pool="inline"), other)
         with pytest.raises(RunError, match="different tasks"):
-            runs.merge(tmp_path / "one", tmp_path / "two", tmp_path / "both")
+            merging.merge(tmp_path / "one", tmp_path / "two", tmp_path / "both")
         assert not (tmp_path / "both").exists()
 
 

@@ -47,7 +47,6 @@ class Reservation:
     seconds: float
 
 
-UNCOUNTED = ("command", "mailbox", "replay")  # providers whose tokens nobody counts: they are budgeted by calls
 RUN = ""  # the account of the whole run, beside one for each model
 
 
@@ -72,9 +71,8 @@ class Budget:
 
     def reserve(self, model: Model, prompt: Prompt) -> Reservation:
         """Set aside the most that one attempt can use, or raise OverBudget and set nothing aside."""
-        most = prompt.most_tokens
-        price = model.price.most(most, model.output) if model.price else 0
-        amount = Amount(calls=1) if model.provider in UNCOUNTED else Amount(most + model.output, price, 1)
+        price = model.price.most(prompt.most_tokens, model.output) if model.price else 0
+        amount = Amount(model.most(prompt), price if model.counted else 0, 1)
         with self._lock:
             seconds = min(model.seconds, *(self._left(name) for name in (RUN, model.label)))
             for name in (RUN, model.label):
@@ -150,8 +148,8 @@ def _check_prices(models: Iterable[Model], limits: Mapping[str, Limits]) -> None
     """Refuse a dollar budget where the price of a model that bills by the token is not known."""
     for model in models:
         capped = limits[RUN].dollars is not None or model.limits.dollars is not None
-        if capped and model.price is None and model.provider not in UNCOUNTED:
+        if capped and model.price is None and model.counted:
             raise ModelSpecError(
-                f"a dollar budget needs the price of {model.label}: give its dollars per million tokens of input and "
-                "output in its [[models]] table of a configuration (0 for a server of your own)"
+                f"a dollar budget needs the price of {model.label}: give --price {model.label}=INPUT/OUTPUT, its "
+                "dollars per million tokens (0/0 for a server of your own), or its [[models]] table in a configuration"
             )

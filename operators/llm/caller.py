@@ -11,6 +11,7 @@ from operators.llm import errors
 from operators.llm.budget import Amount, Budget, OverBudget, Reservation
 from operators.llm.errors import ModelError, scrub
 from operators.llm.model import Model, Prompt, Reply
+from operators.llm.pace import Pace, Sent
 from operators.llm.providers import Client
 from operators.llm.retries import Clock, Patience, persist
 
@@ -59,9 +60,14 @@ class _Line:
 
     client: Client
     places: asyncio.Semaphore
+    pace: Pace
     opens: float = 0.0
     strikes: int = 0
     down: str | None = None
+
+    def wait(self, tokens: int, now: float) -> float:
+        """Return the seconds until so many tokens may be asked for: what it was told, and its limits of a minute."""
+        return max(self.opens - now, self.pace.wait(tokens, now))
 
 
 class Caller:
@@ -70,7 +76,12 @@ class Caller:
     def __init__(self, clients: Mapping[str, Client], models: Sequence[Model], budget: Budget,
                  patience: Patience, clock: Clock) -> None:  # fmt: skip
         self._models = {m.label: m for m in models}
-        self._lines = {m.label: _Line(clients[m.label], asyncio.Semaphore(m.concurrency)) for m in models}
+        self._lines = {
+            m.label: _Line(
+                clients[m.label], asyncio.Semaphore(m.concurrency), Pace(m.requests_per_minute, m.tokens_per_minute)
+            )
+            for m in models
+        }
         self._budget, self._patience, self._clock = budget, patience, clock
 
     @property
@@ -103,11 +114,7 @@ class Caller:
         self, model: Model, line: _Line, prompt: Prompt, key: str, used: list[Amount], account: Account
     ) -> Reply:
         """Make one attempt inside the budget."""
-        if line.down is not None:
-            raise ModelDown(errors.REQUEST, line.down)
-        while (wait := line.opens - self._clock.now()) > 0:
-            await self._clock.sleep(wait)
-        reservation = await self._reserve(model, prompt)
+        reservation, sent = await self._turn(model, line, prompt)
         attempt = account.reserve(reservation.amount)
         amount = reservation.amount  # a call that is cancelled may have been billed
         try:
@@ -120,9 +127,28 @@ class Caller:
             raise
         finally:
             used.append(amount)
+            sent.tokens = amount.tokens
             account.settle(attempt, amount)
             self._budget.settle(reservation, amount)
         return reply
+
+    async def _turn(self, model: Model, line: _Line, prompt: Prompt) -> tuple[Reservation, Sent]:
+        """Wait until the model may be asked, within its limits of a minute and within the budget."""
+        while True:
+            await self._paced(model, line, prompt)
+            reservation = await self._reserve(model, prompt)
+            if line.wait(model.most(prompt), self._clock.now()) <= 0:  # it may have waited for room in the budget
+                return reservation, line.pace.send(model.most(prompt), self._clock.now())
+            self._budget.settle(reservation, Amount())
+
+    async def _paced(self, model: Model, line: _Line, prompt: Prompt) -> None:
+        while True:
+            if line.down is not None:  # also when another call has put it down meanwhile
+                raise ModelDown(errors.REQUEST, line.down)
+            wait = line.wait(model.most(prompt), self._clock.now())
+            if wait <= 0:
+                return
+            await self._clock.sleep(wait)
 
     async def _reserve(self, model: Model, prompt: Prompt) -> Reservation:
         """Reserve, waiting for calls that are out where their settling may make room."""

@@ -1,5 +1,7 @@
 """The two SDKs, and nothing else imports them: a prompt goes out over HTTP, a reply or a named failure comes back.
 
+Each takes up to two seconds to import, so it is when the first of its models is made.
+
 The SDKs' own retries are off: operators/llm/retries.py waits and tries again, so that every attempt has its own
 reservation in the budget. Replies are read as bytes up to a limit and checked here, because the SDKs build their
 objects of whatever comes.
@@ -9,12 +11,10 @@ import asyncio
 import json
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any
-
-import anthropic
-import httpx2
-import openai
 
 from operators.llm import answers, errors
 from operators.llm.errors import ModelError
@@ -22,19 +22,19 @@ from operators.llm.model import Model, Prompt, Reply
 
 LARGEST = 8 << 20  # bytes of a reply
 
-# The SDKs log requests at DEBUG, headers and prompts included: `--verbose` must not show them.
-for _name in ("anthropic", "openai", "httpx2", "httpcore2"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
 
 class AnthropicClient:
     """Anthropic's Messages API. The system text is marked for the provider's prompt cache."""
 
     def __init__(self, model: Model) -> None:
-        self._model = model
+        import anthropic
+
+        _silence()
+        self._model, self._package = model, anthropic
         self._sdk = anthropic.AsyncAnthropic(
-            api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds
-        )
+            api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds,
+            http_client=anthropic.DefaultAsyncHttpxClient(verify=_trusted()),
+        )  # fmt: skip
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
         """Send one prompt and return the answer."""
@@ -48,7 +48,7 @@ class AnthropicClient:
             extra_body=extra,
             timeout=seconds,
         )
-        return answers.message(await _send(self._model, stream, seconds), self._model.label)
+        return answers.message(await _send(self._model, self._package, stream, seconds), self._model.label)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -59,8 +59,14 @@ class OpenAIClient:
     """OpenAI's chat completions, and every server that speaks them."""
 
     def __init__(self, model: Model) -> None:
-        self._model = model
-        self._sdk = openai.AsyncOpenAI(api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds)
+        import openai
+
+        _silence()
+        self._model, self._package = model, openai
+        self._sdk = openai.AsyncOpenAI(
+            api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds,
+            http_client=openai.DefaultAsyncHttpxClient(verify=_trusted()),
+        )  # fmt: skip
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
         """Send one prompt and return the answer."""
@@ -75,7 +81,7 @@ class OpenAIClient:
             extra_body=extra,
             timeout=seconds,
         )
-        return answers.completion(await _send(self._model, stream, seconds), self._model.label)
+        return answers.completion(await _send(self._model, self._package, stream, seconds), self._model.label)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -91,17 +97,33 @@ def _key(model: Model) -> str:
     return value or "none"
 
 
-async def _send(model: Model, stream: Any, seconds: float) -> dict[str, Any]:
-    """Do one HTTP exchange within a time and return the JSON object that came."""
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Read the certificates that this machine trusts once, not once for every model: it takes 40 ms."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
+def _silence() -> None:
+    """Keep `--verbose` from showing what the SDKs log at DEBUG: requests, with headers and prompts."""
+    for name in ("anthropic", "openai", "httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+async def _send(model: Model, sdk: Any, stream: Any, seconds: float) -> dict[str, Any]:
+    """Do one HTTP exchange within a time and return the JSON object that came; both SDKs name their errors alike."""
+    import httpx2
+
     try:
         async with asyncio.timeout(seconds), stream as response:
             kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
             body = await _read(model, response.iter_bytes())
-    except (TimeoutError, anthropic.APITimeoutError, openai.APITimeoutError, httpx2.TimeoutException) as error:
+    except (TimeoutError, sdk.APITimeoutError, httpx2.TimeoutException) as error:
         raise ModelError(errors.TIMEOUT, f"{model.label} did not finish within {seconds:g} s") from error
-    except (anthropic.APIStatusError, openai.APIStatusError) as error:
+    except sdk.APIStatusError as error:
         raise answers.failure(model, error.status_code, error.response.headers, error.body) from None
-    except (anthropic.APIConnectionError, openai.APIConnectionError) as error:
+    except sdk.APIConnectionError as error:
         raise _unreachable(model, error.__cause__) from None
     except httpx2.HTTPError as error:
         raise ModelError(errors.RESET, f"{model.label} broke off in the middle of its reply: {error}") from None
@@ -113,6 +135,8 @@ async def _send(model: Model, stream: Any, seconds: float) -> dict[str, Any]:
 
 def _unreachable(model: Model, cause: BaseException | None) -> ModelError:
     """Tell what never left this machine from what broke off on the way."""
+    import httpx2
+
     where = model.url or f"the API of {model.provider}"
     if isinstance(cause, (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.InvalidURL)):
         return ModelError(

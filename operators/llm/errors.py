@@ -1,12 +1,10 @@
 """Why a model gave no usable answer, in kinds that a caller can act on."""
 
 import os
-import re
 from dataclasses import dataclass
 
-from operators.llm.model import Usage
+from operators.llm.model import SECRET, Usage
 
-_SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$")
 _SHORTEST = 6  # characters: a shorter value would be found everywhere
 
 
@@ -36,6 +34,7 @@ MODEL = Kind("model", final=True)
 QUOTA = Kind("quota", final=True)
 REQUEST = Kind("request")
 COMMAND = Kind("command", final=True)
+EXIT = Kind("exit", transient=True)
 MAILBOX = Kind("mailbox", final=True)
 REPLAY = Kind("replay")
 BUDGET = Kind("budget")
@@ -51,7 +50,7 @@ class ModelError(Exception):
 
 def scrub(text: str) -> str:
     """Take the values of secret-looking environment variables out of a text."""
-    found = {v for k, v in os.environ.items() if _SECRET.search(k.upper()) and len(v) >= _SHORTEST}
+    found = {v for k, v in os.environ.items() if SECRET.fullmatch(k) and len(v) >= _SHORTEST}
     for value in sorted(found, key=len, reverse=True):
         text = text.replace(value, "[secret]")
     return text

@@ -1,9 +1,11 @@
 """Lessons across tasks and runs: short rules with how often they were confirmed, forgotten when long unconfirmed."""
 
+import contextlib
+import fcntl
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,6 +62,26 @@ def read(file: Path) -> tuple[Lesson, ...]:
         return ()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LessonsError(f"{file} is no file of lessons ({error}): move it away or give another") from error
+
+
+def add(file: Path, new: Sequence[Lesson], now: float) -> None:
+    """Add lessons to a file, one process at a time: searches may share it."""
+    if new:
+        with _alone(file):
+            write(file, confirm(read(file), new, now))
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Hold the lock beside a file: the file itself is replaced by each writer."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = file.with_name(f".{file.name}.lock").open("w")
+    except OSError as error:
+        raise LessonsError(f"cannot write {file}: {error.strerror}") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write(file: Path, lessons: Iterable[Lesson]) -> None:

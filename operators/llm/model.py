@@ -1,6 +1,7 @@
 """What is said to a model and what it says back, as plain data."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
@@ -72,6 +73,10 @@ class Limits:
 
 
 PROVIDERS = ("anthropic", "openai", "command", "mailbox", "replay")
+UNCOUNTED = ("command", "mailbox", "replay")  # whose tokens nobody counts: they are budgeted by calls
+SECRET = re.compile(r"\w*(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)", re.IGNORECASE)  # variables that are scrubbed
+SECONDS = 600.0  # that one attempt may take
+PATIENCE = {"mailbox": 30 * 86400.0}  # where people answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +93,11 @@ class Model:
     limits: Limits = field(default=Limits())
     temperature: float = 1.0
     output: int = 16_000
-    seconds: float = 600.0
+    seconds: float = SECONDS
     concurrency: int = 4
     key: str | None = None  # the environment variable that holds the key; None: the provider's usual one
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
 
     def __post_init__(self) -> None:
         if self.provider not in PROVIDERS:
@@ -101,11 +108,26 @@ class Model:
             raise ModelSpecError(f"model {self.label}: output, seconds and concurrency must be positive")
         if not 0 <= self.temperature <= 2:
             raise ModelSpecError(f"model {self.label}: temperature must be from 0 to 2; got {self.temperature:g}")
+        if self.key is not None and not SECRET.fullmatch(self.key):
+            # its value is not repeated: it may be the key itself, and only such variables are kept out of all files
+            raise ModelSpecError(
+                f"model {self.label}: `key` is the name of an environment variable that ends in _KEY, _TOKEN, _SECRET, "
+                "_PASSWORD or _CREDENTIALS; the key itself stands in that variable"
+            )
 
     @property
     def label(self) -> str:
         """The model's name in tables and in the record of a run; an address is left out."""
         return f"{self.provider}:{self.name}"
+
+    @property
+    def counted(self) -> bool:
+        """Whether its tokens are counted, by the provider or by what was reserved."""
+        return self.provider not in UNCOUNTED
+
+    def most(self, prompt: "Prompt") -> int:
+        """Return the most tokens that one attempt can use; 0 where nobody counts them."""
+        return prompt.most_tokens + self.output if self.counted else 0
 
     @property
     def key_variable(self) -> str | None:
@@ -128,7 +150,9 @@ def parse(spec: str) -> Model:
             raise ModelSpecError(f"after @ comes an address that begins with http:// or https://; got {url!r}")
         if "@" in url:
             raise ModelSpecError("an address may not hold a user name or password: put the key into the environment")
-    return Model(provider, name, url)
+        if "?" in url or "#" in url:
+            raise ModelSpecError("an address ends before any ? or #: a key belongs into the environment")
+    return Model(provider, name, url, seconds=PATIENCE.get(provider, SECONDS))
 
 
 @dataclass(frozen=True, slots=True)

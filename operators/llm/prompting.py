@@ -73,7 +73,7 @@ def knowledge(brief: Brief, code: str) -> list[Extra]:
     """Give know-how that matters for this code, the most like proven kernel of another task, and lessons."""
     fitting = sheets.matching(code, brief.target)
     found = [Extra("knowhow", 0.45 - 0.02 * i, t) for i, t in enumerate(fitting)]
-    example = brief.library.nearest(code, brief.task)
+    example = brief.library.nearest(code, brief.task) or brief.library.nearest(brief.task.source, brief.task)
     if example is not None:
         found.append(Extra("example", 0.4, example))
     found += [Extra("lessons", 0.6 - 0.01 * i, lesson) for i, lesson in enumerate(brief.lessons)]

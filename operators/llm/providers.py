@@ -34,10 +34,11 @@ def client(model: Model) -> Client:
         from operators.llm.recording import ReplayClient
 
         return ReplayClient(model)
+    from operators.llm import clients
+
     try:
-        from operators.llm import clients
+        return clients.AnthropicClient(model) if model.provider == "anthropic" else clients.OpenAIClient(model)
     except ImportError as error:
         raise ModelError(
             errors.REQUEST, f"{model.label} needs the package {model.provider}: pip install 'evo-kernel[llm]' ({error})"
         ) from error
-    return clients.AnthropicClient(model) if model.provider == "anthropic" else clients.OpenAIClient(model)

@@ -25,9 +25,12 @@ class ModelSettings(BaseModel):
     max_tokens: int | None = Field(default=None, ge=1)
     max_cost: Money | None = None  # dollars
     max_calls: int | None = Field(default=None, ge=1)
+    max_minutes: float | None = Field(default=None, gt=0.0)  # of the run's wall time: afterwards it is not asked
+    requests_per_minute: int | None = Field(default=None, ge=1)  # attempts that are sent in any 60 seconds
+    tokens_per_minute: int | None = Field(default=None, ge=1)  # as many as those may use at most, then as they used
     temperature: float = 1.0
     output: int = 16_000  # most tokens of one answer
-    seconds: float = 600.0  # of one attempt
+    seconds: float | None = None  # of one attempt; None: 600, and a month of a mailbox
     concurrency: int = 4  # calls at once
     key: str | None = None  # environment variable with the key; None: ANTHROPIC_API_KEY or OPENAI_API_KEY
 
@@ -65,6 +68,8 @@ def _made(s: ModelSettings) -> Model:
     price = None
     if s.price_input is not None and s.price_output is not None:
         price = Price.per_million(s.price_input, s.price_output, s.price_cache_read, s.price_cache_write)
-    own = Limits(s.max_tokens, None if s.max_cost is None else pico(s.max_cost), s.max_calls)
-    return Model(named.provider, named.name, named.url, price, own, s.temperature, s.output, s.seconds,
-                 s.concurrency, s.key)  # fmt: skip
+    own = Limits(s.max_tokens, None if s.max_cost is None else pico(s.max_cost), s.max_calls,
+                 None if s.max_minutes is None else 60 * s.max_minutes)  # fmt: skip
+    return Model(named.provider, named.name, named.url, price, own, s.temperature, s.output,
+                 named.seconds if s.seconds is None else s.seconds, s.concurrency, s.key, s.requests_per_minute,
+                 s.tokens_per_minute)  # fmt: skip
