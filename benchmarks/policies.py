@@ -26,6 +26,7 @@ import structured
 from numpy.typing import NDArray
 
 from evo_kernel import landscapes, policies
+from evo_kernel.landscapes import Landscape
 from evo_kernel.landscapes_judge import Faults
 from evo_kernel.rules import MECHANISMS, Rules
 
@@ -66,21 +67,30 @@ def structured_rows(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def recorded_rows(given: argparse.Namespace) -> dict[int, list[dict[str, Any]]]:
-    """Compare on measured tables; what was replayed of a variant is kept in --keep, and taken from there."""
-    tables, faults = landscapes.load(given.landscapes), Faults(given.noise, given.failures)
-    seeds, found = range(given.first, given.first + given.seeds), {}
-    for name, variant in replays.variants().items():
-        file = given.keep and given.keep / f"{name.replace(' ', '-')}.npy"
-        if file is None or not file.exists():
-            began = time.process_time()
-            found[name] = replays.curves(tables, variant, seeds, given.budget, faults)
-            print(f"{name}: {time.process_time() - began:.0f} s of processor time", file=sys.stderr, flush=True)
-            if file is not None:
-                np.save(file, found[name])
-        else:
-            found[name] = np.load(file)
+    """Compare on measured tables, one table after another; curves in --keep are not made again."""
+    every, wanted = landscapes.load(given.landscapes), given.table
+    tables = [t for t in every if not wanted or t.name in wanted]
+    compared = replays.variants()
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for table in tables:
+        for name, variant in compared.items():
+            found.setdefault(name, []).append(_kept(given, table, name, variant))
     counts = [*(n for n in COUNTS if n < given.budget), given.budget]
-    return {n: paired.rows({name: every[:, :, n - 1] for name, every in found.items()}, "archive") for n in counts}
+    return {n: paired.rows({k: np.array(v)[:, :, n - 1] for k, v in found.items()}, "archive") for n in counts}
+
+
+def _kept(given: argparse.Namespace, table: Landscape, name: str, variant: replays.Variant) -> NDArray[np.float64]:
+    """Return one variant's curves on one table, seeds by evaluations."""
+    file = given.keep and given.keep / f"{table.name}-{name.replace(' ', '-')}.npy"
+    if file is not None and file.exists():
+        return np.load(file)
+    began, faults = time.process_time(), Faults(given.noise, given.failures)
+    seeds = range(given.first, given.first + given.seeds)
+    (curves,) = replays.curves([table], variant, seeds, given.budget, faults)
+    print(f"{table.name}, {name}: {time.process_time() - began:.0f} s of processor time", file=sys.stderr, flush=True)
+    if file is not None:
+        np.save(file, curves)
+    return curves
 
 
 def main() -> None:
@@ -93,6 +103,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=100, help="the first landscape, or seed")
     parser.add_argument("--knobs", action="store_true")
     parser.add_argument("--landscapes", type=Path, metavar="DIR", help="measured tables in place of made-up landscapes")
+    parser.add_argument("--table", action="append", help="with --landscapes: this table alone; may be repeated")
     parser.add_argument("--keep", type=Path, help="with --landscapes: a folder for the curves of every variant")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -101,7 +112,7 @@ def main() -> None:
         print(json.dumps({**vars(given), "rows": rows}, indent=2, default=str))
         return
     tables = len(rows[given.budget][0]["by_landscape"])
-    where = f"{given.seeds} made-up landscapes" if tables == 1 else f"{tables} tables x {given.seeds} seeds"
+    where = f"{tables} tables x {given.seeds} seeds" if given.landscapes else f"{given.seeds} made-up landscapes"
     for at, made in rows.items():
         print(f"\noptimum / time found after {at} evaluations, {where}, noise {given.noise:.0%}")
         print(paired.text(made, "archive", tables))
