@@ -18,11 +18,11 @@ import json
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import native_space  # beside this file
+import numpy as np
 
 from suites import load, names
 
@@ -99,11 +99,11 @@ def replay(given: argparse.Namespace) -> None:
         compared[f"{name} without tuner"] = replays.Variant(name, {"tuner": 0.0})
     compared["tuner alone"] = replays.Variant("archive", {"tuner": 1.0, "crossover": 0.0})
     print("\n".join(map(described, documents)))
-    found, faults = {}, Faults(given.noise)
-    for name, variant in compared.items():
-        began = time.process_time()
-        found[name] = replays.curves(tables, variant, range(given.seeds), given.budget, faults, starts)
-        print(f"{name}: {time.process_time() - began:.0f} s of processor time", file=sys.stderr, flush=True)
+    asked = replays.Asked(range(given.seeds), given.budget, Faults(given.noise), given.keep)
+    found = {
+        name: np.array([replays.curves(table, variant, asked, starts[table.name], name) for table in tables])
+        for name, variant in compared.items()
+    }
     results = {}
     for at in [n for n in COUNTS if n < given.budget] + [given.budget]:
         results[at] = paired.rows({name: curves[:, :, at - 1] for name, curves in found.items()}, "archive")
@@ -152,6 +152,7 @@ def main() -> None:
     one.add_argument("--seeds", type=int, default=20)
     one.add_argument("--budget", type=int, default=BUDGET)
     one.add_argument("--noise", type=float, default=0.0, help="standard deviation of a time, relative")
+    one.add_argument("--keep", type=Path, help="a folder for the curves of every variant, which are not made again")
     one.add_argument("--json", type=Path)
     one.set_defaults(do=replay)
     one = parts.add_parser("unpack", help="write tables for bench landscapes")

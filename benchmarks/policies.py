@@ -13,8 +13,6 @@ found, with the 95% interval of its mean (bootstrap); the test is a paired one, 
 
 import argparse
 import json
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,6 @@ import structured
 from numpy.typing import NDArray
 
 from evo_kernel import landscapes, policies
-from evo_kernel.landscapes import Landscape
 from evo_kernel.landscapes_judge import Faults
 from evo_kernel.rules import MECHANISMS, Rules
 
@@ -67,30 +64,16 @@ def structured_rows(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def recorded_rows(given: argparse.Namespace) -> dict[int, list[dict[str, Any]]]:
-    """Compare on measured tables, one table after another; curves in --keep are not made again."""
-    every, wanted = landscapes.load(given.landscapes), given.table
-    tables = [t for t in every if not wanted or t.name in wanted]
-    compared = replays.variants()
+    """Compare on measured tables, one table after another."""
+    seeds = range(given.first, given.first + given.seeds)
+    asked = replays.Asked(seeds, given.budget, Faults(given.noise, given.failures), given.keep)
     found: dict[str, list[NDArray[np.float64]]] = {}
-    for table in tables:
-        for name, variant in compared.items():
-            found.setdefault(name, []).append(_kept(given, table, name, variant))
+    for table in landscapes.load(given.landscapes):
+        if not given.table or table.name in given.table:
+            for name, variant in replays.variants().items():
+                found.setdefault(name, []).append(replays.curves(table, variant, asked, name=name))
     counts = [*(n for n in COUNTS if n < given.budget), given.budget]
     return {n: paired.rows({k: np.array(v)[:, :, n - 1] for k, v in found.items()}, "archive") for n in counts}
-
-
-def _kept(given: argparse.Namespace, table: Landscape, name: str, variant: replays.Variant) -> NDArray[np.float64]:
-    """Return one variant's curves on one table, seeds by evaluations."""
-    file = given.keep and given.keep / f"{table.name}-{name.replace(' ', '-')}.npy"
-    if file is not None and file.exists():
-        return np.load(file)
-    began, faults = time.process_time(), Faults(given.noise, given.failures)
-    seeds = range(given.first, given.first + given.seeds)
-    (curves,) = replays.curves([table], variant, seeds, given.budget, faults)
-    print(f"{table.name}, {name}: {time.process_time() - began:.0f} s of processor time", file=sys.stderr, flush=True)
-    if file is not None:
-        np.save(file, curves)
-    return curves
 
 
 def main() -> None:
