@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TASKS = "softmax,transpose,rms_norm,layer_norm,gemm_fp16"
 BUDGET = 160
-COUNTS = (20, 40, 80, 160)
+COUNTS = (10, 20, 40, 80, 160)
 POLICIES = ("archive", "restarts", "best-of-n", "sequential", "islands")
 
 
