@@ -2,14 +2,17 @@
 
 import ast
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from suites.parsing import parse
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One program with its origin. `structure` is its fingerprint with the tunable numbers taken out."""
+    """One program with its origin. `structure` is its fingerprint with the tunable numbers taken out.
+
+    `id` is the hash of the source: equal programs are one program. It is asked for many times, and made once.
+    """
 
     source: str
     operator: str
@@ -17,11 +20,10 @@ class Candidate:
     parents: tuple[str, ...]
     fingerprint: str
     structure: str
+    id: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def id(self) -> str:
-        """Hash of the source: equal programs are one program."""
-        return digest(self.source)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", digest(self.source))
 
 
 def digest(text: str) -> str:

@@ -4,6 +4,7 @@ Fixed edges, because bins that follow the data make yesterday's elite a stranger
 """
 
 import math
+from bisect import bisect_right
 
 from fitness.evaluation import Evaluation
 
@@ -32,13 +33,8 @@ def cell(evaluation: Evaluation) -> Cell:
     return (
         CORES[any(k.matrix_ops for k in kernels)],
         PATHS[any(k.shared_bytes for k in kernels)],
-        WIDTHS[_above(width, (6, 12))],
-        OCCUPANCY[_above(occupancy, (3, 5))],
-        TILES[_above(registers, (128, 512, 2048))],
+        WIDTHS[bisect_right((6, 12), width)],
+        OCCUPANCY[bisect_right((3, 5), occupancy)],
+        TILES[bisect_right((128, 512, 2048), registers)],
         LAUNCHES[min(symbols, 3) - 1],
     )
-
-
-def _above(value: float, edges: tuple[int, ...]) -> int:
-    """Count the edges that a value reaches."""
-    return sum(value >= edge for edge in edges)

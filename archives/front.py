@@ -1,6 +1,8 @@
 """The programs that no other is better than in every respect: one coordinate a case, and others if wanted."""
 
+import math
 from collections.abc import Callable, Sequence
+from operator import le
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ class Front:
         self._names: list[str] = []
         self._here: set[str] = set()
         self._rows: NDArray[np.float64] = np.empty((0, 0))
+        self._strongest: Vector = ()  # the member with the least product: it alone beats most of what is offered
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -39,6 +42,8 @@ class Front:
 
     def offer(self, identity: str, vector: Vector) -> bool:
         """Take a program unless a member is at least as good in every respect; members it beats so go."""
+        if self._strongest and all(map(le, self._strongest, vector)):
+            return False
         row = np.array([vector], dtype=float)
         if self._names:
             if (self._rows <= row).all(axis=1).any():
@@ -47,6 +52,8 @@ class Front:
         self._names.append(identity)
         self._here.add(identity)
         self._rows = np.concatenate([self._rows, row]) if len(self._rows) else row
+        if not self._strongest or math.prod(vector) < math.prod(self._strongest):
+            self._strongest = vector
         if len(self._names) > LARGEST:
             self._keep(np.asarray(self._thin([tuple(r) for r in self._rows.tolist()], KEPT)))
         return True
@@ -61,3 +68,4 @@ class Front:
             self._names = [self._names[i] for i in places]
             self._here = set(self._names)
             self._rows = self._rows[places]
+            self._strongest = tuple(self._rows[self._rows.prod(axis=1).argmin()].tolist()) if len(places) else ()

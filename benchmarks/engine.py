@@ -6,7 +6,8 @@
 Programs are made up, of a real kernel's length, with verdicts of the real shape, in 10,000 cells; half have one
 structure, the others one of 1,000. The search, archive and journal are the real ones, on the disk of the current
 folder. The paired figure is a plain SQLite insert of the same bytes on the same disk in the same run: the floor of any
-durable journal.
+durable journal. Beside the clock stands processor time, which is what counts while others use the machine; both rise
+when it is shared, so the plain inserts and a fixed piece of Python say how fast it was.
 """
 
 import json
@@ -15,8 +16,9 @@ import sqlite3
 import statistics
 import sys
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 
@@ -37,6 +39,29 @@ LINES = load("softmax").seeds[0].source
 SIZES = (1_000, 10_000, 50_000, 100_000)
 CELLS = 10_000
 WINDOW = 1_000  # candidates over which a figure is taken
+LOOPS = 2_000_000  # of the fixed piece of Python
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds by the clock and of the processor."""
+
+    wall: float
+    cpu: float
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.wall + other.wall, self.cpu + other.cpu)
+
+
+class Watch:
+    """Says what was spent since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = perf_counter(), process_time()
+
+    def spent(self) -> Spent:
+        """Read both clocks."""
+        return Spent(perf_counter() - self._wall, process_time() - self._cpu)
 
 
 def candidate(number: int, parents: tuple[str, ...]) -> Candidate:
@@ -65,59 +90,73 @@ def evaluation(number: int, rng: np.random.Generator) -> Evaluation:
     return Evaluation("mi300", Basis.PREDICTED, "process", None, cases, kernels, digest(f"program {number}"))
 
 
-def run(folder: Path, size: int) -> tuple[dict[int, float], int]:
+def run(folder: Path, size: int) -> tuple[dict[int, Spent], int]:
     """Fill an archive; return microseconds a candidate around each size, and the bytes of an average event."""
     rng = np.random.default_rng(0)
     settings = Settings(target="mi300", basis="predicted", generations=size, population=8)
     search = Search(0, 8, size)
     search.archive = Archive(describe=cell)
-    costs: list[float] = []
+    costs: list[Spent] = []
     written = 0
     with Journal.create(folder) as journal:
         journal.append(Started(settings.model_dump(), tasks.pack(load("softmax")), {}, {}))
         for number in range(size):
             if number:
-                started = perf_counter()
+                watch = Watch()
                 request = search.ask(1)[0]
-                costs.append(perf_counter() - started)
+                costs.append(watch.spent())
                 made = candidate(request.number, tuple(p.id for p in request.parents))
             else:
                 made = Candidate(LINES, "seed", "plain", (), digest(LINES), "structure")
             verdict = evaluation(number, rng)
             for event in (Proposed(number, made), Judged(number, verdict)):
                 written += len(events.encode(event)[1])
-                started = perf_counter()
+                watch = Watch()
                 journal.append(event)
                 search.tell(event)
                 if costs:
-                    costs[-1] += perf_counter() - started
+                    costs[-1] += watch.spent()
     around = {n: costs[max(0, n - WINDOW) : n] for n in SIZES if n <= size}
-    return {n: statistics.fmean(window) * 1e6 for n, window in around.items()}, written // (2 * size)
+    return {n: mean(window) for n, window in around.items()}, written // (2 * size)
 
 
-def resume(folder: Path) -> tuple[float, int]:
+def mean(window: list[Spent]) -> Spent:
+    """Return the means in microseconds."""
+    return Spent(1e6 * statistics.fmean(s.wall for s in window), 1e6 * statistics.fmean(s.cpu for s in window))
+
+
+def resume(folder: Path) -> tuple[Spent, int]:
     """Return the seconds to rebuild a run from its journal, and the number of its events."""
-    started = perf_counter()
+    watch = Watch()
     with Journal.append_to(folder) as journal:
         state = runs.fold(journal)
-        seconds = perf_counter() - started
+        seconds = watch.spent()
         count = sum(1 for _ in journal.rows())
     if len(state.search.archive) == 0:
         raise SystemExit("the resumed archive is empty")
     return seconds, count
 
 
-def floor(folder: Path, size: int) -> float:
+def floor(folder: Path, size: int) -> Spent:
     """Return microseconds for two plain inserts of `size` bytes, the least a durable journal could cost."""
     connection = sqlite3.connect(folder / "floor.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("CREATE TABLE t (seq INTEGER PRIMARY KEY, payload BLOB)")
     payload = bytes(size)
-    started = perf_counter()
+    watch = Watch()
     for _ in range(2 * WINDOW):
         connection.execute("INSERT INTO t (payload) VALUES (?)", (payload,))
-    return (perf_counter() - started) / WINDOW * 1e6
+    spent = watch.spent()
+    return Spent(spent.wall / WINDOW * 1e6, spent.cpu / WINDOW * 1e6)
+
+
+def pace() -> Spent:
+    """Return what a fixed piece of Python takes in seconds, to tell machines and their load apart."""
+    watch, total = Watch(), 0
+    for number in range(LOOPS):
+        total += number % 7
+    return watch.spent()
 
 
 def main() -> None:
@@ -125,24 +164,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
         costs, size = run(folder / "hundred", SIZES[-1])
-        plain = floor(folder, size)
+        plain, beat = floor(folder, size), pace()
         run(folder / "fifty", SIZES[-1] // 2)
         seconds, count = resume(folder / "fifty")
-    result = {
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "microseconds_per_candidate": costs,
-        "sqlite_floor_microseconds": plain,
-        "resume_events": count,
-        "resume_seconds": seconds,
-    }
+    machine = f"{platform.machine()}, Python {platform.python_version()}"
     if "--json" in sys.argv:
+        result = {
+            "machine": machine, "microseconds_per_candidate": {n: asdict(c) for n, c in costs.items()},
+            "sqlite_floor_microseconds": asdict(plain), "fixed_python_seconds": asdict(beat),
+            "resume_events": count, "resume_seconds": asdict(seconds),
+        }  # fmt: skip
         print(json.dumps(result, indent=2))
         return
-    print(f"ask + tell + journal, microseconds a candidate, mean of {WINDOW} ({result['machine']}, one process)")
+    print(f"ask + tell + journal, microseconds a candidate, mean of {WINDOW} ({machine}, one process)")
+    print(f"{'':<24}{'processor':>10}{'clock':>8}")
     for n, cost in costs.items():
-        print(f"  {n:>7,} in the archive   {cost:8.0f}   (bound: 2,000 at 10,000)")
-    print(f"  two plain inserts of the same {size:,} bytes into SQLite on the same disk   {plain:8.0f}")
-    print(f"resuming {count:,} events: {seconds:.2f} s (bound: 5 s at 100,000)")
+        print(f"  {n:>7,} in the archive{cost.cpu:>10.0f}{cost.wall:>8.0f}   (bound: 2,000 at 10,000)")
+    print(f"  two plain inserts     {plain.cpu:>10.0f}{plain.wall:>8.0f}   (of {size:,} bytes into SQLite, same disk)")
+    print(
+        f"resuming {count:,} events: {seconds.cpu:.2f} s of the processor, {seconds.wall:.2f} s (bound: 5 s at 100,000)"
+    )
+    print(f"{LOOPS:,} turns of a fixed loop: {beat.cpu:.2f} s of the processor, {beat.wall:.2f} s")
 
 
 if __name__ == "__main__":

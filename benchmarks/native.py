@@ -18,11 +18,11 @@ import json
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import native_space  # beside this file
+import numpy as np
 
 from suites import load, names
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TASKS = "softmax,transpose,rms_norm,layer_norm,gemm_fp16"
 BUDGET = 160
-COUNTS = (20, 40, 80, 160)
+COUNTS = (10, 20, 40, 80, 160)
 POLICIES = ("archive", "restarts", "best-of-n", "sequential", "islands")
 
 
@@ -52,13 +52,13 @@ def table(given: argparse.Namespace) -> None:
     native_table.measure(chosen, given.most, given.seconds, given.json, given.builders)
 
 
-def unpack(file: Path, folder: Path) -> "tuple[list[Landscape], dict[str, Config]]":
-    """Write each table of a file as `bench landscapes` reads them; return them, and where each task's seed stands."""
+def unpack(documents: list[dict[str, Any]], folder: Path) -> "tuple[list[Landscape], dict[str, Config]]":
+    """Write each table as `bench landscapes` reads them; return them, and where each task's seed stands."""
     from evo_kernel import landscapes
 
     folder.mkdir(parents=True, exist_ok=True)
     starts = {}
-    for plain in read(file)["tables"]:
+    for plain in (t for document in documents for t in document["tables"]):
         name = f"{plain['kernel']}_{plain['gpu'].replace(' ', '-')}"
         with gzip.open(folder / f"{name}{landscapes.SUFFIX}", "wt", encoding="utf-8") as opened:
             json.dump(plain, opened)
@@ -72,12 +72,16 @@ def read(file: Path) -> dict[str, Any]:
     """Read what `table` wrote."""
     try:
         document = json.loads(file.read_text())
-        whole = document["format"] == 1 and all(t["seed_us"] for t in document["tables"]) and document["tables"]
+        if document["format"] != 1:
+            sys.exit(f"{file} has format {document['format']}, expected 1")
+        whole = [t for t in document["tables"] if t["seed_us"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.exit(f"{file} is no file that `table` wrote: {error!r}")
+    for cut in (t["kernel"] for t in document["tables"] if t not in whole):
+        print(f"{file}: {cut} is left out, its seed was not measured", file=sys.stderr)
     if not whole:
-        sys.exit(f"{file} cannot be replayed: a table lacks the seed's time, or there is none")
-    return dict(document)
+        sys.exit(f"{file} cannot be replayed: it holds no table with the seed's time")
+    return {**document, "tables": whole}
 
 
 def replay(given: argparse.Namespace) -> None:
@@ -87,19 +91,19 @@ def replay(given: argparse.Namespace) -> None:
 
     from evo_kernel.landscapes_judge import Faults
 
-    document = read(given.file)
+    documents = [read(file) for file in given.files]
     with tempfile.TemporaryDirectory() as scratch:
-        tables, starts = unpack(given.file, Path(scratch))
+        tables, starts = unpack(documents, Path(scratch))
     compared = {name: replays.Variant(name) for name in POLICIES}
     for name in ("archive", "islands"):
         compared[f"{name} without tuner"] = replays.Variant(name, {"tuner": 0.0})
     compared["tuner alone"] = replays.Variant("archive", {"tuner": 1.0, "crossover": 0.0})
-    print(described(document))
-    found, faults = {}, Faults(given.noise)
-    for name, variant in compared.items():
-        began = time.process_time()
-        found[name] = replays.curves(tables, variant, range(given.seeds), given.budget, faults, starts)
-        print(f"{name}: {time.process_time() - began:.0f} s of processor time", file=sys.stderr, flush=True)
+    print("\n".join(map(described, documents)))
+    asked = replays.Asked(range(given.seeds), given.budget, Faults(given.noise), given.keep)
+    found = {
+        name: np.array([replays.curves(table, variant, asked, starts[table.name], name) for table in tables])
+        for name, variant in compared.items()
+    }
     results = {}
     for at in [n for n in COUNTS if n < given.budget] + [given.budget]:
         results[at] = paired.rows({name: curves[:, :, at - 1] for name, curves in found.items()}, "archive")
@@ -110,7 +114,7 @@ def replay(given: argparse.Namespace) -> None:
         cells = "  ".join(f"{row['variant']} {sum(row['values'][number]) / given.seeds:.3f}" for row in results[at])
         print(f"  {one.kernel:<12} {cells}")
     if given.json:
-        given.json.write_text(json.dumps({"of": document["date"], "device": document["device"], "rows": results}))
+        given.json.write_text(json.dumps({"of": [d["date"] for d in documents], "rows": results}))
 
 
 def described(document: dict[str, Any]) -> str:
@@ -144,16 +148,19 @@ def main() -> None:
     one.add_argument("--json", type=Path, default=Path("native.json"))
     one.set_defaults(do=table)
     one = parts.add_parser("replay", help="search on what was measured")
-    one.add_argument("file", type=Path)
+    one.add_argument("files", type=Path, nargs="+")
     one.add_argument("--seeds", type=int, default=20)
     one.add_argument("--budget", type=int, default=BUDGET)
     one.add_argument("--noise", type=float, default=0.0, help="standard deviation of a time, relative")
+    one.add_argument("--keep", type=Path, help="a folder for the curves of every variant, which are not made again")
     one.add_argument("--json", type=Path)
     one.set_defaults(do=replay)
     one = parts.add_parser("unpack", help="write tables for bench landscapes")
     one.add_argument("file", type=Path)
     one.add_argument("folder", type=Path)
-    one.set_defaults(do=lambda given: print(f"{len(unpack(given.file, given.folder)[0])} tables in {given.folder}"))
+    one.set_defaults(
+        do=lambda given: print(f"{len(unpack([read(given.file)], given.folder)[0])} tables in {given.folder}")
+    )
     given = parser.parse_args()
     given.do(given)
 

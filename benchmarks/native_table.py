@@ -100,11 +100,12 @@ class Measurement:
                 judge = None
                 while not self._late():
                     self._top_up(pending, jobs, building)
-                    own = [f for f, (whose, _) in pending.items() if whose is table]
+                    own = {f: config for f, (whose, config) in pending.items() if whose is table}
                     if not own:
                         break
                     judge = judge or judge_of(table.settings)
-                    for future in wait(own, PATIENCE, FIRST_COMPLETED).done:
+                    seed = [f for f, config in own.items() if config == table.settings.first]  # before all others
+                    for future in wait(seed or own, PATIENCE, FIRST_COMPLETED).done:
                         self._take(future, pending, judge, building)
                         self._top_up(pending, jobs, building)
                         if self._late():

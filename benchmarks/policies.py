@@ -13,8 +13,6 @@ found, with the 95% interval of its mean (bootstrap); the test is a paired one, 
 
 import argparse
 import json
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,21 +64,16 @@ def structured_rows(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def recorded_rows(given: argparse.Namespace) -> dict[int, list[dict[str, Any]]]:
-    """Compare on measured tables; what was replayed of a variant is kept in --keep, and taken from there."""
-    tables, faults = landscapes.load(given.landscapes), Faults(given.noise, given.failures)
-    seeds, found = range(given.first, given.first + given.seeds), {}
-    for name, variant in replays.variants().items():
-        file = given.keep and given.keep / f"{name.replace(' ', '-')}.npy"
-        if file is None or not file.exists():
-            began = time.process_time()
-            found[name] = replays.curves(tables, variant, seeds, given.budget, faults)
-            print(f"{name}: {time.process_time() - began:.0f} s of processor time", file=sys.stderr, flush=True)
-            if file is not None:
-                np.save(file, found[name])
-        else:
-            found[name] = np.load(file)
+    """Compare on measured tables, one table after another."""
+    seeds = range(given.first, given.first + given.seeds)
+    asked = replays.Asked(seeds, given.budget, Faults(given.noise, given.failures), given.keep)
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for table in landscapes.load(given.landscapes):
+        if not given.table or table.name in given.table:
+            for name, variant in replays.variants().items():
+                found.setdefault(name, []).append(replays.curves(table, variant, asked, name=name))
     counts = [*(n for n in COUNTS if n < given.budget), given.budget]
-    return {n: paired.rows({name: every[:, :, n - 1] for name, every in found.items()}, "archive") for n in counts}
+    return {n: paired.rows({k: np.array(v)[:, :, n - 1] for k, v in found.items()}, "archive") for n in counts}
 
 
 def main() -> None:
@@ -93,6 +86,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=100, help="the first landscape, or seed")
     parser.add_argument("--knobs", action="store_true")
     parser.add_argument("--landscapes", type=Path, metavar="DIR", help="measured tables in place of made-up landscapes")
+    parser.add_argument("--table", action="append", help="with --landscapes: this table alone; may be repeated")
     parser.add_argument("--keep", type=Path, help="with --landscapes: a folder for the curves of every variant")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -101,7 +95,7 @@ def main() -> None:
         print(json.dumps({**vars(given), "rows": rows}, indent=2, default=str))
         return
     tables = len(rows[given.budget][0]["by_landscape"])
-    where = f"{given.seeds} made-up landscapes" if tables == 1 else f"{tables} tables x {given.seeds} seeds"
+    where = f"{tables} tables x {given.seeds} seeds" if given.landscapes else f"{given.seeds} made-up landscapes"
     for at, made in rows.items():
         print(f"\noptimum / time found after {at} evaluations, {where}, noise {given.noise:.0%}")
         print(paired.text(made, "archive", tables))

@@ -1,7 +1,10 @@
 """Policies and mechanisms replayed on tables: the replay of `bench landscapes`, with settings and a start of choice."""
 
+import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,6 +54,21 @@ class Varied(Replay):
         return Candidate(source, "imported", "the seed", (), fingerprint(source), self.landscape.name), 0
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How often and how long searches are replayed, and in which folder curves are kept, if any."""
+
+    seeds: range
+    budget: int
+    faults: Faults = field(default_factory=Faults)
+    keep: Path | None = None
+
+    def file(self, name: str) -> Path | None:
+        """Return where curves of a name are kept: what was asked for belongs to it."""
+        how = f"{self.seeds.start}-{self.seeds.stop}, {self.budget}, {self.faults.noise}, {self.faults.failures}"
+        return None if self.keep is None else self.keep / f"{name}, {how}.npy"
+
+
 def curve(
     landscape: Landscape, variant: Variant, seed: int, budget: int, faults: Faults, start: Config | None = None
 ) -> list[float]:
@@ -61,11 +79,15 @@ def curve(
 
 
 def curves(
-    tables: list[Landscape], variant: Variant, seeds: range, budget: int, faults: Faults,
-    starts: Mapping[str, Config] | None = None,
+    landscape: Landscape, variant: Variant, asked: Asked, start: Config | None = None, name: str = ""
 ) -> np.ndarray:  # fmt: skip
-    """Return the curves of one variant: tables by seeds by evaluations."""
-    starts = starts or {}
-    return np.array(
-        [[curve(t, variant, seed, budget, faults, starts.get(t.name)) for seed in seeds] for t in tables]
-    )  # fmt: skip
+    """Return a variant's curves on one table, seeds by evaluations; under a name they are kept and taken from there."""
+    file = asked.file(f"{landscape.name}, {name}") if name else None
+    if file is not None and file.exists():
+        return np.load(file)
+    began = time.process_time()
+    found = np.array([curve(landscape, variant, seed, asked.budget, asked.faults, start) for seed in asked.seeds])
+    if file is not None:
+        print(f"{file.stem}: {time.process_time() - began:.0f} s of processor time", file=sys.stderr, flush=True)
+        np.save(file, found)
+    return found

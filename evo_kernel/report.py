@@ -10,7 +10,7 @@ from evo_kernel.runs import State
 from fitness.evaluation import Basis, Evaluation, Mode
 from fitness.feedback import label
 
-HALL = 10  # programs in the hall of fame
+HALL, SHOWN = 10, 3  # programs in the hall of fame: of the JSON, and of the text
 
 
 def summary(state: State) -> dict[str, Any]:
@@ -142,6 +142,8 @@ def text(state: State) -> str:
         f"{len(archive.front)} on the Pareto front of the cases):"
     )
     lines += [f"  {e.candidate.id[:8]}  {_time(e)}  {', '.join(e.cell)}" for e in archive.ranked()]
+    lines.append("hall of fame, whatever their cells:")
+    lines += [f"  {e.candidate.id[:8]}  {_time(e)}  {e.candidate.operator}" for e in archive.top(SHOWN)]
     lines.append("lineage of the best, newest first:")
     lines += [
         f"  {e.candidate.id[:8]}  {_time(e)}  {e.candidate.operator}: {e.candidate.intent}"

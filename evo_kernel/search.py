@@ -23,13 +23,14 @@ from evo_kernel.policies import View
 from evo_kernel.requests import Request
 from evo_kernel.rules import Limits, Rules
 from evo_kernel.structures import Structures
-from fitness.evaluation import Basis, Failure
+from fitness.evaluation import Basis, Evaluation, Failure
 from operators import catalogue
 from operators.catalogue import TUNER
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
 TRIALS = 0.25  # share of requests that tune new structures, while there are any
+UNTAUGHT = ("knob-step", "knob-cross")  # operators that look at their parents alone: to gather more takes longer
 GIVEN = ("seed", "imported")  # programs that came with the run: their verdicts cost no budget
 
 
@@ -88,10 +89,8 @@ class Search:
         name, parents = (None if self._owed(models) else self._trial(rng)) or self._choice(number, rng, models)
         operator, model = catalogue.parts(name)
         structure = parents[0].structure if parents else ""
-        return Request(
-            number, operator, parents, self._seed, model, self.structures.relatives(structure),
-            self.structures.pending(structure),
-        )  # fmt: skip
+        known = () if operator in UNTAUGHT else self.structures.relatives(structure)
+        return Request(number, operator, parents, self._seed, model, known, self.structures.pending(structure))
 
     def _owed(self, models: tuple[str, ...]) -> bool:
         """Tell whether all that is left is the models', so that not even a new structure is tuned."""
@@ -187,10 +186,10 @@ class Search:
 
     def _teach(self, event: Judged, candidate: Candidate, given: bool) -> None:
         """Tell of a verdict whoever learns from it."""
-        archive = self.archive
+        archive, best = self.archive, self.archive.best
         entry = archive.get(candidate.id)
-        time_us = event.evaluation.score_us if event.evaluation.passed else None
-        best_us = archive[archive.best].score_us if archive.best else None
+        time_us = entry.score_us if entry is not None else _score_us(event.evaluation)
+        best_us = archive[best].score_us if best else None
         self.structures.judged(event.number, candidate, time_us, best_us)
         self.letters.failed(event, candidate)
         if not given:
@@ -293,3 +292,8 @@ class Search:
             self._next = number + 1
         else:
             self._unanswered.discard(number)
+
+
+def _score_us(evaluation: Evaluation) -> float | None:
+    """Return the time of a program that has no entry: known code under another name, or a failure."""
+    return evaluation.score_us if evaluation.passed else None

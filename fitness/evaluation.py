@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 FORMAT = 2
@@ -111,8 +112,9 @@ class Evaluation:
     def __post_init__(self) -> None:
         if self.failure is None and not self.cases:
             raise ValueError("an evaluation that passed needs a result for every case")
-        if any(not math.isfinite(c.time_us) or c.time_us <= 0 for c in self.cases):
-            raise ValueError("times must be finite and positive")
+        for c in self.cases:
+            if not 0 < c.time_us < math.inf:
+                raise ValueError("times must be finite and positive")
 
     @property
     def passed(self) -> bool:
@@ -141,13 +143,14 @@ class Evaluation:
         return next((c for c in self.against if c.rival == rival), None)
 
 
+_CASE, _KERNEL, _RIVAL = (attrgetter(*kind.__slots__) for kind in (CaseResult, Resources, Comparison))
+
+
 def pack(e: Evaluation) -> list[Any]:
     """Turn an evaluation into plain lists for the wire and the journal."""
     f = e.failure
     failure = None if f is None else [f.stage.value, f.kind, f.message, f.trace, f.case]
-    cases = [[getattr(c, n) for n in CaseResult.__slots__] for c in e.cases]
-    kernels = [[getattr(r, n) for n in Resources.__slots__] for r in e.kernels]
-    against = [[getattr(a, n) for n in Comparison.__slots__] for a in e.against]
+    cases, kernels, against = [*map(_CASE, e.cases)], [*map(_KERNEL, e.kernels)], [*map(_RIVAL, e.against)]
     return [FORMAT, e.target, e.basis.value, e.isolation, failure, cases, kernels, e.program, list(e.notes),
             e.mode.value, e.device, e.confirmed, against]  # fmt: skip
 
@@ -163,8 +166,8 @@ def unpack(plain: Any) -> Evaluation:
         basis=Basis(basis),
         isolation=isolation,
         failure=None if f is None else Failure(Stage(f[0]), f[1], f[2], f[3], f[4]),
-        cases=tuple(CaseResult(c[0], c[1], c[2], c[3], c[4], tuple((k, v) for k, v in c[5]), *c[6:10]) for c in cases),
-        kernels=tuple(Resources(*r) for r in kernels),
+        cases=tuple([_case(*c) for c in cases]),
+        kernels=tuple([Resources(*r) for r in kernels]),
         program=program,
         notes=tuple(notes),
         mode=Mode(mode),
@@ -172,3 +175,7 @@ def unpack(plain: Any) -> Evaluation:
         confirmed=confirmed,
         against=tuple(Comparison(*a) for a in against),
     )
+
+
+def _case(case: str, time_us: float, error: float, floor_us: float, bound: str, choice: Any, *rest: Any) -> CaseResult:
+    return CaseResult(case, time_us, error, floor_us, bound, tuple((k, v) for k, v in choice) if choice else (), *rest)

@@ -105,8 +105,7 @@ def test_when_the_time_is_up_or_the_device_is_lost_what_was_measured_is_kept(tmp
 
 
 def test_a_replay_begins_with_the_seed_and_ends_at_the_best_of_the_table(tmp_path: Path) -> None:
-    measured(tmp_path / "native.json")
-    (table,), starts = native.unpack(tmp_path / "native.json", tmp_path / "tables")
+    (table,), starts = native.unpack([measured(tmp_path / "native.json")], tmp_path / "tables")
     start = starts[table.name]
     assert table.times[start] == pytest.approx(2 * table.optimum)
     for variant in (replays.Variant("archive"), replays.Variant("restarts"), replays.Variant("archive", {"tuner": 0})):
@@ -122,5 +121,5 @@ def test_a_file_that_cannot_be_replayed_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no file that `table` wrote"):
         native.read(file)
     measured(file, lambda source: Evaluation("h200", Basis.MEASURED, "process", TOO_SMALL))
-    with pytest.raises(SystemExit, match="lacks the seed's time"):
+    with pytest.raises(SystemExit, match="holds no table with the seed's time"):
         native.read(file)

@@ -46,14 +46,16 @@ class Greedy:
 
     def seeded(self, entry: Entry, published: bool) -> None:
         """Give a seed to every line."""
-        self._lines.seeded(entry, published)
+        if self._rules.halving:
+            self._lines.seeded(entry, published)
 
     def judged(self, number: int, entry: Entry | None, archive: Archive, spent: float) -> None:
         """Give a program to its line, and give up lines when it is time."""
-        self._lines.judged(self._lines.of(number), entry, entry is not None and archive.published(entry))
-        if self._rules.halving:
+        if self._rules.halving:  # one line alone would be the archive once more
+            self._lines.judged(self._lines.of(number), entry, entry is not None and archive.published(entry))
             self._lines.halve(spent, archive)
 
     def remeasured(self, entry: Entry, passed: bool, published: bool) -> None:
         """Tell the lines."""
-        self._lines.remeasured(entry, passed, published)
+        if self._rules.halving:
+            self._lines.remeasured(entry, passed, published)
