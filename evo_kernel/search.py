@@ -81,7 +81,7 @@ class Search:
         structure = parents[0].structure if parents else ""
         return Request(
             number, operator, parents, self._seed, model, self.structures.relatives(structure),
-            self.structures.pending(structure),
+            self.structures.pending(structure), self._best_us,
         )  # fmt: skip
 
     def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[Candidate, ...]] | None:
@@ -177,8 +177,7 @@ class Search:
         archive = self.archive
         entry = archive.get(candidate.id)
         time_us = event.evaluation.score_us if event.evaluation.passed else None
-        best_us = archive[archive.best].score_us if archive.best else None
-        self.structures.judged(event.number, candidate, time_us, best_us)
+        self.structures.judged(event.number, candidate, time_us, self._best_us)
         self.letters.failed(event, candidate)
         if not given:
             self._policy.judged(event.number, entry, archive, self.evaluations / self.budget)
@@ -226,6 +225,10 @@ class Search:
     def known(self, fingerprint: str) -> bool:
         """Tell whether a program was proposed before, whatever its comments and formatting."""
         return fingerprint in self._known
+
+    @property
+    def _best_us(self) -> float | None:
+        return self.archive[self.archive.best].score_us if self.archive.best else None
 
     @property
     def budget(self) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from operators.tune import failures, forest, gaussian
-from operators.tune.features import Floats, derived, plain
+from operators.tune.features import Floats, Singles, derived, plain
 from operators.tune.space import Config, Rows, Space
 
 CUT = 1.0  # of log-time above the median: all slower times are taken for this one
@@ -20,7 +20,6 @@ YOUNG = 40
 RELATIVES = 64  # the newest observations of relatives that are heeded
 DOUBT = 0.1  # noise of a relative's observation, relative to the signal
 CHANCE = 0.1  # noise of a failure's: it may be an accident of one measurement
-PLACED = 0.5  # probability that failures have a place above which they count as slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def believe(
     near = gaussian.nearness(wanted, x, shape)
     works, placed = failures.chances(data.rows, rows, gaussian.nearness(x, x, shape), near, data.failed)
     worked = ~data.failed
-    told = worked | (placed > PLACED)
+    told = worked | placed
     process = gaussian.fit(x[told], data.y[told], shape, (data.doubt + CHANCE * data.failed)[told])
     smooth, unsure = process.predict(near[:, told])
     seen, asked = _telling(derived(space, np.concatenate([data.rows[told], rows])), int(told.sum()))
@@ -84,7 +83,7 @@ def believe(
     return Beliefs((smooth + stepped) / 2, deviation, works, crowded, best, data.centre, data.scale)
 
 
-def _telling(x: Floats, seen: int) -> tuple[Floats, Floats]:
+def _telling(x: Singles, seen: int) -> tuple[Singles, Singles]:
     """Part rows into those seen and those asked for, without columns that are the same in all that was seen."""
     x = x[:, np.ptp(x[:seen], axis=0) > 0]
     return x[:seen], x[seen:]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.tune.features import Floats
+from operators.tune.features import Floats, Singles
 
 STEPS = 10
 RATE = 0.25
@@ -19,8 +19,6 @@ SCALE, SPREAD = 0.7, 1.0  # prior of a length scale: median, and deviation of it
 NOISE, NOISE_SPREAD = 1e-3, 1.5  # prior of the noise's variance, relative to the signal's
 QUIET, LOUD = 1e-5, 1.0  # bounds of the same
 POINTS = 64  # that scales are fitted on; the likelihood costs the cube of them
-
-Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,10 @@ def nearness(x: Floats, others: Floats, shape: Floats) -> Singles:
 
 def kernel(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """Return the Matern-5/2 kernel between rows that are divided by the length scales, as precise as these are."""
-    squares = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T
-    return _matern(np.sqrt(5 * np.maximum(squares, 0)))
+    squares = (-10 * a) @ b.T
+    squares += 5 * (a * a).sum(1)[:, None]
+    squares += 5 * (b * b).sum(1)
+    return _matern(np.sqrt(np.maximum(squares, 0, out=squares), out=squares))[0]
 
 
 def shape(x: Floats, y: Floats) -> Floats:
@@ -73,8 +73,16 @@ def fit(x: Floats, y: Floats, shape: Floats, doubt: Floats) -> Process:
     return Process(scales, points, inverse, weights, mean, variance)
 
 
-def _matern(r: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray((1 + r + r * r / np.asarray(3, r.dtype)) * np.exp(-r))
+def _matern(r: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the kernel at distances, and (1 + r) exp(-r), which its slope needs; in few passes over the arrays."""
+    shrinking = np.exp(-r)
+    fall = r + 1
+    fall *= shrinking
+    value = r * r
+    value *= shrinking
+    value /= 3
+    value += fall
+    return value, fall
 
 
 def _informative(y: Floats) -> NDArray[np.int64]:
@@ -91,7 +99,7 @@ def _shape(points: bytes, values: bytes, width: int) -> tuple[float, ...]:
     """Take a few steps of Adam from the prior's centre; pure, so what is kept saves time and changes nothing."""
     y = np.frombuffer(values)
     x = np.frombuffer(points).reshape(len(y), width)
-    apart = np.stack([(column[:, None] - column) ** 2 for column in x.T])
+    apart = np.stack([((column[:, None] - column) ** 2).ravel() for column in x.T])
     centre = np.append(np.full(width, np.log(SCALE)), np.log(NOISE))
     spread = np.append(np.full(width, SPREAD), NOISE_SPREAD)
     now, first, second = centre.copy(), np.zeros(width + 1), np.zeros(width + 1)
@@ -112,15 +120,14 @@ def _loss(logs: Floats, apart: Floats, y: Floats) -> tuple[float, Floats]:
     """Return the negative log likelihood, mean and variance profiled out, and its slope."""
     n = len(y)
     weights, noise = np.exp(-2 * logs[:-1]), np.exp(logs[-1])
-    r = np.sqrt(5 * np.tensordot(weights, apart, 1))
-    matrix = _matern(r) + noise * np.eye(n)
+    matrix, fall = (part.reshape(n, n) for part in _matern(np.sqrt(5 * (weights @ apart))))
+    matrix.flat[:: n + 1] += noise
     inverse = np.linalg.inv(matrix)
     rows = inverse.sum(1)
     residual = y - rows @ y / rows.sum()
     solved = inverse @ residual
     variance = max(residual @ solved / n, 1e-8)
     loss = 0.5 * n * np.log(variance) + 0.5 * np.linalg.slogdet(matrix)[1]
-    pull = inverse - np.outer(solved, solved) / variance
-    through = pull * (5 / 6) * (1 + r) * np.exp(-r)
-    slope = weights * np.tensordot(apart, through, ((1, 2), (0, 1)))
+    pull = inverse - np.outer(solved, solved / variance)
+    slope = weights * (apart @ (pull * fall).ravel()) * (5 / 6)
     return float(loss), np.append(slope, 0.5 * noise * np.trace(pull))
