@@ -19,7 +19,7 @@ SURE = 0.9  # probability that failures have a place from which on they are take
 Flags = NDArray[np.bool_]
 
 
-def chances(seen: Rows, asked: Rows, between: Singles, near: Singles, failed: Flags) -> tuple[Floats, bool]:
+def chances(seen: Rows, asked: Rows, between: Floats, near: Singles, failed: Flags) -> tuple[Floats, bool]:
     """Return each asked row's chance to work, and whether failures have a place; until that is sure all are equal.
 
     `between` tells how near observations are to each other, `near` how near asked rows are to observations; both are
@@ -54,7 +54,7 @@ def _counts(values: Rows, flags: Flags, top: int) -> Floats:
     return counts.cumsum(0)
 
 
-def _around(near: Singles, failed: Flags) -> tuple[Floats, Floats]:
+def _around(near: Floats | Singles, failed: Flags) -> tuple[Floats, Floats]:
     """Return how much worked and how much failed near each row."""
     return near[:, ~failed].sum(1).astype(float), near[:, failed].sum(1).astype(float)
 

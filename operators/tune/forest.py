@@ -13,7 +13,7 @@ from operators.tune.features import Floats, Singles
 
 TREES = 16
 SPLITS = 6  # random splits tried at a node
-DEPTH = 14
+DEPTH = 10
 PURE = 1e-12
 
 Ints = NDArray[np.int64]

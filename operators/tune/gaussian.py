@@ -25,8 +25,6 @@ POINTS = 64  # that scales are fitted on; the likelihood costs the cube of them
 class Process:
     """A process conditioned on points."""
 
-    scales: Floats
-    points: Floats  # divided by the scales
     inverse: Floats  # of the kernel matrix with noise
     weights: Floats
     mean: float
@@ -42,8 +40,7 @@ class Process:
 
 def nearness(x: Floats, others: Floats, shape: Floats) -> Singles:
     """Return the kernel of a shape between rows and others, in single precision: 1 where they are equal."""
-    scales = np.exp(shape[:-1])
-    return kernel((x / scales).astype(np.float32), (others / scales).astype(np.float32))
+    return kernel(*((rows / scales(shape)).astype(np.float32) for rows in (x, others)))
 
 
 def kernel(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
@@ -60,17 +57,24 @@ def shape(x: Floats, y: Floats) -> Floats:
     return np.array(_shape(x[chosen].tobytes(), y[chosen].tobytes(), x.shape[1]))
 
 
-def fit(x: Floats, y: Floats, shape: Floats, doubt: Floats) -> Process:
-    """Condition a process of a shape on points; `doubt` is the noise of each beyond that of all."""
-    scales = np.exp(shape[:-1])
-    points = x / scales
-    matrix = kernel(points, points)  # in double precision: its inverse is ill-conditioned
-    inverse = np.linalg.inv(matrix + np.diag(np.exp(shape[-1]) + doubt))
+def scales(shape: Floats) -> Floats:
+    """Return the length scale of each column."""
+    return np.asarray(np.exp(shape[:-1]))
+
+
+def noise(shape: Floats) -> float:
+    """Return the variance of an observation's noise, relative to the signal's."""
+    return float(np.exp(shape[-1]))
+
+
+def fit(between: Floats, y: Floats, noise: Floats) -> Process:
+    """Condition a process on points: the kernel between them, in double precision as it is ill-conditioned."""
+    inverse = np.linalg.inv(between + np.diag(noise))
     rows = inverse.sum(1)
     mean = float(rows @ y / rows.sum())
     weights = inverse @ (y - mean)
     variance = max(float((y - mean) @ weights) / len(y), 1e-8)
-    return Process(scales, points, inverse, weights, mean, variance)
+    return Process(np.asarray(inverse), weights, mean, variance)
 
 
 def _matern(r: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
