@@ -129,8 +129,9 @@ def _offset(x: Floats, logs: Floats, theirs: Floats) -> float:
 
 def _standard(logs: Floats) -> tuple[Floats, float, float]:
     """Cut, fill in failures, and standardise."""
-    y = np.minimum(logs, np.nanmedian(logs) + CUT)
-    y = np.where(np.isnan(y), np.nanmax(y), y)
+    worked = ~np.isnan(logs)
+    y = np.minimum(logs, np.median(logs[worked]) + CUT)
+    y = np.where(worked, y, y[worked].max())
     centre, scale = float(y.mean()), max(float(y.std()), 1e-9)
     return (y - centre) / scale, centre, scale
 
