@@ -31,6 +31,13 @@ def _share(context: click.Context, parameter: click.Parameter, value: float) -> 
 @click.option("--table", "tables", multiple=True, help="Only tables of this name; may be given several times.")
 @click.option("--evaluations", type=click.IntRange(min=1), default=EVALUATIONS, show_default=True, help="A search.")
 @click.option("--first-seed", type=click.IntRange(min=0), default=0, help="Begin with this seed [0].")
+@click.option(
+    "--kernel-tuner",
+    "strategies",
+    multiple=True,
+    metavar="STRATEGY",
+    help="Run this strategy of Kernel Tuner here; may be given several times.",
+)
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @click.option("--runs", "kept", type=click.Path(path_type=Path), help="Keep the runs here, and go on with those found.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write the curves as .svg or .png.")
@@ -47,7 +54,8 @@ def landscapes(folder: Path, seeds: int, first_seed: int, tables: tuple[str, ...
 
     Every search goes through the real search and its journal; only the judge looks times up. The program it begins
     with counts as its first evaluation. A failure made by --failures is final for its configuration, and figures are
-    shares of the best that may succeed.
+    shares of the best that may succeed. Kernel Tuner's figures are read from a file kernel_tuner_*.json beside the
+    tables; with --kernel-tuner they are made here in its simulation mode, with the same seeds, noise and failures.
     """
     from evo_kernel import landscapes_bench, landscapes_report
 
@@ -55,7 +63,7 @@ def landscapes(folder: Path, seeds: int, first_seed: int, tables: tuple[str, ...
     if plot is not None:
         landscapes_bench.check_plot(plot)
     found, peers = landscapes_bench.compare(wanted, say)
-    document = landscapes_report.summary(wanted.policy, found, peers)
+    document = landscapes_report.summary(wanted.policy, found, peers, wanted.strategies)
     if plot is not None:
         landscapes_bench.draw(plot, found)
     click.echo(json.dumps(document, indent=2) if as_json else landscapes_report.text(document))

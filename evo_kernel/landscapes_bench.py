@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from evo_kernel import landscapes, landscapes_plot, landscapes_replay
+from evo_kernel import landscapes, landscapes_peer, landscapes_plot, landscapes_replay
 from evo_kernel.landscapes import Landscape, LandscapeError, Peer
 from evo_kernel.landscapes_judge import Faults
 from evo_kernel.landscapes_replay import Replay
@@ -30,6 +30,7 @@ class Wanted:
     evaluations: int
     workers: int
     kept: Path | None
+    strategies: tuple[str, ...] = ()  # of Kernel Tuner, to be run here
 
 
 Peers = dict[tuple[str, str], list[Peer]]
@@ -38,6 +39,7 @@ Peers = dict[tuple[str, str], list[Peer]]
 def compare(wanted: Wanted, say: Callable[[str], None]) -> tuple[list[Figures], Peers]:
     """Replay everything; return the curves and what Kernel Tuner reached."""
     landscapes_replay.known(wanted.policy)
+    landscapes_peer.check(wanted.strategies)
     tables = landscapes.load(wanted.folder)
     unknown = set(wanted.tables) - {t.name for t in tables}
     if unknown:
@@ -50,6 +52,9 @@ def compare(wanted: Wanted, say: Callable[[str], None]) -> tuple[list[Figures], 
             say(f"{one.name}: {len(one.times):,} configurations, {len(wanted.seeds)} searches")
             curves = over(functools.partial(_curve, one, wanted), wanted.seeds)
             found.append(Figures(one, tuple(map(tuple, curves))))
+            live = [_live(one, wanted, strategy, over) for strategy in wanted.strategies]
+            written = [p for p in peers.get((one.kernel, one.gpu), []) if p.strategy not in wanted.strategies]
+            peers[one.kernel, one.gpu] = [*written, *live]
     return found, peers
 
 
@@ -70,6 +75,13 @@ def _curve(landscape: Landscape, wanted: Wanted, seed: int) -> list[float]:
     faults = Faults(wanted.noise, wanted.failures)
     folder = None if wanted.kept is None else wanted.kept / f"{landscape.name}-{wanted.policy}-{seed}"
     return Replay(landscape, wanted.policy, seed, wanted.evaluations, faults).run(folder)
+
+
+def _live(landscape: Landscape, wanted: Wanted, strategy: str, over: "Mapping") -> Peer:
+    """Run one of Kernel Tuner's strategies with every seed."""
+    faults = Faults(wanted.noise, wanted.failures)
+    search = functools.partial(landscapes_peer.curve, landscape, strategy, wanted.evaluations, faults)
+    return landscapes_peer.peer(strategy, list(over(search, wanted.seeds)))
 
 
 Mapping = Callable[[Callable[[int], list[float]], Iterable[int]], Iterable[list[float]]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evo_kernel.landscapes import Landscape
+from evo_kernel.landscapes import Landscape, LandscapeError
 from evo_kernel.pools import Done
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Stage
 from operators.tune.space import Config
@@ -43,15 +43,24 @@ class TableJudge:
     def judge(self, source: str, spared: bool = False) -> Evaluation:
         """Return the verdict on a program; a spared one gets no injected failure."""
         config = self._programs.read(source)
-        time = self._landscape.times[config]
-        rng = self._rng(source)
+        told = self._told_ms(config, source, spared)
+        if told is None:
+            failed = self._landscape.times[config] is None
+            why = "the table says that it failed to run" if failed else "this evaluation was made to fail"
+            return self._verdict(Failure(Stage.TIMING, "recorded", why), ())
+        case = CaseResult(CASE, 1000 * told, 0.0, 1000 * self._landscape.optimum, "recorded")
+        return self._verdict(None, (case,))
+
+    def told_ms(self, config: Config) -> float | None:
+        """Return the time that is told of a configuration, with noise; None where it fails."""
+        return self._told_ms(config, self._programs.write(config), spared=False)
+
+    def _told_ms(self, config: Config, source: str, spared: bool) -> float | None:
+        time, rng = self._landscape.times[config], self._rng(source)
         injected = self._fails(rng) and not spared
         if time is None or injected:
-            why = "this evaluation was made to fail" if time is not None else "the table says that it failed to run"
-            return self._verdict(Failure(Stage.TIMING, "recorded", why), ())
-        noisy = time * max(1 + self._faults.noise * float(rng.standard_normal()), LEAST)
-        case = CaseResult(CASE, 1000 * noisy, 0.0, 1000 * self._landscape.optimum, "recorded")
-        return self._verdict(None, (case,))
+            return None
+        return time * max(1 + self._faults.noise * float(rng.standard_normal()), LEAST)
 
     def _verdict(self, failure: Failure | None, cases: tuple[CaseResult, ...]) -> Evaluation:
         return Evaluation(
@@ -65,16 +74,16 @@ class TableJudge:
     def _fails(self, rng: np.random.Generator) -> bool:
         return bool(rng.random() < self._faults.failures)
 
-    def reachable_ms(self, first: Config) -> float:
+    def reachable_ms(self, first: Config | None = None) -> float:
         """Return the best time of what may succeed; an injected failure is final for its configuration.
 
-        `first` is the configuration that the run begins with, which is spared.
+        `first` is the configuration that the run begins with, which is spared, if one is.
         """
         worked = ((t, config) for config, t in self._landscape.times.items() if t is not None)
         for time, config in sorted(worked):
             if config == first or not self._fails(self._rng(self._programs.write(config))):
                 return time
-        raise AssertionError("unreachable: the first configuration works")
+        raise LandscapeError(f"{self._landscape.name}: every configuration was made to fail")
 
     def true_ms(self, config: Config) -> float | None:
         """Return what the table says, without noise."""

@@ -36,8 +36,13 @@ def interval(values: Sequence[Sequence[float]]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def summary(policy: str, found: Sequence[Figures], peers: Mapping[tuple[str, str], list[Peer]]) -> dict[str, Any]:
-    """Return everything as plain data: figures under each table's name and under `mean`."""
+def summary(
+    policy: str, found: Sequence[Figures], peers: Mapping[tuple[str, str], list[Peer]], live: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return everything as plain data: figures under each table's name and under `mean`.
+
+    `live` names the strategies of Kernel Tuner that were run here; the others' figures were read.
+    """
     tables: dict[str, Any] = {}
     for one in found:
         known = peers.get((one.landscape.kernel, one.landscape.gpu), [])
@@ -52,7 +57,8 @@ def summary(policy: str, found: Sequence[Figures], peers: Mapping[tuple[str, str
         "intervals": {n: interval(every[n]) for n in COUNTS},
         "kernel_tuner": _peer_means([tables[one.landscape.name]["kernel_tuner"] for one in found]),
     }
-    return {"policy": policy, "seeds": len(found[0].curves), **tables, MEAN: mean}
+    about = {"policy": policy, "seeds": len(found[0].curves), "kernel_tuner_live": list(live)}
+    return {**about, **tables, MEAN: mean}
 
 
 def _peer_means(tables: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
@@ -77,5 +83,9 @@ def text(document: Mapping[str, Any]) -> str:
             best = [max((f[n], s) for s, f in part["kernel_tuner"].items() if n in f) for n in COUNTS]
             cells = [f"{s[:14]} {fraction:.3f}" for fraction, s in best]
             lines.append(f"{'  Kernel Tuner':{width}}" + "".join(f"{cell:>22}" for cell in cells))
-    lines.append("Kernel Tuner: the best of its strategies for each table and count, from the file beside the tables")
+    live = document["kernel_tuner_live"]
+    source = f"; run here: {', '.join(live)}" if live else ""
+    lines.append(
+        f"Kernel Tuner: the best of its strategies for each table and count, from the file beside them{source}"
+    )
     return "\n".join(lines)

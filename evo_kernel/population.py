@@ -243,8 +243,9 @@ class Population:
         parents = tuple(p.id for p in request.parents)
         target = targets.find(self.settings.target)
         context = Context(
-            request.rng, self.search.known, target.name, target.backend, request.relatives, request.pending
-        )
+            request.rng, self.search.known, target.name, target.backend, request.relatives, request.pending,
+            request.best_us,
+        )  # fmt: skip
         try:
             proposal = self._operators[request.operator].propose(request.parents, context)
         except ProposalError as error:

@@ -19,6 +19,7 @@ class Request:
     model: str = ""  # which is asked; none by an operator that needs none
     relatives: tuple[Observed, ...] = field(default=(), compare=False, repr=False)
     pending: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    best_us: float | None = field(default=None, compare=False, repr=False)  # of the run
 
     @property
     def rng(self) -> np.random.Generator:

@@ -90,7 +90,8 @@ class Search:
         operator, model = catalogue.parts(name)
         structure = parents[0].structure if parents else ""
         known = () if operator in UNTAUGHT else self.structures.relatives(structure)
-        return Request(number, operator, parents, self._seed, model, known, self.structures.pending(structure))
+        pending = self.structures.pending(structure)
+        return Request(number, operator, parents, self._seed, model, known, pending, self._best_us)
 
     def _owed(self, models: tuple[str, ...]) -> bool:
         """Tell whether all that is left is the models', so that not even a new structure is tuned."""
@@ -186,11 +187,10 @@ class Search:
 
     def _teach(self, event: Judged, candidate: Candidate, given: bool) -> None:
         """Tell of a verdict whoever learns from it."""
-        archive, best = self.archive, self.archive.best
+        archive = self.archive
         entry = archive.get(candidate.id)
         time_us = entry.score_us if entry is not None else _score_us(event.evaluation)
-        best_us = archive[best].score_us if best else None
-        self.structures.judged(event.number, candidate, time_us, best_us)
+        self.structures.judged(event.number, candidate, time_us, self._best_us)
         self.letters.failed(event, candidate)
         if not given:
             self._policy.judged(event.number, entry, archive, self.evaluations / self.budget)
@@ -238,6 +238,10 @@ class Search:
     def known(self, fingerprint: str) -> bool:
         """Tell whether a program was proposed before, whatever its comments and formatting."""
         return fingerprint in self._known
+
+    @property
+    def _best_us(self) -> float | None:
+        return self.archive[self.archive.best].score_us if self.archive.best else None
 
     @property
     def budget(self) -> int:

@@ -1,9 +1,8 @@
 """What is known of each structure: its programs' times for the tuner, and which new ones deserve a trial.
 
 A structure is a program without its tunable numbers. Judging a new one by its first program alone would judge the
-numbers that came with it, so one that passed and is promising is tuned for a few evaluations first, and given up when
-it falls behind. The figures below were chosen on the landscapes 1000 to 1015 of benchmarks/structured.py, not on those
-that benchmarks/policies.py reports.
+numbers that came with it, so one that passed is tuned for a few evaluations first, as long as operators/tune/outlook.py
+calls it promising. Its trial ends too when the tuner refuses it: as hopeless, or because nothing new is left.
 """
 
 from collections import deque
@@ -12,10 +11,9 @@ from dataclasses import dataclass, field
 
 from archives.candidate import Candidate
 from operators.proposal import Observed
+from operators.tune.outlook import promising
 
 REMEMBERED = 400  # observations of one structure, and in one answer
-TRIAL = 8  # evaluations that a new structure gets
-HOPELESS = 1.3  # times the run's best, at its best: no trial, or no more of it
 
 
 @dataclass(slots=True)
@@ -56,8 +54,7 @@ class Structures:
             self._young[candidate.structure] = None
         if time_us is not None and time_us < mine.best_us:
             mine.best, mine.best_us = candidate.id, time_us
-        hopeless = best_us is not None and mine.best_us > HOPELESS * best_us
-        if mine.tried >= TRIAL or hopeless:
+        if not promising(mine.best_us, mine.tried, best_us):
             self._young.pop(candidate.structure, None)
 
     def remeasured(self, candidate: Candidate, time_us: float | None) -> None:

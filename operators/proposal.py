@@ -39,7 +39,7 @@ class Context:
     proposed in this run, so an operator can draw again before it gives a program that would be thrown away.
     `target` is the chip's name, `backend` Triton's ("hip" or "cuda"). `relatives` are programs judged so far: those of
     the first parent's structure, then those of structures next to it in descent, each in order of judging. `pending`
-    are sources of its structure that are being judged now.
+    are sources of its structure that are being judged now. `best_us` is the best time of the run so far.
     """
 
     rng: np.random.Generator
@@ -48,6 +48,7 @@ class Context:
     backend: str
     relatives: tuple[Observed, ...] = ()
     pending: tuple[str, ...] = ()
+    best_us: float | None = None
 
 
 class Operator(Protocol):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,23 @@ class TestCommand:
         self.refused(bench(tmp_path / "empty"), "holds no tables")
         (tmp_path / "empty" / "x.json.gz").write_text("{}")
         self.refused(bench(tmp_path / "empty"), "is no gzip JSON file")
+
+    def test_kernel_tuner_is_asked_for_where_it_is_not_installed(
+        self, tables: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "kernel_tuner", None)
+        self.refused(bench(tables, "--kernel-tuner", "pso"), "pip install kernel_tuner")
+
+    def test_kernel_tuner_searches_the_same_table_and_meets_the_same_failures(self, tables: Path) -> None:
+        pytest.importorskip("kernel_tuner", reason="kernel_tuner is not installed")
+        self.refused(bench(tables, "--kernel-tuner", "magic"), "has no strategy 'magic'; it has: ")
+        given = ("--seeds", 2, "--evaluations", 80, "--failures", 0.3, "--kernel-tuner", "random_sample")
+        done = bench(tables, *given, "--json")
+        found = json.loads(done.stdout)
+        assert found["kernel_tuner_live"] == ["random_sample"]
+        live = found["toy_CHIP"]["kernel_tuner"]
+        assert list(live) == ["pso", "random_sample"]
+        assert 0 < live["random_sample"]["20"] <= live["random_sample"]["100"] == 1.0  # 80 configurations are all
 
     @pytest.mark.parametrize("option", ["--noise", "--failures"])
     def test_a_negative_noise_is_a_usage_error(self, tables: Path, option: str) -> None:

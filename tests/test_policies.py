@@ -19,8 +19,9 @@ from evo_kernel.config import Settings
 from evo_kernel.lines import Lines
 from evo_kernel.rules import MECHANISMS, Limits, Rules
 from evo_kernel.search import Search
-from evo_kernel.structures import REMEMBERED, TRIAL, Structures
+from evo_kernel.structures import REMEMBERED, Structures
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Stage
+from operators.tune.outlook import TRIAL
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 

@@ -129,13 +129,13 @@ class TestProposals:
 
     def test_failures_by_accident_cost_little_more_than_their_evaluations(self) -> None:
         def judge(space: Space, config: Config) -> float | None:
-            spared = time_of(space, config) == 100.0
-            return time_of(space, config) if spared or np.random.default_rng(config).random() > 0.2 else None
+            time = time_of(space, config) or 300.0
+            return time if time == 100.0 or np.random.default_rng(config).random() > 0.2 else None
 
         space = Space.product(PARAMETERS)
         found = [search(space, judge, 50, seed) for seed in range(3)]
         assert [best(observed) for observed in found] == [100.0] * 3
-        assert 0 < np.mean([o.time is None for observed in found for o in observed]) < 0.4
+        assert 0 < np.mean([o.time is None for observed in found for o in observed]) < 0.3
 
     def test_failures_of_one_value_have_a_place_and_scattered_ones_have_none(self) -> None:
         rows = Space.product(PARAMETERS).rows
@@ -143,11 +143,11 @@ class TestProposals:
         seen, asked = rows[::7], rows[3::7]
         apart = np.zeros((len(seen), len(seen)), dtype=np.float32)
         works, placed = failures.chances(seen, asked, apart, apart[: len(asked)], seen[:, 3] == 1)
-        assert placed > 0.99
+        assert placed
         assert works[asked[:, 3] == 1].max() < 0.2 < 0.8 < works[asked[:, 3] != 1].min()
         scattered = [np.random.default_rng(n).random(len(seen)) < 0.1 for n in range(21)]
         found = [failures.chances(seen, asked, apart, apart[: len(asked)], failed) for failed in scattered]
-        assert np.median([placed for _, placed in found]) < 0.5
+        assert sum(placed for _, placed in found) <= 2
         assert np.mean([works.min() for works, _ in found]) > 0.8
 
     def test_all_failures_do_not_stop_it(self) -> None:
@@ -170,7 +170,7 @@ class TestOutlook:
         observed = search(space, time_of, outlook.budget(space), 0)
         rng = np.random.default_rng(0)
         assert outlook.hopeless(space, observed, 10.0, rng)
-        assert not outlook.hopeless(space, observed, 95.0, rng)
+        assert not outlook.hopeless(space, observed, 100.0, rng)
 
     def test_nothing_is_hopeless_before_its_trial_and_all_failures_are_after_it(self) -> None:
         space = Space.product(PARAMETERS)
@@ -180,13 +180,11 @@ class TestOutlook:
         assert outlook.hopeless(space, failed[: outlook.budget(space)], 1.0, rng)
 
     def test_a_young_structure_near_the_best_is_promising_until_its_trial_is_over(self) -> None:
-        space = Space.product(PARAMETERS)
-        observed = search(space, time_of, outlook.budget(space), 0)
-        few = observed[:4]
-        assert outlook.promising(space, few, best(few) / 2)
-        assert not outlook.promising(space, few, best(few) / 10)
-        assert not outlook.promising(space, observed, best(observed))
-        assert not outlook.promising(space, [Observation(few[0].config, None)], 1.0)
+        assert outlook.promising(12.0, 1, 10.0)
+        assert outlook.promising(12.0, 1, None)
+        assert not outlook.promising(14.0, 1, 10.0)
+        assert not outlook.promising(12.0, outlook.TRIAL, 10.0)
+        assert not outlook.promising(float("inf"), 1, 10.0)
 
 
 def program(block: int, warps: int) -> Candidate:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from operators.tune import failures, forest, gaussian
-from operators.tune.features import Floats, derived, plain
+from operators.tune.features import Floats, Singles, derived, plain
 from operators.tune.space import Config, Rows, Space
 
 CUT = 1.0  # of log-time above the median: all slower times are taken for this one
@@ -20,7 +20,6 @@ YOUNG = 40
 RELATIVES = 64  # the newest observations of relatives that are heeded
 DOUBT = 0.1  # noise of a relative's observation, relative to the signal
 CHANCE = 0.1  # noise of a failure's: it may be an accident of one measurement
-PLACED = 0.5  # probability that failures have a place above which they count as slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +61,39 @@ class _Data:
 
 def believe(
     space: Space, own: Sequence[Observation], prior: Sequence[Observation], rows: Rows, avoid: Sequence[Config],
-    rng: np.random.Generator,
+    rng: np.random.Generator | None,
 ) -> Beliefs:  # fmt: skip
-    """Fit both models and ask them about rows; `avoid` are configurations whose neighbours are of less use now."""
+    """Fit both models and ask them about rows; `avoid` are configurations whose neighbours are of less use now.
+
+    The trees draw from `rng`; without one the process is asked alone.
+    """
     data = _gather(space, own, prior)
     x, wanted = plain(space, data.rows), plain(space, rows)
     shape = _shape(space, own, data)
     near = gaussian.nearness(wanted, x, shape)
-    works, placed = failures.chances(data.rows, rows, gaussian.nearness(x, x, shape), near, data.failed)
+    between = gaussian.kernel(*[x / gaussian.scales(shape)] * 2)
+    works, placed = failures.chances(data.rows, rows, between, near, data.failed)
     worked = ~data.failed
-    told = worked | (placed > PLACED)
-    process = gaussian.fit(x[told], data.y[told], shape, (data.doubt + CHANCE * data.failed)[told])
-    smooth, unsure = process.predict(near[:, told])
-    seen, asked = _telling(derived(space, np.concatenate([data.rows[told], rows])), int(told.sum()))
-    stepped, split = forest.fit(seen, data.y[told], rng).predict(asked)
-    deviation = np.sqrt((unsure**2 + split**2) / 2 + (smooth - stepped) ** 2 / 4)
+    told = worked | placed
+    noise = gaussian.noise(shape) + data.doubt + CHANCE * data.failed
+    process = gaussian.fit(between[np.ix_(told, told)], data.y[told], noise[told])
+    mean, deviation = process.predict(near[:, told])
+    if rng is not None:
+        seen, asked = _telling(derived(space, np.concatenate([data.rows[told], rows])), int(told.sum()))
+        mean, deviation = _mixed(mean, deviation, *forest.fit(seen, data.y[told], rng).predict(asked))
     crowded = np.zeros(len(rows))
     if avoid:
         crowded = gaussian.nearness(wanted, plain(space, np.array(avoid)), shape).max(1).astype(float)
     best = float(data.y[worked][: int(worked[: data.own].sum()) or None].min())
-    return Beliefs((smooth + stepped) / 2, deviation, works, crowded, best, data.centre, data.scale)
+    return Beliefs(mean, deviation, works, crowded, best, data.centre, data.scale)
 
 
-def _telling(x: Floats, seen: int) -> tuple[Floats, Floats]:
+def _mixed(smooth: Floats, unsure: Floats, stepped: Floats, split: Floats) -> tuple[Floats, Floats]:
+    """Return mean and deviation of the even mixture of two beliefs: unsure where either is, or where they disagree."""
+    return (smooth + stepped) / 2, np.sqrt((unsure**2 + split**2) / 2 + (smooth - stepped) ** 2 / 4)
+
+
+def _telling(x: Singles, seen: int) -> tuple[Singles, Singles]:
     """Part rows into those seen and those asked for, without columns that are the same in all that was seen."""
     x = x[:, np.ptp(x[:seen], axis=0) > 0]
     return x[:seen], x[seen:]
@@ -120,8 +129,9 @@ def _offset(x: Floats, logs: Floats, theirs: Floats) -> float:
 
 def _standard(logs: Floats) -> tuple[Floats, float, float]:
     """Cut, fill in failures, and standardise."""
-    y = np.minimum(logs, np.nanmedian(logs) + CUT)
-    y = np.where(np.isnan(y), np.nanmax(y), y)
+    worked = ~np.isnan(logs)
+    y = np.minimum(logs, np.median(logs[worked]) + CUT)
+    y = np.where(worked, y, y[worked].max())
     centre, scale = float(y.mean()), max(float(y.std()), 1e-9)
     return (y - centre) / scale, centre, scale
 

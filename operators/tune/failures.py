@@ -1,45 +1,60 @@
 """What failures teach: where programs fail, or no more than how often.
 
 A configuration may fail because of what it is, and then those like it fail too; or by accident, and then they do not.
-Several explanations are weighed by how well each foretells every outcome from the others: accident, which knows only
-the share of all that worked; likeness, which asks the neighbourhood; and for each parameter, its value alone. Before
-anything was seen accident has half of the weight, so failures need a pattern before what lies beside them is avoided.
+Several explanations are weighed by how well each foretold every outcome from those before it: accident, which knows
+only the share of all that worked; likeness, which asks the neighbourhood; and for each parameter, its value alone.
+Before anything was seen accident has half of the weight. Outcomes are foretold in their order because that is fair:
+where accident is the truth, the others' weight ever exceeds nine tenths in at most one search of nine.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.tune.features import Floats
+from operators.tune.features import Floats, Singles
 from operators.tune.space import Rows
 
 CAUTION = 1.0  # observations that the share of all counts for in an explanation
+SURE = 0.9  # probability that failures have a place from which on they are taken to have one
 
 Flags = NDArray[np.bool_]
-Near = NDArray[np.float32]
 
 
-def chances(seen: Rows, asked: Rows, between: Near, near: Near, failed: Flags) -> tuple[Floats, float]:
-    """Return each asked row's chance to work, and how probable it is that failures have a place.
+def chances(seen: Rows, asked: Rows, between: Floats, near: Singles, failed: Flags) -> tuple[Floats, bool]:
+    """Return each asked row's chance to work, and whether failures have a place; until that is sure all are equal.
 
-    `between` tells how near observations are to each other, `near` how near asked rows are to observations.
+    `between` tells how near observations are to each other, `near` how near asked rows are to observations; both are
+    in the order of observation.
     """
     share = float((~failed).mean())
     if not failed.any() or failed.all():
-        return np.full(len(asked), share), 0.0
-    usual = ((~failed).sum() - ~failed + 1) / (len(failed) + 1)  # of the others; never quite 0 or 1
-    told = [usual, _worked(*_around(between - np.diag(between.diagonal()), failed), usual)]
+        return np.full(len(asked), share), False
+    number = np.arange(len(failed))
+    usual = (_before(~failed) + 1) / (number + 2)  # share of those before; never quite 0 or 1
+    told = [usual, _worked(*_around(np.tril(between, -1), failed), usual)]
     here = [np.full(len(asked), share), _worked(*_around(near, failed), share)]
     for place in range(seen.shape[1]):
-        top = int(max(seen[:, place].max(), asked[:, place].max())) + 1
-        good, bad = (np.bincount(seen[f, place], minlength=top).astype(float) for f in (~failed, failed))
         values, wanted = seen[:, place], asked[:, place]
-        told.append(_worked(good[values] - ~failed, bad[values] - failed.astype(int), usual))
-        here.append(_worked(good[wanted], bad[wanted], share))
+        good, bad = (_counts(values, f, int(max(values.max(), wanted.max())) + 1) for f in (~failed, failed))
+        told.append(_worked(good[number, values], bad[number, values], usual))
+        here.append(_worked(good[-1, wanted], bad[-1, wanted], share))
     weights = _weights([float(np.log(np.where(failed, 1 - worked, worked)).sum()) for worked in told])
-    return weights @ np.stack(here), float(1 - weights[0])
+    placed = bool(1 - weights[0] > SURE)
+    return weights @ np.stack(here) if placed else here[0], placed
 
 
-def _around(near: Near, failed: Flags) -> tuple[Floats, Floats]:
+def _before(flags: Flags) -> Floats:
+    """Return how many flags stand before each."""
+    return np.concatenate([[0.0], np.cumsum(flags[:-1])])
+
+
+def _counts(values: Rows, flags: Flags, top: int) -> Floats:
+    """Return how often each value stood at a flag before each observation, and in the last row in all."""
+    counts = np.zeros((len(values) + 1, top))
+    counts[np.flatnonzero(flags) + 1, values[flags]] = 1
+    return counts.cumsum(0)
+
+
+def _around(near: Floats | Singles, failed: Flags) -> tuple[Floats, Floats]:
     """Return how much worked and how much failed near each row."""
     return near[:, ~failed].sum(1).astype(float), near[:, failed].sum(1).astype(float)
 

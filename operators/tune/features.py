@@ -5,6 +5,7 @@ the parameters are called: products of two sizes, and whether a size or a produc
 There the plain columns stand several times, so that trees that try a few columns at random do not overlook them.
 """
 
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -17,6 +18,7 @@ REPEATED = 3  # times that the plain columns stand among the derived ones
 RARE = 1e-9  # columns that vary less than this say nothing
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 
 
 def plain(space: Space, rows: Rows) -> Floats:
@@ -30,16 +32,23 @@ def plain(space: Space, rows: Rows) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def derived(space: Space, rows: Rows) -> Floats:
+def derived(space: Space, rows: Rows) -> Singles:
     """Return the plain columns, and products and divisibility of sizes."""
-    columns = [plain(space, rows)] * REPEATED
-    sizes = [(place, p) for place, p in enumerate(space.parameters) if _is_size(p)]
-    single = [np.array(p.values, dtype=float)[rows[:, place]] for place, p in sizes]
-    columns += [_divisible(size) for size in single]
-    for one, other in combinations(single, 2):
-        product = one * other
-        columns += [np.log2(product)[:, None] / 16, _divisible(product)]
+    columns: list[Singles] = [plain(space, rows).astype(np.float32)] * REPEATED
+    for one, other, looks in _sizes(space.parameters):
+        columns.append(looks.take(rows[:, one] * len(space.parameters[other].values) + rows[:, other], 0))
     return np.concatenate(columns, axis=1)
+
+
+@lru_cache(maxsize=64)
+def _sizes(parameters: tuple[Parameter, ...]) -> list[tuple[int, int, Singles]]:
+    """Return how sizes and products of two look, as columns for every pair of their values."""
+    sizes = [(place, np.array(p.values, dtype=float)) for place, p in enumerate(parameters) if _is_size(p)]
+    found = [(place, place, _divisible(np.repeat(size, len(size)))) for place, size in sizes]
+    for (one, size), (other, width) in combinations(sizes, 2):
+        product = np.outer(size, width).ravel()
+        found.append((one, other, np.column_stack([np.log2(product) / 16, _divisible(product)]).astype(np.float32)))
+    return found
 
 
 def _scale(parameter: Parameter) -> Floats:
@@ -59,5 +68,5 @@ def _is_size(parameter: Parameter) -> bool:
     return parameter.kind != "categorical" and whole and len(values) > 2
 
 
-def _divisible(numbers: Floats) -> Floats:
-    return np.stack([numbers % divisor == 0 for divisor in DIVISORS], axis=1).astype(float)
+def _divisible(numbers: Floats) -> Singles:
+    return np.stack([numbers % divisor == 0 for divisor in DIVISORS], axis=1).astype(np.float32)

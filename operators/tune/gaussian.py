@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.tune.features import Floats
+from operators.tune.features import Floats, Singles
 
 STEPS = 10
 RATE = 0.25
@@ -20,15 +20,11 @@ NOISE, NOISE_SPREAD = 1e-3, 1.5  # prior of the noise's variance, relative to th
 QUIET, LOUD = 1e-5, 1.0  # bounds of the same
 POINTS = 64  # that scales are fitted on; the likelihood costs the cube of them
 
-Singles = NDArray[np.float32]
-
 
 @dataclass(frozen=True, slots=True)
 class Process:
     """A process conditioned on points."""
 
-    scales: Floats
-    points: Floats  # divided by the scales
     inverse: Floats  # of the kernel matrix with noise
     weights: Floats
     mean: float
@@ -44,14 +40,15 @@ class Process:
 
 def nearness(x: Floats, others: Floats, shape: Floats) -> Singles:
     """Return the kernel of a shape between rows and others, in single precision: 1 where they are equal."""
-    scales = np.exp(shape[:-1])
-    return kernel((x / scales).astype(np.float32), (others / scales).astype(np.float32))
+    return kernel(*((rows / scales(shape)).astype(np.float32) for rows in (x, others)))
 
 
 def kernel(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """Return the Matern-5/2 kernel between rows that are divided by the length scales, as precise as these are."""
-    squares = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T
-    return _matern(np.sqrt(5 * np.maximum(squares, 0)))
+    squares = (-10 * a) @ b.T
+    squares += 5 * (a * a).sum(1)[:, None]
+    squares += 5 * (b * b).sum(1)
+    return _matern(np.sqrt(np.maximum(squares, 0, out=squares), out=squares))[0]
 
 
 def shape(x: Floats, y: Floats) -> Floats:
@@ -60,21 +57,36 @@ def shape(x: Floats, y: Floats) -> Floats:
     return np.array(_shape(x[chosen].tobytes(), y[chosen].tobytes(), x.shape[1]))
 
 
-def fit(x: Floats, y: Floats, shape: Floats, doubt: Floats) -> Process:
-    """Condition a process of a shape on points; `doubt` is the noise of each beyond that of all."""
-    scales = np.exp(shape[:-1])
-    points = x / scales
-    matrix = kernel(points, points)  # in double precision: its inverse is ill-conditioned
-    inverse = np.linalg.inv(matrix + np.diag(np.exp(shape[-1]) + doubt))
+def scales(shape: Floats) -> Floats:
+    """Return the length scale of each column."""
+    return np.asarray(np.exp(shape[:-1]))
+
+
+def noise(shape: Floats) -> float:
+    """Return the variance of an observation's noise, relative to the signal's."""
+    return float(np.exp(shape[-1]))
+
+
+def fit(between: Floats, y: Floats, noise: Floats) -> Process:
+    """Condition a process on points: the kernel between them, in double precision as it is ill-conditioned."""
+    inverse = np.linalg.inv(between + np.diag(noise))
     rows = inverse.sum(1)
     mean = float(rows @ y / rows.sum())
     weights = inverse @ (y - mean)
     variance = max(float((y - mean) @ weights) / len(y), 1e-8)
-    return Process(scales, points, inverse, weights, mean, variance)
+    return Process(np.asarray(inverse), weights, mean, variance)
 
 
-def _matern(r: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray((1 + r + r * r / np.asarray(3, r.dtype)) * np.exp(-r))
+def _matern(r: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the kernel at distances, and (1 + r) exp(-r), which its slope needs; in few passes over the arrays."""
+    shrinking = np.exp(-r)
+    fall = r + 1
+    fall *= shrinking
+    value = r * r
+    value *= shrinking
+    value /= 3
+    value += fall
+    return value, fall
 
 
 def _informative(y: Floats) -> NDArray[np.int64]:
@@ -91,7 +103,7 @@ def _shape(points: bytes, values: bytes, width: int) -> tuple[float, ...]:
     """Take a few steps of Adam from the prior's centre; pure, so what is kept saves time and changes nothing."""
     y = np.frombuffer(values)
     x = np.frombuffer(points).reshape(len(y), width)
-    apart = np.stack([(column[:, None] - column) ** 2 for column in x.T])
+    apart = np.stack([((column[:, None] - column) ** 2).ravel() for column in x.T])
     centre = np.append(np.full(width, np.log(SCALE)), np.log(NOISE))
     spread = np.append(np.full(width, SPREAD), NOISE_SPREAD)
     now, first, second = centre.copy(), np.zeros(width + 1), np.zeros(width + 1)
@@ -112,15 +124,14 @@ def _loss(logs: Floats, apart: Floats, y: Floats) -> tuple[float, Floats]:
     """Return the negative log likelihood, mean and variance profiled out, and its slope."""
     n = len(y)
     weights, noise = np.exp(-2 * logs[:-1]), np.exp(logs[-1])
-    r = np.sqrt(5 * np.tensordot(weights, apart, 1))
-    matrix = _matern(r) + noise * np.eye(n)
+    matrix, fall = (part.reshape(n, n) for part in _matern(np.sqrt(5 * (weights @ apart))))
+    matrix.flat[:: n + 1] += noise
     inverse = np.linalg.inv(matrix)
     rows = inverse.sum(1)
     residual = y - rows @ y / rows.sum()
     solved = inverse @ residual
     variance = max(residual @ solved / n, 1e-8)
     loss = 0.5 * n * np.log(variance) + 0.5 * np.linalg.slogdet(matrix)[1]
-    pull = inverse - np.outer(solved, solved) / variance
-    through = pull * (5 / 6) * (1 + r) * np.exp(-r)
-    slope = weights * np.tensordot(apart, through, ((1, 2), (0, 1)))
+    pull = inverse - np.outer(solved, solved / variance)
+    slope = weights * (apart @ (pull * fall).ravel()) * (5 / 6)
     return float(loss), np.append(slope, 0.5 * noise * np.trace(pull))

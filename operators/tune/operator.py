@@ -7,6 +7,7 @@ from functools import lru_cache
 from archives.candidate import Candidate, fingerprint
 from operators.knobs import Knob, find, rewrite, structure, values
 from operators.proposal import Context, Observed, Proposal, ProposalError
+from operators.tune.outlook import hopeless
 from operators.tune.space import Config, Kind, Parameter, Space, Value
 from operators.tune.tuner import Observation, propose
 
@@ -30,12 +31,14 @@ class KnobTune:
         return 1
 
     def propose(self, parents: Sequence[Candidate], context: Context) -> Proposal:
-        """Choose a configuration that was not judged, and write it into the parent."""
+        """Choose a configuration that was not judged, and write it into the parent; give up a hopeless structure."""
         if len(parents) != 1:
             raise ValueError(f"{self.name} expected 1 parent, got {len(parents)}")
         tuning = Tuning(parents[0].source, context.backend, (o.source for o in context.relatives))
         own = tuning.observations(o for o in context.relatives if o.structure == parents[0].structure)
         prior = tuning.observations(o for o in context.relatives if o.structure != parents[0].structure)
+        if context.best_us is not None and hopeless(tuning.space, own, context.best_us, context.rng):
+            raise ProposalError(f"after {len(own)} programs the structure has no hope of coming near the run's best")
         pending = [c for c in map(tuning.config, context.pending) if c is not None]
         for count in (1, TRIES):
             for config in propose(tuning.space, own, pending, context.rng, count, prior):

@@ -6,7 +6,7 @@ import numpy as np
 
 from operators.tune.space import Config, Rows, Space
 
-SIZE = 800
+SIZE = 700
 CENTRES = 5  # the fastest configurations, whose neighbours are looked at: of the first also those two changes away
 DISTANT = 300  # most configurations that differ in two parameters
 

@@ -2,6 +2,7 @@
 
 Two models that fail in different places share the work: a Gaussian process, which is smooth, and randomised trees,
 which see steps. Where they disagree the mixture is unsure, and that draws proposals there as much as a low mean does.
+Every second proposal is the process's alone, which finds narrow valleys sooner.
 
 A worked trace: with nothing observed, `propose` gives a configuration far from all others. After `design` of these
 the models choose: each time the configuration with the largest expected gain, times the chance that it works,
@@ -96,7 +97,7 @@ def _promising(
     rng: np.random.Generator,
 ) -> int:  # fmt: skip
     """Return the row with the largest expected gain that is likely to work and not beside one being measured."""
-    beliefs = believe(space, own, prior, rows, busy, rng)
+    beliefs = believe(space, own, prior, rows, busy, rng if (len(own) + len(busy)) % 2 else None)
     wider = WIDENED if len(own) % 2 and _stale(own) else 1.0
     return int((_gain(beliefs, wider) * beliefs.works * (1 - beliefs.crowded)).argmax())
 

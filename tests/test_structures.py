@@ -1,0 +1,157 @@
+"""The tuner and the search together on programs of several structures: who gets a trial, who is given up, and replay."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from archives.candidate import Candidate, fingerprint
+from archives.events import Event, Judged, Proposed, Refused
+from evo_kernel.rules import Rules
+from evo_kernel.search import Search
+from fitness.evaluation import Basis, CaseResult, Evaluation
+from operators.knob_operators import KnobStep
+from operators.knobs import structure, values
+from operators.proposal import Context, Observed, Operator, Proposal, ProposalError
+from operators.tune.operator import KnobTune
+from operators.tune.outlook import TRIAL
+
+KERNEL = """
+import torch, triton
+import triton.language as tl
+
+@triton.jit
+def scale_kernel(out, x, n, BLOCK: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    v = tl.load(x + offs, mask=offs < n)
+    tl.store(out + offs, 2 * v, mask=offs < n)
+
+def scale(x):
+    out = torch.empty_like(x)
+    scale_kernel[(triton.cdiv(x.numel(), 256),)](out, x, x.numel(), BLOCK=256, num_warps=4)
+    return out
+"""
+MORE = "    v = v + 0\n"  # one more of these is a new structure
+COST = (1.0, 1.1, 5.0)  # of a structure, by how many there are
+EVALUATIONS = 48
+
+
+class Rewrite:
+    """Stands in the place of a model: puts one line in or two, which makes a new structure."""
+
+    name, arity = "rewrite", 1
+
+    def propose(self, parents: Sequence[Candidate], context: Context) -> Proposal:
+        bare = parents[0].source.replace(MORE, "")
+        for lines in (1, 2):
+            source = bare.replace("    tl.store", lines * MORE + "    tl.store")
+            if not context.known(fingerprint(source)):
+                return Proposal(source, "more lines")
+        raise ProposalError("nothing to add")
+
+
+OPERATORS: dict[str, Operator] = {o.name: o for o in (KnobStep(), KnobTune(), Rewrite())}
+
+
+def time_us(source: str) -> float:
+    """A valley around BLOCK 1024 with 8 warps, times what the structure costs."""
+    knobs = values(source)
+    off = abs(np.log2(knobs["scale_kernel.BLOCK"] / 1024)) + abs(np.log2(knobs["scale_kernel.num_warps"] / 8))
+    return float((100 + 2 * off) * COST[source.count(MORE)])
+
+
+def candidate(source: str, operator: str, parents: tuple[str, ...] = ()) -> Candidate:
+    return Candidate(source, operator, "", parents, fingerprint(source), structure(source))
+
+
+def begun() -> Search:
+    return Search(3, 8, EVALUATIONS // 8, "archive", Rules(operators=tuple(OPERATORS)))
+
+
+def answer(search: Search) -> Event:
+    """Ask for one program, and answer as the loop around the search does."""
+    (request,) = search.ask(1)
+    parents = tuple(p.id for p in request.parents)
+    told = (request.relatives, request.pending, request.best_us)
+    context = Context(request.rng, search.known, "mi300", "hip", *told)
+    try:
+        made = OPERATORS[request.operator].propose(request.parents, context)
+    except ProposalError as error:
+        return Refused(request.number, request.operator, parents, str(error))
+    return Proposed(request.number, candidate(made.source, request.operator, parents))
+
+
+def judged(event: Proposed) -> Judged:
+    case = CaseResult("a", time_us(event.candidate.source), 0.1, 0.1, "memory")
+    return Judged(event.number, Evaluation("mi300", Basis.PREDICTED, "process", None, (case,)))
+
+
+@pytest.fixture(scope="module")
+def run() -> list[Event]:
+    """A whole run's events."""
+    search, events = begun(), []
+    event: Event = Proposed(0, candidate(KERNEL, "seed"))
+    while True:
+        search.tell(event)
+        events.append(event)
+        if isinstance(event, Proposed):
+            event = judged(event)
+        elif search.done:
+            return events
+        else:
+            event = answer(search)
+
+
+def folded(events: Sequence[Event]) -> Search:
+    search = begun()
+    for event in events:
+        search.tell(event)
+    return search
+
+
+class TestTrials:
+    def test_a_promising_structure_gets_its_small_budget_and_a_hopeless_one_none(self, run: list[Event]) -> None:
+        programs = [e.candidate.source.count(MORE) for e in run if isinstance(e, Proposed)]
+        assert set(programs) == {0, 1, 2}
+        assert programs.count(1) >= TRIAL
+        searches = [folded(run[:n]) for n in range(2, len(run))]
+        young = [s.archive[found].candidate for s in searches if (found := s.structures.on_trial())]
+        assert {c.source.count(MORE) for c in young} == {0, 1}
+
+    def test_a_run_that_is_cut_in_the_middle_of_a_trial_goes_on_as_if_it_had_not_been(self, run: list[Event]) -> None:
+        cuts = [
+            n for n in range(2, len(run)) if not isinstance(run[n], Judged) and folded(run[:n]).structures.on_trial()
+        ]
+        assert len(cuts) > TRIAL
+        for cut in cuts[::3]:
+            assert answer(folded(run[:cut])) == run[cut]
+
+
+class TestGivingUp:
+    def test_the_tuner_refuses_a_structure_without_hope_and_goes_on_with_one_near_the_best(self) -> None:
+        parent = candidate(KERNEL, "seed")
+        sources = [
+            KERNEL.replace("BLOCK=256", f"BLOCK={b}").replace("num_warps=4", f"num_warps={w}")
+            for b in (64, 128, 256, 512, 1024)
+            for w in (1, 2, 4, 8, 16)
+        ]
+        relatives = tuple(Observed(s, time_us(s), parent.structure) for s in sources)
+
+        def asked(best_us: float) -> Proposal:
+            known = {fingerprint(s) for s in sources}.__contains__
+            return KnobTune().propose(
+                (parent,), Context(np.random.default_rng(0), known, "mi300", "hip", relatives, (), best_us)
+            )
+
+        assert structure(asked(95.0).source) == parent.structure
+        with pytest.raises(ProposalError, match="no hope of coming near"):
+            asked(10.0)
+
+    def test_a_refusal_of_the_tuner_ends_the_trial(self, run: list[Event]) -> None:
+        cut = next(n for n in range(3, len(run)) if folded(run[:n]).structures.on_trial())
+        search = folded(run[:cut])
+        young = search.structures.on_trial()
+        assert young is not None
+        (request,) = search.ask(1)
+        search.tell(Refused(request.number, "knob-tune", (young,), "no hope"))
+        assert search.structures.on_trial() != young
