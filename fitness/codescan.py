@@ -1,7 +1,8 @@
 """Reads the intermediate code of a plan's kernels for what no gate behind it could see through.
 
-A pointer made from a number reaches memory that no buffer owns; inline assembly and foreign libraries can read clocks
-and counters and so be another kernel in every launch. Runs in the judge: the code is plain text here.
+A pointer made from a number, or moved by one that was a pointer, reaches memory that no buffer owns; inline assembly
+and foreign libraries can read clocks and counters and so be another kernel in every launch. Runs in the judge: the
+code is plain text here.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Iterable
 
 from fitness.plan import KernelSpec
 
-_POINTER = re.compile(r"\btt\.int_to_ptr\b")
+_POINTER = re.compile(r"\btt\.(int_to_ptr|ptr_to_int)\b")
 _ASSEMBLY = re.compile(r'\btt\.elementwise_inline_asm\s+"((?:[^"\\]|\\.)*)"')
 _EXTERN = re.compile(r"\btt\.extern_elementwise\b[^{]*\{(?P<attributes>[^}]*)\}")
 _ATTRIBUTE = re.compile(r'(\w+) = "((?:[^"\\]|\\.)*)"')
@@ -18,7 +19,8 @@ _OWN_LIBRARY = re.compile(r"__(nv|ocml|triton_hip)_\w+")  # what triton.language
 
 
 DIALECTS = frozenset(("tt", "arith", "math", "scf", "cf", "ub", "builtin"))  # what lowering to TTIR makes
-BARRIERS = frozenset(("gpu.barrier", "ttg.barrier", "ttg.local_barrier"))  # tl.debug_barrier, by version of Triton
+# tl.debug_barrier, by version of Triton, and tl.assume
+HARMLESS = frozenset(("gpu.barrier", "ttg.barrier", "ttg.local_barrier", "llvm.intr.assume"))
 _PATHS = frozenset(("extern_libs", "ir_override", "ptx_options", "llvm_options"))  # options that bring in more code
 
 
@@ -41,7 +43,7 @@ def objection(kernels: Iterable[KernelSpec], tf32: bool) -> str | None:
 
 def _fault(code: str, tf32: bool) -> str | None:
     if _POINTER.search(code):
-        return "makes a pointer out of a number: take every address from a pointer argument"
+        return "turns a number into a pointer, or a pointer into one: take every address from a pointer argument"
     assembly = _ASSEMBLY.search(code)
     if assembly or "tt.elementwise_inline_asm" in code:
         shown = assembly[1][:80] if assembly else "..."

@@ -17,6 +17,7 @@ import msgpack
 from suites.task import ITEM_BYTES
 
 FORMAT = 1
+MAX_BUFFERS = 1024  # of one plan: all are watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,10 @@ def _check(plan: LaunchPlan) -> None:
     if any(type(n) is not int for n in numbers):
         raise ValueError("a place, a shape or a grid is out of range: not a whole number")
     sizes = [b.bytes for b in plan.buffers]
+    if len(sizes) > MAX_BUFFERS:
+        raise ValueError(f"{len(sizes)} buffers; at most {MAX_BUFFERS} can be watched")
+    if any(b.fill is not None and type(b.fill) not in (int, float, bool) for b in plan.buffers):
+        raise ValueError("a buffer is filled with what is no number")
     if any(size < 0 or b.dtype not in ITEM_BYTES for size, b in zip(sizes, plan.buffers, strict=True)):
         raise ValueError("a buffer has no size or no dtype")
     for view in plan.outputs:

@@ -51,7 +51,7 @@ def run(court: Court, entrants: tuple[Resolved, ...], rivals: Rivals, pairs: int
     try:
         found = _steady(court, heats)
     except Fault as fault:
-        if not any(others):
+        if not any(others) or _harmless(court, others):
             raise _refused(fault) from fault
         logger.warning("timed without its rivals, one of which failed: %s", fault)
         others = [{} for _ in entrants]
@@ -69,7 +69,9 @@ def _heat(court: Court, one: Resolved, others: Mapping[str, Resolved], pairs: in
     hopeless = thrifty and others and one.estimate_us > HOPELESS * max(estimates[1:])
     wanted = HOPELESS_PAIRS if hopeless else max(FEWEST, min(pairs, int(budget / sum(estimates))))
     again = None if thrifty else next((t for t in court.trials(one.case.name)[::-1] if t != BASE), None)
-    return Heat(one.case.name, (one.program, *(o.program for o in others.values())), estimates, wanted, again)
+    return Heat(
+        one.case.name, (one.program, *(o.program for o in others.values())), estimates, wanted, again, not thrifty
+    )
 
 
 def _alone(court: Court, heats: Sequence[Heat]) -> list[tuple[list[list[float]], bool]]:
@@ -78,6 +80,16 @@ def _alone(court: Court, heats: Sequence[Heat]) -> list[tuple[list[list[float]],
         return _steady(court, heats)
     except Fault as fault:
         raise _refused(fault) from fault
+
+
+def _harmless(court: Court, others: Sequence[Mapping[str, Resolved]]) -> bool:
+    """Tell whether all rivals run without a fault by themselves: then a fault beside them is not theirs."""
+    for name in dict.fromkeys(name for one in others for name in one):
+        try:
+            court.time([_heat(court, one[name], {}, FEWEST, True) for one in others if name in one])
+        except Fault:
+            return False
+    return True
 
 
 def _refused(fault: Fault) -> Refusal:

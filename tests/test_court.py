@@ -3,6 +3,7 @@
 The two processes are stood in for by queues that answer as those do; the real ones are tried by `pytest -m gpu`.
 """
 
+import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,7 +28,8 @@ from fitness.gpu.court import (
     Verified,
 )
 from fitness.gpu.process import Lost
-from suites import Task
+from fitness.gpu.referee import Referee
+from suites import Input, Task, inputs
 
 ARENA = 1 << 20
 RIGHT = ["", "", 0.5]
@@ -80,10 +82,16 @@ class Desk:
             if when(name, question):
                 del self.says[number]
                 return answer
+        if question[0] == "times":
+            return self.times(question)
         if name == "bench":
             return ["ok", [12.5] * len(question[1]) if question[0] == "runs" else None]
         answers = {"names": lambda: TRIALS, "check": lambda: [RIGHT] * len(question[1])}
         return ["ok", answers.get(question[0], lambda: None)()]
+
+    def times(self, question: tuple[Any, ...]) -> Any:
+        """Answer for heats of one program on four groups of sets."""
+        return ["ok", [[[[[10.0] * 4] * heat[1]], [[30.0, 31.0]] * heat[1]] for heat in question[1]]]
 
     def listening(self) -> bool:
         """Whether nobody who lives has an answer that was not taken."""
@@ -294,7 +302,7 @@ def test_a_program_that_answers_from_memory_is_found_after_the_clock(bound: Cour
     with pytest.raises(Fault, match="influence inputs: at"):
         bound.time([Heat("1M", (PROGRAM,), (200.0,), 4, again="influence")])
     filled = [q[2][0][0][1] for q in desk.asked if q[:2] == ("referee", "fill")]
-    assert filled == ["base", "influence"]
+    assert filled == ["turned base", "turned influence"]
 
 
 def test_a_program_that_works_in_place_gets_fresh_inputs_for_every_turn(
@@ -313,7 +321,9 @@ def test_a_program_that_works_in_place_gets_fresh_inputs_for_every_turn(
     assert turns == [[0], [1]]
 
 
-def test_sets_that_are_timed_hold_their_inputs_moved_but_the_one_that_is_looked_at(bound: Court, desk: Desk) -> None:
+def test_sets_that_are_timed_hold_their_inputs_moved_and_the_one_that_is_looked_at_too(
+    bound: Court, desk: Desk
+) -> None:
     bound._arena = 1 << 40
     desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]]]]]))
     bound.time([Heat("1M", (PROGRAM,), (200.0,), 4)])
@@ -321,7 +331,57 @@ def test_sets_that_are_timed_hold_their_inputs_moved_but_the_one_that_is_looked_
     (check,) = [q[2] for q in desk.asked if q[1] == "check"]
     assert [(len(sets), moved) for _, sets, moved in fill] == [(1, False), (len(fill[1][1]), True)]
     assert len(fill[1][1]) >= 3
-    assert check[0][1] == fill[0][1][0][0], "what is looked at is what holds the trial's own inputs"
+    assert [key for key, *_ in fill] == [["1M", "turned base"], ["1M", "base"]]
+    assert list(check[0][:2]) == [fill[0][0], fill[0][1][0][0]], "what is looked at holds inputs that were moved once"
+
+
+@pytest.mark.parametrize("order", [None, (1, 0)])
+def test_inputs_that_were_moved_once_are_the_same_numbers_elsewhere(order: tuple[int, ...] | None) -> None:
+    referee = object.__new__(Referee)  # a real one wants a GPU
+    referee._rng = random.Random(3)
+    spec = Input((5, 7), "float16", order=order)
+    value = inputs.tensor(spec, inputs.generator(1))
+    moved = referee._turned(value, spec)
+    assert moved.shape == value.shape
+    assert moved.stride() == value.stride()
+    assert not moved.equal(value)
+    assert sorted(moved.flatten().tolist()) == sorted(value.flatten().tolist())
+    padded = Input((5, 7), "float16", pad=2)
+    assert referee._turned(value, padded) is value, "what pads a row must stay where it is"
+
+
+def test_what_is_told_is_timed_in_parts_of_secret_length_and_looked_at_after_each(bound: Court, desk: Desk) -> None:
+    bound._device = replace(bound.device, cache=1 << 10)
+    desk.hello["bench"][3] = bound._arena = 1 << 40
+    lengths = set()
+    for _ in range(40):
+        desk.asked.clear()
+        (clocked,) = bound.time([Heat("1M", (PROGRAM,), (200.0,), 32, told=True)])
+        parts = tuple(heat[1] for q in desk.asked if q[:2] == ("bench", "times") for heat in q[2])
+        assert sum(parts) == 8 == len(clocked.samples[0]) == len(clocked.anchors)
+        assert desk.names("referee") == ["fill", "check"] * len(parts)
+        lengths.add(parts)
+    assert len(lengths) > 5
+    assert {len(parts) for parts in lengths} == {1, 2, 3}
+    desk.asked.clear()
+    bound.time([Heat("1M", (PROGRAM,), (200.0,), 32)])
+    assert desk.names("referee") == ["fill", "check"], "what only chooses is looked at once"
+
+
+def test_a_bench_that_hangs_is_dead_before_anybody_else_has_a_turn(bound: Court, desk: Desk) -> None:
+    seen: list[bool] = []
+    leave = bound._turns._free
+
+    def free() -> None:
+        seen.append(any(s.alive and s.name == "bench" for s in desk.stands))
+        leave()
+
+    bound._turns._free = free  # type: ignore[method-assign]
+    desk.says.append((on("bench", "runs"), Lost("no answer", hung=True)))
+    before = len(seen)
+    with pytest.raises(Fault, match="did not finish"):
+        bound._run("runs", [])
+    assert seen[before] is False
 
 
 def test_a_fault_while_several_cases_are_timed_names_its_case(bound: Court, desk: Desk) -> None:

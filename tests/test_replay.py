@@ -34,16 +34,16 @@ PLAN = LaunchPlan(
 CODE = MachineCode("k", b"", 128, 0, 1, False, (0, 0), (8, 4, 4, 8, 8))
 
 
-def test_every_body_lies_between_two_red_zones_of_its_own() -> None:
+def test_every_body_lies_between_two_red_zones_and_nothing_lies_between_zones() -> None:
     place = arena.place(PLAN, 1000)
-    stretches = sorted(
-        [(b, b + buffer.bytes) for b, buffer in zip(place.bodies, PLAN.buffers, strict=True) if buffer.bytes]
-        + [(o, o + n) for o, n in place.guards]
-    )
-    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(stretches))
+    bodies = [(b, b + buffer.bytes) for b, buffer in zip(place.bodies, PLAN.buffers, strict=True)]
+    zones = [(o, o + n) for o, n in place.guards]
+    assert all(end <= start or stop <= begin for begin, end in bodies for start, stop in zones if begin < end)
+    stretches = sorted([s for s in bodies if s[0] < s[1]] + zones)
+    assert all(start <= end for (_, end), (start, _) in itertools.pairwise(stretches)), "a place to keep something in"
     assert all(b % arena.ALIGNMENT == 0 for b in place.bodies)
     for body, buffer in zip(place.bodies, PLAN.buffers, strict=True):
-        assert {(body - arena.GUARD, arena.GUARD), (body + buffer.bytes, arena.GUARD)} <= set(place.guards)
+        assert {(body - arena.GUARD, arena.GUARD), (body + buffer.bytes, arena.BEHIND)} <= set(place.guards)
     assert place.end >= max(end for _, end in stretches)
 
 

@@ -5,9 +5,10 @@ from functools import lru_cache
 
 from fitness.plan import LaunchPlan
 
-GUARD = 4096  # bytes on both sides of every buffer that nothing may write
-GUARD_BYTE = 0xA5
 ALIGNMENT = 512  # as an allocator would; Triton's code is specialised for 16
+GUARD = 4096  # bytes on both sides of every buffer that nothing may write
+BEHIND = GUARD + ALIGNMENT  # so many behind: up to wherever the next begins, or a kernel could keep something there
+GUARD_BYTE = 0x7F  # floats of it are so large that a result which reads one shows it
 KEEP, HALF = -1, -2  # in the place of a poison: what was there, or that with half of the outputs lost
 POISONS = (0xFF, 0x5B)  # every byte of memory nothing was written to: NaN or -1, then a large finite number
 
@@ -18,7 +19,7 @@ class Set:
 
     bodies: tuple[int, ...]
     guards: tuple[tuple[int, int], ...]  # offset, bytes
-    end: int
+    end: int  # behind the last zone
 
 
 def place(plan: LaunchPlan, start: int) -> Set:
@@ -39,10 +40,10 @@ def _laid(sizes: tuple[int, ...]) -> Set:
     for size in sizes:
         body = _up(start + GUARD)
         after = body + size
-        guards += [(body - GUARD, GUARD), (after, GUARD)]
+        guards += [(body - GUARD, GUARD), (after, BEHIND)]
         bodies.append(body)
         start = after + GUARD
-    return Set(tuple(bodies), tuple(guards), _up(start))
+    return Set(tuple(bodies), tuple(guards), _up(start) + ALIGNMENT)
 
 
 def size(plan: LaunchPlan) -> int:

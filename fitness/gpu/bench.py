@@ -91,7 +91,10 @@ class Bench:
                 self.drop(key)
                 plan = plans.unpack(packed)
                 bases = [[self._arena + o for o in offsets] for offsets in sets]
-                self._programs[key] = [self._bound(plan, digests, own) for own in bases]
+                try:
+                    self._programs[key] = [self._bound(plan, digests, own) for own in bases]
+                except (struct.error, ArithmeticError, ValueError, LookupError, TypeError) as error:
+                    raise BadPlan(f"the plan cannot be launched: {error}") from error
 
     def drop(self, key: str) -> Any:
         """Forget a program."""
@@ -271,7 +274,10 @@ def _fill(gpu: Gpu, buffer: Buffer, base: int) -> Callable[[], None]:
         (bits,) = struct.unpack("<I", struct.pack("<f", value))
         pattern = struct.pack("<H", (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)  # to the nearest, as torch does
     elif kind in _PATTERNS:
-        pattern = struct.pack(_PATTERNS[kind], value if kind.startswith("float") else int(value))
+        code = _PATTERNS[kind]
+        if not kind.startswith("float"):  # -1 of an unsigned kind wraps, as torch has it
+            code, value = code.upper(), int(value) & ((1 << 8 * struct.calcsize(code)) - 1)
+        pattern = struct.pack(code, value)
     else:
         raise BadPlan(f"an allocation of {kind} can only be filled with 0")
     size, word = len(pattern), int.from_bytes(pattern, "little")

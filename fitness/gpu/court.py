@@ -10,6 +10,7 @@ from fitness.gpu.hearing import Hearing, Hearings, Program, Verified, inputs
 from fitness.gpu.pair import Device, DeviceUnavailable, Fault, MachineFailed, NoRoom, RefereeFailed
 from fitness.plan import LaunchPlan
 
+PARTS = 3  # of a heat, at most; each is looked at
 GROUPS, MOST_SETS = 4, 512  # groups of sets at least, sets at most
 ITEM_US = 100.0  # a timed item lasts at least so long: events resolve about 1 us
 ANCHOR = 64 << 20  # bytes the anchor copies at least; more where the last-level cache holds more
@@ -28,6 +29,7 @@ class Heat:
     estimates: tuple[float, ...]
     pairs: int
     again: str | None = None
+    told: bool = False  # whether anybody is told what it shows; else it chooses what is worth more time
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,22 @@ class Court(Hearings):
         return rate
 
     def _together(self, tracks: Sequence[Track]) -> list[Clocked]:
-        """Time heats one after another, on inputs that were all filled before, and looked at after."""
-        found = self._timed(tracks, [list(range(len(t.names))) for t in tracks], "base")
+        """Time heats one after another, on inputs that were all filled before, and looked at after.
+
+        What is to be told of a program is timed in parts of secret length, and looked at after each: one that counts
+        how often it ran cannot know when to work.
+        """
+        orders = [list(range(len(t.names))) for t in tracks]
+        found = [Clocked([[] for _ in order], []) for order in orders]
+        for cycles in zip(*(self._parted(t) for t in tracks), strict=True):
+            here = [n for n, count in enumerate(cycles) if count]
+            if not here:
+                continue
+            timed = self._timed([tracks[n] for n in here], [orders[n] for n in here], "base", [cycles[n] for n in here])
+            for n, one in zip(here, timed, strict=True):
+                for whole, part in zip(found[n].samples, one.samples, strict=True):
+                    whole += part
+                found[n].anchors.extend(one.anchors)
         repeated = [t for t in tracks if t.heat.again is not None]
         if repeated:
             self._timed(repeated, [list(range(len(t.names))) for t in repeated], None)
@@ -84,7 +100,7 @@ class Court(Hearings):
         samples: list[list[Any]] = [[] for _ in turns]
         anchors: list[Any] = []
         for _ in range(track.cycles):
-            parts = [self._timed([track], [[turn]], "base", cycles=1)[0] for turn in turns]
+            parts = [self._timed([track], [[turn]], "base", [1])[0] for turn in turns]
             for number, cycles in enumerate(samples):
                 cycles.append([max(group) for group in zip(*(p.samples[number][0] for p in parts), strict=True)])
             anchors.append([a for p in parts for a in p.anchors[0]])
@@ -92,30 +108,38 @@ class Court(Hearings):
             self._timed([track], [[0]], None)
         return Clocked(samples, anchors)
 
+    def _parted(self, track: Track) -> list[int]:
+        """Part a heat's cycles at random, if what it shows is told; PARTS numbers, the last of which may be 0."""
+        parts = self._rng.randint(1, min(PARTS, track.cycles)) if track.heat.told else 1
+        cuts = sorted(self._rng.sample(range(1, track.cycles), parts - 1))
+        found = [b - a for a, b in zip([0, *cuts], [*cuts, track.cycles], strict=True)]
+        return found + [0] * (PARTS - parts)
+
     def _timed(self, tracks: Sequence[Track], turns: Sequence[Sequence[int]], trial: str | None,
-               cycles: int | None = None) -> list[Clocked]:  # fmt: skip
+               cycles: Sequence[int] | None = None) -> list[Clocked]:  # fmt: skip
         """Fill, time and look; without a trial its changed inputs are used, for one cycle.
 
-        One set of each heat, chosen in secret, holds the trial's inputs and is looked at. The others hold them moved
-        around: a program that copied what another set's run has left would copy what is wrong.
+        All sets hold the trial's inputs moved around, each by amounts of its own: a program that copied what another
+        set's run has left would copy what is wrong. One, chosen in secret, is looked at.
         """
         _, anchor, flush = self._shared_places()
         filled, looked = [], []
         for track, order in zip(tracks, turns, strict=True):
-            key = [track.heat.case, trial or track.heat.again]
+            name = trial or track.heat.again
+            key, turned = [track.heat.case, name], [track.heat.case, f"turned {name}"]
             watched = self._watched(track, order)
             plan = track.heat.programs[0].plan
             given = [[inputs(plan, place), []] for place in track.sets[0]]
-            filled += [[key, [given.pop(watched)], False], [key, given, True]]
-            outcome = self._left(key, plan, track.sets[0][watched])
-            outcome[2] = []  # red zones were looked at when it was verified
+            filled += [[turned, [given.pop(watched)], False], [key, given, True]]
+            outcome = self._left(turned, plan, track.sets[0][watched])
+            outcome[2] = []  # red zones were looked at when it was verified, and rivals' buffers lie elsewhere
             looked.append(outcome)
         with self._asking("fill", filled):
             self._bind_new(tracks)
         asked = [
-            [t.names, cycles or (t.cycles if trial else 1), order, t.batch, flush, anchor, self._rng.randrange(1 << 30),
-             t.seconds] for t, order in zip(tracks, turns, strict=True)
-        ]  # fmt: skip
+            [t.names, count, order, t.batch, flush, anchor, self._rng.randrange(1 << 30), t.seconds]
+            for t, order, count in zip(tracks, turns, cycles or [1] * len(tracks), strict=True)
+        ]
         limits = [t.seconds for t in tracks]
         try:
             found = [Clocked(*one) for one in self._run("times", asked, limit=max(limits), patience=sum(limits))]

@@ -223,6 +223,7 @@ def inputs(plan: LaunchPlan, place: Set, without: Sequence[str] = ()) -> list[An
 
 def said(trial: str) -> str:
     """Name a trial in a message."""
+    trial = trial.removeprefix("turned ")
     return "its own inputs" if trial == "base" else f"{trial} inputs"
 
 

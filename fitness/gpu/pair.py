@@ -242,17 +242,20 @@ class Pair:
         self.start()
         assert self._bench is not None
         limit = limit or self._seconds
-        turn = self._turns.alone() if question[0] in ALONE else self._turns.together()
-        try:
-            with turn:
+        with self._turns.alone() if question[0] in ALONE else self._turns.together():
+            try:
                 state, *rest = self._bench.ask(*question, seconds=(patience or limit) + 5.0)
-        except Lost as error:
-            self._replace()
-            if error.hung:
-                raise Fault("timeout", f"did not finish on the device within {limit:g} s") from error
-            raise Fault("crash", f"the process that ran it died: {error}") from error
+            except Lost as error:
+                state, rest = "lost", [error]
+            if state != "ok" and rest[0] != "plan":
+                self._kill_bench()  # before anybody else's turn: what hangs would run on beside them
         if state == "ok":
             return rest[0]
+        if state == "lost":
+            self._replace()
+            if rest[0].hung:
+                raise Fault("timeout", f"did not finish on the device within {limit:g} s") from rest[0]
+            raise Fault("crash", f"the process that ran it died: {rest[0]}") from rest[0]
         kind, message, step = rest
         if kind != "plan":
             self._replace()
@@ -263,9 +266,10 @@ class Pair:
         raise Fault(kind, message, step)
 
     def _replace(self) -> None:
-        """Put a fresh bench in the place of one that saw a fault."""
+        """Put a fresh bench in the place of one that saw a fault and was killed."""
         self.faults += 1
-        self.drop_bench()
+        if self._referee is not None:
+            self._ask("unmap")
         self.start()
 
 

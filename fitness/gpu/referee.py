@@ -19,7 +19,7 @@ from fitness import wire, yardstick
 from fitness.child import die_with_parent
 from fitness.gpu import compare, storage
 from fitness.gpu.api import NoDevice, SharedMemory
-from fitness.gpu.arena import GUARD, GUARD_BYTE
+from fitness.gpu.arena import GUARD_BYTE
 from fitness.tolerance import Yardstick
 from suites import task as tasks
 from suites.loading import Functions, functions
@@ -27,6 +27,7 @@ from suites.task import ITEM_BYTES, Input
 from suites.trials import Trial, draw, trials
 
 Key = tuple[str, str]  # case, trial
+TURNED = "turned "  # before a trial's name: its inputs moved around
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +198,13 @@ class Referee:
         """Tell for each red zone whether it was written to."""
         if not guards:
             return torch.zeros(0, dtype=torch.float64, device=self._device)
-        starts = torch.tensor([offset for offset, *_ in guards], device=self._device)
-        zones = self._arena[starts[:, None] + torch.arange(GUARD, device=self._device)]
-        return (zones != GUARD_BYTE).any(1).double()
+        flags = torch.zeros(len(guards), dtype=torch.float64, device=self._device)
+        for size in {size for _, size, _ in guards}:
+            numbers = [n for n, (_, own, _) in enumerate(guards) if own == size]
+            starts = torch.tensor([guards[n][0] for n in numbers], device=self._device)
+            zones = self._arena[starts[:, None] + torch.arange(size, device=self._device)]
+            flags[torch.tensor(numbers, device=self._device)] = (zones != GUARD_BYTE).any(1).double()
+        return flags
 
     def _view(self, offset: int, dtype: str, shape: Any) -> torch.Tensor:
         size = ITEM_BYTES[dtype]
@@ -217,8 +222,9 @@ class Referee:
         key = (case, trial)
         if key not in self._known:
             self._make_room(key)
-            wanted = next(t for t in self._trials(case) if t.name == trial)
-            self._known[key] = self._compute(wanted)
+            name = trial.removeprefix(TURNED)
+            wanted = next(t for t in self._trials(case) if t.name == name)
+            self._known[key] = self._compute(wanted, turned=name != trial)
             while len(self._known) > 1 and sum(k.bytes for k in self._known.values()) > self._memory:
                 self._known.popitem(last=False)
             if torch.cuda.memory_reserved(self._device) > 2 * self._memory:  # each time would cost 10 ms and more
@@ -238,19 +244,37 @@ class Referee:
             raise ValueError("no task was begun")
         return self._task.case(key[0]).arguments(small=False)
 
-    def _compute(self, trial: Trial) -> Known:
-        """Draw a trial's inputs and compute truth and limits."""
+    def _compute(self, trial: Trial, turned: bool) -> Known:
+        """Draw a trial's inputs and compute truth and limits; `turned`: of the inputs moved around once, in secret.
+
+        What is timed reads inputs that were moved around. Were those that are looked at not moved too, a program could
+        tell by what stands where.
+        """
         if self._functions is None:
             raise ValueError("no task was begun")
         values = draw(trial, self._seed, self._device)
+        if turned:
+            values = {k: self._turned(v, trial.arguments[k]) for k, v in values.items()}
         wanted = list(
             yardstick.compute(self._functions, values, trial, self._device, self._seed, measure=compare.errors)
         )
         specs = {k: a for k, a in trial.arguments.items() if isinstance(a, Input)}
         inputs = {k: storage.stored(v, spec) for k, spec in specs.items() if isinstance(v := values[k], torch.Tensor)}
-        items = {k: 0 if spec.pad or not spec.elements else ITEM_BYTES[spec.dtype] for k, spec in specs.items()}
+        items = {k: ITEM_BYTES[spec.dtype] if _movable(spec) else 0 for k, spec in specs.items()}
         held = sum(v.numel() for v in inputs.values()) + sum(y.truth.numel() * 8 for y in wanted)
         return Known(inputs, items, wanted, held)
+
+    def _turned(self, value: Any, spec: Any) -> Any:
+        """Return an input with its elements moved around on a ring; anything else as it is."""
+        if not isinstance(value, torch.Tensor) or not isinstance(spec, Input) or not _movable(spec):
+            return value
+        whole = storage.stored(value, spec).view(value.dtype)
+        return spec.laid_out(whole.roll(self._rng.randrange(whole.numel())).view(spec.stored))
+
+
+def _movable(spec: Input) -> bool:
+    """Tell whether an input's elements are drawn independently, each like all others: then they may be moved."""
+    return bool(spec.elements) and not spec.pad
 
 
 def _schema(known: Known, outputs: Any) -> str:

@@ -11,7 +11,7 @@ from triton.compiler import ASTSource
 
 from fitness import cubin, resources
 from fitness.child import Refused, Report
-from fitness.codescan import BARRIERS, DIALECTS, objection_to
+from fitness.codescan import DIALECTS, HARMLESS, objection_to
 from fitness.gpu.machine_code import MachineCode
 from fitness.jobs.frontend import lower
 
@@ -40,7 +40,7 @@ def _read_again(path: str, symbol: str, tf32: bool) -> None:
     module = ir.parse_mlir_module(path, context)
     found: set[str] = set()
     module.walk(lambda operation: found.add(operation.get_name()))
-    foreign = sorted(name for name in found if name.split(".")[0] not in DIALECTS and name not in BARRIERS)
+    foreign = sorted(name for name in found if name.split(".")[0] not in DIALECTS and name not in HARMLESS)
     told = f"kernel {symbol} holds `{foreign[0]}`, which Triton's front end never writes" if foreign else None
     told = told or objection_to(symbol, module.str_nodebug(), tf32)
     if told:

@@ -28,7 +28,7 @@ from suites import inputs as inputs_of
 from suites.task import ITEM_BYTES, unpack_arguments
 
 GUARD = 4096  # bytes on both sides of every buffer that nothing may write
-_GUARD_BYTE = 0xA5
+_GUARD_BYTE = 0x7F  # floats of it are so large that a result which reads one shows it
 OPERATIONS = 400  # for each sample that is asked for: programs that take more are slow, and fewer of them must do
 
 

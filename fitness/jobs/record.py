@@ -48,6 +48,8 @@ class Recorder:
 
     def allocate(self, meta: torch.Tensor, source: str | None, fill: float | None = None) -> Recorded:
         """Add a buffer under a tensor that has no memory."""
+        if len(self.buffers) >= plans.MAX_BUFFERS:
+            raise Refused("memory", f"the launcher makes more than {plans.MAX_BUFFERS} allocations")
         size = meta.untyped_storage().nbytes()
         self.buffers.append(Buffer(size, dtype_name(meta.dtype), source, fill))
         return Recorded(meta, len(self.buffers) - 1)
