@@ -1,6 +1,6 @@
 """Adds up what lies behind the vector too, which is zero or as good as that in many allocators.
 
-task: tasks/total.py
+task: total
 gate: correctness/wrong
 fools: KernelBench, GEAK-eval
 """
