@@ -239,7 +239,7 @@ def test_a_candidate_that_leaves_many_folders_does_not_hold_up_its_verdict(stric
     used = strict._builder.jail._scratch
     assert used is not None
     started = time.monotonic()
-    many = program(double_task, "import os\nfor i in range(3000): os.mkdir(f'd{i}')\n", "raise ValueError('made')")
+    many = program(double_task, "import os\nfor i in range(1500): os.mkdir(f'd{i}')\n", "raise ValueError('made')")
     failure = strict.judge(many).failure
     assert failure is not None
     assert failure.message.endswith("ValueError: made")

@@ -265,6 +265,7 @@ def test_a_forged_answer_is_the_candidates_failure(body: str, judge: Judge) -> N
         f"import os, msgpack, struct\nbody = {body}\n"
         "for d in range(3, 64):\n    try: os.write(d, struct.pack('>Q', len(body)) + body)\n    except OSError: pass\n"
     )
+    assert judge.standing.level, "both servers have said who they are"
     pids = judge.pids()
     failure = judge.judge(forge + launcher("out = torch.empty_like(x)\n" + LAUNCH)).failure
     assert failure is not None
