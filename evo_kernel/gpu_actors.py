@@ -73,8 +73,14 @@ class MeasureActor:
             return "unavailable", str(error)
 
     def measure(self, built: bytes, against: dict[str, str]) -> tuple[str, Any, float]:
-        """Return a packed verdict, or say why there is none."""
-        return self._answer(lambda j: j.measure(builds.unpack(built), against))
+        """Return a packed verdict, or say why there is none. A builder's child had a hand in what was built."""
+        try:
+            with builds.understood(Stage.COMPILE):
+                found = builds.unpack(built)
+        except builds.Refusal as refused:
+            failure = refused.failure
+            return self._answer(lambda j: j.refusal(failure))
+        return self._answer(lambda j: j.measure(found, against))
 
     def refuse(self, failure: list[Any]) -> tuple[str, Any, float]:
         """Return the packed verdict on what could not be built."""

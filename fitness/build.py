@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import logging
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 import msgpack
 
-from fitness import codescan, wire
+from fitness import codescan, wire, words
 from fitness import plan as plans
 from fitness.child import Limits
 from fitness.evaluation import Failure, Resources, Stage
@@ -154,14 +153,14 @@ class Builder:
             "sheet": {k: v for k, v in asdict(target).items() if k != "matrix_tflops"},
             "cases": [_case(c, code) for c in cases] + [_edge(e, code) for e in edges],
         }
-        answers = value(self.jail.run("record", payload, self._limits), Stage.RECORD)
+        answers = value(self.jail.run("record", payload, self._limits), Stage.RECORD, self._task)
         every, notes = [], []
         for case, (_, full, check, said) in zip((*cases, *edges), answers, strict=True):
             small = _fitting(plans.unpack(check), case, small=not code)
             timed = small if full is None else _fitting(plans.unpack(full), case, small=False)
             every.append(Recorded(case, timed, small))
-            notes += said
-        return tuple(every[: len(cases)]), tuple(every[len(cases) :]), tuple(dict.fromkeys(notes))
+            notes += said[: words.NOTES]
+        return tuple(every[: len(cases)]), tuple(every[len(cases) :]), words.notes(notes)
 
     def _compile(self, recorded: tuple[Recorded, ...]) -> dict[str, tuple[Resources, MachineCode | None]]:
         """Read the code, then compile what is new, in a child that never saw the candidate."""
@@ -180,7 +179,8 @@ class Builder:
                 "code": self._purpose.code,
                 "tf32": self._task.tf32,
             }
-            for key, figures, code in value(self.jail.run("compile", payload, self._limits), Stage.COMPILE):
+            outcome = self.jail.run("compile", payload, self._limits)
+            for key, figures, code in value(outcome, Stage.COMPILE, self._task):
                 found[key] = (Resources(*figures), None if code is None else machine_code.unpack(code))
                 self._kernels[key] = found[key]
             while len(self._kernels) > REMEMBERED:
@@ -214,9 +214,10 @@ def understood(stage: Stage) -> Iterator[None]:
     """Refuse an answer that has the wrong form: only a candidate that forges its channel can bring that about."""
     try:
         yield
-    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+    except (wire.WireError, TypeError, ValueError, LookupError, ArithmeticError) as error:
         logger.debug("malformed answer", exc_info=True)
-        raise Refusal(Failure(stage, "malformed", f"the child's answer is malformed: {error}")) from error
+        message = words.clean(f"the child's answer is malformed: {error}"[: words.LONGEST])
+        raise Refusal(Failure(stage, "malformed", message)) from error
 
 
 def _case(case: Case, code: bool) -> list[object]:
@@ -253,20 +254,11 @@ def _check_text(source: str) -> None:
         raise Refusal(Failure(Stage.STATIC, "syntax", f"the program is not valid Unicode text: {error}")) from error
 
 
-def value(outcome: Outcome, default: Stage) -> Any:
+def value(outcome: Outcome, gate: Stage, task: Task) -> Any:
     """Return a job's value, or raise its failure at the stage the child had reached."""
     if outcome.kind is None:
         return outcome.value
-    name, _, case = (outcome.stage or default.value).partition(":")
-    stage = Stage(name) if name in set(Stage) else default
-    trace = _clean(outcome.trace or outcome.log)
-    raise Refusal(Failure(stage, outcome.kind, _clean(outcome.message), trace, case or None))
-
-
-def _clean(text: str) -> str:
-    """Take out what differs from run to run, scratch folders and addresses, and what would steer a terminal."""
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "?", text)
-    return re.sub(r"0x[0-9a-f]{6,}", "0x...", re.sub(r"/\S*?/evo-\w+/\w+/home/", "", text))
+    raise Refusal(words.failure(outcome, gate, task))
 
 
 def digest(source: str) -> str:

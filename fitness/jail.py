@@ -1,21 +1,18 @@
 """The worker's side of a fork server: start it, give it jobs, replace it when it dies."""
 
-import fcntl
 import json
 import os
 import select
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import astuple, dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from fitness import wire
+from fitness import removal, wire
 from fitness.child import Limits
-from fitness.removal import remove
+from fitness.scratch import Scratch
 from fitness.walls import standing
 from fitness.walls.standing import Standing
 
@@ -23,7 +20,6 @@ _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from fitness.zygote import main; main(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5])"
 )
-_PREFIX = "evo-"
 _START_SECONDS = 120.0
 _GRACE_SECONDS = 15.0
 
@@ -48,32 +44,6 @@ class Outcome:
 def _libraries() -> dict[str, str]:
     """Return the one variable that a server takes over: a GPU's driver may be found by it alone."""
     return {k: os.environ[k] for k in ("LD_LIBRARY_PATH",) if k in os.environ}
-
-
-class Scratch:
-    """A folder for the children of one server. A killed worker leaves its own behind; the next one clears it away."""
-
-    def __init__(self) -> None:
-        _clear_abandoned()
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock: IO[str] = open(self.folder / "lock", "w")  # noqa: SIM115  held as long as the folder is used
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-
-    def remove(self) -> None:
-        """Delete the folder and all in it."""
-        remove(self.folder)
-        self._lock.close()
-
-
-def _clear_abandoned() -> None:
-    """Delete scratch folders whose lock nobody holds: their workers are dead, wherever they ran."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        try:
-            with open(folder / "lock", "r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                remove(folder)
-        except OSError:
-            continue  # in use, being made, or not ours
 
 
 class Jail:
@@ -114,10 +84,12 @@ class Jail:
                 self._await(_START_SECONDS)
                 self._ready = True
             self._socket().sendall(wire.encode([job, payload, astuple(limits)]))
-            stage, ending, log, seconds = self._await(limits.seconds + _GRACE_SECONDS)
+            stage, ending, log, seconds, left = self._await(limits.seconds + _GRACE_SECONDS)
         except (EOFError, OSError, wire.WireError, ValueError) as error:
             self.close()
             raise WorkerLost(f"the {self._flavour} fork server was lost: {error}") from error
+        if left is not None:
+            removal.hand_over(left)
         if ending[0] == "result":
             return Outcome(stage, ending[1], None, "", "", log, seconds)
         return Outcome(stage, None, ending[1], ending[2], ending[3], log, seconds)

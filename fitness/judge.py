@@ -126,7 +126,7 @@ class Judge:
         limits = replace(self._limits, memory=self._limits.memory + reserved)
         payload = {"source": source, "checks": checks, "profiles": profiles, "in_place": self.task.in_place}
         outcome = self._interpreter.run("interpret", payload, limits)
-        outputs, works = value(outcome, Stage.CORRECTNESS)
+        outputs, works = value(outcome, Stage.CORRECTNESS, self.task)
         return outputs, works
 
     def _profile(self, one: Recorded, samples: int) -> list[Any]:

@@ -122,7 +122,7 @@ class OpenJudge:
         checks = [self._check(r.trial, self.correctness.given(r.trial), small=True) for r in replays]
         small = self._gpu is None
         asked = [[c.name, pack_arguments(c.arguments(small)), self._rng.getrandbits(48)] for c in cases]
-        checked, said = value(self._run(source, checks, asked), Stage.CORRECTNESS)
+        checked, said = value(self._run(source, checks, asked), Stage.CORRECTNESS, self.task)
         self._unchanged(replays, [after for _, after in checked])
         errors, failure = self.correctness.judge(replays, [outputs for outputs, _ in checked])
         if failure is not None:
@@ -138,7 +138,7 @@ class OpenJudge:
         given = {c.name: g for c in cases if (g := self._given_full(c)) is not None}
         for group in _groups([(c, given[c.name]) for c in cases if c.name in given]):
             checks = [self._check(_base(self.task, c), g, small=False) for c, g in group]
-            checked, _ = value(self._run(source, checks, []), Stage.CORRECTNESS)
+            checked, _ = value(self._run(source, checks, []), Stage.CORRECTNESS, self.task)
             for (case, g), (outputs, _) in zip(group, checked, strict=True):
                 verdict = tolerance.compare(outputs, g.outputs)
                 if verdict.complaint:

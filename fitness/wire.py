@@ -9,21 +9,33 @@ import msgpack
 _HEADER = struct.Struct(">Q")
 MAX_FRAME = 1 << 30
 MAX_ITEMS = 1 << 16  # of one list: what is large here is text and bytes
+# TypeError: a map may be keyed by a list or a map, which Python cannot hash
+_MALFORMED = (ValueError, TypeError, OverflowError, RecursionError, MemoryError, msgpack.UnpackException)
 
 
 class WireError(Exception):
-    """The other side sent something that is not a frame."""
+    """What came is not a frame, or what should go cannot be one."""
 
 
 def encode(value: Any) -> bytes:
-    """Make one frame of plain data."""
-    body: bytes = msgpack.packb(value)
+    """Make one frame of plain data; WireError where it is nested too deeply or too large."""
+    try:
+        body: bytes = msgpack.packb(value)
+    except (ValueError, OverflowError, RecursionError, MemoryError) as error:
+        raise WireError(f"this cannot be a frame: {error}") from error
+    if len(body) > MAX_FRAME:
+        raise WireError(f"frame of {len(body)} bytes; at most {MAX_FRAME} are allowed")
     return _HEADER.pack(len(body)) + body
 
 
 def send(descriptor: int, value: Any) -> None:
     """Write one frame."""
-    view = memoryview(encode(value))
+    write(descriptor, encode(value))
+
+
+def write(descriptor: int, frame: bytes) -> None:
+    """Write what `encode` made."""
+    view = memoryview(frame)
     while view:
         view = view[os.write(descriptor, view) :]
 
@@ -42,7 +54,7 @@ def decode(body: bytes) -> Any:
         return msgpack.unpackb(
             body, use_list=False, strict_map_key=False, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS
         )
-    except (ValueError, msgpack.UnpackException) as error:
+    except _MALFORMED as error:
         raise WireError(f"malformed frame: {error}") from error
 
 

@@ -29,6 +29,7 @@ from fitness.walls.profiles import Walls
 Job = Callable[[Any, Report], Any]
 
 LOG_TAIL = 4096
+CLEARING_SECONDS = 0.5  # a verdict waits no longer for its folder to be deleted
 NICE = 5  # what a device waits for comes before what may be built ahead
 
 
@@ -65,7 +66,7 @@ class Server:
             die_with_parent()
             adopt_orphans()
             name, payload, limits = wire.receive(self._control)
-            wire.send(self._control, self.run(name, payload, Limits(*limits)))
+            self._tell(*self.run(name, payload, Limits(*limits)))
             status = 0
         except (EOFError, ConnectionError):
             pass  # the other side hung up
@@ -74,8 +75,16 @@ class Server:
         finally:
             os._exit(status)
 
-    def run(self, name: str, payload: Any, limits: Limits) -> list[Any]:
-        """Fork a child for one job and supervise it to its end."""
+    def _tell(self, stage: str | None, ending: list[Any], *rest: Any) -> None:
+        """Send how a job ended; a result may be nested deeper than what can be sent on, or grow while it is read."""
+        try:
+            answer = wire.encode([stage, ending, *rest])
+        except wire.WireError as error:
+            answer = wire.encode([stage, ["failure", "malformed", str(error), ""], *rest])
+        wire.write(self._control, answer)
+
+    def run(self, name: str, payload: Any, limits: Limits) -> tuple[Any, ...]:
+        """Fork a child for one job and supervise it to its end; return the answer that Jail.run takes."""
         scratch = tempfile.mkdtemp(dir=self._folder)
         reader, writer = os.pipe()
         started = time.monotonic()
@@ -86,12 +95,21 @@ class Server:
         os.close(writer)
         try:
             stage, ending = _supervise(pid, reader, limits, started)
-            log = _tail(os.path.join(scratch, "log"))
-            return [stage, ending, log, time.monotonic() - started]
+            log, seconds = _tail(os.path.join(scratch, "log")), time.monotonic() - started
         finally:
             os.close(reader)
             _kill_all() if self._alone else _reap_orphans()
-            remove(scratch)
+        return stage, ending, log, seconds, self._clear(scratch)
+
+    def _clear(self, scratch: str) -> str | None:
+        """Delete a job's folder. What takes longer is put beside the server's own folder, where others can go on."""
+        if remove(scratch, CLEARING_SECONDS):
+            return None
+        left = f"{self._folder}-{os.path.basename(scratch)}"
+        with contextlib.suppress(OSError):
+            os.rename(scratch, left)
+            return left
+        return None  # it goes with the server's folder
 
     def _child(self, name: str, payload: Any, limits: Limits, writer: int, scratch: str) -> NoReturn:
         """Confine this process, run the job, report, and end without running anyone's exit handlers."""
@@ -123,8 +141,8 @@ def _supervise(pid: int, reader: int, limits: Limits, started: float) -> tuple[s
             ready = poller.poll(0 if dead else min(left, 0.05) * 1000)
             data = os.read(reader, 1 << 20) if ready else b""
             for body in frames.feed(data):
-                frame = wire.decode(body)
-                if not _well_formed(frame):
+                frame = _read(body)
+                if frame is None:
                     return stage, ["failure", "malformed", "the child sent something that is no frame of ours", ""]
                 if frame[0] != "stage":
                     return stage, list(frame)
@@ -142,13 +160,18 @@ def _supervise(pid: int, reader: int, limits: Limits, started: float) -> tuple[s
         _kill(pid, dead)
 
 
-def _well_formed(frame: Any) -> bool:
-    """Tell whether a frame has the form of one that Report sends."""
+def _read(body: bytes) -> tuple[Any, ...] | None:
+    """Read a frame; None where it has not the form of one that Report sends."""
+    try:
+        frame = wire.decode(body)
+    except wire.WireError:
+        return None
     if not isinstance(frame, tuple) or not frame:
-        return False
+        return None
     kind, *rest = frame
     texts = all(isinstance(r, str) for r in rest)
-    return (kind == "result" and len(rest) == 1) or (texts and (kind, len(rest)) in (("stage", 1), ("failure", 3)))
+    good = (kind == "result" and len(rest) == 1) or (texts and [kind, len(rest)] in (["stage", 1], ["failure", 3]))
+    return frame if good else None
 
 
 def _obituary(status: int) -> tuple[str, str, str]:

@@ -4,6 +4,8 @@ The two processes are stood in for by queues that answer as those do; the real o
 """
 
 import random
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,7 +15,7 @@ import pytest
 import torch
 from test_replay import CODE, PLAN
 
-from fitness import targets
+from fitness import targets, wire
 from fitness.gpu import arena, hearing, pair, storage
 from fitness.gpu.court import (
     Court,
@@ -27,7 +29,7 @@ from fitness.gpu.court import (
     RefereeFailed,
     Verified,
 )
-from fitness.gpu.process import Lost
+from fitness.gpu.process import Lost, questions
 from fitness.gpu.referee import Referee
 from suites import Input, Task, inputs
 
@@ -404,6 +406,18 @@ def test_a_lost_referee_is_nobodys_fault(bound: Court, desk: Desk) -> None:
         heard(bound)
     assert [s.alive for s in desk.stands] == [False, False]
     assert heard(bound)[0].error == 0.5, "both are started again"
+
+
+def test_a_question_that_cannot_be_read_is_answered_and_the_next_one_too(bound: Court, desk: Desk) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(struct.pack(">Q", 3) + b"\x81\x80\xc0" + wire.encode(["hello"]))
+        ours.shutdown(socket.SHUT_WR)
+        assert list(questions(theirs.fileno(), lambda why: ["failed", "question", why])) == [("hello",)]
+        answer = wire.receive(ours.fileno())
+    desk.says.append((on("referee", "fill"), list(answer)))
+    with pytest.raises(MachineFailed, match="cannot be read"):
+        heard(bound)
 
 
 def test_a_bug_of_the_bench_is_no_candidates_crash(bound: Court, desk: Desk) -> None:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from fitness import removal, scratch, wire, words, zygote
 from fitness.child import Limits
 from fitness.evaluation import Stage
-from fitness.jail import Jail, Scratch
+from fitness.jail import Jail
 from fitness.judge import Judge
+from fitness.scratch import Scratch
+from fitness.walls.profiles import Walls
 from suites import Task
 
 SECONDS = 2.0
@@ -178,7 +181,7 @@ def test_a_killed_workers_scratch_folder_is_cleared_by_the_next(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    code = "import os; from fitness.jail import Scratch; s = Scratch(); os.kill(os.getpid(), 9)"
+    code = "import os; from fitness.scratch import Scratch; s = Scratch(); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code], env={"TMPDIR": str(tmp_path)}, check=False, cwd=ROOT)
     (abandoned,) = tmp_path.iterdir()
     used = Scratch()
@@ -188,3 +191,130 @@ def test_a_killed_workers_scratch_folder_is_cleared_by_the_next(
     used.remove()
     other.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def tree(folder: Path) -> Path:
+    """Make what a candidate might leave, as mkdtemp would."""
+    folder.mkdir(mode=0o700)
+    for name in ("a", "b"):
+        (folder / name / "dark").mkdir(parents=True)
+        (folder / name / "file").touch()
+    (folder / "a" / "dark").chmod(0)
+    return folder
+
+
+def until_gone(*folders: Path) -> bool:
+    deadline = time.monotonic() + 60
+    while any(f.exists() for f in folders) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(f.exists() for f in folders)
+
+
+def test_what_takes_long_to_delete_is_left_to_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(zygote, "CLEARING_SECONDS", -1.0)
+    monkeypatch.setattr(scratch, "SECONDS", -1.0)
+    used = Scratch()
+    server = zygote.Server(0, {}, str(used.folder), Walls(False, False), alone=False)
+    left = server._clear(str(tree(used.folder / "tmpjob")))
+    assert left is not None, "no time was given"
+    assert set(tmp_path.iterdir()) == {used.folder, Path(left)}
+    held = removal.lock(left)
+    assert held is not None
+    removal.hand_over(left)
+    time.sleep(0.2)
+    assert Path(left).exists(), "somebody holds it"
+    os.close(held)
+    tree(used.folder / "tmpother")
+    used.remove()
+    other = Scratch()  # what nobody deleted, the next worker has deleted
+    assert until_gone(Path(left), used.folder)
+    other.remove()
+    assert until_gone(other.folder)
+
+
+def test_a_candidate_that_leaves_many_folders_does_not_hold_up_its_verdict(strict: Judge, double_task: Task) -> None:
+    used = strict._builder.jail._scratch
+    assert used is not None
+    started = time.monotonic()
+    many = program(double_task, "import os\nfor i in range(1500): os.mkdir(f'd{i}')\n", "raise ValueError('made')")
+    failure = strict.judge(many).failure
+    assert failure is not None
+    assert failure.message.endswith("ValueError: made")
+    assert time.monotonic() - started < 2 * SECONDS + 3
+    assert until_gone(*used.folder.parent.glob(f"{used.folder.name}-*"))
+
+
+def test_only_what_jails_made_is_cleared_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, mode in (("evo-mine", 0o700), ("evo-kernel-landscape-x", 0o700), (f"{scratch.PREFIX}open", 0o755)):
+        (tmp_path / name).mkdir(mode=mode)
+        (tmp_path / name / "lock").touch()
+    (tmp_path / f"{scratch.PREFIX}link").symlink_to(tmp_path / "evo-mine")
+    kept = set(tmp_path.iterdir())
+    Scratch().remove()
+    assert set(tmp_path.iterdir()) == kept
+    assert all((f / "lock").exists() for f in kept)
+
+
+SAY = """
+import os, msgpack, struct
+def say(*frames):
+    for body in map(msgpack.packb, frames):
+        data = struct.pack('>Q', len(body)) + body
+        for d in range(3, 64):
+            try:
+                while data: data = data[os.write(d, data):]
+            except OSError: pass
+    os._exit(0)
+"""
+FORGED = {
+    "a message without end": ("['failure', 'k', 'A' * (20 << 20), 'B' * (1 << 20)]", Stage.RECORD, "k", None),
+    "what steers a terminal": ("['stage', 'import:\x1b[2J'], ['failure', 'k', '\x1b[31mno', 'a\u202eb']", Stage.IMPORT, "k", None),
+    "a kind that is none": ("['failure', '\x1b[2Jpassed', 'm', '']", Stage.RECORD, "malformed", None),
+    "a kind too long": ("['failure', 'k' * 41, 'm', '']", Stage.RECORD, "malformed", None),
+    "that the machine failed": ("['stage', 'machine:1M'], ['failure', 'k', 'm', '']", Stage.RECORD, "k", "1M"),
+    "a gate that it has not reached": ("['stage', 'timing:no case'], ['failure', 'k', 'm', '']", Stage.RECORD, "k", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_failure_says_no_more_than_an_honest_one(what: str, strict: Judge, double_task: Task) -> None:
+    frames, stage, kind, case = FORGED[what]
+    failure = strict.judge(program(double_task, SAY, f"say({frames})")).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind, failure.case) == (stage, kind, case)
+    for text in (failure.message, failure.trace):
+        assert len(text) <= words.LONGEST
+        assert text.isprintable()
+
+
+def test_notes_are_few_short_and_plain(strict: Judge, double_task: Task) -> None:
+    notes = "[f'\\x1b[2J{i}\\n' + 'A' * 3000 for i in range(500)]"
+    writes = f"import sys; sys.modules['fitness.jobs.record'].RECORDERS[-1].notes.extend({notes})"
+    verdict = strict.judge(program(double_task, "", writes).replace("BLOCK=128", "BLOCK=2048"))
+    assert verdict.passed, verdict.failure
+    assert len(verdict.notes) == words.NOTES
+    assert all(n.isprintable() and len(n) <= words.NOTE for n in verdict.notes)
+
+
+def test_whatever_is_no_frame_is_one_kind_of_error() -> None:
+    for body in (
+        b"\x81\x80\xc0",
+        b"\x81\x91\x81\xc0\xc0\xc0",
+        b"\xc1",
+        b"",
+        b"\x91" * 5000,
+        b"\xdd\xff\xff\xff\xff",
+        b"\xa1\xff",
+    ):
+        with pytest.raises(wire.WireError):
+            wire.decode(body)
+    deep: list[object] = []
+    for _ in range(2000):
+        deep = [deep]
+    for value in (deep, 1 << 64):
+        with pytest.raises(wire.WireError):
+            wire.encode(value)

@@ -253,7 +253,10 @@ def test_programs_of_which_many_have_nothing_to_do_are_no_fault(judge: Judge) ->
 
 
 FORGED = ("b'\\x07'", "msgpack.packb(['stage'])", "msgpack.packb(['result', 5])", "msgpack.packb(['result', []])",
-          "msgpack.packb(['foo'])", "msgpack.packb(['failure', 'x'])", "b'\\xc1'")  # fmt: skip
+          "msgpack.packb(['foo'])", "msgpack.packb(['failure', 'x'])", "b'\\xc1'",
+          "b'\\x92\\xa6result\\x81\\x80\\xc0'",  # a map whose key is a map
+          "b'\\x92\\xa6result\\x81\\x91\\x81\\xc0\\xc0\\xc0'", "b'\\x92\\xa6result' + b'\\x91' * 1022 + b'\\xc0'",
+          "b'\\x92\\xa6result\\xc7\\x0c\\xff' + b'\\xff' * 12")  # fmt: skip
 
 
 @pytest.mark.parametrize("body", FORGED)
@@ -262,9 +265,13 @@ def test_a_forged_answer_is_the_candidates_failure(body: str, judge: Judge) -> N
         f"import os, msgpack, struct\nbody = {body}\n"
         "for d in range(3, 64):\n    try: os.write(d, struct.pack('>Q', len(body)) + body)\n    except OSError: pass\n"
     )
+    assert judge.standing.level, "both servers have said who they are"
+    pids = judge.pids()
     failure = judge.judge(forge + launcher("out = torch.empty_like(x)\n" + LAUNCH)).failure
     assert failure is not None
+    assert failure.stage in (Stage.IMPORT, Stage.RECORD), failure
     assert failure.kind in ("malformed", "output"), failure
+    assert judge.pids() == pids, "the fork server lives on"
 
 
 def test_a_plan_that_launches_nothing_has_a_time(double_task: Task) -> None:

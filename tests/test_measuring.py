@@ -18,13 +18,14 @@ from evo_kernel import api, display, export, gpus, machine, measurement, merging
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
+from evo_kernel.gpu_actors import MeasureActor
 from evo_kernel.measuring import MeasuringPool, make_builder
 from evo_kernel.pools import Done
 from evo_kernel.population import Population
 from evo_kernel.search import Search
 from fitness import build, targets
 from fitness.build import Built, Recorded, Refusal
-from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Resources, Stage
+from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Resources, Stage, unpack
 from fitness.feedback import CUT, advice, feedback
 from fitness.gpu import discover
 from fitness.gpu.court import DeviceUnavailable
@@ -33,6 +34,7 @@ from fitness.gpu.machine_code import MachineCode
 from fitness.jail import WorkerLost
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
 from suites import Case, Task
+from suites import task as tasks
 
 H200 = Found("NVIDIA H200", "cuda", 90, 0, targets.find("h200"), "0000:00:06.0")
 KERNEL = Resources("double_kernel", 32, None, None, 0, 1024, 4, 8, 0, 4.0, "code")
@@ -231,6 +233,18 @@ def made(source: str, case: Case) -> Built:
 def test_what_was_built_travels(double_task: Task) -> None:
     built = made("s", double_task.cases[0])
     assert build.unpack(build.pack(built)) == built
+
+
+def test_what_cannot_be_unpacked_is_the_candidates_failure(double_task: Task) -> None:
+    actor = MeasureActor(tasks.pack(double_task), Settings(target="h200").model_dump(), lambda *_: Judge())
+    assert actor.ready()[0] == "ready"
+    built = made("s", double_task.cases[0])
+    assert unpack(actor.measure(build.pack(built), {})[1]).passed
+    too_many = build.pack(replace(built, notes=("n",) * 70_000))
+    for body in (too_many, b"\x81\x80\xc0", b"\xc0", b"\x92\x01\x02", build.pack(built)[:-3]):
+        state, verdict, _ = actor.measure(body, {})
+        failure = unpack(verdict).failure
+        assert (state, failure and failure.kind) == ("judged", "malformed")
 
 
 class Builder:

@@ -22,6 +22,7 @@ from fitness.gpu import machine_code
 from fitness.gpu.api import DeviceError, Gpu, NoDevice
 from fitness.gpu.arena import HALF, KEEP
 from fitness.gpu.machine_code import BadPlan, MachineCode
+from fitness.gpu.process import questions
 from fitness.plan import Buffer, LaunchPlan
 
 _PATTERNS = {
@@ -294,11 +295,7 @@ def main(channel: int, options: dict[str, Any]) -> None:
         wire.send(channel, ["failed", getattr(error, "kind", "no-device"), str(error)])
         os._exit(0)
     wire.send(channel, ["ok", bench.hello()])
-    while True:
-        try:
-            name, *arguments = wire.receive(channel)
-        except (EOFError, ConnectionError):
-            os._exit(0)
+    for name, *arguments in questions(channel, lambda why: ["failed", "bench", why, None]):
         try:
             wire.send(channel, ["ok", getattr(bench, name)(*arguments)])
         except DeviceError as error:
@@ -307,3 +304,4 @@ def main(channel: int, options: dict[str, Any]) -> None:
             wire.send(channel, ["failed", "plan", str(error), error.step])
         except Exception as error:  # noqa: BLE001  a bug of ours or of the driver's must not be a candidate's crash
             wire.send(channel, ["failed", "bench", f"{type(error).__name__}: {error}", None])
+    os._exit(0)

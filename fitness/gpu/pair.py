@@ -219,7 +219,8 @@ class Pair:
         if state != "ok":
             kind, message = rest
             self._recover()
-            raise {"no-device": DeviceUnavailable, "memory": NoRoom}.get(kind, RefereeFailed)(message)
+            known = {"no-device": DeviceUnavailable, "memory": NoRoom, "question": MachineFailed}
+            raise known.get(kind, RefereeFailed)(message)
         return rest[0]
 
     def _recover(self) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fitness import wire
@@ -24,6 +25,17 @@ _KEPT = (
     "HIP_VISIBLE_DEVICES",
     "ROCR_VISIBLE_DEVICES",
 )
+
+
+def questions(channel: int, unread: Callable[[str], list[Any]]) -> Iterator[Any]:
+    """Yield what the other side asks until it hangs up; what nobody can read is answered with what `unread` makes."""
+    while True:
+        try:
+            yield wire.receive(channel)
+        except wire.WireError as error:
+            wire.send(channel, unread(f"the question cannot be read: {error}"))
+        except (EOFError, ConnectionError):
+            return
 
 
 class Lost(Exception):
@@ -59,8 +71,8 @@ class Process:
         """Send a question without waiting for its answer."""
         try:
             self._channel.sendall(wire.encode(list(question)))
-        except OSError as error:
-            raise Lost(f"it is gone: {error}", hung=False) from error
+        except (OSError, wire.WireError) as error:
+            raise Lost(f"it cannot be asked: {error}", hung=False) from error
 
     def answer(self, seconds: float) -> Any:
         """Wait for the next answer."""

@@ -20,6 +20,7 @@ from fitness.child import die_with_parent
 from fitness.gpu import compare, storage
 from fitness.gpu.api import NoDevice, SharedMemory
 from fitness.gpu.arena import GUARD_BYTE
+from fitness.gpu.process import questions
 from fitness.tolerance import Yardstick
 from suites import task as tasks
 from suites.loading import Functions, functions
@@ -308,11 +309,7 @@ def main(channel: int, options: dict[str, Any]) -> None:
     except (RuntimeError, AssertionError) as error:
         wire.send(channel, ["failed", "no-device", f"torch cannot use the GPU: {error}"])
         os._exit(0)
-    while True:
-        try:
-            name, *arguments = wire.receive(channel)
-        except (EOFError, ConnectionError):
-            os._exit(0)
+    for name, *arguments in questions(channel, lambda why: ["failed", "question", why]):
         question: Callable[..., Any] = getattr(referee, name)
         try:
             wire.send(channel, ["ok", question(*arguments)])
@@ -322,3 +319,4 @@ def main(channel: int, options: dict[str, Any]) -> None:
             wire.send(channel, ["failed", "memory", str(error).splitlines()[0]])
         except Exception as error:  # noqa: BLE001  the task's own code may raise anything
             wire.send(channel, ["failed", "task", f"{type(error).__name__}: {error}"])
+    os._exit(0)

@@ -1,0 +1,47 @@
+"""The folder that one fork server's children work in. A killed worker leaves its own behind; the next one clears it."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from fitness import removal
+
+PREFIX = "evo-jail-"  # of nothing else: what bears it and nobody holds is deleted
+SECONDS = 0.5  # what takes longer to delete is left to a process of its own
+
+
+class Scratch:
+    """A folder for the children of one server, locked as long as it is used."""
+
+    def __init__(self) -> None:
+        _clear_abandoned()
+        self.folder, self._lock = _make()
+
+    def remove(self) -> None:
+        """Delete the folder and all in it, at last."""
+        _delete(self.folder, self._lock)
+
+
+def _make() -> tuple[Path, int]:
+    """Make a folder and lock it; another worker may take it for abandoned in between, and delete it."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        lock = removal.lock(folder)
+        if lock is not None:
+            return folder, lock
+
+
+def _clear_abandoned() -> None:
+    """Delete folders that jails made and nobody holds: their workers are dead, wherever they ran."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        lock = removal.lock(folder)
+        if lock is not None:
+            _delete(folder, lock)
+
+
+def _delete(folder: Path, lock: int) -> None:
+    """Delete a folder and give up its lock; whoever asks does not wait long."""
+    gone = removal.remove(folder, SECONDS)
+    os.close(lock)
+    if not gone:
+        removal.hand_over(folder)
