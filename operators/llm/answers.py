@@ -20,6 +20,7 @@ _STATUS: Mapping[int, tuple[Kind, str]] = {
     429: (errors.RATE, "asks to slow down"),
     529: (errors.SERVER, "is overloaded"),
 }
+MOST = 1 << 40  # tokens of one answer; a server that says more counts something else
 _BROKE = ("insufficient_quota", "billing_hard_limit_reached", "billing_error", "credit balance")
 
 
@@ -30,7 +31,7 @@ def failure(model: Model, status: int, headers: Mapping[str, str], body: object)
     if any(mark in said for mark in _BROKE):
         kind, words = _STATUS[402]
     words = words.format(key=model.key_variable)
-    detail = f": {said[:300]}" if said else ""
+    detail = f": {errors.scrub(said)[:300]}" if said else ""  # cut first, a part of a key would be left
     return ModelError(kind, f"{model.label} {words} (HTTP {status}){detail}", _after(headers))
 
 
@@ -55,9 +56,9 @@ def _after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+            seconds = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError, ArithmeticError):
             return None
-        seconds = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return max(0.0, seconds) if seconds == seconds else None
 
 
@@ -112,7 +113,8 @@ def _checked(label: str, text: str, stop: object, good: Mapping[str, Kind | None
         raise ModelError(kind, f"{label} declined to answer ({stop})", usage=usage)
     if not text.strip():
         raise ModelError(errors.EMPTY, f"{label} sent an empty answer", usage=usage)
-    return Reply(text, usage, label)
+    # half of a pair that stands for one character is none that a file can hold
+    return Reply(text.encode(errors="replace").decode(), usage, label)
 
 
 def _usage(label: str, counted: object, **names: str) -> Usage | None:
@@ -120,6 +122,6 @@ def _usage(label: str, counted: object, **names: str) -> Usage | None:
     if not isinstance(counted, dict):
         return None
     values = {ours: counted.get(theirs) or 0 for ours, theirs in names.items()}
-    if any(type(v) is not int or v < 0 for v in values.values()):
+    if any(type(v) is not int or not 0 <= v <= MOST for v in values.values()):
         raise ModelError(errors.MALFORMED, f"{label} sent token counts that are no counts: {values}")
     return Usage(**values)

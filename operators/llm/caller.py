@@ -18,6 +18,7 @@ from operators.llm.retries import Clock, Patience, persist
 logger = logging.getLogger(__name__)
 
 STRIKES = 3  # calls in a row that failed after all retries: the model is put down
+USELESS = 12  # calls in a row without a usable answer, whatever the reason, after which a model is not asked any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class _Line:
     pace: Pace
     opens: float = 0.0
     strikes: int = 0
+    useless: int = 0
     down: str | None = None
 
     def wait(self, tokens: int, now: float) -> float:
@@ -107,7 +109,7 @@ class Caller:
                     line.down = f"{label} is not asked any more: {error}"
                     return Answer(None, ModelDown(errors.REQUEST, line.down), sum(used, Amount()))
                 return Answer(None, ModelError(errors.BUDGET, str(error)), sum(used, Amount()))
-        line.strikes = 0
+        line.strikes = line.useless = 0
         return Answer(reply, None, sum(used, Amount()))
 
     async def _attempt(
@@ -130,7 +132,17 @@ class Caller:
             sent.tokens = amount.tokens
             account.settle(attempt, amount)
             self._budget.settle(reservation, amount)
+            self._check_count(line, reservation, amount)
         return reply
+
+    def _check_count(self, line: _Line, reservation: Reservation, amount: Amount) -> None:
+        """Ask a server no more that counts more than a prompt and an answer can have: no budget holds there."""
+        if amount.tokens > reservation.amount.tokens and line.down is None:
+            line.down = (
+                f"{reservation.model} is not asked any more: it counted {amount.tokens:,} tokens where at most "
+                f"{reservation.amount.tokens:,} were possible"
+            )
+            logger.warning("%s", line.down)
 
     async def _turn(self, model: Model, line: _Line, prompt: Prompt) -> tuple[Reservation, Sent]:
         """Wait until the model may be asked, within its limits of a minute and within the budget."""
@@ -169,10 +181,12 @@ class Caller:
 
     def _strike(self, label: str, line: _Line, error: ModelError) -> None:
         """Put a model down at once when no retry can help, else after a few calls in a row."""
-        if isinstance(error, ModelDown) or not (error.kind.final or error.kind.transient):
+        if isinstance(error, ModelDown):
             return
-        line.strikes += 1
-        if line.down is None and (error.kind.final or line.strikes >= STRIKES):
+        line.useless += 1
+        line.strikes += error.kind.final or error.kind.transient
+        given_up = error.kind.final or line.strikes >= STRIKES or line.useless >= USELESS
+        if line.down is None and given_up:
             line.down = f"{label} is not asked any more: {error}"
             logger.warning("%s", line.down)
 

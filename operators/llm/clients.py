@@ -91,9 +91,11 @@ class OpenAIClient:
 def _key(model: Model) -> str:
     """Read a key from the environment; servers of one's own may need none."""
     variable = model.key_variable or ""
-    value = os.environ.get(variable, "")
+    value = os.environ.get(variable, "").strip()
     if not value and model.url is None:
         raise ModelError(errors.KEY, f"{model.label} needs a key: set {variable} in the environment")
+    if not (value.isascii() and value.isprintable()):
+        raise ModelError(errors.KEY, f"{model.label}: {variable} holds characters that no key has: set it anew")
     return value or "none"
 
 
@@ -160,7 +162,7 @@ def _json(model: Model, body: bytes) -> dict[str, Any]:
         document = json.loads(body.decode())
     except UnicodeDecodeError as error:
         raise ModelError(errors.MALFORMED, f"{model.label} sent bytes that are no UTF-8") from error
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also for a number of more digits than Python reads
         raise ModelError(errors.MALFORMED, f"{model.label} sent malformed JSON: {error}") from error
     if not isinstance(document, dict):
         raise ModelError(errors.MALFORMED, f"{model.label} sent JSON that is no object")

@@ -77,7 +77,8 @@ class CommandClient:
         label = self._model.label
         if status != 0:
             last = (err.decode(errors="replace").strip().splitlines() or ["nothing on stderr"])[-1]
-            raise ModelError(errors.EXIT, f"{label} exited with {status}: {last[:300]}; run it by hand to see why")
+            said = errors.scrub(last)[:300]
+            raise ModelError(errors.EXIT, f"{label} exited with {status}: {said}; run it by hand to see why")
         if len(out) > LARGEST:
             raise ModelError(errors.HUGE, f"{label} wrote more than {LARGEST >> 20} MiB: the answer is dropped")
         try:

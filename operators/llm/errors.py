@@ -1,5 +1,6 @@
 """Why a model gave no usable answer, in kinds that a caller can act on."""
 
+import json
 import os
 from dataclasses import dataclass
 
@@ -49,8 +50,9 @@ class ModelError(Exception):
 
 
 def scrub(text: str) -> str:
-    """Take the values of secret-looking environment variables out of a text."""
-    found = {v for k, v in os.environ.items() if SECRET.fullmatch(k) and len(v) >= _SHORTEST}
-    for value in sorted(found, key=len, reverse=True):
+    """Take the values of secret-looking environment variables out of a text, however they are written there."""
+    values = {v for k, v in os.environ.items() if SECRET.fullmatch(k)}
+    forms = {form for v in values for form in (v, v.strip(), *v.split(), repr(v)[1:-1], json.dumps(v)[1:-1])}
+    for value in sorted((f for f in forms if len(f) >= _SHORTEST), key=len, reverse=True):
         text = text.replace(value, "[secret]")
     return text

@@ -4,6 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from urllib.parse import urlsplit
 
 PICO = 10**12  # of a dollar: the price of one token is a whole number of these
 
@@ -150,6 +151,12 @@ def parse(spec: str) -> Model:
             raise ModelSpecError(f"after @ comes an address that begins with http:// or https://; got {url!r}")
         if "@" in url:
             raise ModelSpecError("an address may not hold a user name or password: put the key into the environment")
+        try:
+            whole = bool(urlsplit(url).hostname) and (urlsplit(url).port or 1) > 0
+        except ValueError:
+            whole = False
+        if not whole:
+            raise ModelSpecError(f"{url!r} is no address: write http://HOST:PORT/PATH")
         if "?" in url or "#" in url:
             raise ModelSpecError("an address ends before any ? or #: a key belongs into the environment")
     return Model(provider, name, url, seconds=PATIENCE.get(provider, SECONDS))

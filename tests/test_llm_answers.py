@@ -1,0 +1,68 @@
+"""What a server may answer: every oddity is a refusal with a name, and no part of a key is ever repeated."""
+
+import pytest
+
+from operators.llm import answers, clients, errors
+from operators.llm.errors import ModelError, scrub
+from operators.llm.model import ModelSpecError, parse
+
+MODEL = parse("openai:tiny@http://localhost:1/v1")
+KEY = "sk-leaky-0123456789"
+
+
+@pytest.mark.parametrize("value", [f"{KEY}\n", f" {KEY} ", f"{KEY}\n{KEY}2", f'{KEY}"x'])
+def test_a_key_is_taken_out_however_it_is_written(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", value)
+    for text in (value, value.strip(), repr(value), f"Illegal header value {f'Bearer {value}'.encode()!r}"):
+        assert KEY not in scrub(f"it said: {text}")
+
+
+def test_a_key_where_a_message_is_cut_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    for before in range(270, 300):
+        error = answers.failure(MODEL, 400, {}, {"error": {"message": "x" * before + KEY}})
+        assert KEY[:8] not in str(error)
+
+
+@pytest.mark.parametrize("value", ["sk-leaky-\u20191", "sk-leaky-\x00", "a\tb"])
+def test_a_key_that_no_header_can_hold_is_refused_without_it(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", value.replace("\x00", "\x01"))
+    with pytest.raises(ModelError, match="holds characters that no key has") as raised:
+        clients._key(MODEL)
+    assert raised.value.kind is errors.KEY
+
+
+@pytest.mark.parametrize(
+    "text", ["Mon, 01 Jan 2024 00:00:00 +99999999999999", "Mon, 01 Jan 99999 00:00:00 GMT", "soon"]
+)
+def test_a_date_that_is_none_is_no_reason_to_wait(text: str) -> None:
+    assert answers.failure(MODEL, 429, {"retry-after": text}, None).after is None
+
+
+def completion(text: str, tokens: object) -> dict:
+    return {
+        "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": tokens, "completion_tokens": 1},
+    }
+
+
+def test_half_of_a_pair_becomes_a_character_that_files_can_hold() -> None:
+    reply = answers.completion(completion("a \ud800 b", 3), "tiny")
+    assert reply.text == "a ? b"
+
+
+@pytest.mark.parametrize("tokens", [10**30, -1, 1.5, True])
+def test_counts_that_are_none_are_refused(tokens: object) -> None:
+    with pytest.raises(ModelError, match="no counts"):
+        answers.completion(completion("a", tokens), "tiny")
+
+
+def test_a_number_of_too_many_digits_is_malformed_json() -> None:
+    with pytest.raises(ModelError, match="malformed JSON"):
+        clients._json(MODEL, b'{"n": ' + b"9" * 6000 + b"}")
+
+
+@pytest.mark.parametrize("address", ["http://host:notaport/v1", "http://[::1", "http://", "http://host:99999"])
+def test_an_address_that_is_none_is_one_line(address: str) -> None:
+    with pytest.raises(ModelSpecError, match="is no address"):
+        parse(f"openai:x@{address}")
