@@ -110,6 +110,7 @@ def reopened(
     machines.check_resumable(settings)
     more = generations or state.search.generations
     if changed or more != state.search.generations:
+        talks.require_prices(settings)
         runs.extend(folder, more, changed)
     return settings
 

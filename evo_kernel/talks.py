@@ -157,6 +157,11 @@ def asked(request: Request) -> Asked:
     return Asked(request.number, request.operator, request.model, tuple(p.id for p in request.parents))
 
 
+def require_prices(settings: Settings) -> None:
+    """Refuse a dollar budget where a model's price is not known, before anything is written down."""
+    Budget(made(settings.models), _limits(settings.limits), time.monotonic)
+
+
 def require(settings: Settings, task: Task) -> None:
     """Refuse before a run begins what could ask none of its models: no key, no price, no folder, no such file."""
     if not settings.models:
@@ -164,7 +169,7 @@ def require(settings: Settings, task: Task) -> None:
     remembered(settings)
     examples.gather(settings.archives, task)
     models = made(settings.models)
-    Budget(models, _limits(settings.limits), time.monotonic)
+    require_prices(settings)
     clients = [client(model) for model in models]
 
     async def close() -> None:
