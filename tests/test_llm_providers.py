@@ -13,7 +13,7 @@ from llm_server import SECRET, LlmServer
 
 from operators.llm import clients, errors, mailbox, model, providers
 from operators.llm.budget import Budget
-from operators.llm.caller import Answer, Caller
+from operators.llm.caller import USELESS, Answer, Caller, ModelDown
 from operators.llm.errors import ModelError
 from operators.llm.model import Limits, Model, Price, Prompt, Usage
 from operators.llm.retries import Patience
@@ -430,3 +430,23 @@ class TestSpecs:
     def test_largest_is_what_the_messages_say(self) -> None:
         assert clients.LARGEST == 8 << 20
         assert json.loads("1") == 1
+
+
+def test_a_model_that_never_helps_is_not_asked_for_ever(server: LlmServer) -> None:
+    server.faults += [faults.status(400, "max_tokens: too many")] * 30
+    found, _, caller = ask(served("openai", server, concurrency=1), calls=30)
+    assert all(answer.reply is None for answer in found)
+    assert sum(isinstance(a.failure, ModelDown) for a in found) == 30 - USELESS
+    assert "not asked any more" in caller.down["openai:tiny"]
+
+
+def test_a_server_that_counts_more_than_there_can_be_is_not_asked_again(server: LlmServer) -> None:
+    answer = {
+        "choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10**6, "completion_tokens": 5},
+    }
+    server.faults.append(faults.raw(json.dumps(answer).encode()))
+    found, _, caller = ask(served("openai", server, concurrency=1), calls=3)
+    assert sum(a.reply is not None for a in found) == 1
+    assert "counted 1,000,005 tokens" in caller.down["openai:tiny"]
+    assert sum(isinstance(a.failure, ModelDown) for a in found) == 2
