@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +23,7 @@ from native_space import WIDEST, Settings  # beside this file
 
 from fitness.evaluation import Evaluation
 from fitness.gpu.court import DeviceUnavailable
+from fitness.jail import WorkerLost
 from operators.tune.space import Config
 
 EVERY = 50  # programs between two versions of the file
@@ -130,9 +131,7 @@ class Measurement:
         table, config = pending.pop(future)
         try:
             table.verdicts[config] = judge(future.result())
-        except DeviceUnavailable:
-            raise
-        except Exception as error:
+        except (WorkerLost, BrokenExecutor) as error:
             table.lost[config] += 1
             print(f"  lost {table.settings.space.values(config)}: {error!r}"[:300], flush=True)
             if table.lost[config] < TRIES:

@@ -22,12 +22,9 @@ import libcst as cst
 from archives.candidate import fingerprint
 from operators import knob_values
 from operators.knob_sites import Place, places
-from operators.program_tree import Edit, Path, Tree, Unreadable, edited, parse
+from operators.program_tree import Edit, Path, Tree, Unreadable, edited, parse, passing
 
 logger = logging.getLogger(__name__)
-
-_EQUAL = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
-_COMMA = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ def _edits(place: Place, value: int | None) -> list[tuple[Path, Edit]]:
     if value is None or value < 0:
         raise ValueError(f"expected a number of 0 or more for {place.name}, got {value}")
     if place.value is None and place.call is not None:
-        return [(place.call, partial(_inserted, option=place.key, value=value))]
+        return [(place.call, partial(passing, name=place.key, value=cst.Integer(str(value))))]
     return [(site.path, partial(_number, text=str(value + site.shift))) for site in place.sites]
 
 
@@ -133,17 +130,6 @@ def _number(node: cst.Integer, text: str) -> cst.Integer:
 
 def _named(node: cst.Integer, name: str) -> cst.SimpleString:
     return cst.SimpleString(repr(name), lpar=node.lpar, rpar=node.rpar)
-
-
-def _inserted(call: cst.Call, option: str, value: int) -> cst.Call:
-    """Append a keyword argument to a call, before a trailing comma if there is one."""
-    new = cst.Arg(cst.Integer(str(value)), keyword=cst.Name(option), equal=_EQUAL)
-    if not call.args:
-        return call.with_changes(args=(new,))
-    last = call.args[-1]
-    new = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
-    last = last.with_changes(comma=_COMMA, whitespace_after_arg=cst.SimpleWhitespace(""))
-    return call.with_changes(args=(*call.args[:-1], last, new))
 
 
 def _removed(call: cst.Call, option: str) -> cst.Call:

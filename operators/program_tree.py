@@ -25,6 +25,8 @@ _TARGETS = {
     (cst.Param, "name"), (cst.ImportAlias, "name"), (cst.NameItem, "name"), (cst.FunctionDef, "name"),
     (cst.ClassDef, "name"), (cst.MatchAs, "name"), (cst.MatchStar, "name"), (cst.MatchMapping, "rest"),
 }  # fmt: skip
+_EQUAL = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
+_COMMA = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
 _UNPACKED = (cst.Tuple, cst.List, cst.Element, cst.StarredElement)
 
 
@@ -199,6 +201,17 @@ def edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
         if any(item is cst.RemovalSentinel.REMOVE for item in items):
             node = node.with_changes(**{name: [i for i in items if i is not cst.RemovalSentinel.REMOVE]})
     return node
+
+
+def passing(call: cst.Call, name: str, value: cst.BaseExpression) -> cst.Call:
+    """Append a keyword argument to a call, before a trailing comma if there is one."""
+    new = cst.Arg(value, keyword=cst.Name(name), equal=_EQUAL)
+    if not call.args:
+        return call.with_changes(args=(new,))
+    last = call.args[-1]
+    new = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
+    last = last.with_changes(comma=_COMMA, whitespace_after_arg=cst.SimpleWhitespace(""))
+    return call.with_changes(args=(*call.args[:-1], last, new))
 
 
 def last_name(node: cst.CSTNode) -> str:

@@ -9,7 +9,7 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import descend
-from operators.rewrites.program import Insertion, Program, Site, binds, dotted
+from operators.rewrites.program import Insertion, Program, Site, binds, dotted, removed
 
 STATEFUL = ("load", "store", "atomic", "rand", "device_print", "device_assert", "debug_barrier", "inline_asm")
 
@@ -30,7 +30,7 @@ class Hoist:
                     made = partial(_moved, line)
                     path = program.tree.path(block)
                     added = Insertion(path, place, program.tree.module.code_for_node(line), made)
-                    yield Site(program.text(line), ((program.tree.path(line), _removed),), (added,))
+                    yield Site(program.text(line), ((program.tree.path(line), removed),), (added,))
 
 
 def _invariant(line: cst.CSTNode, loop: cst.For, kernel: Kernel) -> bool:
@@ -50,7 +50,3 @@ def _invariant(line: cst.CSTNode, loop: cst.For, kernel: Kernel) -> bool:
 
 def _moved(line: Any) -> tuple[cst.BaseStatement, ...]:
     return (line,)
-
-
-def _removed(line: cst.SimpleStatementLine) -> Any:
-    return cst.RemoveFromParent()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import libcst as cst
 
@@ -15,7 +16,7 @@ from operators.rewrites.program import (
     dotted,
     expression,
     fresh_name,
-    statement,
+    statements,
 )
 
 GROUP = 8  # rows of tiles that are taken together at first; the tuner moves it
@@ -136,7 +137,7 @@ def _rows_of_tiles(program: Program, kernel: Kernel, row: cst.BinaryOperation) -
 def _before(program: Program, grid: Grid, lines: list[str]) -> tuple[Insertion, ...]:
     block, index = program.place(grid.first)
     path: Path = program.tree.path(block)
-    return (Insertion(path, index, lines[0], lambda: tuple(statement(line) for line in lines)),)
+    return (Insertion(path, index, lines[0], partial(statements, *lines)),)
 
 
 @dataclass(frozen=True, slots=True)

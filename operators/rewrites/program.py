@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import libcst as cst
 
 from operators.launches import Kernel, Launch, kernels, launches
-from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, parse
+from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, parse, passing
 
+_BINDING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
 SHOWN = 60  # characters of a site's text in a message
 
 
@@ -210,6 +211,16 @@ def statement(text: str, **parts: cst.BaseExpression) -> cst.BaseStatement:
     return found
 
 
+def statements(*texts: str) -> tuple[cst.BaseStatement, ...]:
+    """Parse lines, one statement each."""
+    return tuple(statement(text) for text in texts)
+
+
+def removed(line: cst.SimpleStatementLine) -> Any:
+    """Leave nothing of a line."""
+    return cst.RemoveFromParent()
+
+
 @cache
 def _statement(text: str) -> cst.BaseStatement:
     return cst.parse_statement(text)
@@ -248,20 +259,8 @@ def open_to_keywords(call: cst.Call) -> bool:
 
 
 def adding(name: str, value: str) -> Callable[[cst.Call], cst.Call]:
-    """Return the edit that appends a keyword argument to a call, before a trailing comma if there is one."""
-    equal = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
-
-    def edit(call: cst.Call) -> cst.Call:
-        new = cst.Arg(_expression(value), keyword=cst.Name(name), equal=equal)
-        if not call.args:
-            return call.with_changes(args=(new,))
-        last = call.args[-1]
-        new = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
-        spaced = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-        last = last.with_changes(comma=spaced, whitespace_after_arg=cst.SimpleWhitespace(""))
-        return call.with_changes(args=(*call.args[:-1], last, new))
-
-    return edit
+    """Return the edit that passes one more keyword argument."""
+    return lambda call: passing(call, name, _expression(value))
 
 
 def adding_constexpr(program: Program, kernel: Kernel, name: str, value: int) -> tuple[Path, Edit]:
@@ -281,9 +280,13 @@ def adding_constexpr(program: Program, kernel: Kernel, name: str, value: int) ->
 
 def binds(node: cst.CSTNode, name: str) -> bool:
     """Tell whether a name is bound anywhere in a statement."""
-    kinds = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
-    bound = (n.target for n in descend(node) if isinstance(n, kinds))
-    return any(isinstance(p, cst.Name) and p.value == name for target in bound for p in descend(target))
+    return name in bound(node)
+
+
+def bound(node: cst.CSTNode) -> list[str]:
+    """List the names that a statement binds, again for every time."""
+    targets = (n.target for n in descend(node) if isinstance(n, _BINDING))
+    return [p.value for target in targets for p in descend(target) if isinstance(p, cst.Name)]
 
 
 def fresh_name(program: Program, kernel: Kernel, wanted: str) -> str:

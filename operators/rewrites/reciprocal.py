@@ -8,7 +8,7 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import Path
-from operators.rewrites.program import Insertion, Program, Site, binds, expression, fresh_name, statement
+from operators.rewrites.program import Insertion, Program, Site, binds, expression, fresh_name, statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,9 @@ class Reciprocal:
                 yield Site(said, ((program.tree.path(operation), _product),))
                 continue
             inverse = fresh_name(program, kernel, f"{name}_inverse")
-            assigned = partial(_assigned, f"{inverse} = 1.0 / {name}")
+            assigned = partial(statements, f"{inverse} = 1.0 / {name}")
             edit = partial(_times, inverse=inverse)
             yield Site(said, ((program.tree.path(operation), edit),), (Insertion(*insertion, inverse, assigned),))
-
-
-def _assigned(text: str) -> tuple[cst.BaseStatement, ...]:
-    return (statement(text),)
 
 
 def _one(node: cst.BaseExpression) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import libcst as cst
 
 from operators.program_tree import descend
-from operators.rewrites.program import Program, Site, dotted
+from operators.rewrites.program import Program, Site, bound, dotted, removed
 
 PLAIN = ("float", "int", "min", "max", "abs", "len")  # Python's own, which compute
 EFFECTS = ("store", "atomic", "debug_barrier", "device_print", "inline_asm", "advance")
@@ -28,7 +28,7 @@ class Redundant:
                     for index in _repeated(program, node):
                         yield Site(
                             program.text(node.body[index]),
-                            ((program.tree.path(node.body[index]), _removed),),
+                            ((program.tree.path(node.body[index]), removed),),
                         )
 
 
@@ -79,12 +79,8 @@ def _assignment(line: cst.CSTNode) -> tuple[str, cst.BaseExpression] | None:
 
 def _forget(line: cst.CSTNode, known: _Known) -> None:
     """Take note of everything that a statement may change."""
-    kinds = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
-    for node in descend(line):
-        if isinstance(node, kinds):
-            for part in descend(node.target):
-                if isinstance(part, cst.Name):
-                    known.changed(part.value)
+    for name in bound(line):
+        known.changed(name)
     if _effects(line):
         known.memory += 1
 
@@ -97,8 +93,3 @@ def _effects(node: cst.CSTNode) -> bool:
         if own or any(name.startswith(e) for e in EFFECTS):
             return True
     return False
-
-
-def _removed(line: cst.SimpleStatementLine) -> Any:
-    """Leave nothing of a line."""
-    return cst.RemoveFromParent()

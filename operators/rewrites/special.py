@@ -9,7 +9,7 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, edited, steps
-from operators.rewrites.program import Insertion, Program, Site, expression, statement
+from operators.rewrites.program import Insertion, Program, Site, expression, statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +102,7 @@ def _named(program: Program, line: cst.SimpleStatementLine, choice: Choice) -> l
     """Return the assignments of new names before a launch."""
     block, index = program.place(line)
     lines = [f"{name} = {number}" for name, number in choice.both.values() if number is not None]
-    return [Insertion(program.tree.path(block), index, text, partial(_parsed, text)) for text in lines]
-
-
-def _parsed(text: str) -> tuple[cst.BaseStatement, ...]:
-    return (statement(text),)
+    return [Insertion(program.tree.path(block), index, text, partial(statements, text)) for text in lines]
 
 
 @dataclass(frozen=True, slots=True)

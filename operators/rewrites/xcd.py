@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import Path
-from operators.rewrites.program import Insertion, Program, Site, adding_constexpr, dotted, fresh_name, statement
+from operators.rewrites.program import Insertion, Program, Site, adding_constexpr, dotted, fresh_name, statements
 
 DIES = 8  # of an MI300X; the tuner moves it
 
@@ -38,7 +39,7 @@ class Remapped:
             f"{pid} = {pid} % {dies} * {dealt} + tl.minimum({pid} % {dies}, {rest}) + {pid} // {dies}",
         )
         path: Path = program.tree.path(block)
-        added = Insertion(path, index + 1, every, lambda: tuple(statement(text) for text in lines))
+        added = Insertion(path, index + 1, every, partial(statements, *lines))
         return Site(program.text(line), (adding_constexpr(program, kernel, dies, DIES),), (added,))
 
 
