@@ -16,15 +16,16 @@ from typing import Any
 
 import torch
 
-from fitness.tolerance import EPSILON, LARGEST, ROUNDINGS, TINY, Yardstick
+from fitness.tolerance import EPSILON, LARGEST, TINY, Yardstick
 from suites.loading import Functions
 from suites.task import ITEM_BYTES
 from suites.trials import Trial
 
 # Roundings of the output that honest results may be off, as (root mean square over all, over a row and at the peak). A
 # 16-bit result is accumulated in float32, so rounding it once is all there is. A float32 result carries the errors of
-# its own accumulation, which the bank shows only by luck: up to 7 units for sums of 8192 positive numbers in blocks.
-FLOORS = {"float16": (0.5, 2.0), "bfloat16": (0.5, 2.0), "float32": (8.0, 16.0), "float64": (8.0, 16.0)}
+# its own accumulation, which the bank shows only by luck: up to 7 units for sums of 8192 positive numbers in blocks,
+# and up to 60 where one large term comes first and thousands follow one by one.
+FLOORS = {"float16": (0.5, 2.0), "bfloat16": (0.5, 2.0), "float32": (16.0, 64.0), "float64": (16.0, 64.0)}
 PERTURBATIONS = 2  # independent draws of rounded inputs
 # relative, of inputs in float32 and, where a task allows it, in tf32; up or down by the whole of it, for where one
 # element rules a row, a draw that happened to be small would refuse honest kernels
@@ -125,7 +126,7 @@ def ratio(yardstick: Yardstick, output: torch.Tensor) -> tuple[float, float]:
     width = want.shape[-1] if want.shape else 1
     mean, off = float(error.mean()), error.abs_().reshape(-1, width)
     size = torch.nan_to_num(want.truth, 0.0, 0.0, 0.0).abs_().reshape(-1, width)
-    limits = size.mul_(ROUNDINGS * EPSILON[want.dtype]).add_(want.allowed[:, None] + TINY[want.dtype])
+    limits = size.mul_(want.relative).add_(want.allowed[:, None] + TINY[want.dtype])
     single = float(torch.div(off, limits, out=limits).max())
     peak = float(off.max()) / want.peak
     squares = off.square_().mean(dim=1)

@@ -292,4 +292,4 @@ def test_a_product_that_is_summed_in_order_passes_at_full_size_and_tf32_does_not
     wanted = yardstick.compute(functions(task), values, trial, seed=5)
     a, b = values.values()
     assert yardstick.ratio(wanted[0], product(a, b, 1))[0] <= 0.9
-    assert yardstick.ratio(wanted[0], product(bits(a, 11, True), bits(b, 11, True), 32))[0] > 5.0
+    assert yardstick.ratio(wanted[0], product(bits(a, 11, True), bits(b, 11, True), 32))[0] > 2.0

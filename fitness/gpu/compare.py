@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from fitness.tolerance import EPSILON, ROUNDINGS, TINY, Yardstick
+from fitness.tolerance import EPSILON, TINY, Yardstick
 from fitness.yardstick import Errors
 
 TILE = 1024  # elements one program looks at in one step: more would not fit into registers
@@ -87,7 +87,7 @@ def figures(output: torch.Tensor, want: Yardstick) -> torch.Tensor:
     squares = torch.empty((grid[1], rows), dtype=torch.float64, device=output.device)
     worst = torch.empty((grid[0] * grid[1], 4), dtype=torch.float64, device=output.device)
     _figures[grid](
-        output, want.truth, want.allowed, squares, worst, rows, width, steps, ROUNDINGS * EPSILON[want.dtype],
+        output, want.truth, want.allowed, squares, worst, rows, width, steps, want.relative,
         TINY[want.dtype], R=height, C=columns, num_warps=4,
     )  # fmt: skip
     mean = squares.sum(0) / width
@@ -225,7 +225,7 @@ def _first(found: Found, output: torch.Tensor, want: Yardstick) -> tuple[int, in
         elif want.dtype not in EPSILON or found.inexact:
             bad = error != 0
         else:
-            bad = error > high.abs() * ROUNDINGS * EPSILON[want.dtype] + want.allowed[start : start + step, None]
+            bad = error > high.abs() * want.relative + want.allowed[start : start + step, None]
         here = int(bad.sum())
         if here and first is None:
             first = start * width + int(bad.reshape(-1).to(torch.uint8).argmax())
