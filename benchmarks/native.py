@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import native_space  # beside this file
-import numpy as np
 
 from suites import load, names
 
@@ -99,11 +98,8 @@ def replay(given: argparse.Namespace) -> None:
         compared[f"{name} without tuner"] = replays.Variant(name, {"tuner": 0.0})
     compared["tuner alone"] = replays.Variant("archive", {"tuner": 1.0, "crossover": 0.0})
     print("\n".join(map(described, documents)))
-    asked = replays.Asked(range(given.seeds), given.budget, Faults(given.noise), given.keep)
-    found = {
-        name: np.array([replays.curves(table, variant, asked, starts[table.name], name) for table in tables])
-        for name, variant in compared.items()
-    }
+    asked = replays.Asked(range(given.seeds), given.budget, Faults(given.noise), given.keep, given.workers)
+    found = replays.gather(tables, compared, asked, starts)
     results = {}
     for at in [n for n in COUNTS if n < given.budget] + [given.budget]:
         results[at] = paired.rows({name: curves[:, :, at - 1] for name, curves in found.items()}, "archive")
@@ -153,6 +149,7 @@ def main() -> None:
     one.add_argument("--budget", type=int, default=BUDGET)
     one.add_argument("--noise", type=float, default=0.0, help="standard deviation of a time, relative")
     one.add_argument("--keep", type=Path, help="a folder for the curves of every variant, which are not made again")
+    one.add_argument("--workers", type=int, default=1, help="processes")
     one.add_argument("--json", type=Path)
     one.set_defaults(do=replay)
     one = parts.add_parser("unpack", help="write tables for bench landscapes")

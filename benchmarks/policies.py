@@ -2,7 +2,7 @@
 
     python benchmarks/policies.py --seeds 20 --budget 160      made-up landscapes
     python benchmarks/policies.py --knobs                      with knob-step and knob-cross alone
-    python benchmarks/policies.py --landscapes DIR             measured tables, with the operators as shipped
+    python benchmarks/policies.py --landscapes DIR --workers 16    measured tables, with the operators as shipped
     python benchmarks/policies.py --json                       the same for machines
 
 Made up, seed n is a landscape of its own, with a search seed of its own; on a table, seed n draws the program to begin
@@ -13,20 +13,25 @@ found, with the 95% interval of its mean (bootstrap); the test is a paired one, 
 
 import argparse
 import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import paired  # beside this file
 import replays
 import structured
-from numpy.typing import NDArray
 
 from evo_kernel import landscapes, policies
+from evo_kernel.landscapes_bench import THREADS
 from evo_kernel.landscapes_judge import Faults
 from evo_kernel.rules import MECHANISMS, Rules
 
+V = TypeVar("V")
 COUNTS = (50, 100)  # evaluations at which figures are given too, on measured tables
 
 
@@ -43,37 +48,41 @@ def variants(operators: tuple[str, ...]) -> dict[str, tuple[str, Rules]]:
     return found
 
 
-def qualities(policy: str, rules: Rules, seeds: range, budget: int, noise: float) -> NDArray[np.float64]:
-    """Run one variant on every landscape."""
-    found = []
-    for seed in seeds:
-        landscape = structured.Landscape(seed, noise)
-        search = structured.begin(policy, rules, budget, seed)
-        for _ in structured.drive(search, landscape):
-            pass
-        found.append(structured.quality(search, landscape))
-    return np.array(found)
+def quality(policy: str, rules: Rules, budget: int, noise: float, seed: int) -> float:
+    """Run one variant on one landscape."""
+    landscape = structured.Landscape(seed, noise)
+    search = structured.begin(policy, rules, budget, seed)
+    for _ in structured.drive(search, landscape):
+        pass
+    return structured.quality(search, landscape)
 
 
 def structured_rows(given: argparse.Namespace) -> list[dict[str, Any]]:
     """Compare on made-up landscapes."""
     seeds = range(given.first, given.first + given.seeds)
-    compared = variants(("knob-step", "knob-cross") if given.knobs else (*structured.OPERATORS, "knob-tune"))
-    found = {n: qualities(p, r, seeds, given.budget, given.noise)[None, :] for n, (p, r) in compared.items()}
-    return paired.rows(found, "archive")
+    operators = ("knob-step", "knob-cross") if given.knobs else (*structured.OPERATORS, "knob-tune")
+    compared = chosen(variants(operators), given)
+    os.environ.setdefault(THREADS, "1")
+    with ProcessPoolExecutor(given.workers) as pool:
+        asked = {
+            n: pool.map(partial(quality, p, r, given.budget, given.noise), seeds) for n, (p, r) in compared.items()
+        }
+        return paired.rows({n: np.array([list(made)]) for n, made in asked.items()}, "archive")
+
+
+def chosen(compared: Mapping[str, V], given: argparse.Namespace) -> dict[str, V]:
+    """Leave out the variants that were not asked for."""
+    return {n: v for n, v in compared.items() if not given.variant or n in ("archive", *given.variant)}
 
 
 def recorded_rows(given: argparse.Namespace) -> dict[int, list[dict[str, Any]]]:
     """Compare on measured tables, one table after another."""
     seeds = range(given.first, given.first + given.seeds)
-    asked = replays.Asked(seeds, given.budget, Faults(given.noise, given.failures), given.keep)
-    found: dict[str, list[NDArray[np.float64]]] = {}
-    for table in landscapes.load(given.landscapes):
-        if not given.table or table.name in given.table:
-            for name, variant in replays.variants().items():
-                found.setdefault(name, []).append(replays.curves(table, variant, asked, name=name))
+    asked = replays.Asked(seeds, given.budget, Faults(given.noise, given.failures), given.keep, given.workers)
+    tables = [t for t in landscapes.load(given.landscapes) if not given.table or t.name in given.table]
+    found = replays.gather(tables, chosen(replays.variants(), given), asked)
     counts = [*(n for n in COUNTS if n < given.budget), given.budget]
-    return {n: paired.rows({k: np.array(v)[:, :, n - 1] for k, v in found.items()}, "archive") for n in counts}
+    return {n: paired.rows({k: v[:, :, n - 1] for k, v in found.items()}, "archive") for n in counts}
 
 
 def main() -> None:
@@ -87,6 +96,8 @@ def main() -> None:
     parser.add_argument("--knobs", action="store_true")
     parser.add_argument("--landscapes", type=Path, metavar="DIR", help="measured tables in place of made-up landscapes")
     parser.add_argument("--table", action="append", help="with --landscapes: this table alone; may be repeated")
+    parser.add_argument("--variant", action="append", help="this one beside archive; may be repeated")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--keep", type=Path, help="with --landscapes: a folder for the curves of every variant")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

@@ -1,8 +1,9 @@
 """Policies and mechanisms replayed on tables: the replay of `bench landscapes`, with settings and a start of choice."""
 
+import os
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from archives.candidate import Candidate, fingerprint
 from evo_kernel import policies
 from evo_kernel.config import Settings
 from evo_kernel.landscapes import Landscape
+from evo_kernel.landscapes_bench import THREADS
 from evo_kernel.landscapes_judge import Faults
 from evo_kernel.landscapes_replay import Replay
 from evo_kernel.rules import MECHANISMS, Rules
@@ -56,12 +58,13 @@ class Varied(Replay):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How often and how long searches are replayed, and in which folder curves are kept, if any."""
+    """How often and how long searches are replayed, in how many processes, and in which folder curves are kept."""
 
     seeds: range
     budget: int
     faults: Faults = field(default_factory=Faults)
     keep: Path | None = None
+    workers: int = 1
 
     def file(self, name: str) -> Path | None:
         """Return where curves of a name are kept: what was asked for belongs to it."""
@@ -78,16 +81,30 @@ def curve(
     return found + [found[-1]] * (budget - len(found))
 
 
-def curves(
-    landscape: Landscape, variant: Variant, asked: Asked, start: Config | None = None, name: str = ""
-) -> np.ndarray:  # fmt: skip
-    """Return a variant's curves on one table, seeds by evaluations; under a name they are kept and taken from there."""
-    file = asked.file(f"{landscape.name}, {name}") if name else None
-    if file is not None and file.exists():
-        return np.load(file)
-    began = time.process_time()
-    found = np.array([curve(landscape, variant, seed, asked.budget, asked.faults, start) for seed in asked.seeds])
-    if file is not None:
-        print(f"{file.stem}: {time.process_time() - began:.0f} s of processor time", file=sys.stderr, flush=True)
-        np.save(file, found)
-    return found
+def gather(
+    tables: Sequence[Landscape], compared: Mapping[str, Variant], asked: Asked,
+    starts: Mapping[str, Config] | None = None,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Return the curves of every variant: tables by seeds by evaluations. Those that are kept are not made again."""
+    places = [(table, name) for table in tables for name in compared]
+    found: dict[tuple[str, str], np.ndarray] = {}
+    os.environ.setdefault(THREADS, "1")
+    with ProcessPoolExecutor(asked.workers) as pool:
+        asking = {}
+        for table, name in places:
+            file = asked.file(f"{table.name}, {name}")
+            if file is not None and file.exists():
+                found[table.name, name] = np.load(file)
+                continue
+            start = (starts or {}).get(table.name)
+            asking[table.name, name] = [
+                pool.submit(curve, table, compared[name], seed, asked.budget, asked.faults, start)
+                for seed in asked.seeds
+            ]
+        for (table_name, name), futures in asking.items():
+            found[table_name, name] = np.array([f.result() for f in futures])
+            print(f"{table_name}, {name}: {found[table_name, name][:, -1].mean():.3f}", file=sys.stderr, flush=True)
+            file = asked.file(f"{table_name}, {name}")
+            if file is not None:
+                np.save(file, found[table_name, name])
+    return {name: np.array([found[table.name, name] for table in tables]) for name in compared}
