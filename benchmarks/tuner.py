@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/tuner.py
 
-In a search one proposal follows another, from 200 observations on: every second asks the trees too, and the process's
-shape is fitted anew at every tenth. The first one after a resume is cold: it fits the shape in any case. A tenth
-of the observations failed by accident, or all in one place did.
+In a search one proposal follows another, from 200 observations on: the process's shape is fitted anew at every tenth.
+The first one after a resume is cold: it fits the shape in any case. A tenth of the observations failed by accident, or
+all in one place did.
 """
 
 import os

@@ -180,7 +180,7 @@ MOVED = {("search", "history"): "mechanisms"}  # keys that stood elsewhere in ol
 # what a journal from before there were these settings was begun with
 BEFORE: Mapping[str, Any] = {
     "basis": "predicted", "broadening": True, "bandit": False, "halving": False, "lexicase": 0.0, "tuner": 0.0,
-    "operators": ("knob-step", "knob-cross"),
+    "history": 0.2, "crossover": 0.3, "operators": ("knob-step", "knob-cross"),
 }  # fmt: skip
 # what a resumed run takes from the machine it is resumed on
 MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")

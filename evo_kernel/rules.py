@@ -8,14 +8,14 @@ ASKING = ("generate", "reflect", "optimize", "recombine", "strategise")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The mechanisms of a run. False or 0 switches one off."""
+    """The mechanisms of a run. False or 0 switches one off; on are those that benchmarks/policies.py shows to help."""
 
     operators: tuple[str, ...] = OPERATORS
-    history: float = 0.2  # share of parents from everything that ever passed
+    history: float = 0.0  # share of parents from everything that ever passed
     broadening: bool = False  # more of history when nothing has improved for long
-    crossover: float = 0.3  # share of requests that cross two parents, where the bandit does not choose
+    crossover: float = 0.0  # share of requests that cross two parents, where the bandit does not choose
     tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
-    lexicase: float = 0.1  # share of parents from the Pareto front; partners are chosen so too
+    lexicase: float = 0.0  # share of parents from the Pareto front; partners are chosen so too
     bandit: bool = False  # operators are chosen by what they gained for what they cost
     halving: bool = False  # several lines of descent, the worse half given up at 25, 50 and 75% of the budget
     lines: int = 4  # of descent: for halving, islands and restarts

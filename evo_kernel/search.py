@@ -110,7 +110,7 @@ class Search:
         self, number: int, rng: np.random.Generator, models: tuple[str, ...]
     ) -> tuple[str, tuple[Candidate, ...]]:
         """Choose a parent, then an operator; where that takes two and there is no partner, one that takes fewer."""
-        first = self._policy.parent(View(self.archive, self.seeds, number, self.stagnant), rng)
+        first = self._policy.parent(View(self.archive, self.seeds, number, self.stagnant, self.dry > 0), rng)
         asking = self.letters.shares(models, self._policy.crosses) if models else {}
         shares = joined(self._shares, asking, self.letters.part(self.budget, self._room))
         name = self._operator(shares, rng)

@@ -91,7 +91,7 @@ class TestPolicies:
         for one, time in zip(entries(3), (3.0, 2.0, 1.0), strict=True):
             archive.add(one, verdict(time))
             policy.judged(1, archive[one.id], archive, 0.0)
-        view = policies.View(archive, [], 1, False)
+        view = policies.View(archive, [], 1, False, False)
         assert policy.parent(view, np.random.default_rng(0)) == archive.best
         for _ in range(2):
             policy.judged(1, None, archive, 0.0)

@@ -118,8 +118,8 @@ class TestAskAndTell:
         assert {r.parents[0].source for r in requests} == {"seed = 1"}
         assert {r.operator for r in requests} == {"knob-step"}
 
-    def test_the_archive_policy_takes_a_fifth_from_history(self) -> None:
-        search = Search(0, 1000, 1000, rules=Rules(lexicase=0.0))
+    def test_the_archive_policy_takes_a_fifth_from_history_if_it_is_told_to(self) -> None:
+        search = Search(0, 1000, 1000, rules=Rules(history=0.2))
         search.tell(Proposed(0, candidate("seed = 1", "seed")))
         search.tell(Judged(0, verdict(100.0)))
         for number in range(1, 11):
@@ -356,7 +356,7 @@ class TestPopulation:
         old = replace(started, settings={k: started.settings[k] for k in known})
         search = runs.fold_events([old, *others], "old").search
         assert search.evaluations == 48
-        assert search.rules == Rules(("knob-step", "knob-cross"), broadening=True, lexicase=0.0, tuner=0.0)
+        assert search.rules == Rules(("knob-step", "knob-cross"), broadening=True, crossover=0.3, tuner=0.0)
 
     def test_a_failing_seed_stops_the_run_and_keeps_saying_so(self, tmp_path: Path, numbers: Task) -> None:
         wrong = replace(numbers, seeds=(replace(numbers.seeds[0], source="x = 10"),))

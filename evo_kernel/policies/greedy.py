@@ -1,4 +1,4 @@
-"""The archive policy: greedy from the best with a share of history, broader on stagnation."""
+"""The archive policy: greedy from the best, and from history where nothing new is left beside the best."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ from evo_kernel.lines import Lines
 from evo_kernel.policies.policy import View
 from evo_kernel.rules import Rules
 
-BROAD_HISTORY = 0.6  # share of history in the choice of parents when nothing has improved for long
+BROAD_HISTORY = 0.6  # share of history in the choice of parents when the best has nothing new, or is old
 
 
 class Greedy:
-    """Takes the best or one of history, at times a specialist of the Pareto front.
+    """Takes the best; if it is told to, at times one of history or a specialist of the Pareto front.
 
     With halving it begins as several such searches, each over its own line of descent; of these the worse half is
     given up at 25, 50 and 75% of the budget, and the last one left has the whole archive.
@@ -35,7 +35,7 @@ class Greedy:
 
     def _share(self, view: View) -> float:
         """Return how many parents come from history now."""
-        if view.stagnant and self._rules.broadening:
+        if view.dry or (view.stagnant and self._rules.broadening):
             return max(self._rules.history, BROAD_HISTORY)
         return self._rules.history
 

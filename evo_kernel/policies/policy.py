@@ -17,6 +17,7 @@ class View:
     seeds: Sequence[str]
     number: int  # of the request
     stagnant: bool  # nothing has improved for long
+    dry: bool  # the operators had nothing new for the last request
 
 
 class Policy(Protocol):

@@ -61,12 +61,9 @@ class _Data:
 
 def believe(
     space: Space, own: Sequence[Observation], prior: Sequence[Observation], rows: Rows, avoid: Sequence[Config],
-    rng: np.random.Generator | None,
+    rng: np.random.Generator,
 ) -> Beliefs:  # fmt: skip
-    """Fit both models and ask them about rows; `avoid` are configurations whose neighbours are of less use now.
-
-    The trees draw from `rng`; without one the process is asked alone.
-    """
+    """Fit both models and ask them about rows; `avoid` are configurations whose neighbours are of less use now."""
     data = _gather(space, own, prior)
     x, wanted = plain(space, data.rows), plain(space, rows)
     shape = _shape(space, own, data)
@@ -76,11 +73,13 @@ def believe(
     worked = ~data.failed
     told = worked | placed
     noise = gaussian.noise(shape) + data.doubt + CHANCE * data.failed
-    process = gaussian.fit(between[np.ix_(told, told)], data.y[told], noise[told])
-    mean, deviation = process.predict(near[:, told])
-    if rng is not None:
-        seen, asked = _telling(derived(space, np.concatenate([data.rows[told], rows])), int(told.sum()))
-        mean, deviation = _mixed(mean, deviation, *forest.fit(seen, data.y[told], rng).predict(asked))
+    known = x[told]
+    process = gaussian.fit(
+        gaussian.covariance(between[np.ix_(told, told)], known, known, shape), data.y[told], noise[told]
+    )
+    mean, deviation = process.predict(gaussian.covariance(near[:, told], wanted, known, shape))
+    seen, asked = _telling(derived(space, np.concatenate([data.rows[told], rows])), int(told.sum()))
+    mean, deviation = _mixed(mean, deviation, *forest.fit(seen, data.y[told], rng).predict(asked))
     crowded = np.zeros(len(rows))
     if avoid:
         crowded = gaussian.nearness(wanted, plain(space, np.array(avoid)), shape).max(1).astype(float)

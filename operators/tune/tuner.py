@@ -2,9 +2,8 @@
 
 Two models that fail in different places share the work: a Gaussian process, which is smooth, and randomised trees,
 which see steps. Where they disagree the mixture is unsure, and that draws proposals there as much as a low mean does.
-Every second proposal is the process's alone, which finds narrow valleys sooner.
 
-A worked trace: with nothing observed, `propose` gives a configuration far from all others. After `design` of these
+A worked trace: with nothing observed, `propose` gives a configuration apart from all others. After `design` of these
 the models choose: each time the configuration with the largest expected gain, times the chance that it works,
 among the neighbours of the fastest five and some hundreds from everywhere.
 """
@@ -18,7 +17,7 @@ from operators.tune.features import Floats, plain
 from operators.tune.pool import CENTRES, pool
 from operators.tune.space import Config, Rows, Space
 
-SPREAD = 60  # configurations from which the one farthest from all others is taken
+SPREAD = 8  # configurations from which the one farthest from all others is taken: of many it would be a corner
 STALE = 30  # observations without a gain after which every second proposal looks farther
 WIDENED = 1.25  # what deviations are multiplied by then
 
@@ -97,7 +96,7 @@ def _promising(
     rng: np.random.Generator,
 ) -> int:  # fmt: skip
     """Return the row with the largest expected gain that is likely to work and not beside one being measured."""
-    beliefs = believe(space, own, prior, rows, busy, rng if (len(own) + len(busy)) % 2 else None)
+    beliefs = believe(space, own, prior, rows, busy, rng)
     wider = WIDENED if len(own) % 2 and _stale(own) else 1.0
     return int((_gain(beliefs, wider) * beliefs.works * (1 - beliefs.crowded)).argmax())
 
