@@ -8,7 +8,7 @@ arguments Pointer(0), Pointer(1), 2048); its output is View(buffer 1).
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from suites.task import ITEM_BYTES
 
 FORMAT = 1
 MAX_BUFFERS = 1024  # of one plan: all are watched
+MAX_DEPTH = 16  # of tuples in tuples
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ class Pointer:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """A tuple passed as one argument; `made_by` is the program's own class for it, if it is a NamedTuple."""
+
+    items: tuple[Any, ...]  # arguments, or groups
+    made_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """A tensor on a buffer: what the launcher returned."""
 
@@ -55,7 +64,8 @@ class KernelSpec:
 
     function: str  # the global name that holds it in the candidate
     symbol: str  # the name of the compiled function
-    signature: tuple[tuple[str, str], ...]  # runtime arguments by name: an element dtype for pointers, else Triton's
+    # runtime arguments by name: an element dtype for pointers, else Triton's; of a group a tuple of those
+    signature: tuple[tuple[str, Any], ...]
     constants: tuple[tuple[str, Any], ...]  # constexpr arguments by name, as written by the recorder
     options: tuple[tuple[str, Any], ...]  # Triton's: num_warps, num_stages, waves_per_eu, ...
     ttir: str | None
@@ -77,10 +87,15 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One kernel launch. `arguments` are runtime arguments by name: Pointer, int, float, bool or None."""
+    """One kernel launch. `arguments` are runtime arguments by name: Pointer, int, float, bool, None or Group."""
 
     variants: tuple[Variant, ...]
     arguments: tuple[tuple[str, Any], ...]
+
+    @property
+    def pointers(self) -> list[Pointer]:
+        """Every pointer that is passed, also in a group."""
+        return [a for _, argument in self.arguments for a in leaves(argument) if isinstance(a, Pointer)]
 
     def index(self, choice: Mapping[str, str]) -> int:
         """Return the variant whose label `choice` names for this kernel, the first if it names none."""
@@ -166,7 +181,7 @@ def unpack(plain: Any) -> LaunchPlan:
             outputs=tuple(View(v[0], v[1], tuple(v[2]), tuple(v[3]), v[4]) for v in outputs),
         )
         _check(plan)
-    except (TypeError, IndexError, KeyError) as error:
+    except (TypeError, IndexError, KeyError, RecursionError) as error:
         raise ValueError(f"not a launch plan: {error}") from error
     return plan
 
@@ -175,7 +190,7 @@ def _check(plan: LaunchPlan) -> None:
     """Refuse what no launcher can have done: only a plan that was forged points outside its own buffers."""
     numbers = [n for v in plan.outputs for n in (v.buffer, v.offset, *v.shape, *v.strides)]
     numbers += [n for x in plan.launches for v in x.variants for n in v.grid]
-    pointers = [a for x in plan.launches for _, a in x.arguments if isinstance(a, Pointer)]
+    pointers = [a for x in plan.launches for a in x.pointers]
     numbers += [n for p in pointers for n in (p.buffer, p.offset)]
     if any(type(n) is not int for n in numbers):
         raise ValueError("a place, a shape or a grid is out of range: not a whole number")
@@ -217,12 +232,30 @@ def _pairs(plain: Any) -> tuple[tuple[str, Any], ...]:
     return tuple((k, freeze(v)) for k, v in plain)
 
 
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield what an argument or its signature holds, in the order in which a launch passes it."""
+    if isinstance(value, (Group, tuple)):
+        for item in value.items if isinstance(value, Group) else value:
+            yield from leaves(item)
+    else:
+        yield value
+
+
 def _plain(argument: Any) -> Any:
+    if isinstance(argument, Group):
+        return ["group", argument.made_by, [_plain(a) for a in argument.items]]
     return [argument.buffer, argument.offset] if isinstance(argument, Pointer) else argument
 
 
-def _unplain(argument: Any) -> Any:
-    return Pointer(argument[0], argument[1]) if isinstance(argument, (list, tuple)) else argument
+def _unplain(argument: Any, depth: int = MAX_DEPTH) -> Any:
+    if not isinstance(argument, (list, tuple)):
+        return argument
+    if len(argument) == 2:
+        return Pointer(argument[0], argument[1])
+    kind, made_by, items = argument
+    if kind != "group" or not depth:
+        raise ValueError("an argument is neither a pointer nor a tuple of arguments")
+    return Group(tuple(_unplain(a, depth - 1) for a in items), made_by)
 
 
 def freeze(value: Any) -> Any:

@@ -9,18 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from fitness import plan as plans
 from fitness import targets
 from fitness.build import Builder, Purpose
 from fitness.child import Limits
-from fitness.gpu import arena, discover, machine_code
+from fitness.gpu import arena, discover, fills, machine_code
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.court import Device
 from fitness.gpu.machine_code import BadPlan, MachineCode
-from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
+from fitness.plan import Buffer, Group, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
 from fitness.verification import edges, huge
 from suites import Task, load
+from suites.task import ITEM_BYTES
 
 KERNEL = KernelSpec(
     "k", "k", (("p", "float32"), ("n", "i32"), ("x", "fp32"), ("one", "constexpr")), (), (), "module {}"
@@ -61,6 +63,77 @@ def test_a_plan_that_passes_other_arguments_than_the_code_takes_is_refused() -> 
     wrong = replace(PLAN.launches[0], arguments=(("p", Pointer(1, 16)), ("n", 1 << 40), ("x", 1.5)))
     with pytest.raises(BadPlan, match="cannot be passed"):
         machine_code.arguments(wrong, CODE, [0, 0, 0], (0, 0))
+
+
+def test_the_members_of_a_tuple_are_passed_one_by_one() -> None:
+    kernel = replace(KERNEL, signature=(("both", ("float32", ("i32", "constexpr"))), ("x", "fp32")))
+    group = Group((Pointer(1, 16), Group((-7, 1), "Sizes")))
+    launch = Launch((Variant(kernel, (8, 1, 1)),), (("both", group), ("x", 1.5)))
+    plan = replace(PLAN, launches=(launch,))
+    assert plans.unpack(plans.pack(plan)) == plan
+    assert launch.pointers == [Pointer(1, 16)]
+    encoded = machine_code.arguments(launch, CODE, [0x1000, 0x2000, 0x3000], (0xAA, 0xBB))
+    assert encoded[:3] == [struct.pack("<Q", 0x2010), struct.pack("<i", -7), struct.pack("<f", 1.5)]
+    short = replace(launch, arguments=(("both", Group((Pointer(1, 16),))), ("x", 1.5)))
+    with pytest.raises(ValueError, match="argument 2"):
+        machine_code.arguments(short, CODE, [0, 0, 0], (0, 0))
+    outside = replace(launch, arguments=(("both", Group((Pointer(9, 0), Group((-7, 1))))), ("x", 1.5)))
+    with pytest.raises(ValueError, match="lies outside"):
+        plans.unpack(plans.pack(replace(plan, launches=(outside,))))
+
+
+@pytest.mark.parametrize("target", ["h200", "mi300"])
+def test_machine_code_of_a_kernel_that_takes_tuples_is_passed_what_it_wants(target: str) -> None:
+    task = replace(load("vector_add"), edges=())
+    source = (ROOT / "tests/honest/46_tuples_of_arguments.py").read_text(encoding="utf-8")
+    builder = Builder(task, targets.find(target), Limits(), Purpose(code=True))
+    try:
+        built = builder.build(source, task.cases[:1], ())
+    finally:
+        builder.close()
+    launch = built.recorded[0].full.launches[0]
+    encoded = machine_code.arguments(launch, built.code[launch.chosen.kernel.digest], [1, 2, 3], (0, 0))
+    assert encoded[:4] == [struct.pack("<Q", p) for p in (3, 1, 2)] + [
+        struct.pack("<i", task.cases[0].inputs["x"].elements)
+    ]  # type: ignore[union-attr]
+
+
+class Host:
+    """Memory of this process that is filled and copied as a device's is."""
+
+    def __init__(self, size: int) -> None:
+        self.bytes = bytearray(size)
+
+    def set8(self, address: int, value: int, size: int) -> None:
+        self.bytes[address : address + size] = bytes([value]) * size
+
+    def set16(self, address: int, value: int, count: int) -> None:
+        self.bytes[address : address + 2 * count] = struct.pack("<H", value) * count
+
+    def set32(self, address: int, value: int, count: int) -> None:
+        self.bytes[address : address + 4 * count] = struct.pack("<I", value) * count
+
+    def copy(self, to: int, source: int, size: int) -> None:
+        assert to >= source + size, "what overlaps cannot be copied in one"
+        self.bytes[to : to + size] = self.bytes[source : source + size]
+
+
+@pytest.mark.parametrize("dtype", sorted(ITEM_BYTES))
+def test_an_allocation_is_filled_on_the_device_as_torch_fills_it(dtype: str) -> None:
+    kind = getattr(torch, dtype)
+    for value, count in ((-1, 1), (0, 7), (3, 301), (2.5, 8), (2**53 + 1 if dtype == "int64" else 1, 77)):
+        wanted = torch.full(
+            (count,),
+            value if kind.is_floating_point else int(value) & 127 if dtype == "uint8" else int(value),
+            dtype=kind,
+        )
+        fill = value if kind.is_floating_point else wanted[0].item()
+        size = count * ITEM_BYTES[dtype]
+        host = Host(size + 32)
+        fills.step(host, Buffer(size, dtype, None, fill), 16)()
+        assert bytes(host.bytes[16 : 16 + size]) == wanted.view(torch.uint8).numpy().tobytes()
+        assert not any(host.bytes[:16])
+        assert not any(host.bytes[16 + size :])
 
 
 FORGED = {

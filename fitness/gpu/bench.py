@@ -18,16 +18,13 @@ from typing import Any
 from fitness import plan as plans
 from fitness import wire
 from fitness.child import die_with_parent
-from fitness.gpu import machine_code
+from fitness.gpu import fills, machine_code
 from fitness.gpu.api import DeviceError, Gpu, NoDevice
 from fitness.gpu.arena import HALF, KEEP
 from fitness.gpu.machine_code import BadPlan, MachineCode
 from fitness.gpu.process import questions
-from fitness.plan import Buffer, LaunchPlan
+from fitness.plan import LaunchPlan
 
-_PATTERNS = {
-    "float32": "<f", "float16": "<e", "int32": "<i", "int16": "<h", "int8": "<b", "uint8": "<B", "bool": "<?",
-}  # fmt: skip
 ANCHORS = 2  # in every round
 RESOLUTION_US = 0.5  # of an event; some give 0 for less
 IMPATIENT = 0.005  # seconds to wait without sleep
@@ -118,7 +115,7 @@ class Bench:
             if buffer.input is None and buffer.bytes:
                 bound.poisoned.append((base, buffer.bytes))
                 if buffer.fill is not None:
-                    bound.steps.append(_fill(self._gpu, buffer, base))
+                    bound.steps.append(fills.step(self._gpu, buffer, base))
         for launch, digest in zip(plan.launches, digests, strict=True):
             _, function, code = self._modules[digest]
             grid = launch.chosen.grid
@@ -264,26 +261,6 @@ def _parameters(encoded: list[bytes]) -> tuple[Any, Any]:
     """Return an array of addresses of arguments, and the memory they lie in."""
     memory = [ctypes.create_string_buffer(e, len(e)) for e in encoded]
     return (ctypes.c_void_p * max(1, len(memory)))(*[ctypes.addressof(m) for m in memory]), memory
-
-
-def _fill(gpu: Gpu, buffer: Buffer, base: int) -> Callable[[], None]:
-    """Return the memset that stands for a filled allocation."""
-    value, kind = buffer.fill or 0.0, buffer.dtype
-    if value == 0:
-        return lambda: gpu.set8(base, 0, buffer.bytes)
-    if kind == "bfloat16":
-        (bits,) = struct.unpack("<I", struct.pack("<f", value))
-        pattern = struct.pack("<H", (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)  # to the nearest, as torch does
-    elif kind in _PATTERNS:
-        code = _PATTERNS[kind]
-        if not kind.startswith("float"):  # -1 of an unsigned kind wraps, as torch has it
-            code, value = code.upper(), int(value) & ((1 << 8 * struct.calcsize(code)) - 1)
-        pattern = struct.pack(code, value)
-    else:
-        raise BadPlan(f"an allocation of {kind} can only be filled with 0")
-    size, word = len(pattern), int.from_bytes(pattern, "little")
-    fill = {1: gpu.set8, 2: gpu.set16, 4: gpu.set32}[size]
-    return lambda: fill(base, word, buffer.bytes // size)
 
 
 def main(channel: int, options: dict[str, Any]) -> None:

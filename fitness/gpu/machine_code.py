@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fitness.plan import Launch, Pointer
+from fitness.plan import Launch, Pointer, leaves
 
 _FORMATS = {
     "i1": "<b", "i8": "<b", "i16": "<h", "i32": "<i", "i64": "<q", "u1": "<B", "u8": "<B", "u16": "<H", "u32": "<I",
@@ -46,7 +46,8 @@ def unpack(plain: Any) -> MachineCode:
 def arguments(launch: Launch, code: MachineCode, bases: Sequence[int], scratch: Sequence[int]) -> list[bytes]:
     """Encode a launch's arguments as the machine code wants them; `bases` are the addresses of the plan's buffers."""
     types = dict(launch.chosen.kernel.signature)
-    encoded = [_encode(value, types[name], bases) for name, value in launch.arguments if types[name] != "constexpr"]
+    passed = [pair for name, value in launch.arguments for pair in zip(leaves(value), leaves(types[name]), strict=True)]
+    encoded = [_encode(value, kind, bases) for value, kind in passed if kind != "constexpr"]
     encoded += [struct.pack("<Q", address) for address in scratch[: len(code.parameters) - len(encoded)]]
     if [len(e) for e in encoded] != list(code.parameters):
         raise BadPlan(
