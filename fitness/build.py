@@ -168,7 +168,7 @@ class Builder:
         wanted = {v.kernel.digest: v.kernel for x in launches for v in x.variants if v.kernel.ttir is not None}
         objection = codescan.objection(wanted.values(), self._task.tf32)
         if objection:
-            raise Refusal(Failure(Stage.COMPILE, "code", objection))
+            raise Refusal(Failure(Stage.COMPILE, "code", words.message(objection)))
         missing = {d: k for d, k in wanted.items() if d not in self._kernels}
         found = {d: self._kernels[d] for d in wanted if d in self._kernels}
         if missing:
@@ -216,7 +216,7 @@ def understood(stage: Stage) -> Iterator[None]:
         yield
     except (wire.WireError, TypeError, ValueError, LookupError, ArithmeticError) as error:
         logger.debug("malformed answer", exc_info=True)
-        message = words.clean(f"the child's answer is malformed: {error}"[: words.LONGEST])
+        message = words.message(f"the child's answer is malformed: {error}")
         raise Refusal(Failure(stage, "malformed", message)) from error
 
 

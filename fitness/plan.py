@@ -19,6 +19,7 @@ from suites.task import ITEM_BYTES
 FORMAT = 1
 MAX_BUFFERS = 1024  # of one plan: all are watched
 MAX_DEPTH = 16  # of tuples in tuples
+MAX_NAME, MAX_LABEL = 200, 4000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,14 @@ class Launch:
     def pointers(self) -> list[Pointer]:
         """Every pointer that is passed, also in a group."""
         return [a for _, argument in self.arguments for a in leaves(argument) if isinstance(a, Pointer)]
+
+    @property
+    def groups(self) -> list[Group]:
+        """Every tuple that is passed, also in another."""
+        found = [argument for _, argument in self.arguments if isinstance(argument, Group)]
+        for group in found:  # grows while it is read
+            found += [item for item in group.items if isinstance(item, Group)]
+        return found
 
     def index(self, choice: Mapping[str, str]) -> int:
         """Return the variant whose label `choice` names for this kernel, the first if it names none."""
@@ -215,8 +224,27 @@ def _check(plan: LaunchPlan) -> None:
     if any(not (0 <= p.buffer < len(sizes) and 0 <= p.offset <= sizes[p.buffer]) for p in pointers):
         raise ValueError("a pointer lies outside its buffer")
     for launch in plan.launches:
+        _check_words(launch)
         if any(min(v.grid) < 1 or v.grid[0] >= 2**31 or max(v.grid[1:]) > 65535 for v in launch.variants):
             raise ValueError("a grid is out of range")
+
+
+def _check_words(launch: Launch) -> None:
+    """Refuse names that would steer a terminal or fill one, and arguments that are no numbers: both come to be shown.
+
+    Nothing behind this gate cleans them again.
+    """
+    kernels = [v.kernel for v in launch.variants]
+    names = [name for k in kernels for name in (k.function, k.symbol, *(n for p in k.signature for n in leaves(p)))]
+    names += [pair[0] for k in kernels for pair in (*k.constants, *k.options)]
+    names += [name for name, _ in launch.arguments] + [g.made_by for g in launch.groups if g.made_by is not None]
+    labels = [v.label for v in launch.variants if v.label is not None]
+    told = [(name, MAX_NAME) for name in names] + [(label, MAX_LABEL) for label in labels]
+    if any(not isinstance(text, str) or len(text) > most or not text.isprintable() for text, most in told):
+        raise ValueError("a name is not printable text of a length that can be shown")
+    values = [leaf for _, argument in launch.arguments for leaf in leaves(argument)]
+    if any(type(v) not in (Pointer, int, float, bool, type(None)) for v in values):
+        raise ValueError("an argument is neither a pointer nor a number")
 
 
 def _pack_kernel(kernel: KernelSpec) -> list[Any]:

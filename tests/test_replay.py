@@ -19,6 +19,7 @@ from fitness.gpu import arena, discover, fills, machine_code
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.court import Device
 from fitness.gpu.machine_code import BadPlan, MachineCode
+from fitness.jail import Jail
 from fitness.plan import Buffer, Group, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
 from fitness.verification import edges, huge
 from suites import Task, load
@@ -82,20 +83,21 @@ def test_the_members_of_a_tuple_are_passed_one_by_one() -> None:
         plans.unpack(plans.pack(replace(plan, launches=(outside,))))
 
 
-@pytest.mark.parametrize("target", ["h200", "mi300"])
-def test_machine_code_of_a_kernel_that_takes_tuples_is_passed_what_it_wants(target: str) -> None:
+def test_machine_code_of_a_kernel_that_takes_tuples_is_passed_what_it_wants() -> None:
     task = replace(load("vector_add"), edges=())
     source = (ROOT / "tests/honest/46_tuples_of_arguments.py").read_text(encoding="utf-8")
-    builder = Builder(task, targets.find(target), Limits(), Purpose(code=True))
+    count = task.cases[0].bytes // 3 // 4  # of float32, three vectors
+    jail = Jail("compiled")
     try:
-        built = builder.build(source, task.cases[:1], ())
+        for target in ("h200", "mi300"):
+            built = Builder(task, targets.find(target), Limits(), Purpose(code=True), jail).build(
+                source, task.cases[:1], ()
+            )
+            launch = built.recorded[0].full.launches[0]
+            encoded = machine_code.arguments(launch, built.code[launch.chosen.kernel.digest], [1, 2, 3], (0, 0))
+            assert encoded[:4] == [*[struct.pack("<Q", p) for p in (3, 1, 2)], struct.pack("<i", count)]
     finally:
-        builder.close()
-    launch = built.recorded[0].full.launches[0]
-    encoded = machine_code.arguments(launch, built.code[launch.chosen.kernel.digest], [1, 2, 3], (0, 0))
-    assert encoded[:4] == [struct.pack("<Q", p) for p in (3, 1, 2)] + [
-        struct.pack("<i", task.cases[0].inputs["x"].elements)
-    ]  # type: ignore[union-attr]
+        jail.close()
 
 
 class Host:
@@ -136,6 +138,11 @@ def test_an_allocation_is_filled_on_the_device_as_torch_fills_it(dtype: str) -> 
         assert not any(host.bytes[16 + size :])
 
 
+def _called(plan: LaunchPlan, **names: object) -> Launch:
+    kernel = replace(KERNEL, **names)  # type: ignore[arg-type]
+    return replace(plan.launches[0], variants=(Variant(kernel, (8, 1, 1)),))
+
+
 FORGED = {
     "an output behind its buffer": lambda p: replace(p, outputs=(View(1, 4, (25,), (1,), "float32"),)),
     "an output before its buffer": lambda p: replace(p, outputs=(View(1, -4, (1,), (1,), "float32"),)),
@@ -152,6 +159,13 @@ FORGED = {
     "an output at half a byte": lambda p: replace(p, outputs=(View(1, 0.5, (1,), (1,), "float32"),)),
     "an output between two elements": lambda p: replace(p, outputs=(View(1, 2, (1,), (1,), "float32"),)),
     "a shape that is no whole number": lambda p: replace(p, outputs=(View(1, 0, (8.0,), (1,), "float32"),)),
+    "a kernel's name that steers a terminal": lambda p: replace(p, launches=(_called(p, symbol="k\x1b[2J"),)),
+    "a kernel's name without end": lambda p: replace(p, launches=(_called(p, function="k" * 300),)),
+    "a type of several lines": lambda p: replace(p, launches=(_called(p, signature=(("p", "float32\n"),)),)),
+    "a configuration that turns the text": lambda p: replace(
+        p, launches=(replace(p.launches[0], variants=(Variant(KERNEL, (8, 1, 1), "BLOCK: 8\u202e"),)),)
+    ),
+    "an argument in words": lambda p: replace(p, launches=(replace(p.launches[0], arguments=(("n", "many"),)),)),
     "memory of negative size": lambda p: replace(p, buffers=(Buffer(-1, "float32", "x"), *p.buffers[1:])),
 }
 
@@ -159,7 +173,7 @@ FORGED = {
 @pytest.mark.parametrize("what", FORGED)
 def test_a_forged_plan_is_refused(what: str) -> None:
     assert plans.unpack(plans.pack(PLAN)) == PLAN
-    with pytest.raises(ValueError, match=r"lies outside|out of range|no size"):
+    with pytest.raises(ValueError, match=r"lies outside|out of range|no size|not printable|nor a number"):
         plans.unpack(plans.pack(FORGED[what](PLAN)))
 
 

@@ -143,7 +143,7 @@ class Recorder:
         self.variants = []
         try:
             for config in configs[:MAX_VARIANTS]:
-                self.label = str(config)
+                self.label = _label(config)
                 if config.pre_hook is not None:
                     config.pre_hook({**tuner.nargs, **kwargs, **config.all_kwargs()})
                 tuner.fn.run(*args, **kwargs, **config.all_kwargs())
@@ -263,6 +263,11 @@ def _meta(spec: Input) -> torch.Tensor:
     stored = torch.empty(spec.stored, dtype=getattr(torch, spec.dtype), device="meta")
     made: torch.Tensor = spec.laid_out(stored)
     return made
+
+
+def _label(config: Any) -> str:
+    """Return an autotune configuration in words that can be shown."""
+    return "".join(c if c.isprintable() else "?" for c in str(config))[: plans.MAX_LABEL]
 
 
 def _number(value: Any) -> float:
