@@ -386,6 +386,21 @@ def test_a_bench_that_hangs_is_dead_before_anybody_else_has_a_turn(bound: Court,
     assert seen[before] is False
 
 
+def test_a_referee_that_failed_gives_its_memory_back_within_a_turn(bound: Court, desk: Desk) -> None:
+    turns: list[int] = []
+
+    def forgets(name: str, question: tuple[Any, ...]) -> bool:
+        if question[0] == "forget":
+            turns.append(bound._turns._together)
+        return False
+
+    desk.says += [(forgets, None), (on("referee", "fill"), ["failed", "task", "the reference failed"])]
+    with pytest.raises(RefereeFailed, match="reference failed"):
+        heard(bound)
+    assert turns == [1]
+    assert bound._turns._together == 0
+
+
 def test_a_fault_while_several_cases_are_timed_names_its_case(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
     desk.says.append((on("bench", "times"), ["failed", "timeout", "kernel: CUDA_ERROR_LAUNCH_TIMEOUT", 1]))

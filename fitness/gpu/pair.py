@@ -225,10 +225,11 @@ class Pair:
 
     def _recover(self) -> None:
         """End the bench, whose memory the referee maps, and give back what the referee holds."""
-        self._kill_bench()
-        with contextlib.suppress(Lost):
-            if self._referee is not None:
-                self._referee.ask("forget", seconds=REFEREE_SECONDS)
+        with self._turns.together():  # it waits for the device, and must not do so beside another's clock
+            self._kill_bench()
+            with contextlib.suppress(Lost):
+                if self._referee is not None:
+                    self._referee.ask("forget", seconds=REFEREE_SECONDS)
 
     def _referee_lost(self, error: Lost) -> MachineFailed:
         self._kill_bench()
