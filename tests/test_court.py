@@ -93,7 +93,7 @@ class Desk:
 
     def times(self, question: tuple[Any, ...]) -> Any:
         """Answer for heats of one program on four groups of sets."""
-        return ["ok", [[[[[10.0] * 4] * heat[1]], [[30.0, 31.0]] * heat[1]] for heat in question[1]]]
+        return ["ok", [[[[[10.0] * 4] * heat[1]], [[30.0, 31.0]] * heat[1], [""] * heat[1]] for heat in question[1]]]
 
     def listening(self) -> bool:
         """Whether nobody who lives has an answer that was not taken."""
@@ -263,7 +263,7 @@ def test_a_device_that_does_not_start_is_one_line(desk: Desk, monkeypatch: pytes
 def test_programs_are_timed_on_the_same_sets_and_the_candidate_is_watched(bound: Court, desk: Desk) -> None:
     small = replace(bound.device, cache=1 << 10)
     bound._device = small
-    timed = [[[[10.0] * 4], [[20.0] * 4]], [[30.0, 31.0]]]
+    timed = [[[[10.0] * 4], [[20.0] * 4]], [[30.0, 31.0]], [""]]
     desk.says.append((on("bench", "times"), ["ok", [timed]]))
     desk.hello["bench"][3] = 1 << 40
     bound._arena = 1 << 40
@@ -282,7 +282,7 @@ def test_programs_are_timed_on_the_same_sets_and_the_candidate_is_watched(bound:
 
 def test_a_timed_output_that_is_wrong_is_a_fault(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]]]]]))
+    desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]], [""]]]]))
     desk.says.append((on("referee", "check"), wrong("at [7]")))
     with pytest.raises(Fault, match="output of a timed run is wrong"):
         bound.time([Heat("1M", (PROGRAM,), (200.0,), 4)])
@@ -290,7 +290,7 @@ def test_a_timed_output_that_is_wrong_is_a_fault(bound: Court, desk: Desk) -> No
 
 def test_short_programs_are_timed_in_batches(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "times"), ["ok", [[[[[1.0] * 4]], [[30.0]]]]]))
+    desk.says.append((on("bench", "times"), ["ok", [[[[[1.0] * 4]], [[30.0]], [""]]]]))
     bound.time([Heat("1M", (PROGRAM,), (2.0,), 4)])
     ((question,),) = [q[2] for q in desk.asked if q[:2] == ("bench", "times")]
     assert question[3] == 50, "50 replays of 2 us last as long as an item should"
@@ -299,7 +299,7 @@ def test_short_programs_are_timed_in_batches(bound: Court, desk: Desk) -> None:
 def test_a_program_that_answers_from_memory_is_found_after_the_clock(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
     for _ in range(2):
-        desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]]]]]))
+        desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]], [""]]]]))
     desk.says.append((on("referee", "check", 2), wrong("at [7]")))
     with pytest.raises(Fault, match="influence inputs: at"):
         bound.time([Heat("1M", (PROGRAM,), (200.0,), 4, again="influence")])
@@ -312,12 +312,20 @@ def test_a_program_that_works_in_place_gets_fresh_inputs_for_every_turn(
 ) -> None:
     bound.begin(replace(double_task, in_place=("x",)), 1)
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "times"), ["ok", [[[[[1.0, 0.0, 1.0, 0.0]], [[0.0, 2.0, 0.0, 2.0]]], [[30.0]]]]]))
-    desk.says.append((on("bench", "times"), ["ok", [[[[[0.0, 3.0, 0.0, 3.0]], [[4.0, 0.0, 4.0, 0.0]]], [[31.0]]]]]))
+    desk.says.append(
+        (on("bench", "times"), ["ok", [[[[[1.0, 0.0, 1.0, 0.0]], [[0.0, 2.0, 0.0, 2.0]]], [[30.0]], [""]]]])
+    )
+    desk.says.append(
+        (
+            on("bench", "times"),
+            ["ok", [[[[[0.0, 3.0, 0.0, 3.0]], [[4.0, 0.0, 4.0, 0.0]]], [[31.0]], ["it is too hot"]]]],
+        )
+    )
     (clocked,) = bound.time([Heat("1M", (PROGRAM, PROGRAM), (200.0, 200.0), 4)])
     samples, anchors = clocked.samples, clocked.anchors
     assert samples == [[[1.0, 3.0, 1.0, 3.0]], [[4.0, 2.0, 4.0, 2.0]]]
     assert anchors == [[30.0, 31.0]]
+    assert clocked.held == ["it is too hot"]
     assert desk.names("referee").count("fill") == desk.names("referee").count("check") == 2
     turns = [question[2] for q in desk.asked if q[:2] == ("bench", "times") for question in q[2]]
     assert turns == [[0], [1]]
@@ -327,7 +335,7 @@ def test_sets_that_are_timed_hold_their_inputs_moved_and_the_one_that_is_looked_
     bound: Court, desk: Desk
 ) -> None:
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]]]]]))
+    desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]], [""]]]]))
     bound.time([Heat("1M", (PROGRAM,), (200.0,), 4)])
     (fill,) = [q[2] for q in desk.asked if q[1] == "fill"]
     (check,) = [q[2] for q in desk.asked if q[1] == "check"]

@@ -18,7 +18,7 @@ from typing import Any
 from fitness import plan as plans
 from fitness import wire
 from fitness.child import die_with_parent
-from fitness.gpu import fills, machine_code
+from fitness.gpu import fills, machine_code, throttle
 from fitness.gpu.api import DeviceError, Gpu, NoDevice
 from fitness.gpu.arena import HALF, KEEP
 from fitness.gpu.machine_code import BadPlan, MachineCode
@@ -44,8 +44,9 @@ class Bound:
 class Bench:
     """Loads machine code, binds plans to sets of buffers, runs and times them."""
 
-    def __init__(self, backend: str, index: int, arena: int) -> None:
+    def __init__(self, backend: str, index: int, arena: int, slot: str) -> None:
         self._gpu = Gpu(backend, index)
+        self._watch = throttle.watch(backend, slot)
         free, _ = self._gpu.memory()
         if free < arena + SCRATCH:
             need = (arena + SCRATCH) / 2**30
@@ -191,7 +192,8 @@ class Bench:
         alone: everything is poisoned, the cache flushed, and all groups run in random order with the anchor among
         them. A cycle has a round for each of `turns`; with as many as programs, each was on every group once: what a
         place in memory is worth cancels out of the ratio. A round is queued before the device can reach it, so that
-        no launch overhead is timed. Returns [samples by program], [the anchor's by cycle].
+        no launch overhead is timed. Returns [samples by program], [the anchor's by cycle], and what held the device's
+        clocks down, if anything did, for each cycle.
         """
         rng = random.Random(seed)
         graphs = [self._batches(key, batch) for key in keys]
@@ -201,6 +203,7 @@ class Bench:
         events = self._pairs[: groups + ANCHORS]
         samples: list[list[list[float]]] = [[[0.0] * groups for _ in range(cycles)] for _ in keys]
         anchors: list[list[float]] = [[] for _ in range(cycles)]
+        readings = []
         for graph in (g for group in graphs for g in group):
             self._gpu.upload_graph(graph)  # the first launch would do it otherwise
         self._wait(seconds)
@@ -217,6 +220,8 @@ class Bench:
                     else:
                         self._gpu.launch_graph(graphs[users[group]][group])
                     self._gpu.record(end)
+                if turn == turns[-1] and cycle in (0, cycles - 1):
+                    readings.append(self._watch.read())  # while the device works
                 self._wait(seconds)
                 for pair, group in zip(events, order, strict=True):
                     took = max(self._gpu.elapsed_us(*pair), RESOLUTION_US)
@@ -224,7 +229,7 @@ class Bench:
                         anchors[cycle].append(took)
                     else:
                         samples[users[group]][cycle][group] = took / batch
-        return [samples, anchors]
+        return [samples, anchors, [throttle.between(readings[0], readings[-1])] * cycles]
 
     def _prepare(self, keys: Any, users: list[int], batch: int, flush: Any, rng: random.Random) -> None:
         """Poison what every group's program will write, then push everything out of the cache."""
@@ -267,7 +272,7 @@ def main(channel: int, options: dict[str, Any]) -> None:
     """Serve until the other side hangs up, or the device is lost."""
     die_with_parent()
     try:
-        bench = Bench(options["backend"], options["index"], options["arena"])
+        bench = Bench(options["backend"], options["index"], options["arena"], options["slot"])
     except (DeviceError, NoDevice) as error:
         wire.send(channel, ["failed", getattr(error, "kind", "no-device"), str(error)])
         os._exit(0)

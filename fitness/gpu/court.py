@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fitness.gpu import arena
+from fitness.gpu import arena, clock
 from fitness.gpu.arena import Set
 from fitness.gpu.hearing import Hearing, Hearings, Program, Verified, inputs
 from fitness.gpu.pair import Device, DeviceUnavailable, Fault, MachineFailed, NoRoom, RefereeFailed
@@ -34,10 +34,19 @@ class Heat:
 
 @dataclass(frozen=True, slots=True)
 class Clocked:
-    """What a heat took: microseconds of every program by cycle and group of sets, and the anchor's by cycle."""
+    """What a heat took: microseconds of every program by cycle and group of sets, and the anchor's by cycle.
+
+    `held` says for each cycle what held the device's clocks down, if anything did.
+    """
 
     samples: list[Any]
     anchors: list[Any]
+    held: list[str]
+
+    @property
+    def kept(self) -> list[bool]:
+        """Tell for each cycle whether the device's clocks stood still, of memory and of the units."""
+        return [ok and not why for ok, why in zip(clock.steady(self.anchors), self.held, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,7 @@ class Court(Hearings):
         how often it ran cannot know when to work.
         """
         orders = [list(range(len(t.names))) for t in tracks]
-        found = [Clocked([[] for _ in order], []) for order in orders]
+        found = [Clocked([[] for _ in order], [], []) for order in orders]
         for cycles in zip(*(self._parted(t) for t in tracks), strict=True):
             here = [n for n, count in enumerate(cycles) if count]
             if not here:
@@ -89,6 +98,7 @@ class Court(Hearings):
                 for whole, part in zip(found[n].samples, one.samples, strict=True):
                     whole += part
                 found[n].anchors.extend(one.anchors)
+                found[n].held.extend(one.held)
         repeated = [t for t in tracks if t.heat.again is not None]
         if repeated:
             self._timed(repeated, [list(range(len(t.names))) for t in repeated], None)
@@ -99,14 +109,16 @@ class Court(Hearings):
         turns = range(len(track.names))
         samples: list[list[Any]] = [[] for _ in turns]
         anchors: list[Any] = []
+        held: list[str] = []
         for _ in range(track.cycles):
             parts = [self._timed([track], [[turn]], "base", [1])[0] for turn in turns]
             for number, cycles in enumerate(samples):
                 cycles.append([max(group) for group in zip(*(p.samples[number][0] for p in parts), strict=True)])
             anchors.append([a for p in parts for a in p.anchors[0]])
+            held.append(next((p.held[0] for p in parts if p.held[0]), ""))
         if track.heat.again is not None:
             self._timed([track], [[0]], None)
-        return Clocked(samples, anchors)
+        return Clocked(samples, anchors, held)
 
     def _parted(self, track: Track) -> list[int]:
         """Part a heat's cycles at random, if what it shows is told; PARTS numbers, the last of which may be 0."""
