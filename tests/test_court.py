@@ -16,7 +16,7 @@ import torch
 from test_replay import CODE, PLAN
 
 from fitness import targets, wire
-from fitness.gpu import arena, hearing, pair, storage
+from fitness.gpu import arena, hearing, pair, storage, zones
 from fitness.gpu.court import (
     Court,
     DeviceUnavailable,
@@ -31,6 +31,7 @@ from fitness.gpu.court import (
 )
 from fitness.gpu.process import Lost, questions
 from fitness.gpu.referee import Referee
+from fitness.plan import Buffer
 from suites import Input, Task, inputs
 
 ARENA = 1 << 20
@@ -92,8 +93,12 @@ class Desk:
         return ["ok", answers.get(question[0], lambda: None)()]
 
     def times(self, question: tuple[Any, ...]) -> Any:
-        """Answer for heats of one program on four groups of sets."""
-        return ["ok", [[[[[10.0] * 4] * heat[1]], [[30.0, 31.0]] * heat[1], [""] * heat[1]] for heat in question[1]]]
+        """Answer for heats on four groups of sets."""
+        found = [
+            [[[[10.0] * 4] * cycles] * len(names), [[30.0, 31.0]] * cycles, [""] * cycles]
+            for names, cycles, *_ in question[1]
+        ]
+        return ["ok", found]
 
     def listening(self) -> bool:
         """Whether nobody who lives has an answer that was not taken."""
@@ -369,13 +374,56 @@ def test_what_is_told_is_timed_in_parts_of_secret_length_and_looked_at_after_eac
         (clocked,) = bound.time([Heat("1M", (PROGRAM,), (200.0,), 32, told=True)])
         parts = tuple(heat[1] for q in desk.asked if q[:2] == ("bench", "times") for heat in q[2])
         assert sum(parts) == 8 == len(clocked.samples[0]) == len(clocked.anchors)
-        assert desk.names("referee") == ["fill", "check"] * len(parts)
+        assert desk.names("referee") == ["clear", "fill", "check"] * len(parts)
         lengths.add(parts)
     assert len(lengths) > 5
     assert {len(parts) for parts in lengths} == {1, 2, 3}
     desk.asked.clear()
     bound.time([Heat("1M", (PROGRAM,), (200.0,), 32)])
     assert desk.names("referee") == ["fill", "check"], "what only chooses is looked at once"
+
+
+def test_what_is_told_leaves_no_memory_unwatched_that_would_outlast_a_replay(bound: Court, desk: Desk) -> None:
+    bound._device = replace(bound.device, cache=1 << 10)
+    bound._arena = size = 1 << 30
+    other = replace(PLAN, buffers=(PLAN.buffers[0], Buffer(9000, "float32"), Buffer(70000, "int32")))
+    rival = Program(other, PROGRAM.code)
+    bound.time([Heat("1M", (PROGRAM, rival), (200.0, 200.0), 4, told=True)])
+    question = next(q[2][0] for q in desk.asked if q[:2] == ("bench", "times"))
+    (flush, flushed), (target, _, copied) = question[4], question[5]
+    (cleared,) = [q[2] for q in desk.asked if q[1] == "clear"][:1]
+    (looked,) = [q[2][0][2] for q in desk.asked if q[1] == "check"][:1]
+    rewritten = {"flush": (flush, flushed), "anchor": (target, copied)}
+    everything = sorted([*rewritten.values(), *((o, n) for o, n in cleared)])
+    assert arena.between(everything, 0, size) == [], "every byte is either rewritten in each round, or cleared before"
+    bound_sets = [p[3] for q in desk.asked if q[:2] == ("bench", "bind") for p in q[2]]
+    bodies = [
+        [(o, b.bytes) for place in own for o, b in zip(place, plan.buffers, strict=True)]
+        for own, plan in zip(bound_sets, (PLAN, other), strict=True)
+    ]
+    for offset, count, _ in looked:
+        for body, held in (one for own in bodies for one in own):
+            assert offset + count <= body or body + held <= offset or not held, "a program's own memory is no red zone"
+    far = sum(count for _, count, what in looked if "far" in what)
+    near = sum(count for _, count, what in looked if "near" in what)
+    sets = len(bound_sets[0])
+    used = max(o + n for own in bodies for o, n in own) - min(o for own in bodies for o, _ in own)
+    assert far >= size - flushed - copied - used - 4 * (arena.GUARD + arena.ALIGNMENT)
+    assert near >= used / sets - 83000 - 2 * (arena.BEHIND + arena.ALIGNMENT)
+    desk.asked.clear()
+    bound.time([Heat("1M", (PROGRAM,), (200.0,), 4)])
+    assert desk.names("referee") == ["fill", "check"]
+
+
+def test_a_zone_of_any_size_tells_of_one_byte() -> None:
+    memory = torch.full((1 << 18,), arena.GUARD_BYTE, dtype=torch.uint8)
+    zones_of = [[0, 4096, "a"], [5000, 4608, "b"], [1 << 14, 100_000, "c"], [131_077, 131_000, "d"], [10_000, 7, "e"]]
+    assert zones.broken(memory, zones_of).tolist() == [0.0] * 5
+    for number, place in ((0, 4095), (1, 5000), (2, (1 << 14) + 99_999), (3, 200_000), (4, 10_003)):
+        memory[place] ^= 1
+        assert zones.broken(memory, zones_of).tolist() == [float(n == number) for n in range(5)]
+        memory[place] ^= 1
+    assert not len(zones.broken(memory, []))
 
 
 def test_a_bench_that_hangs_is_dead_before_anybody_else_has_a_turn(bound: Court, desk: Desk) -> None:

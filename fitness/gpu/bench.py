@@ -55,7 +55,7 @@ class Bench:
             )
         self._size = arena
         self._arena = self._gpu.allocate(arena)
-        self._scratch = self._gpu.allocate(SCRATCH)
+        self._scratch, self._scratched = 0, 0  # allocated for the first kernel that asks for any; bytes in use
         self._modules: dict[str, tuple[int, int, MachineCode]] = {}
         self._programs: dict[str, list[Bound]] = {}
         self._graphs: dict[str, list[int]] = {}
@@ -124,6 +124,9 @@ class Bench:
             wanted = [size * blocks for size in code.scratch]
             if sum(wanted) > SCRATCH:
                 raise DeviceError("scratch", "out of the runtime's scratch memory")
+            if sum(wanted) and not self._scratch:
+                self._scratch = self._gpu.allocate(SCRATCH)
+            self._scratched = max(self._scratched, sum(wanted))
             addresses = (self._scratch, self._scratch + wanted[0])
             parameters, memory = _parameters(machine_code.arguments(launch, code, bases, addresses))
             bound.keep += [parameters, memory]
@@ -232,7 +235,12 @@ class Bench:
         return [samples, anchors, [throttle.between(readings[0], readings[-1])] * cycles]
 
     def _prepare(self, keys: Any, users: list[int], batch: int, flush: Any, rng: random.Random) -> None:
-        """Poison what every group's program will write, then push everything out of the cache."""
+        """Poison what every group's program will write, then push everything out of the cache.
+
+        Scratch memory is the runtime's, in every launch anew: what a kernel left there is no more either.
+        """
+        if self._scratched:
+            self._gpu.set8(self._scratch, 0xFF, self._scratched)
         for group, user in enumerate(users):
             for bound in self._programs[keys[user]][group * batch : (group + 1) * batch]:
                 self._poison(bound, 0xFF)

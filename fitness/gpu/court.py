@@ -1,12 +1,12 @@
 """One device at work on programs: run on trials, compared, timed beside each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from fitness.gpu import arena, clock
+from fitness.gpu import arena
 from fitness.gpu.arena import Set
 from fitness.gpu.hearing import Hearing, Hearings, Program, Verified, inputs
+from fitness.gpu.heat import Clocked, Heat, Track, near
 from fitness.gpu.pair import Device, DeviceUnavailable, Fault, MachineFailed, NoRoom, RefereeFailed
 from fitness.plan import LaunchPlan
 
@@ -14,51 +14,6 @@ PARTS = 3  # of a heat, at most; each is looked at
 GROUPS, MOST_SETS = 4, 512  # groups of sets at least, sets at most
 ITEM_US = 100.0  # a timed item lasts at least so long: events resolve about 1 us
 ANCHOR = 64 << 20  # bytes the anchor copies at least; more where the last-level cache holds more
-
-
-@dataclass(frozen=True, slots=True)
-class Heat:
-    """Programs that are to be timed beside each other on one case; the first is on trial.
-
-    With `again` the same graphs then run once more on inputs of which one element changed, and are looked at: by then a
-    program has seen the same data often enough to be answering from memory.
-    """
-
-    case: str
-    programs: tuple[Program, ...]
-    estimates: tuple[float, ...]
-    pairs: int
-    again: str | None = None
-    told: bool = False  # whether anybody is told what it shows; else it chooses what is worth more time
-
-
-@dataclass(frozen=True, slots=True)
-class Clocked:
-    """What a heat took: microseconds of every program by cycle and group of sets, and the anchor's by cycle.
-
-    `held` says for each cycle what held the device's clocks down, if anything did.
-    """
-
-    samples: list[Any]
-    anchors: list[Any]
-    held: list[str]
-
-    @property
-    def kept(self) -> list[bool]:
-        """Tell for each cycle whether the device's clocks stood still, of memory and of the units."""
-        return [ok and not why for ok, why in zip(clock.steady(self.anchors), self.held, strict=True)]
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """A heat laid out: the sets of every program, how many replays make one timed item, and how many cycles run."""
-
-    heat: Heat
-    names: tuple[str, ...]
-    sets: list[list[Set]]
-    batch: int
-    cycles: int
-    seconds: float
 
 
 class Court(Hearings):
@@ -132,9 +87,12 @@ class Court(Hearings):
         """Fill, time and look; without a trial its changed inputs are used, for one cycle.
 
         All sets hold the trial's inputs moved around, each by amounts of its own: a program that copied what another
-        set's run has left would copy what is wrong. One, chosen in secret, is looked at.
+        set's run has left would copy what is wrong. One, chosen in secret, is looked at. Where anybody is told what it
+        shows, all memory that is nobody's is looked at too: a program could keep results there from replay to replay.
+        In place every replay has fresh inputs, and nothing to keep.
         """
         _, anchor, flush = self._shared_places()
+        swept = tracks[0].heat.told and not self.task.in_place
         filled, looked = [], []
         for track, order in zip(tracks, turns, strict=True):
             name = trial or track.heat.again
@@ -144,8 +102,12 @@ class Court(Hearings):
             given = [[inputs(plan, place), []] for place in track.sets[0]]
             filled += [[turned, [given.pop(watched)], False], [key, given, True]]
             outcome = self._left(turned, plan, track.sets[0][watched])
-            outcome[2] = []  # red zones were looked at when it was verified, and rivals' buffers lie elsewhere
+            # those of its own plan were looked at when it was verified; rivals' buffers lie elsewhere
+            outcome[2] = near(track, watched) if swept else []
             looked.append(outcome)
+        if swept:
+            looked[0][2] = looked[0][2] + self._far(tracks)
+            self._ask("clear", self._nobodys())
         with self._asking("fill", filled):
             self._bind_new(tracks)
         asked = [
@@ -163,6 +125,17 @@ class Court(Hearings):
             case = tracks[fault.step or 0].heat.case
             raise Fault(fault.kind, f"the output of a timed run is wrong; {fault}", case=case) from fault
         return found
+
+    def _nobodys(self) -> list[Any]:
+        """Return what no round rewrites: all but the anchor's target and what flushes the cache."""
+        first, (_, source, size), _ = self._shared_places()
+        return [[source, size], [first, self._arena - first]]
+
+    def _far(self, tracks: Sequence[Track]) -> list[Any]:
+        """Return the memory outside all sets that are timed now, as red zones."""
+        ends = [(s.guards[0][0], s.end - s.guards[0][0]) for t in tracks for own in t.sets for s in own]
+        stretches = [s for start, size in self._nobodys() for s in arena.between(ends, start, start + size)]
+        return [[offset, size, "its buffers, far from them"] for offset, size in stretches]
 
     def _bind_new(self, tracks: Sequence[Track]) -> None:
         """Bind programs, unless that was done for an earlier round of the same heats."""
