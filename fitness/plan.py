@@ -8,17 +8,18 @@ arguments Pointer(0), Pointer(1), 2048); its output is View(buffer 1).
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import msgpack
 
+from fitness import passed
+from fitness.passed import Descriptor, Group, Pointer, leaves
 from suites.task import ITEM_BYTES
 
 FORMAT = 1
 MAX_BUFFERS = 1024  # of one plan: all are watched
-MAX_DEPTH = 16  # of tuples in tuples
 MAX_NAME, MAX_LABEL = 200, 4000  # characters
 
 
@@ -30,22 +31,6 @@ class Buffer:
     dtype: str
     input: str | None = None
     fill: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """An argument that points into a buffer."""
-
-    buffer: int
-    offset: int  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A tuple passed as one argument; `made_by` is the program's own class for it, if it is a NamedTuple."""
-
-    items: tuple[Any, ...]  # arguments, or groups
-    made_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +73,15 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One kernel launch. `arguments` are runtime arguments by name: Pointer, int, float, bool, None or Group."""
+    """One kernel launch. `arguments` are runtime arguments by name, as fitness/passed.py has them."""
 
     variants: tuple[Variant, ...]
     arguments: tuple[tuple[str, Any], ...]
 
     @property
     def pointers(self) -> list[Pointer]:
-        """Every pointer that is passed, also in a group."""
-        return [a for _, argument in self.arguments for a in leaves(argument) if isinstance(a, Pointer)]
+        """Every pointer that is passed, also in a descriptor or a group."""
+        return passed.pointers(self.arguments)
 
     @property
     def groups(self) -> list[Group]:
@@ -132,7 +117,8 @@ class LaunchPlan:
         """Identity of buffers, grids and arguments; the code launched is identified by its binaries."""
         memory = [[asdict(b) for b in self.buffers], [asdict(v) for v in self.outputs]]
         steps = [
-            [[[v.grid, v.label] for v in one.variants], [_plain(a) for _, a in one.arguments]] for one in self.launches
+            [[[v.grid, v.label] for v in one.variants], [passed.plain(a) for _, a in one.arguments]]
+            for one in self.launches
         ]
         return _digest([memory, steps])
 
@@ -164,7 +150,7 @@ def pack(plan: LaunchPlan) -> list[Any]:
         [
             [
                 [[_pack_kernel(v.kernel), v.grid, v.label] for v in one.variants],
-                [[name, _plain(a)] for name, a in one.arguments],
+                [[name, passed.plain(a)] for name, a in one.arguments],
             ]
             for one in plan.launches
         ],
@@ -183,7 +169,7 @@ def unpack(plain: Any) -> LaunchPlan:
             launches=tuple(
                 Launch(
                     variants=tuple(Variant(_unpack_kernel(k), (g[0], g[1], g[2]), label) for k, g, label in variants),
-                    arguments=tuple((name, _unplain(a)) for name, a in arguments),
+                    arguments=tuple((name, passed.unplain(a)) for name, a in arguments),
                 )
                 for variants, arguments in launches
             ),
@@ -243,8 +229,13 @@ def _check_words(launch: Launch) -> None:
     if any(not isinstance(text, str) or len(text) > most or not text.isprintable() for text, most in told):
         raise ValueError("a name is not printable text of a length that can be shown")
     values = [leaf for _, argument in launch.arguments for leaf in leaves(argument)]
-    if any(type(v) not in (Pointer, int, float, bool, type(None)) for v in values):
+    if any(type(v) not in (Pointer, Descriptor, int, float, bool, type(None)) for v in values):
         raise ValueError("an argument is neither a pointer nor a number")
+    for one in (v for v in values if isinstance(v, Descriptor)):
+        lengths = {len(one.shape), len(one.strides), len(one.block)}
+        numbers = (*one.shape, *one.strides, *one.block)
+        if one.dtype not in ITEM_BYTES or len(lengths) != 1 or any(type(n) is not int or n < 0 for n in numbers):
+            raise ValueError("a tensor descriptor has no dtype, shape or strides")
 
 
 def _pack_kernel(kernel: KernelSpec) -> list[Any]:
@@ -258,32 +249,6 @@ def _unpack_kernel(plain: Any) -> KernelSpec:
 
 def _pairs(plain: Any) -> tuple[tuple[str, Any], ...]:
     return tuple((k, freeze(v)) for k, v in plain)
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    """Yield what an argument or its signature holds, in the order in which a launch passes it."""
-    if isinstance(value, (Group, tuple)):
-        for item in value.items if isinstance(value, Group) else value:
-            yield from leaves(item)
-    else:
-        yield value
-
-
-def _plain(argument: Any) -> Any:
-    if isinstance(argument, Group):
-        return ["group", argument.made_by, [_plain(a) for a in argument.items]]
-    return [argument.buffer, argument.offset] if isinstance(argument, Pointer) else argument
-
-
-def _unplain(argument: Any, depth: int = MAX_DEPTH) -> Any:
-    if not isinstance(argument, (list, tuple)):
-        return argument
-    if len(argument) == 2:
-        return Pointer(argument[0], argument[1])
-    kind, made_by, items = argument
-    if kind != "group" or not depth:
-        raise ValueError("an argument is neither a pointer nor a tuple of arguments")
-    return Group(tuple(_unplain(a, depth - 1) for a in items), made_by)
 
 
 def freeze(value: Any) -> Any:

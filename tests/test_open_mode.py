@@ -88,18 +88,24 @@ def on_a_descriptor(task: Task) -> str:
     )
 
 
-def test_a_descriptor_of_the_host_passes_in_open_mode_and_sealed_is_told_what_to_do(
+def test_a_descriptor_of_the_host_passes_and_one_in_a_tuple_is_told_what_to_do(
     opened: OpenJudge, judge: Judge, double_task: Task
 ) -> None:
-    failure = judge.judge(on_a_descriptor(double_task)).failure
+    source = on_a_descriptor(double_task)
+    for one in (opened, judge):
+        found = one.judge(source)
+        assert found.passed, found.failure
+    tupled = source.replace("(*both, BLOCK=256)", "(tuple(both), BLOCK=256)").replace(
+        "(out, given, BLOCK", "(both, BLOCK"
+    )
+    tupled = tupled.replace("out.store", "both[0].store").replace("given.load", "both[1].load")
+    failure = judge.judge(tupled).failure
     assert failure is not None
     assert (failure.stage, failure.kind) == (Stage.RECORD, "argument")
-    assert "argument `out` is a tensor descriptor made by the host" in failure.message
+    assert "argument `both[0]` is a tensor descriptor made by the host, in a tuple" in failure.message
     assert "tl.make_tensor_descriptor" in failure.message
     assert "--mode open" in failure.message
-    assert "double_kernel[(triton.cdiv(x.numel(), 256),)](*both, BLOCK=256)" in failure.trace
-    found = opened.judge(on_a_descriptor(double_task))
-    assert found.passed, found.failure
+    assert "double_kernel[(triton.cdiv(x.numel(), 256),)](tuple(both), BLOCK=256)" in failure.trace
 
 
 def test_rivals_and_confirmation_change_nothing_and_that_is_said(opened: OpenJudge, double_task: Task) -> None:

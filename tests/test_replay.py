@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from fitness.gpu.calibration import Calibration
 from fitness.gpu.court import Device
 from fitness.gpu.machine_code import BadPlan, MachineCode
 from fitness.jail import Jail
-from fitness.plan import Buffer, Group, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
+from fitness.passed import Descriptor, Group, Pointer
+from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Variant, View
 from fitness.verification import edges, huge
 from suites import Task, load
 from suites.task import ITEM_BYTES
@@ -83,19 +85,54 @@ def test_the_members_of_a_tuple_are_passed_one_by_one() -> None:
         plans.unpack(plans.pack(replace(plan, launches=(outside,))))
 
 
-def test_machine_code_of_a_kernel_that_takes_tuples_is_passed_what_it_wants() -> None:
+class Maps:
+    """Says what would be encoded, in as many bytes as a device takes."""
+
+    def tensor_map(self, layout: Sequence[int], address: int, one: Descriptor) -> bytes:
+        return struct.pack("<3I5Q", *layout[:3], address, *layout[3:], *one.shape).ljust(128, b"\0")
+
+
+def test_a_descriptor_is_passed_as_a_map_of_the_devices_or_in_its_parts(double_task: Task) -> None:
+    both = Descriptor(Pointer(0, 32), "float32", (30, 64), (64, 1), (1, 16), nan=True)
+    kernel = replace(KERNEL, signature=(("both", "tensordesc<fp32[1, 16]>"), ("n", "i32")))
+    launch = Launch((Variant(kernel, (8, 1, 1)),), (("both", both), ("n", 5)))
+    plan = replace(PLAN, launches=(launch,))
+    assert plans.unpack(plans.pack(plan)) == plan
+    assert launch.pointers == [Pointer(0, 32)]
+    shape, strides = [struct.pack("<i", n) for n in (30, 64)], [struct.pack("<q", n) for n in (64, 1)]
+    behind = [*shape, *strides, struct.pack("<i", 5)]
+    parts = [struct.pack("<Q", 4128), *(struct.pack("<q", n) for n in (30, 64, 64, 1)), b"\1"]
+    code = replace(CODE, parameters=tuple(map(len, (*parts, *behind))))
+    assert machine_code.arguments(launch, code, [4096], (0, 0)) == [*parts, *behind]
+    code = replace(CODE, parameters=(128, *map(len, behind)), descriptors=((3, 4, 7, 1, 16),))
+    encoded = machine_code.arguments(launch, code, [4096], (0, 0), Maps())
+    assert struct.unpack_from("<3I5Q", encoded[0]) == (3, 4, 7, 4128, 1, 16, 30, 64)
+    assert encoded[1:] == behind
+    with pytest.raises(BadPlan, match="does not fit"):
+        machine_code.arguments(launch, replace(code, descriptors=((3, 4, 7, 16),)), [4096], (0, 0), Maps())
+    for wrong in (replace(both, shape=(30,)), replace(both, dtype="fp4"), replace(both, pointer=Pointer(0, 9999))):
+        forged = replace(plan, launches=(replace(launch, arguments=(("both", wrong), ("n", 5))),))
+        with pytest.raises(ValueError, match=r"no dtype|lies outside"):
+            plans.unpack(plans.pack(forged))
+
+
+def test_machine_code_of_a_kernel_that_takes_tuples_or_descriptors_is_passed_what_it_wants() -> None:
     task = replace(load("vector_add"), edges=())
-    source = (ROOT / "tests/honest/46_tuples_of_arguments.py").read_text(encoding="utf-8")
     count = task.cases[0].bytes // 3 // 4  # of float32, three vectors
     jail = Jail("compiled")
     try:
-        for target in ("h200", "mi300"):
-            built = Builder(task, targets.find(target), Limits(), Purpose(code=True), jail).build(
-                source, task.cases[:1], ()
-            )
+        for target, file in itertools.product(("h200", "mi300"), ("46_tuples_of", "49_host_tensor")):
+            (path,) = (ROOT / "tests/honest").glob(f"{file}*.py")
+            builder = Builder(task, targets.find(target), Limits(), Purpose(code=True), jail)
+            built = builder.build(path.read_text(encoding="utf-8"), task.cases[:1], ())
             launch = built.recorded[0].full.launches[0]
-            encoded = machine_code.arguments(launch, built.code[launch.chosen.kernel.digest], [1, 2, 3], (0, 0))
-            assert encoded[:4] == [*[struct.pack("<Q", p) for p in (3, 1, 2)], struct.pack("<i", count)]
+            code = built.code[launch.chosen.kernel.digest]
+            encoded = machine_code.arguments(launch, code, [1, 2, 3], (0, 0), Maps())
+            if file.startswith("46"):
+                assert encoded[:4] == [*[struct.pack("<Q", p) for p in (3, 1, 2)], struct.pack("<i", count)]
+            else:
+                assert len(code.descriptors) == (3 if target == "h200" else 0)
+                assert all(layout[1] == 4 and layout[3:] == (1, 128) for layout in code.descriptors)
     finally:
         jail.close()
 

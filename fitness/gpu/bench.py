@@ -19,8 +19,9 @@ from fitness import plan as plans
 from fitness import wire
 from fitness.child import die_with_parent
 from fitness.gpu import fills, machine_code, throttle
-from fitness.gpu.api import DeviceError, Gpu, NoDevice
+from fitness.gpu.api import Gpu
 from fitness.gpu.arena import HALF, KEEP
+from fitness.gpu.errors import DeviceError, NoDevice
 from fitness.gpu.machine_code import BadPlan, MachineCode
 from fitness.gpu.process import questions
 from fitness.plan import LaunchPlan
@@ -128,7 +129,7 @@ class Bench:
                 self._scratch = self._gpu.allocate(SCRATCH)
             self._scratched = max(self._scratched, sum(wanted))
             addresses = (self._scratch, self._scratch + wanted[0])
-            parameters, memory = _parameters(machine_code.arguments(launch, code, bases, addresses))
+            parameters, memory = _parameters(machine_code.arguments(launch, code, bases, addresses, self._gpu))
             bound.keep += [parameters, memory]
             bound.steps.append(self._launcher(function, grid, code, parameters))
         return bound

@@ -18,9 +18,10 @@ import torch
 from fitness import wire, yardstick
 from fitness.child import die_with_parent
 from fitness.gpu import compare, storage, zones
-from fitness.gpu.api import NoDevice, SharedMemory
 from fitness.gpu.arena import GUARD_BYTE
+from fitness.gpu.errors import NoDevice
 from fitness.gpu.process import questions
+from fitness.gpu.sharing import SharedMemory
 from fitness.tolerance import Yardstick
 from suites import task as tasks
 from suites.loading import Functions, functions

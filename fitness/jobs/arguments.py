@@ -12,11 +12,11 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from fitness.child import Refused
 from fitness.jobs import program
 from fitness.jobs.tensors import Recorded, dtype_name, fresh
-from fitness.plan import Group, Pointer
+from fitness.passed import Descriptor, Group, Pointer
 
 _DESCRIPTOR = (
-    "argument `{}` is a tensor descriptor made by the host, which a plan cannot hold: make it in the kernel, by "
-    "tl.make_tensor_descriptor from a pointer, its shape and its strides, or judge the program with `--mode open`"
+    "argument `{}` is a tensor descriptor made by the host, in a tuple: pass it by itself, make it in the kernel by "
+    "tl.make_tensor_descriptor, or judge the program with `--mode open`"
 )
 
 
@@ -36,8 +36,20 @@ def argument(module: ModuleType, name: str, value: Any, kind: Any) -> tuple[Any,
     if isinstance(value, torch.Tensor):
         raise Refused("argument", f"argument `{name}` is a tensor on {value.device}: make it on the input's device")
     if isinstance(value, TensorDescriptor):
-        raise Refused("argument", _DESCRIPTOR.format(name))
+        return _descriptor(name, value), kind
     raise Refused("argument", f"argument `{name}` is a {type(value).__name__}, which a plan cannot hold yet")
+
+
+def _descriptor(name: str, value: TensorDescriptor) -> Descriptor:
+    """Write a tensor descriptor down; one in a tuple no launcher of Triton's takes apart."""
+    if "[" in name:
+        raise Refused("argument", _DESCRIPTOR.format(name))
+    if not isinstance(value.base, Recorded):
+        raise Refused("argument", f"argument `{name}` describes a tensor that is not on the device")
+    fresh(value.base)
+    base, dtype = Pointer(value.base.buffer, value.base.offset), dtype_name(value.base.dtype)
+    shape, strides, block = (tuple(map(int, given)) for given in (value.shape, value.strides, value.block_shape))
+    return Descriptor(base, dtype, shape, strides, block, value.padding == "nan")
 
 
 def constant(module: ModuleType, value: Any) -> Any:
@@ -63,6 +75,9 @@ def given(module: ModuleType, value: Any, kind: Any, tensor: Callable[[Pointer, 
         return tuple(items) if value.made_by is None else getattr(module, value.made_by)(*items)
     if isinstance(value, Pointer):
         return tensor(value, kind)
+    if isinstance(value, Descriptor):
+        base, lengths = tensor(value.pointer, value.dtype), map(list, (value.shape, value.strides, value.block))
+        return TensorDescriptor(base, *lengths, padding="nan" if value.nan else "zero")
     return int(value) if isinstance(value, bool) else value  # the interpreter chokes on a bool
 
 

@@ -23,7 +23,8 @@ from fitness.jobs import arguments as arguments_of
 from fitness.jobs import bfloat16, program
 from fitness.jobs.counting import Work, counting
 from fitness.jobs.repeating import blocks, repeated
-from fitness.plan import Buffer, LaunchPlan, Pointer, Variant
+from fitness.passed import Pointer
+from fitness.plan import Buffer, LaunchPlan, Variant
 from fitness.poison import POISONS, Poison
 from suites import inputs as inputs_of
 from suites.task import ITEM_BYTES, unpack_arguments
