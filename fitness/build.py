@@ -26,7 +26,7 @@ from suites.task import pack_arguments, pack_case, unpack_case
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 4096  # compiled kernels kept, each some kilobytes
-FORMAT = 1  # of what travels
+FORMAT = 2  # of what travels
 MAX_PLAN_BYTES = 24 << 30  # what the buffers of one case may need
 
 

@@ -160,7 +160,7 @@ class Host:
 @pytest.mark.parametrize("dtype", sorted(ITEM_BYTES))
 def test_an_allocation_is_filled_on_the_device_as_torch_fills_it(dtype: str) -> None:
     kind = getattr(torch, dtype)
-    for value, count in ((-1, 1), (0, 7), (3, 301), (2.5, 8), (2**53 + 1 if dtype == "int64" else 1, 77)):
+    for value, count in ((-1, 1), (0, 7), (-0.0, 5), (3, 301), (2.5, 8), (2**53 + 1 if dtype == "int64" else 1, 77)):
         wanted = torch.full(
             (count,),
             value if kind.is_floating_point else int(value) & 127 if dtype == "uint8" else int(value),

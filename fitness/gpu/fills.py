@@ -43,7 +43,7 @@ def step(gpu: Memory, buffer: Buffer, base: int) -> Callable[[], None]:
 
 def element(buffer: Buffer) -> bytes:
     """Return the bytes of one element of a filled buffer."""
-    value, kind = buffer.fill or 0.0, buffer.dtype
+    value, kind = 0.0 if buffer.fill is None else buffer.fill, buffer.dtype
     if kind == "bfloat16":
         (bits,) = struct.unpack("<I", struct.pack("<f", value))
         return struct.pack("<H", (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)  # to the nearest, as torch does
