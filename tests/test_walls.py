@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from fitness.judge import Judge
-from fitness.walls import syscalls
+from fitness.walls import landlock, profiles, syscalls
 from suites import Task
 
 ROOT = Path(__file__).parent.parent
@@ -344,6 +344,19 @@ def test_a_tasks_text_and_its_held_out_cases_are_nowhere_in_a_candidates_memory(
         at = text.index(wanted)
         masks = [bytes(b ^ 255 for b in part).hex() for part in (text[at : at + 12], text[at + 12 : at + 24])]
         assert world.inside(task, f"scan(plain({masks[0]!r}), plain({masks[1]!r}))") == "DONE 0", wanted
+
+
+def test_where_all_is_installed_in_one_folder_it_is_opened_but_for_the_tasks(tmp_path: Path) -> None:
+    for name in ("torch/nn", "suites/native"):
+        (tmp_path / "site-packages" / name).mkdir(parents=True)
+    (tmp_path / "site-packages/suites/task.py").touch()
+    root = f"{tmp_path}/site-packages"
+    assert profiles._without(root, f"{root}/suites/native") == [
+        (root, landlock.READ_DIR),
+        (f"{root}/suites", landlock.READ_DIR),
+        (f"{root}/suites/task.py", landlock.READ),
+        (f"{root}/torch", landlock.READ),
+    ]
 
 
 def test_threads_temporary_files_and_late_imports_work_inside(world: World, double_task: Task) -> None:
