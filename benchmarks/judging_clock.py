@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from fitness.build import Builder, Purpose
 from fitness.child import Limits
 from fitness.gpu import calibrate
+from fitness.gpu.calibration import SHORT_US
 from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, Hearing, Program
 from fitness.targets import Target
 from suites import read
 
-MORE = calibrate.COPY.replace(
+# a size more than what a device is calibrated with: of a launch of about 10 us
+COPY = calibrate.COPY.replace('case("64 MiB"', 'case("16 MiB", 1 << 22), case("64 MiB"')
+MORE = COPY.replace(
     "def copy_kernel(out_ptr, x_ptr, n, BLOCK: tl.constexpr):\n    offs = tl.program_id(0).to(tl.int64) * BLOCK",
     "def copy_kernel(out_ptr, extra_ptr, x_ptr, n, blocks, BLOCK: tl.constexpr):\n"
     "    block = tl.program_id(0).to(tl.int64)\n"
@@ -41,7 +44,7 @@ def clock(target: Target, comparisons: int, beside: bool) -> dict:
 @contextmanager
 def neighbour(target: Target) -> Iterator[list[int]]:
     """Have another judge verify the largest copy again and again; yields what grows by one each time."""
-    task, done, verified = read(calibrate.COPY, "calibration"), threading.Event(), []
+    task, done, verified = read(COPY, "calibration"), threading.Event(), []
     started = threading.Event()
 
     def work() -> None:
@@ -70,7 +73,7 @@ def neighbour(target: Target) -> Iterator[list[int]]:
 
 
 def _clock(target: Target, comparisons: int, judges: int) -> dict:
-    task, court = read(calibrate.COPY, "calibration"), Court(target, judges=judges)
+    task, court = read(COPY, "calibration"), Court(target, judges=judges)
     court.start()
     court.begin(task, int.from_bytes(os.urandom(6), "little"))
     found = calibrate.nulls(court, task, target, comparisons)
@@ -82,7 +85,8 @@ def _clock(target: Target, comparisons: int, judges: int) -> dict:
               f"called different {called} of {len(null.ratios)}", flush=True)  # fmt: skip
     slower = []
     builder = Builder(task, target, Limits(), Purpose(code=True))
-    for case in task.cases[2:]:
+    long = {null.case for null in found if null.time_us >= SHORT_US}
+    for case in (c for c in task.cases if c.name in long):
         blocks = -(-case.inputs["x"].elements // 2048)
         plain = MORE.replace("blocks + PART", "blocks")
         more = MORE.replace("blocks + PART", f"blocks + {round(blocks * 0.02)}")

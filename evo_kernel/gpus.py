@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evo_kernel.errors import RunError
-from fitness.gpu import discover
+from fitness.gpu import discover, throttle
 from fitness.gpu.calibration import Calibration, path
 from fitness.gpu.court import Device, DeviceUnavailable
 from fitness.gpu.discover import Found
@@ -53,8 +53,19 @@ def findings() -> Iterator[Finding]:
         state = "" if use is None else ", by somebody else: do not trust its clock" if use.used > OTHERS else ", idle"
         told = "memory in use unknown" if use is None else f"{use}{state}"
         yield Finding("gpu", None, f"{gpu.index}: {gpu.name} (target {gpu.target.name}), {told}; {build}")
+        yield Finding("clock", None, _clock(gpu))
     for gpu in {g.name: g for g in gpus if g.target is not None}.values():
         yield Finding("calibration", None, f"{gpu.name}: {_calibrated(gpu)}")
+
+
+def _clock(gpu: Found) -> str:
+    """Say whether anything is known of a GPU's clocks while it is timed."""
+    watch = throttle.watch(gpu.backend, gpu.slot)
+    if isinstance(watch, throttle.Unwatched):
+        return f"clock throttling is not watched on GPU {gpu.index}: {watch.why}"
+    now = watch.read()
+    told = "its units' clock cannot be read now" if now is None else f"its units run at {now.megahertz} MHz now"
+    return f"clock throttling is watched on GPU {gpu.index}; {told}"
 
 
 def calibrate(say: Callable[[str], None]) -> None:

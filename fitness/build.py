@@ -26,7 +26,7 @@ from suites.task import pack_arguments, pack_case, unpack_case
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 4096  # compiled kernels kept, each some kilobytes
-FORMAT = 1  # of what travels
+FORMAT = 2  # of what travels
 MAX_PLAN_BYTES = 24 << 30  # what the buffers of one case may need
 
 
@@ -168,7 +168,7 @@ class Builder:
         wanted = {v.kernel.digest: v.kernel for x in launches for v in x.variants if v.kernel.ttir is not None}
         objection = codescan.objection(wanted.values(), self._task.tf32)
         if objection:
-            raise Refusal(Failure(Stage.COMPILE, "code", objection))
+            raise Refusal(Failure(Stage.COMPILE, "code", words.message(objection)))
         missing = {d: k for d, k in wanted.items() if d not in self._kernels}
         found = {d: self._kernels[d] for d in wanted if d in self._kernels}
         if missing:
@@ -216,7 +216,7 @@ def understood(stage: Stage) -> Iterator[None]:
         yield
     except (wire.WireError, TypeError, ValueError, LookupError, ArithmeticError) as error:
         logger.debug("malformed answer", exc_info=True)
-        message = words.clean(f"the child's answer is malformed: {error}"[: words.LONGEST])
+        message = words.message(f"the child's answer is malformed: {error}")
         raise Refusal(Failure(stage, "malformed", message)) from error
 
 

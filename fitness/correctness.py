@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fitness import child, discrepancy, tolerance
+from fitness import child, discrepancy, tolerance, words
 from fitness import plan as plans
 from fitness.evaluation import Failure, Stage
 from fitness.jail import Jail
@@ -158,7 +158,8 @@ def _elements(trial: Trial) -> int:
 
 
 def _failure(trial: Trial, kind: str, what: str) -> Failure:
-    return Failure(Stage.CORRECTNESS, kind, f"case {trial.case}, {trial.said}: {what}", case=trial.case)
+    told = words.message(f"case {trial.case}, {trial.said}: {what}")  # it may quote the outputs' schema
+    return Failure(Stage.CORRECTNESS, kind, told, case=trial.case)
 
 
 def _difference(first: Any, again: Any) -> str:

@@ -19,7 +19,9 @@ _ADVICE = {
     "autotune": "put the configurations on one kernel, all with the same runtime arguments",
     "entry": "define the launcher under exactly that name, at the top level of the file",
     "kernel": "define every @triton.jit kernel at the top level of the file",
-    "argument": "pass tensors, numbers, booleans or None to kernels",
+    "argument": "pass tensors, tensor descriptors, numbers, booleans, None or tuples to kernels; `--mode open` on a "
+    "GPU takes whatever Triton takes",
+    "interpreter": "the kernel may be right, which a machine with a GPU can tell; or write it without this operation",
     "schema": "return what the reference returns: count, shapes, dtypes, contiguous in row-major order",
     "alias": "allocate the output and return it; inputs stay as they were",
     "timeout": "look for a loop whose end depends on data, and for tiles that compile for minutes",

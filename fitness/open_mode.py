@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fitness import predict, tolerance
+from fitness import predict, tolerance, words
 from fitness.build import Refusal, digest, timed, understood, value
 from fitness.child import Limits
 from fitness.correctness import TRUTH_SECONDS, UNWRITTEN, Correctness, Given, Replay
@@ -142,7 +142,7 @@ class OpenJudge:
             for (case, g), (outputs, _) in zip(group, checked, strict=True):
                 verdict = tolerance.compare(outputs, g.outputs)
                 if verdict.complaint:
-                    message = f"case {case.name} at its timed size: {verdict.complaint}"
+                    message = words.message(f"case {case.name} at its timed size: {verdict.complaint}")
                     raise Refusal(Failure(Stage.CORRECTNESS, verdict.kind, message, case=case.name))
                 errors[case.name] = max(errors[case.name], round(verdict.ratio, 6))
         left = [c.name for c in cases if c.name not in given]

@@ -14,10 +14,13 @@ from typing import Any
 
 import msgpack
 
+from fitness import passed
+from fitness.passed import Descriptor, Group, Pointer, leaves
 from suites.task import ITEM_BYTES
 
 FORMAT = 1
 MAX_BUFFERS = 1024  # of one plan: all are watched
+MAX_NAME, MAX_LABEL = 200, 4000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,6 @@ class Buffer:
     dtype: str
     input: str | None = None
     fill: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """An argument that points into a buffer."""
-
-    buffer: int
-    offset: int  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +50,8 @@ class KernelSpec:
 
     function: str  # the global name that holds it in the candidate
     symbol: str  # the name of the compiled function
-    signature: tuple[tuple[str, str], ...]  # runtime arguments by name: an element dtype for pointers, else Triton's
+    # runtime arguments by name: an element dtype for pointers, else Triton's; of a group a tuple of those
+    signature: tuple[tuple[str, Any], ...]
     constants: tuple[tuple[str, Any], ...]  # constexpr arguments by name, as written by the recorder
     options: tuple[tuple[str, Any], ...]  # Triton's: num_warps, num_stages, waves_per_eu, ...
     ttir: str | None
@@ -77,10 +73,23 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One kernel launch. `arguments` are runtime arguments by name: Pointer, int, float, bool or None."""
+    """One kernel launch. `arguments` are runtime arguments by name, as fitness/passed.py has them."""
 
     variants: tuple[Variant, ...]
     arguments: tuple[tuple[str, Any], ...]
+
+    @property
+    def pointers(self) -> list[Pointer]:
+        """Every pointer that is passed, also in a descriptor or a group."""
+        return passed.pointers(self.arguments)
+
+    @property
+    def groups(self) -> list[Group]:
+        """Every tuple that is passed, also in another."""
+        found = [argument for _, argument in self.arguments if isinstance(argument, Group)]
+        for group in found:  # grows while it is read
+            found += [item for item in group.items if isinstance(item, Group)]
+        return found
 
     def index(self, choice: Mapping[str, str]) -> int:
         """Return the variant whose label `choice` names for this kernel, the first if it names none."""
@@ -108,7 +117,8 @@ class LaunchPlan:
         """Identity of buffers, grids and arguments; the code launched is identified by its binaries."""
         memory = [[asdict(b) for b in self.buffers], [asdict(v) for v in self.outputs]]
         steps = [
-            [[[v.grid, v.label] for v in one.variants], [_plain(a) for _, a in one.arguments]] for one in self.launches
+            [[[v.grid, v.label] for v in one.variants], [passed.plain(a) for _, a in one.arguments]]
+            for one in self.launches
         ]
         return _digest([memory, steps])
 
@@ -140,7 +150,7 @@ def pack(plan: LaunchPlan) -> list[Any]:
         [
             [
                 [[_pack_kernel(v.kernel), v.grid, v.label] for v in one.variants],
-                [[name, _plain(a)] for name, a in one.arguments],
+                [[name, passed.plain(a)] for name, a in one.arguments],
             ]
             for one in plan.launches
         ],
@@ -159,14 +169,14 @@ def unpack(plain: Any) -> LaunchPlan:
             launches=tuple(
                 Launch(
                     variants=tuple(Variant(_unpack_kernel(k), (g[0], g[1], g[2]), label) for k, g, label in variants),
-                    arguments=tuple((name, _unplain(a)) for name, a in arguments),
+                    arguments=tuple((name, passed.unplain(a)) for name, a in arguments),
                 )
                 for variants, arguments in launches
             ),
             outputs=tuple(View(v[0], v[1], tuple(v[2]), tuple(v[3]), v[4]) for v in outputs),
         )
         _check(plan)
-    except (TypeError, IndexError, KeyError) as error:
+    except (TypeError, IndexError, KeyError, RecursionError) as error:
         raise ValueError(f"not a launch plan: {error}") from error
     return plan
 
@@ -175,7 +185,7 @@ def _check(plan: LaunchPlan) -> None:
     """Refuse what no launcher can have done: only a plan that was forged points outside its own buffers."""
     numbers = [n for v in plan.outputs for n in (v.buffer, v.offset, *v.shape, *v.strides)]
     numbers += [n for x in plan.launches for v in x.variants for n in v.grid]
-    pointers = [a for x in plan.launches for _, a in x.arguments if isinstance(a, Pointer)]
+    pointers = [a for x in plan.launches for a in x.pointers]
     numbers += [n for p in pointers for n in (p.buffer, p.offset)]
     if any(type(n) is not int for n in numbers):
         raise ValueError("a place, a shape or a grid is out of range: not a whole number")
@@ -200,8 +210,32 @@ def _check(plan: LaunchPlan) -> None:
     if any(not (0 <= p.buffer < len(sizes) and 0 <= p.offset <= sizes[p.buffer]) for p in pointers):
         raise ValueError("a pointer lies outside its buffer")
     for launch in plan.launches:
+        _check_words(launch)
         if any(min(v.grid) < 1 or v.grid[0] >= 2**31 or max(v.grid[1:]) > 65535 for v in launch.variants):
             raise ValueError("a grid is out of range")
+
+
+def _check_words(launch: Launch) -> None:
+    """Refuse names that would steer a terminal or fill one, and arguments that are no numbers: both come to be shown.
+
+    Nothing behind this gate cleans them again.
+    """
+    kernels = [v.kernel for v in launch.variants]
+    names = [name for k in kernels for name in (k.function, k.symbol, *(n for p in k.signature for n in leaves(p)))]
+    names += [pair[0] for k in kernels for pair in (*k.constants, *k.options)]
+    names += [name for name, _ in launch.arguments] + [g.made_by for g in launch.groups if g.made_by is not None]
+    labels = [v.label for v in launch.variants if v.label is not None]
+    told = [(name, MAX_NAME) for name in names] + [(label, MAX_LABEL) for label in labels]
+    if any(not isinstance(text, str) or len(text) > most or not text.isprintable() for text, most in told):
+        raise ValueError("a name is not printable text of a length that can be shown")
+    values = [leaf for _, argument in launch.arguments for leaf in leaves(argument)]
+    if any(type(v) not in (Pointer, Descriptor, int, float, bool, type(None)) for v in values):
+        raise ValueError("an argument is neither a pointer nor a number")
+    for one in (v for v in values if isinstance(v, Descriptor)):
+        lengths = {len(one.shape), len(one.strides), len(one.block)}
+        numbers = (*one.shape, *one.strides, *one.block)
+        if one.dtype not in ITEM_BYTES or len(lengths) != 1 or any(type(n) is not int or n < 0 for n in numbers):
+            raise ValueError("a tensor descriptor has no dtype, shape or strides")
 
 
 def _pack_kernel(kernel: KernelSpec) -> list[Any]:
@@ -215,14 +249,6 @@ def _unpack_kernel(plain: Any) -> KernelSpec:
 
 def _pairs(plain: Any) -> tuple[tuple[str, Any], ...]:
     return tuple((k, freeze(v)) for k, v in plain)
-
-
-def _plain(argument: Any) -> Any:
-    return [argument.buffer, argument.offset] if isinstance(argument, Pointer) else argument
-
-
-def _unplain(argument: Any) -> Any:
-    return Pointer(argument[0], argument[1]) if isinstance(argument, (list, tuple)) else argument
 
 
 def freeze(value: Any) -> Any:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitness.evaluation import Resources
-from fitness.plan import LaunchPlan, Pointer, Variant
+from fitness.passed import pointers
+from fitness.plan import LaunchPlan, Variant
 from fitness.targets import Target
 from suites import Case, Input
 
@@ -58,7 +59,7 @@ def launch(plan: LaunchPlan, arguments: Sequence[tuple[str, Any]], variant: Vari
         return Prediction(math.inf, "does not fit")  # the unit has too few registers or too little LDS for one program
     programs = math.prod(variant.grid)
     scale = programs / work.programs
-    touched = {a.buffer for _, a in arguments if isinstance(a, Pointer)}
+    touched = {p.buffer for p in pointers(arguments)}
     footprint = sum(plan.buffers[b].bytes for b in touched)
     terms = _terms(work, scale, programs, min(work.line_bytes * scale, footprint), figures, target)
     terms["latency"] = _latency_us(work, programs, terms, figures, target)

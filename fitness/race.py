@@ -100,17 +100,21 @@ def _refused(fault: Fault) -> Refusal:
 def _steady(court: Court, heats: Sequence[Heat]) -> list[tuple[list[list[float]], bool]]:
     """Time until the device's clocks stood still for most of every heat; other cycles are left out.
 
+    The anchor tells of the memory's clock, the device itself of the units'.
+
     Returns for each heat the samples of its programs, and whether the clocks stood still.
     """
     clocked = court.time(heats)
     for _ in range(ATTEMPTS - 1):
-        moved = [n for n, c in enumerate(clocked) if not any(clock.steady(c.anchors))]
+        moved = [n for n, c in enumerate(clocked) if not any(c.kept)]
         for number, again in zip(moved, court.time([heats[n] for n in moved]) if moved else [], strict=True):
             clocked[number] = again
     found = []
     for one in clocked:
-        kept = clock.steady(one.anchors)
+        kept = one.kept
         settled = any(kept)
+        if why := next((h for h in one.held if h), ""):
+            logger.warning("the device held its clocks down while it was timed: %s", why)
         found.append((
             [[s for cycle, ok in zip(cycles, kept, strict=True) if ok or not settled for s in cycle]
              for cycles in one.samples], settled,

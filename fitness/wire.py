@@ -9,6 +9,7 @@ import msgpack
 _HEADER = struct.Struct(">Q")
 MAX_FRAME = 1 << 30
 MAX_ITEMS = 1 << 16  # of one list: what is large here is text and bytes
+MAX_OBJECTS = 1 << 20  # of one frame that a candidate may have written: each takes memory, however few its bytes are
 # TypeError: a map may be keyed by a list or a map, which Python cannot hash
 _MALFORMED = (ValueError, TypeError, OverflowError, RecursionError, MemoryError, msgpack.UnpackException)
 
@@ -56,6 +57,46 @@ def decode(body: bytes) -> Any:
         )
     except _MALFORMED as error:
         raise WireError(f"malformed frame: {error}") from error
+
+
+def check_objects(body: bytes, most: int = MAX_OBJECTS) -> None:
+    """Refuse a frame that would become more objects than an honest one, before memory is taken for any of them.
+
+    Lists and maps announce their length, so one pass over the tokens counts all there are and all that are announced.
+    """
+    place, seen, announced = 0, 0, 1
+    try:
+        while place < len(body):
+            size, length, items = _SIZES[body[place]]
+            if length:
+                (number,) = _NUMBERS[length].unpack_from(body, place + 1)
+                size, items = size + (0 if items else number), items * number
+            seen, announced, place = seen + 1, announced + items, place + size
+            if seen > most or announced > most:
+                raise WireError(f"more than {most} values in one frame")
+    except struct.error as error:
+        raise WireError(f"malformed frame: {error}") from error
+
+
+def _sizes() -> list[tuple[int, int, int]]:
+    """Return of every first byte: the bytes of the token, the bytes that say its length, the values for each of these.
+
+    Where the length counts bytes of the token itself, no values follow. By https://github.com/msgpack/msgpack.
+    """
+    found = [(1, 0, 0)] * 256  # small numbers, nil, false, true
+    found[0x80:0x90] = [(1, 0, 2 * n) for n in range(16)]  # small maps
+    found[0x90:0xA0] = [(1, 0, n) for n in range(16)]  # small lists
+    found[0xA0:0xC0] = [(1 + n, 0, 0) for n in range(32)]  # short text
+    for first, extra in ((0xC4, 0), (0xC7, 1), (0xD9, 0)):  # bytes, extensions, text
+        found[first : first + 3] = [(1 + n + extra, n, 0) for n in (1, 2, 4)]
+    for first, sizes in ((0xCA, (4, 8)), (0xCC, (1, 2, 4, 8)), (0xD0, (1, 2, 4, 8)), (0xD4, (2, 3, 5, 9, 17))):
+        found[first : first + len(sizes)] = [(1 + n, 0, 0) for n in sizes]  # numbers, fixed extensions
+    found[0xDC:0xE0] = [(3, 2, 1), (5, 4, 1), (3, 2, 2), (5, 4, 2)]  # long lists and maps
+    return found
+
+
+_SIZES = _sizes()
+_NUMBERS = {n: struct.Struct(f) for n, f in ((1, ">B"), (2, ">H"), (4, ">I"))}
 
 
 class Frames:

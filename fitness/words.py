@@ -29,7 +29,12 @@ def failure(outcome: Outcome, gate: Stage, task: Task) -> Failure:
     if outcome.kind is None or not _KIND.fullmatch(outcome.kind):
         return Failure(stage, "malformed", "the child gave its failure a kind that is none", case=case)
     trace = outcome.trace or outcome.log
-    return Failure(stage, outcome.kind, clean(outcome.message[:LONGEST]), clean(trace[-LONGEST:]), case)
+    return Failure(stage, outcome.kind, message(outcome.message), clean(trace[-LONGEST:]), case)
+
+
+def message(text: str) -> str:
+    """Make a message that may quote a child fit to be shown."""
+    return clean(text[:LONGEST])
 
 
 def notes(said: Iterable[str]) -> tuple[str, ...]:

@@ -163,6 +163,7 @@ def _supervise(pid: int, reader: int, limits: Limits, started: float) -> tuple[s
 def _read(body: bytes) -> tuple[Any, ...] | None:
     """Read a frame; None where it has not the form of one that Report sends."""
     try:
+        wire.check_objects(body)
         frame = wire.decode(body)
     except wire.WireError:
         return None

@@ -1,12 +1,15 @@
 """What is made of timings: intervals that cover the truth as often as they say, and what may be called a gain."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fitness.gpu import clock
+from fitness.gpu import clock, throttle
 from fitness.gpu.clock import Ratio
+from fitness.gpu.court import Clocked
+from fitness.gpu.throttle import Reading
 
 
 def test_an_interval_covers_the_median_as_often_as_it_says() -> None:
@@ -68,3 +71,44 @@ def test_cycles_that_mostly_disagree_are_all_left_out() -> None:
 def test_the_median_of_ratios_is_that_of_their_logarithms() -> None:
     found = clock.ratio([2.0, 8.0, 4.0], [1.0, 1.0, 1.0])
     assert math.isclose(found.value, 4.0)
+
+
+def test_what_holds_the_units_clock_down_is_told() -> None:
+    fast, slow, idle, capped = Reading(1980), Reading(1700), Reading(1980, 0x1), Reading(1700, 0x4)
+    assert throttle.between(fast, Reading(1980, 0x20)) == "it is too hot"
+    assert throttle.between(Reading(1980, 0x80), fast) == "its power brake"
+    assert "fell from 1980 to 1700 MHz" in throttle.between(fast, slow)
+    assert "fell from 1980 to 1700 MHz" in throttle.between(fast, capped)
+    for before, after in (
+        (fast, fast), (slow, fast), (capped, capped), (fast, Reading(1700, 0x1)), (idle, idle),
+        (fast, Reading(1950, 0x4)), (None, slow), (slow, None),
+    ):  # fmt: skip
+        assert throttle.between(before, after) == "", (before, after)
+
+
+def test_amds_clock_is_read_where_the_kernel_driver_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "_DEVICES", tmp_path)
+    missing = throttle.watch("hip", "00000001:02:00.0")
+    assert isinstance(missing, throttle.Unwatched)
+    assert "0001:02:00.0/pp_dpm_sclk" in missing.why
+    assert missing.read() is None
+    folder = tmp_path / "0001:02:00.0"
+    folder.mkdir()
+    (folder / "pp_dpm_sclk").write_text("0: 132Mhz\n1: 2091Mhz *\n")
+    assert throttle.watch("hip", "00000001:02:00.0").read() == Reading(2091)
+
+
+def test_a_machine_without_the_vendors_library_judges_unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(throttle.ctypes, "CDLL", none)
+    found = throttle.watch("cuda", "0000:01:00.0")
+    assert isinstance(found, throttle.Unwatched)
+    assert "libnvidia-ml.so.1" in found.why
+
+
+def test_cycles_in_which_the_clock_was_held_down_are_left_out() -> None:
+    anchors = [[30.0, 30.1]] * 4
+    assert Clocked([], anchors, ["", "it is too hot", "", ""]).kept == [True, False, True, True]
+    assert not any(Clocked([], anchors, ["it is too hot"] * 4).kept)

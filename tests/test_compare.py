@@ -18,12 +18,10 @@ from fitness.gpu import compare
 from suites import load
 from suites.loading import functions
 from suites.trials import draw, trials
-from fitness.jobs.rounding import rounding
-from triton.runtime import interpreter
+from fitness.jobs import bfloat16
 
 compare.TILE, compare.NARROW = 4096, (16, 512)  # a tile takes the interpreter as long whatever its size
-builder = interpreter.interpreter_builder
-builder.create_fp_trunc = rounding(builder.create_fp_trunc)  # it cuts bfloat16 off otherwise
+bfloat16.install()  # the interpreter cuts it off otherwise
 
 def wrongs(truth, dtype):
     """Return outputs that are right, nearly right and wrong in several ways."""

@@ -16,7 +16,7 @@ import torch
 from test_replay import CODE, PLAN
 
 from fitness import targets, wire
-from fitness.gpu import arena, hearing, pair, storage
+from fitness.gpu import arena, hearing, pair, storage, zones
 from fitness.gpu.court import (
     Court,
     DeviceUnavailable,
@@ -31,6 +31,7 @@ from fitness.gpu.court import (
 )
 from fitness.gpu.process import Lost, questions
 from fitness.gpu.referee import Referee
+from fitness.plan import Buffer
 from suites import Input, Task, inputs
 
 ARENA = 1 << 20
@@ -92,8 +93,12 @@ class Desk:
         return ["ok", answers.get(question[0], lambda: None)()]
 
     def times(self, question: tuple[Any, ...]) -> Any:
-        """Answer for heats of one program on four groups of sets."""
-        return ["ok", [[[[[10.0] * 4] * heat[1]], [[30.0, 31.0]] * heat[1]] for heat in question[1]]]
+        """Answer for heats on four groups of sets."""
+        found = [
+            [[[[10.0] * 4] * cycles] * len(names), [[30.0, 31.0]] * cycles, [""] * cycles]
+            for names, cycles, *_ in question[1]
+        ]
+        return ["ok", found]
 
     def listening(self) -> bool:
         """Whether nobody who lives has an answer that was not taken."""
@@ -263,7 +268,7 @@ def test_a_device_that_does_not_start_is_one_line(desk: Desk, monkeypatch: pytes
 def test_programs_are_timed_on_the_same_sets_and_the_candidate_is_watched(bound: Court, desk: Desk) -> None:
     small = replace(bound.device, cache=1 << 10)
     bound._device = small
-    timed = [[[[10.0] * 4], [[20.0] * 4]], [[30.0, 31.0]]]
+    timed = [[[[10.0] * 4], [[20.0] * 4]], [[30.0, 31.0]], [""]]
     desk.says.append((on("bench", "times"), ["ok", [timed]]))
     desk.hello["bench"][3] = 1 << 40
     bound._arena = 1 << 40
@@ -282,7 +287,7 @@ def test_programs_are_timed_on_the_same_sets_and_the_candidate_is_watched(bound:
 
 def test_a_timed_output_that_is_wrong_is_a_fault(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]]]]]))
+    desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]], [""]]]]))
     desk.says.append((on("referee", "check"), wrong("at [7]")))
     with pytest.raises(Fault, match="output of a timed run is wrong"):
         bound.time([Heat("1M", (PROGRAM,), (200.0,), 4)])
@@ -290,7 +295,7 @@ def test_a_timed_output_that_is_wrong_is_a_fault(bound: Court, desk: Desk) -> No
 
 def test_short_programs_are_timed_in_batches(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "times"), ["ok", [[[[[1.0] * 4]], [[30.0]]]]]))
+    desk.says.append((on("bench", "times"), ["ok", [[[[[1.0] * 4]], [[30.0]], [""]]]]))
     bound.time([Heat("1M", (PROGRAM,), (2.0,), 4)])
     ((question,),) = [q[2] for q in desk.asked if q[:2] == ("bench", "times")]
     assert question[3] == 50, "50 replays of 2 us last as long as an item should"
@@ -299,7 +304,7 @@ def test_short_programs_are_timed_in_batches(bound: Court, desk: Desk) -> None:
 def test_a_program_that_answers_from_memory_is_found_after_the_clock(bound: Court, desk: Desk) -> None:
     bound._arena = 1 << 40
     for _ in range(2):
-        desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]]]]]))
+        desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]], [""]]]]))
     desk.says.append((on("referee", "check", 2), wrong("at [7]")))
     with pytest.raises(Fault, match="influence inputs: at"):
         bound.time([Heat("1M", (PROGRAM,), (200.0,), 4, again="influence")])
@@ -312,12 +317,20 @@ def test_a_program_that_works_in_place_gets_fresh_inputs_for_every_turn(
 ) -> None:
     bound.begin(replace(double_task, in_place=("x",)), 1)
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "times"), ["ok", [[[[[1.0, 0.0, 1.0, 0.0]], [[0.0, 2.0, 0.0, 2.0]]], [[30.0]]]]]))
-    desk.says.append((on("bench", "times"), ["ok", [[[[[0.0, 3.0, 0.0, 3.0]], [[4.0, 0.0, 4.0, 0.0]]], [[31.0]]]]]))
+    desk.says.append(
+        (on("bench", "times"), ["ok", [[[[[1.0, 0.0, 1.0, 0.0]], [[0.0, 2.0, 0.0, 2.0]]], [[30.0]], [""]]]])
+    )
+    desk.says.append(
+        (
+            on("bench", "times"),
+            ["ok", [[[[[0.0, 3.0, 0.0, 3.0]], [[4.0, 0.0, 4.0, 0.0]]], [[31.0]], ["it is too hot"]]]],
+        )
+    )
     (clocked,) = bound.time([Heat("1M", (PROGRAM, PROGRAM), (200.0, 200.0), 4)])
     samples, anchors = clocked.samples, clocked.anchors
     assert samples == [[[1.0, 3.0, 1.0, 3.0]], [[4.0, 2.0, 4.0, 2.0]]]
     assert anchors == [[30.0, 31.0]]
+    assert clocked.held == ["it is too hot"]
     assert desk.names("referee").count("fill") == desk.names("referee").count("check") == 2
     turns = [question[2] for q in desk.asked if q[:2] == ("bench", "times") for question in q[2]]
     assert turns == [[0], [1]]
@@ -327,7 +340,7 @@ def test_sets_that_are_timed_hold_their_inputs_moved_and_the_one_that_is_looked_
     bound: Court, desk: Desk
 ) -> None:
     bound._arena = 1 << 40
-    desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]]]]]))
+    desk.says.append((on("bench", "times"), ["ok", [[[[[10.0] * 4]], [[30.0, 31.0]], [""]]]]))
     bound.time([Heat("1M", (PROGRAM,), (200.0,), 4)])
     (fill,) = [q[2] for q in desk.asked if q[1] == "fill"]
     (check,) = [q[2] for q in desk.asked if q[1] == "check"]
@@ -361,13 +374,56 @@ def test_what_is_told_is_timed_in_parts_of_secret_length_and_looked_at_after_eac
         (clocked,) = bound.time([Heat("1M", (PROGRAM,), (200.0,), 32, told=True)])
         parts = tuple(heat[1] for q in desk.asked if q[:2] == ("bench", "times") for heat in q[2])
         assert sum(parts) == 8 == len(clocked.samples[0]) == len(clocked.anchors)
-        assert desk.names("referee") == ["fill", "check"] * len(parts)
+        assert desk.names("referee") == ["clear", "fill", "check"] * len(parts)
         lengths.add(parts)
     assert len(lengths) > 5
     assert {len(parts) for parts in lengths} == {1, 2, 3}
     desk.asked.clear()
     bound.time([Heat("1M", (PROGRAM,), (200.0,), 32)])
     assert desk.names("referee") == ["fill", "check"], "what only chooses is looked at once"
+
+
+def test_what_is_told_leaves_no_memory_unwatched_that_would_outlast_a_replay(bound: Court, desk: Desk) -> None:
+    bound._device = replace(bound.device, cache=1 << 10)
+    bound._arena = size = 1 << 30
+    other = replace(PLAN, buffers=(PLAN.buffers[0], Buffer(9000, "float32"), Buffer(70000, "int32")))
+    rival = Program(other, PROGRAM.code)
+    bound.time([Heat("1M", (PROGRAM, rival), (200.0, 200.0), 4, told=True)])
+    question = next(q[2][0] for q in desk.asked if q[:2] == ("bench", "times"))
+    (flush, flushed), (target, _, copied) = question[4], question[5]
+    (cleared,) = [q[2] for q in desk.asked if q[1] == "clear"][:1]
+    (looked,) = [q[2][0][2] for q in desk.asked if q[1] == "check"][:1]
+    rewritten = {"flush": (flush, flushed), "anchor": (target, copied)}
+    everything = sorted([*rewritten.values(), *((o, n) for o, n in cleared)])
+    assert arena.between(everything, 0, size) == [], "every byte is either rewritten in each round, or cleared before"
+    bound_sets = [p[3] for q in desk.asked if q[:2] == ("bench", "bind") for p in q[2]]
+    bodies = [
+        [(o, b.bytes) for place in own for o, b in zip(place, plan.buffers, strict=True)]
+        for own, plan in zip(bound_sets, (PLAN, other), strict=True)
+    ]
+    for offset, count, _ in looked:
+        for body, held in (one for own in bodies for one in own):
+            assert offset + count <= body or body + held <= offset or not held, "a program's own memory is no red zone"
+    far = sum(count for _, count, what in looked if "far" in what)
+    near = sum(count for _, count, what in looked if "near" in what)
+    sets = len(bound_sets[0])
+    used = max(o + n for own in bodies for o, n in own) - min(o for own in bodies for o, _ in own)
+    assert far >= size - flushed - copied - used - 4 * (arena.GUARD + arena.ALIGNMENT)
+    assert near >= used / sets - 83000 - 2 * (arena.BEHIND + arena.ALIGNMENT)
+    desk.asked.clear()
+    bound.time([Heat("1M", (PROGRAM,), (200.0,), 4)])
+    assert desk.names("referee") == ["fill", "check"]
+
+
+def test_a_zone_of_any_size_tells_of_one_byte() -> None:
+    memory = torch.full((1 << 18,), arena.GUARD_BYTE, dtype=torch.uint8)
+    zones_of = [[0, 4096, "a"], [5000, 4608, "b"], [1 << 14, 100_000, "c"], [131_077, 131_000, "d"], [10_000, 7, "e"]]
+    assert zones.broken(memory, zones_of).tolist() == [0.0] * 5
+    for number, place in ((0, 4095), (1, 5000), (2, (1 << 14) + 99_999), (3, 200_000), (4, 10_003)):
+        memory[place] ^= 1
+        assert zones.broken(memory, zones_of).tolist() == [float(n == number) for n in range(5)]
+        memory[place] ^= 1
+    assert not len(zones.broken(memory, []))
 
 
 def test_a_bench_that_hangs_is_dead_before_anybody_else_has_a_turn(bound: Court, desk: Desk) -> None:
@@ -384,6 +440,21 @@ def test_a_bench_that_hangs_is_dead_before_anybody_else_has_a_turn(bound: Court,
     with pytest.raises(Fault, match="did not finish"):
         bound._run("runs", [])
     assert seen[before] is False
+
+
+def test_a_referee_that_failed_gives_its_memory_back_within_a_turn(bound: Court, desk: Desk) -> None:
+    turns: list[int] = []
+
+    def forgets(name: str, question: tuple[Any, ...]) -> bool:
+        if question[0] == "forget":
+            turns.append(bound._turns._together)
+        return False
+
+    desk.says += [(forgets, None), (on("referee", "fill"), ["failed", "task", "the reference failed"])]
+    with pytest.raises(RefereeFailed, match="reference failed"):
+        heard(bound)
+    assert turns == [1]
+    assert bound._turns._together == 0
 
 
 def test_a_fault_while_several_cases_are_timed_names_its_case(bound: Court, desk: Desk) -> None:

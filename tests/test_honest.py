@@ -6,6 +6,8 @@ import pytest
 from programs import Program, programs, task
 from test_cheats import Judging, in_order_of_tasks, judge_of, name_of
 
+from fitness.evaluation import Stage
+from fitness.feedback import advice
 from fitness.judge import Judge
 from suites import Task
 
@@ -18,6 +20,15 @@ HONEST = programs("honest")
 def test_an_honest_program_is_not_refused(program: Program, judge_of: Callable[[str], Judge]) -> None:
     verdict = judge_of(program.task).judge(program.source)
     assert verdict.passed, verdict.failure
+
+
+def test_what_the_interpreter_cannot_do_is_not_charged_to_the_kernel(judge_of: Callable[[str], Judge]) -> None:
+    (program,) = [h for h in HONEST if h.path.stem.endswith("device_library")]
+    failure = judge_of(program.task).judge(program.source).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (Stage.CORRECTNESS, "interpreter")
+    assert failure.message == "the interpreter cannot judge this: `tanh` of the device's own library"
+    assert "may be right" in str(advice(failure))
 
 
 @pytest.mark.gpu

@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from fitness import removal, scratch, wire, words, zygote
@@ -298,6 +299,40 @@ def test_notes_are_few_short_and_plain(strict: Judge, double_task: Task) -> None
     assert verdict.passed, verdict.failure
     assert len(verdict.notes) == words.NOTES
     assert all(n.isprintable() and len(n) <= words.NOTE for n in verdict.notes)
+
+
+FLOODS = {
+    "of empty maps": b"\x92\xa6result" + b"\xdc\x00\x64" + (b"\xdc\xea\x60" + b"\x80" * 60000) * 100,
+    "of lists that are announced": b"\x92\xa6result" + b"\xdc\xff\xff" * 500,
+    "of keys": b"\x92\xa6result\xdf\x00\xff\xff\xff",
+}
+
+
+@pytest.mark.parametrize("what", FLOODS)
+def test_a_small_frame_cannot_become_more_values_than_an_honest_one(what: str) -> None:
+    with pytest.raises(wire.WireError, match="more than 1048576 values"):
+        wire.check_objects(FLOODS[what])
+
+
+def test_an_honest_frame_is_counted_to_the_value() -> None:
+    numbers = [0, -1, -33, 127, 128, 300, 70000, 2**40, -(2**40), 2**63, 1.5, None, True]
+    texts: list[object] = [kind * n for kind in ("x", b"y") for n in (0, 5, 31, 32, 300, 70000)]
+    extensions = [msgpack.ExtType(5, b"z" * n) for n in (1, 2, 3, 4, 8, 16, 17, 300, 70000)]
+    flat = [*numbers, *texts, *extensions]
+    many = {str(n): [flat] * n for n in (0, 1, 15, 16, 20)}
+    body = msgpack.packb([flat, many, [0] * 70000, {n: n for n in range(70000)}])
+    values = 2 + len(flat) + 1 + sum(2 + n * (1 + len(flat)) for n in (0, 1, 15, 16, 20)) + 70001 + 140001
+    wire.check_objects(body, values)
+    with pytest.raises(wire.WireError, match="values in one frame"):
+        wire.check_objects(body, values - 1)
+
+
+def test_a_flood_of_values_is_its_own_programs_failure(strict: Judge, double_task: Task) -> None:
+    head, _, _ = SAY.rpartition("    os._exit(0)")
+    flood = "[[{}] * 60000] * 20"
+    failure = strict.judge(program(double_task, head, f"say(['result', {flood}]); os._exit(0)")).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (Stage.RECORD, "malformed")
 
 
 def test_whatever_is_no_frame_is_one_kind_of_error() -> None:

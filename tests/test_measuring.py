@@ -32,7 +32,8 @@ from fitness.gpu.court import DeviceUnavailable
 from fitness.gpu.discover import Found
 from fitness.gpu.machine_code import MachineCode
 from fitness.jail import WorkerLost
-from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
+from fitness.passed import Pointer
+from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Variant, View
 from suites import Case, Task
 from suites import task as tasks
 

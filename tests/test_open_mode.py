@@ -75,6 +75,39 @@ def test_a_launcher_that_computes_passes_in_open_mode_and_is_refused_sealed(
     assert evaluations.unpack(evaluations.pack(found)) == found
 
 
+def on_a_descriptor(task: Task) -> str:
+    """Return a program that makes its tensor descriptors on the host."""
+    head, _, _ = task.seeds[0].source.partition("@triton.jit")
+    return (
+        f"{head}from triton.tools.tensor_descriptor import TensorDescriptor\n\n\n@triton.jit\n"
+        "def double_kernel(out, given, BLOCK: tl.constexpr):\n"
+        "    place = tl.program_id(0) * BLOCK\n    out.store([place], given.load([place]) * 2)\n\n\n"
+        "def double(x):\n    out = torch.empty_like(x)\n"
+        "    both = [TensorDescriptor.from_tensor(t, [256]) for t in (out, x)]\n"
+        "    double_kernel[(triton.cdiv(x.numel(), 256),)](*both, BLOCK=256)\n    return out\n"
+    )
+
+
+def test_a_descriptor_of_the_host_passes_and_one_in_a_tuple_is_told_what_to_do(
+    opened: OpenJudge, judge: Judge, double_task: Task
+) -> None:
+    source = on_a_descriptor(double_task)
+    for one in (opened, judge):
+        found = one.judge(source)
+        assert found.passed, found.failure
+    tupled = source.replace("(*both, BLOCK=256)", "(tuple(both), BLOCK=256)").replace(
+        "(out, given, BLOCK", "(both, BLOCK"
+    )
+    tupled = tupled.replace("out.store", "both[0].store").replace("given.load", "both[1].load")
+    failure = judge.judge(tupled).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (Stage.RECORD, "argument")
+    assert "argument `both[0]` is a tensor descriptor made by the host, in a tuple" in failure.message
+    assert "tl.make_tensor_descriptor" in failure.message
+    assert "--mode open" in failure.message
+    assert "double_kernel[(triton.cdiv(x.numel(), 256),)](tuple(both), BLOCK=256)" in failure.trace
+
+
 def test_rivals_and_confirmation_change_nothing_and_that_is_said(opened: OpenJudge, double_task: Task) -> None:
     found = opened.judge(double_task.seeds[0].source, None, {"baseline": double_task.seeds[0].source}, confirm=True)
     assert (found.confirmed, found.against) == (False, ())
@@ -389,6 +422,12 @@ def test_on_a_gpu_a_launcher_that_computes_passes_and_both_times_are_claimed(
     assert not any("small size alone" in note for note in found.notes)
     assert all(c.host_us is not None and 1.0 < c.host_us < 5000.0 for c in found.cases)
     assert all(c.time_us > c.floor_us / 2 for c in found.cases)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_descriptor_of_the_host_passes(device: OpenJudge, double_task: Task) -> None:
+    found = device.judge(on_a_descriptor(double_task))
+    assert found.passed, found.failure
 
 
 @pytest.mark.gpu

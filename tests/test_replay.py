@@ -5,22 +5,27 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from fitness import plan as plans
 from fitness import targets
 from fitness.build import Builder, Purpose
 from fitness.child import Limits
-from fitness.gpu import arena, discover, machine_code
+from fitness.gpu import arena, discover, fills, machine_code
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.court import Device
 from fitness.gpu.machine_code import BadPlan, MachineCode
-from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
+from fitness.jail import Jail
+from fitness.passed import Descriptor, Group, Pointer
+from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Variant, View
 from fitness.verification import edges, huge
 from suites import Task, load
+from suites.task import ITEM_BYTES
 
 KERNEL = KernelSpec(
     "k", "k", (("p", "float32"), ("n", "i32"), ("x", "fp32"), ("one", "constexpr")), (), (), "module {}"
@@ -63,6 +68,118 @@ def test_a_plan_that_passes_other_arguments_than_the_code_takes_is_refused() -> 
         machine_code.arguments(wrong, CODE, [0, 0, 0], (0, 0))
 
 
+def test_the_members_of_a_tuple_are_passed_one_by_one() -> None:
+    kernel = replace(KERNEL, signature=(("both", ("float32", ("i32", "constexpr"))), ("x", "fp32")))
+    group = Group((Pointer(1, 16), Group((-7, 1), "Sizes")))
+    launch = Launch((Variant(kernel, (8, 1, 1)),), (("both", group), ("x", 1.5)))
+    plan = replace(PLAN, launches=(launch,))
+    assert plans.unpack(plans.pack(plan)) == plan
+    assert launch.pointers == [Pointer(1, 16)]
+    encoded = machine_code.arguments(launch, CODE, [0x1000, 0x2000, 0x3000], (0xAA, 0xBB))
+    assert encoded[:3] == [struct.pack("<Q", 0x2010), struct.pack("<i", -7), struct.pack("<f", 1.5)]
+    short = replace(launch, arguments=(("both", Group((Pointer(1, 16),))), ("x", 1.5)))
+    with pytest.raises(ValueError, match="argument 2"):
+        machine_code.arguments(short, CODE, [0, 0, 0], (0, 0))
+    outside = replace(launch, arguments=(("both", Group((Pointer(9, 0), Group((-7, 1))))), ("x", 1.5)))
+    with pytest.raises(ValueError, match="lies outside"):
+        plans.unpack(plans.pack(replace(plan, launches=(outside,))))
+
+
+class Maps:
+    """Says what would be encoded, in as many bytes as a device takes."""
+
+    def tensor_map(self, layout: Sequence[int], address: int, one: Descriptor) -> bytes:
+        return struct.pack("<3I5Q", *layout[:3], address, *layout[3:], *one.shape).ljust(128, b"\0")
+
+
+def test_a_descriptor_is_passed_as_a_map_of_the_devices_or_in_its_parts(double_task: Task) -> None:
+    both = Descriptor(Pointer(0, 32), "float32", (30, 64), (64, 1), (1, 16), nan=True)
+    kernel = replace(KERNEL, signature=(("both", "tensordesc<fp32[1, 16]>"), ("n", "i32")))
+    launch = Launch((Variant(kernel, (8, 1, 1)),), (("both", both), ("n", 5)))
+    plan = replace(PLAN, launches=(launch,))
+    assert plans.unpack(plans.pack(plan)) == plan
+    assert launch.pointers == [Pointer(0, 32)]
+    shape, strides = [struct.pack("<i", n) for n in (30, 64)], [struct.pack("<q", n) for n in (64, 1)]
+    behind = [*shape, *strides, struct.pack("<i", 5)]
+    parts = [struct.pack("<Q", 4128), *(struct.pack("<q", n) for n in (30, 64, 64, 1)), b"\1"]
+    code = replace(CODE, parameters=tuple(map(len, (*parts, *behind))))
+    assert machine_code.arguments(launch, code, [4096], (0, 0)) == [*parts, *behind]
+    code = replace(CODE, parameters=(128, *map(len, behind)), descriptors=((3, 4, 7, 1, 16),))
+    encoded = machine_code.arguments(launch, code, [4096], (0, 0), Maps())
+    assert struct.unpack_from("<3I5Q", encoded[0]) == (3, 4, 7, 4128, 1, 16, 30, 64)
+    assert encoded[1:] == behind
+    with pytest.raises(BadPlan, match="does not fit"):
+        machine_code.arguments(launch, replace(code, descriptors=((3, 4, 7, 16),)), [4096], (0, 0), Maps())
+    for wrong in (replace(both, shape=(30,)), replace(both, dtype="fp4"), replace(both, pointer=Pointer(0, 9999))):
+        forged = replace(plan, launches=(replace(launch, arguments=(("both", wrong), ("n", 5))),))
+        with pytest.raises(ValueError, match=r"no dtype|lies outside"):
+            plans.unpack(plans.pack(forged))
+
+
+def test_machine_code_of_a_kernel_that_takes_tuples_or_descriptors_is_passed_what_it_wants() -> None:
+    task = replace(load("vector_add"), edges=())
+    count = task.cases[0].bytes // 3 // 4  # of float32, three vectors
+    jail = Jail("compiled")
+    try:
+        for target, file in itertools.product(("h200", "mi300"), ("46_tuples_of", "49_host_tensor")):
+            (path,) = (ROOT / "tests/honest").glob(f"{file}*.py")
+            builder = Builder(task, targets.find(target), Limits(), Purpose(code=True), jail)
+            built = builder.build(path.read_text(encoding="utf-8"), task.cases[:1], ())
+            launch = built.recorded[0].full.launches[0]
+            code = built.code[launch.chosen.kernel.digest]
+            encoded = machine_code.arguments(launch, code, [1, 2, 3], (0, 0), Maps())
+            if file.startswith("46"):
+                assert encoded[:4] == [*[struct.pack("<Q", p) for p in (3, 1, 2)], struct.pack("<i", count)]
+            else:
+                assert len(code.descriptors) == (3 if target == "h200" else 0)
+                assert all(layout[1] == 4 and layout[3:] == (1, 128) for layout in code.descriptors)
+    finally:
+        jail.close()
+
+
+class Host:
+    """Memory of this process that is filled and copied as a device's is."""
+
+    def __init__(self, size: int) -> None:
+        self.bytes = bytearray(size)
+
+    def set8(self, address: int, value: int, size: int) -> None:
+        self.bytes[address : address + size] = bytes([value]) * size
+
+    def set16(self, address: int, value: int, count: int) -> None:
+        self.bytes[address : address + 2 * count] = struct.pack("<H", value) * count
+
+    def set32(self, address: int, value: int, count: int) -> None:
+        self.bytes[address : address + 4 * count] = struct.pack("<I", value) * count
+
+    def copy(self, to: int, source: int, size: int) -> None:
+        assert to >= source + size, "what overlaps cannot be copied in one"
+        self.bytes[to : to + size] = self.bytes[source : source + size]
+
+
+@pytest.mark.parametrize("dtype", sorted(ITEM_BYTES))
+def test_an_allocation_is_filled_on_the_device_as_torch_fills_it(dtype: str) -> None:
+    kind = getattr(torch, dtype)
+    for value, count in ((-1, 1), (0, 7), (-0.0, 5), (3, 301), (2.5, 8), (2**53 + 1 if dtype == "int64" else 1, 77)):
+        wanted = torch.full(
+            (count,),
+            value if kind.is_floating_point else int(value) & 127 if dtype == "uint8" else int(value),
+            dtype=kind,
+        )
+        fill = value if kind.is_floating_point else wanted[0].item()
+        size = count * ITEM_BYTES[dtype]
+        host = Host(size + 32)
+        fills.step(host, Buffer(size, dtype, None, fill), 16)()
+        assert bytes(host.bytes[16 : 16 + size]) == wanted.view(torch.uint8).numpy().tobytes()
+        assert not any(host.bytes[:16])
+        assert not any(host.bytes[16 + size :])
+
+
+def _called(plan: LaunchPlan, **names: object) -> Launch:
+    kernel = replace(KERNEL, **names)  # type: ignore[arg-type]
+    return replace(plan.launches[0], variants=(Variant(kernel, (8, 1, 1)),))
+
+
 FORGED = {
     "an output behind its buffer": lambda p: replace(p, outputs=(View(1, 4, (25,), (1,), "float32"),)),
     "an output before its buffer": lambda p: replace(p, outputs=(View(1, -4, (1,), (1,), "float32"),)),
@@ -79,6 +196,13 @@ FORGED = {
     "an output at half a byte": lambda p: replace(p, outputs=(View(1, 0.5, (1,), (1,), "float32"),)),
     "an output between two elements": lambda p: replace(p, outputs=(View(1, 2, (1,), (1,), "float32"),)),
     "a shape that is no whole number": lambda p: replace(p, outputs=(View(1, 0, (8.0,), (1,), "float32"),)),
+    "a kernel's name that steers a terminal": lambda p: replace(p, launches=(_called(p, symbol="k\x1b[2J"),)),
+    "a kernel's name without end": lambda p: replace(p, launches=(_called(p, function="k" * 300),)),
+    "a type of several lines": lambda p: replace(p, launches=(_called(p, signature=(("p", "float32\n"),)),)),
+    "a configuration that turns the text": lambda p: replace(
+        p, launches=(replace(p.launches[0], variants=(Variant(KERNEL, (8, 1, 1), "BLOCK: 8\u202e"),)),)
+    ),
+    "an argument in words": lambda p: replace(p, launches=(replace(p.launches[0], arguments=(("n", "many"),)),)),
     "memory of negative size": lambda p: replace(p, buffers=(Buffer(-1, "float32", "x"), *p.buffers[1:])),
 }
 
@@ -86,7 +210,7 @@ FORGED = {
 @pytest.mark.parametrize("what", FORGED)
 def test_a_forged_plan_is_refused(what: str) -> None:
     assert plans.unpack(plans.pack(PLAN)) == PLAN
-    with pytest.raises(ValueError, match=r"lies outside|out of range|no size"):
+    with pytest.raises(ValueError, match=r"lies outside|out of range|no size|not printable|nor a number"):
         plans.unpack(plans.pack(FORGED[what](PLAN)))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from fitness.judge import Judge
-from fitness.walls import syscalls
+from fitness.walls import landlock, profiles, syscalls
 from suites import Task
 
 ROOT = Path(__file__).parent.parent
@@ -63,6 +63,8 @@ ESCAPES = {
     "read the password hashes": Escape("landlock", "open('/etc/shadow').read()"),
     "read the checkout beside its packages": Escape("landlock", "open(ROOT + '/pyproject.toml').read()", True),
     "read the judge's own tests": Escape("landlock", "open(ROOT + '/tests/conftest.py').read()", True),
+    "read a task's file": Escape("landlock", "open(ROOT + '/suites/native/softmax.py').read()", True),
+    "import a task": Escape("landlock", "__import__('suites.native.softmax')", True),
     "list the home folder": Escape("landlock", "os.listdir(os.path.dirname(SECRET))", True),
     "list the root folder": Escape("landlock", "os.listdir('/')", True),
     "list all processes": Escape("landlock", "os.listdir('/proc')", True),
@@ -330,6 +332,31 @@ def test_the_truth_is_nowhere_in_a_candidates_memory(world: World, double_task: 
     assert world.inside(task, call) == "DONE 0"
     planted = f"(lambda copy: (scan(plain({masks[0]!r}), plain({masks[1]!r})), len(copy)))(plain({''.join(masks)!r}))"
     assert world.inside(task, planted).startswith("DONE (1"), "the search itself finds nothing"
+
+
+def test_a_tasks_text_and_its_held_out_cases_are_nowhere_in_a_candidates_memory(
+    world: World, double_task: Task
+) -> None:
+    assert world.judge.judge(double_task.seeds[0].source).passed  # the reference has run
+    text = double_task.source.encode()
+    task = replace(double_task, seeds=(replace(double_task.seeds[0], source=SCAN + double_task.seeds[0].source),))
+    for wanted in (b"held_out = [case", b"def reference(x):"):
+        at = text.index(wanted)
+        masks = [bytes(b ^ 255 for b in part).hex() for part in (text[at : at + 12], text[at + 12 : at + 24])]
+        assert world.inside(task, f"scan(plain({masks[0]!r}), plain({masks[1]!r}))") == "DONE 0", wanted
+
+
+def test_where_all_is_installed_in_one_folder_it_is_opened_but_for_the_tasks(tmp_path: Path) -> None:
+    for name in ("torch/nn", "suites/native"):
+        (tmp_path / "site-packages" / name).mkdir(parents=True)
+    (tmp_path / "site-packages/suites/task.py").touch()
+    root = f"{tmp_path}/site-packages"
+    assert profiles._without(root, f"{root}/suites/native") == [
+        (root, landlock.READ_DIR),
+        (f"{root}/suites", landlock.READ_DIR),
+        (f"{root}/suites/task.py", landlock.READ),
+        (f"{root}/torch", landlock.READ),
+    ]
 
 
 def test_threads_temporary_files_and_late_imports_work_inside(world: World, double_task: Task) -> None:

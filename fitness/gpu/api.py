@@ -9,10 +9,13 @@ import ctypes
 from collections.abc import Sequence
 from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int, c_size_t, c_uint, c_ulonglong, c_void_p
 
+from fitness.gpu.errors import DeviceError, NoDevice
+from fitness.passed import Descriptor
+
 _LIBRARIES = {"cuda": ("libcuda.so.1", "libcuda.so"), "hip": ("libamdhip64.so", "libamdhip64.so.6", "libamdhip64.so.7")}
 
 # our name -> (CUDA's, ROCm's)
-_NAMES = {
+NAMES = {
     "init": ("cuInit", "hipInit"),
     "device": ("cuDeviceGet", "hipDeviceGet"),
     "device_name": ("cuDeviceGetName", "hipDeviceGetName"),
@@ -45,44 +48,20 @@ _NAMES = {
     "module_free": ("cuModuleUnload", "hipModuleUnload"),
     "function": ("cuModuleGetFunction", "hipModuleGetFunction"),
     "function_set": ("cuFuncSetAttribute", "hipFuncSetAttribute"),
+    "tensor_map": ("cuTensorMapEncodeTiled", "hipTensorMapEncodeTiled"),
     "launch": ("cuLaunchKernel", "hipModuleLaunchKernel"),
     "launch_cooperative": ("cuLaunchCooperativeKernel", "hipModuleLaunchCooperativeKernel"),
     "launch_cluster": ("cuLaunchKernelEx", "hipDrvLaunchKernelEx"),
 }
 
+_TENSOR_MAP, _TENSOR_MAP_ALIGNMENT = 128, 64  # bytes
+_ELEMENT = {8: 10, 9: 8, 10: 9}  # types of elements that the host numbers otherwise than the device
+_L2_OF_128, _NAN = 2, 1  # promotion, and what is read beyond the end
 _NOT_READY = 600  # of both
 _CAPTURE_RELAXED = 2
 _DYNAMIC_SHARED = 8  # attribute of a function, of both
 STATIC_SHARED = 48 << 10  # CUDA grants more only when asked
 _CLUSTER_DIMENSION = 4  # launch attribute, of both
-
-_ERRORS = {
-    "CUDA_ERROR_ILLEGAL_ADDRESS": "illegal-address", "CUDA_ERROR_MISALIGNED_ADDRESS": "misaligned",
-    "CUDA_ERROR_ASSERT": "assert", "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES": "resources",
-    "CUDA_ERROR_OUT_OF_MEMORY": "memory", "CUDA_ERROR_ILLEGAL_INSTRUCTION": "illegal-instruction",
-    "CUDA_ERROR_LAUNCH_FAILED": "launch-failed", "CUDA_ERROR_INVALID_ADDRESS_SPACE": "illegal-address",
-    "CUDA_ERROR_INVALID_PC": "illegal-address", "CUDA_ERROR_HARDWARE_STACK_ERROR": "launch-failed",
-    "CUDA_ERROR_LAUNCH_TIMEOUT": "timeout", "CUDA_ERROR_INVALID_VALUE": "invalid",
-    "hipErrorIllegalAddress": "illegal-address", "hipErrorAssert": "assert", "hipErrorOutOfMemory": "memory",
-    "hipErrorLaunchOutOfResources": "resources", "hipErrorLaunchFailure": "launch-failed",
-    "hipErrorLaunchTimeOut": "timeout", "hipErrorInvalidValue": "invalid",
-}  # fmt: skip
-
-
-class DeviceError(Exception):
-    """The driver refused a call, or a kernel before it went wrong; `kind` is ours for both vendors.
-
-    `step` is the place of the run among those asked for together.
-    """
-
-    def __init__(self, call: str, name: str) -> None:
-        super().__init__(f"{call}: {name}")
-        self.kind = _ERRORS.get(name, "device")
-        self.step: int | None = None
-
-
-class NoDevice(Exception):
-    """There is no driver or no device of this kind here."""
 
 
 class IpcHandle(ctypes.Structure):
@@ -112,7 +91,7 @@ class Gpu:
     def __init__(self, backend: str, index: int = 0) -> None:
         self.backend = backend
         self._hip = backend == "hip"
-        self._library = _open(backend)
+        self._library = library(backend)
         self._check("init", 0)
         device = c_int()
         self._check("device", byref(device), index)
@@ -139,7 +118,7 @@ class Gpu:
             raise DeviceError(call, self._error_name(code))
 
     def _function(self, call: str) -> "ctypes._NamedFuncPointer":
-        name = _NAMES[call][self._hip]
+        name = NAMES[call][self._hip]
         try:
             return getattr(self._library, name)  # type: ignore[no-any-return]
         except AttributeError as error:
@@ -244,6 +223,21 @@ class Gpu:
         )  # fmt: skip
         self._check("launch_cluster", byref(config), c_void_p(function), parameters, None)
 
+    def tensor_map(self, layout: Sequence[int], address: int, one: Descriptor) -> bytes:
+        """Encode a tensor descriptor for the unit that moves blocks; its dimensions are counted from the last."""
+        swizzle, item, kind, *block = layout
+        rank = len(block)
+        memory = ctypes.create_string_buffer(_TENSOR_MAP + _TENSOR_MAP_ALIGNMENT)
+        place = -(-ctypes.addressof(memory) // _TENSOR_MAP_ALIGNMENT) * _TENSOR_MAP_ALIGNMENT
+        shape = (c_ulonglong * rank)(*reversed(one.shape))
+        strides = (c_ulonglong * rank)(*(item * n for n in reversed(one.strides[:-1])))
+        self._check(
+            "tensor_map", c_void_p(place), _ELEMENT.get(kind, kind), c_uint(rank), c_void_p(address), shape, strides,
+            (c_uint * rank)(*reversed(block)), (c_uint * rank)(*[1] * rank), 0, swizzle, _L2_OF_128,
+            _NAN if one.nan else 0,
+        )  # fmt: skip
+        return ctypes.string_at(place, _TENSOR_MAP)
+
     def begin_capture(self) -> None:
         """Write launches down instead of running them."""
         self._check("capture_begin", self._stream, _CAPTURE_RELAXED)
@@ -285,27 +279,7 @@ class Gpu:
         return milliseconds.value * 1e3
 
 
-class SharedMemory:
-    """Another process's device memory, mapped into this process's current context."""
-
-    def __init__(self, backend: str, handle: bytes) -> None:
-        self._library = _open(backend)
-        self._hip = backend == "hip"
-        address = c_void_p()
-        opened = IpcHandle.from_buffer_copy(handle)
-        code = getattr(self._library, _NAMES["ipc_open"][self._hip])(byref(address), opened, 1)
-        if code:
-            raise NoDevice(
-                f"the bench's GPU memory cannot be mapped (driver error {code}): are both in the same namespaces?"
-            )
-        self.address = address.value or 0
-
-    def close(self) -> None:
-        """Unmap it; until then the memory of a process that died is not given back."""
-        getattr(self._library, _NAMES["ipc_close"][self._hip])(c_void_p(self.address))
-
-
-def _open(backend: str) -> ctypes.CDLL:
+def library(backend: str) -> ctypes.CDLL:
     """Load the driver's library."""
     for name in _LIBRARIES[backend]:
         try:

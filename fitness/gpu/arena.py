@@ -1,5 +1,6 @@
 """Where a plan's buffers lie in the bench's one allocation: bodies between red zones, set after set."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -49,6 +50,16 @@ def _laid(sizes: tuple[int, ...]) -> Set:
 def size(plan: LaunchPlan) -> int:
     """Return the bytes of one set."""
     return place(plan, 0).end
+
+
+def between(taken: Iterable[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """Return what lies between stretches in a range, each as its offset and its bytes."""
+    found = []
+    for offset, size in (*sorted(taken), (end, 0)):
+        if offset > start:
+            found.append((start, min(offset, end) - start))
+        start = max(start, offset + size)
+    return [(offset, size) for offset, size in found if size > 0]
 
 
 def _up(offset: int) -> int:

@@ -18,16 +18,14 @@ from typing import Any
 from fitness import plan as plans
 from fitness import wire
 from fitness.child import die_with_parent
-from fitness.gpu import machine_code
-from fitness.gpu.api import DeviceError, Gpu, NoDevice
+from fitness.gpu import fills, machine_code, throttle
+from fitness.gpu.api import Gpu
 from fitness.gpu.arena import HALF, KEEP
+from fitness.gpu.errors import DeviceError, NoDevice
 from fitness.gpu.machine_code import BadPlan, MachineCode
 from fitness.gpu.process import questions
-from fitness.plan import Buffer, LaunchPlan
+from fitness.plan import LaunchPlan
 
-_PATTERNS = {
-    "float32": "<f", "float16": "<e", "int32": "<i", "int16": "<h", "int8": "<b", "uint8": "<B", "bool": "<?",
-}  # fmt: skip
 ANCHORS = 2  # in every round
 RESOLUTION_US = 0.5  # of an event; some give 0 for less
 IMPATIENT = 0.005  # seconds to wait without sleep
@@ -47,8 +45,9 @@ class Bound:
 class Bench:
     """Loads machine code, binds plans to sets of buffers, runs and times them."""
 
-    def __init__(self, backend: str, index: int, arena: int) -> None:
+    def __init__(self, backend: str, index: int, arena: int, slot: str) -> None:
         self._gpu = Gpu(backend, index)
+        self._watch = throttle.watch(backend, slot)
         free, _ = self._gpu.memory()
         if free < arena + SCRATCH:
             need = (arena + SCRATCH) / 2**30
@@ -57,7 +56,7 @@ class Bench:
             )
         self._size = arena
         self._arena = self._gpu.allocate(arena)
-        self._scratch = self._gpu.allocate(SCRATCH)
+        self._scratch, self._scratched = 0, 0  # allocated for the first kernel that asks for any; bytes in use
         self._modules: dict[str, tuple[int, int, MachineCode]] = {}
         self._programs: dict[str, list[Bound]] = {}
         self._graphs: dict[str, list[int]] = {}
@@ -118,7 +117,7 @@ class Bench:
             if buffer.input is None and buffer.bytes:
                 bound.poisoned.append((base, buffer.bytes))
                 if buffer.fill is not None:
-                    bound.steps.append(_fill(self._gpu, buffer, base))
+                    bound.steps.append(fills.step(self._gpu, buffer, base))
         for launch, digest in zip(plan.launches, digests, strict=True):
             _, function, code = self._modules[digest]
             grid = launch.chosen.grid
@@ -126,8 +125,11 @@ class Bench:
             wanted = [size * blocks for size in code.scratch]
             if sum(wanted) > SCRATCH:
                 raise DeviceError("scratch", "out of the runtime's scratch memory")
+            if sum(wanted) and not self._scratch:
+                self._scratch = self._gpu.allocate(SCRATCH)
+            self._scratched = max(self._scratched, sum(wanted))
             addresses = (self._scratch, self._scratch + wanted[0])
-            parameters, memory = _parameters(machine_code.arguments(launch, code, bases, addresses))
+            parameters, memory = _parameters(machine_code.arguments(launch, code, bases, addresses, self._gpu))
             bound.keep += [parameters, memory]
             bound.steps.append(self._launcher(function, grid, code, parameters))
         return bound
@@ -194,7 +196,8 @@ class Bench:
         alone: everything is poisoned, the cache flushed, and all groups run in random order with the anchor among
         them. A cycle has a round for each of `turns`; with as many as programs, each was on every group once: what a
         place in memory is worth cancels out of the ratio. A round is queued before the device can reach it, so that
-        no launch overhead is timed. Returns [samples by program], [the anchor's by cycle].
+        no launch overhead is timed. Returns [samples by program], [the anchor's by cycle], and what held the device's
+        clocks down, if anything did, for each cycle.
         """
         rng = random.Random(seed)
         graphs = [self._batches(key, batch) for key in keys]
@@ -204,6 +207,7 @@ class Bench:
         events = self._pairs[: groups + ANCHORS]
         samples: list[list[list[float]]] = [[[0.0] * groups for _ in range(cycles)] for _ in keys]
         anchors: list[list[float]] = [[] for _ in range(cycles)]
+        readings = []
         for graph in (g for group in graphs for g in group):
             self._gpu.upload_graph(graph)  # the first launch would do it otherwise
         self._wait(seconds)
@@ -220,6 +224,8 @@ class Bench:
                     else:
                         self._gpu.launch_graph(graphs[users[group]][group])
                     self._gpu.record(end)
+                if turn == turns[-1] and cycle in (0, cycles - 1):
+                    readings.append(self._watch.read())  # while the device works
                 self._wait(seconds)
                 for pair, group in zip(events, order, strict=True):
                     took = max(self._gpu.elapsed_us(*pair), RESOLUTION_US)
@@ -227,10 +233,15 @@ class Bench:
                         anchors[cycle].append(took)
                     else:
                         samples[users[group]][cycle][group] = took / batch
-        return [samples, anchors]
+        return [samples, anchors, [throttle.between(readings[0], readings[-1])] * cycles]
 
     def _prepare(self, keys: Any, users: list[int], batch: int, flush: Any, rng: random.Random) -> None:
-        """Poison what every group's program will write, then push everything out of the cache."""
+        """Poison what every group's program will write, then push everything out of the cache.
+
+        Scratch memory is the runtime's, in every launch anew: what a kernel left there is no more either.
+        """
+        if self._scratched:
+            self._gpu.set8(self._scratch, 0xFF, self._scratched)
         for group, user in enumerate(users):
             for bound in self._programs[keys[user]][group * batch : (group + 1) * batch]:
                 self._poison(bound, 0xFF)
@@ -266,31 +277,11 @@ def _parameters(encoded: list[bytes]) -> tuple[Any, Any]:
     return (ctypes.c_void_p * max(1, len(memory)))(*[ctypes.addressof(m) for m in memory]), memory
 
 
-def _fill(gpu: Gpu, buffer: Buffer, base: int) -> Callable[[], None]:
-    """Return the memset that stands for a filled allocation."""
-    value, kind = buffer.fill or 0.0, buffer.dtype
-    if value == 0:
-        return lambda: gpu.set8(base, 0, buffer.bytes)
-    if kind == "bfloat16":
-        (bits,) = struct.unpack("<I", struct.pack("<f", value))
-        pattern = struct.pack("<H", (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)  # to the nearest, as torch does
-    elif kind in _PATTERNS:
-        code = _PATTERNS[kind]
-        if not kind.startswith("float"):  # -1 of an unsigned kind wraps, as torch has it
-            code, value = code.upper(), int(value) & ((1 << 8 * struct.calcsize(code)) - 1)
-        pattern = struct.pack(code, value)
-    else:
-        raise BadPlan(f"an allocation of {kind} can only be filled with 0")
-    size, word = len(pattern), int.from_bytes(pattern, "little")
-    fill = {1: gpu.set8, 2: gpu.set16, 4: gpu.set32}[size]
-    return lambda: fill(base, word, buffer.bytes // size)
-
-
 def main(channel: int, options: dict[str, Any]) -> None:
     """Serve until the other side hangs up, or the device is lost."""
     die_with_parent()
     try:
-        bench = Bench(options["backend"], options["index"], options["arena"])
+        bench = Bench(options["backend"], options["index"], options["arena"], options["slot"])
     except (DeviceError, NoDevice) as error:
         wire.send(channel, ["failed", getattr(error, "kind", "no-device"), str(error)])
         os._exit(0)

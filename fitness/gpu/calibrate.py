@@ -121,7 +121,7 @@ def compare(court: Court, case: str, one: Program, other: Program, estimate: flo
             ) -> tuple[Ratio, list[float]]:  # fmt: skip
     """Compare two programs once, as a search does; return the ratio and the first one's samples."""
     (clocked,) = court.time([Heat(case, (one, other), (estimate, estimate), pairs)])
-    kept = clock.steady(clocked.anchors)
+    kept = clocked.kept
     kept = kept if any(kept) else [True] * len(kept)
     flat = [[s for cycle, ok in zip(cycles, kept, strict=True) if ok for s in cycle] for cycles in clocked.samples]
     return clock.ratio(*flat), flat[0]

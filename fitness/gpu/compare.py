@@ -4,7 +4,9 @@ One pass of a kernel of our own reads the output and the truth once; the same in
 long, and a candidate is compared some thirty times.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import triton
@@ -233,3 +235,25 @@ def _first(found: Found, output: torch.Tensor, want: Yardstick) -> tuple[int, in
         top = error.reshape(-1).max(0)
         largest = max(largest, (float(top.values), start * width + int(top.indices)))
     return (largest[1] if first is None else first), max(1, count)
+
+
+def schema(wanted: Sequence[Yardstick], outputs: Any) -> str:
+    """Say how outputs differ in number, dtype or shape from what they must be."""
+    if len(outputs) != len(wanted):
+        return f"expected {len(wanted)} output(s), got {len(outputs)}"
+    for (_, dtype, shape), want in zip(outputs, wanted, strict=True):
+        if (dtype, tuple(shape)) != (want.dtype, tuple(want.shape)):
+            return f"expected {want.dtype} {list(want.shape)}, got {dtype} {list(shape)}"
+    return ""
+
+
+def read(views: list[torch.Tensor], wanted: list[Yardstick], numbers: list[float]) -> list[Any]:
+    """Read the figures of all outputs, as kind, complaint and ratio; the first that is wrong is described."""
+    worst = 0.0
+    for number, (view, want) in enumerate(zip(views, wanted, strict=True)):
+        one = found(numbers[4 * number : 4 * number + 4], want)
+        if one.ratio > 1.0:
+            where = f"output {number}: " if len(views) > 1 else ""
+            return ["wrong", where + describe(one, view, want), min(one.ratio, 1e30)]
+        worst = max(worst, one.ratio)
+    return ["", "", worst]

@@ -1,12 +1,12 @@
 """One device at work on programs: run on trials, compared, timed beside each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fitness.gpu import arena
 from fitness.gpu.arena import Set
 from fitness.gpu.hearing import Hearing, Hearings, Program, Verified, inputs
+from fitness.gpu.heat import Clocked, Heat, Track, near
 from fitness.gpu.pair import Device, DeviceUnavailable, Fault, MachineFailed, NoRoom, RefereeFailed
 from fitness.plan import LaunchPlan
 
@@ -14,42 +14,6 @@ PARTS = 3  # of a heat, at most; each is looked at
 GROUPS, MOST_SETS = 4, 512  # groups of sets at least, sets at most
 ITEM_US = 100.0  # a timed item lasts at least so long: events resolve about 1 us
 ANCHOR = 64 << 20  # bytes the anchor copies at least; more where the last-level cache holds more
-
-
-@dataclass(frozen=True, slots=True)
-class Heat:
-    """Programs that are to be timed beside each other on one case; the first is on trial.
-
-    With `again` the same graphs then run once more on inputs of which one element changed, and are looked at: by then a
-    program has seen the same data often enough to be answering from memory.
-    """
-
-    case: str
-    programs: tuple[Program, ...]
-    estimates: tuple[float, ...]
-    pairs: int
-    again: str | None = None
-    told: bool = False  # whether anybody is told what it shows; else it chooses what is worth more time
-
-
-@dataclass(frozen=True, slots=True)
-class Clocked:
-    """What a heat took: microseconds of every program by cycle and group of sets, and the anchor's by cycle."""
-
-    samples: list[Any]
-    anchors: list[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """A heat laid out: the sets of every program, how many replays make one timed item, and how many cycles run."""
-
-    heat: Heat
-    names: tuple[str, ...]
-    sets: list[list[Set]]
-    batch: int
-    cycles: int
-    seconds: float
 
 
 class Court(Hearings):
@@ -79,7 +43,7 @@ class Court(Hearings):
         how often it ran cannot know when to work.
         """
         orders = [list(range(len(t.names))) for t in tracks]
-        found = [Clocked([[] for _ in order], []) for order in orders]
+        found = [Clocked([[] for _ in order], [], []) for order in orders]
         for cycles in zip(*(self._parted(t) for t in tracks), strict=True):
             here = [n for n, count in enumerate(cycles) if count]
             if not here:
@@ -89,6 +53,7 @@ class Court(Hearings):
                 for whole, part in zip(found[n].samples, one.samples, strict=True):
                     whole += part
                 found[n].anchors.extend(one.anchors)
+                found[n].held.extend(one.held)
         repeated = [t for t in tracks if t.heat.again is not None]
         if repeated:
             self._timed(repeated, [list(range(len(t.names))) for t in repeated], None)
@@ -99,14 +64,16 @@ class Court(Hearings):
         turns = range(len(track.names))
         samples: list[list[Any]] = [[] for _ in turns]
         anchors: list[Any] = []
+        held: list[str] = []
         for _ in range(track.cycles):
             parts = [self._timed([track], [[turn]], "base", [1])[0] for turn in turns]
             for number, cycles in enumerate(samples):
                 cycles.append([max(group) for group in zip(*(p.samples[number][0] for p in parts), strict=True)])
             anchors.append([a for p in parts for a in p.anchors[0]])
+            held.append(next((p.held[0] for p in parts if p.held[0]), ""))
         if track.heat.again is not None:
             self._timed([track], [[0]], None)
-        return Clocked(samples, anchors)
+        return Clocked(samples, anchors, held)
 
     def _parted(self, track: Track) -> list[int]:
         """Part a heat's cycles at random, if what it shows is told; PARTS numbers, the last of which may be 0."""
@@ -120,9 +87,12 @@ class Court(Hearings):
         """Fill, time and look; without a trial its changed inputs are used, for one cycle.
 
         All sets hold the trial's inputs moved around, each by amounts of its own: a program that copied what another
-        set's run has left would copy what is wrong. One, chosen in secret, is looked at.
+        set's run has left would copy what is wrong. One, chosen in secret, is looked at. Where anybody is told what it
+        shows, all memory that is nobody's is looked at too: a program could keep results there from replay to replay.
+        In place every replay has fresh inputs, and nothing to keep.
         """
         _, anchor, flush = self._shared_places()
+        swept = tracks[0].heat.told and not self.task.in_place
         filled, looked = [], []
         for track, order in zip(tracks, turns, strict=True):
             name = trial or track.heat.again
@@ -132,8 +102,12 @@ class Court(Hearings):
             given = [[inputs(plan, place), []] for place in track.sets[0]]
             filled += [[turned, [given.pop(watched)], False], [key, given, True]]
             outcome = self._left(turned, plan, track.sets[0][watched])
-            outcome[2] = []  # red zones were looked at when it was verified, and rivals' buffers lie elsewhere
+            # those of its own plan were looked at when it was verified; rivals' buffers lie elsewhere
+            outcome[2] = near(track, watched) if swept else []
             looked.append(outcome)
+        if swept:
+            looked[0][2] = looked[0][2] + self._far(tracks)
+            self._ask("clear", self._nobodys())
         with self._asking("fill", filled):
             self._bind_new(tracks)
         asked = [
@@ -151,6 +125,17 @@ class Court(Hearings):
             case = tracks[fault.step or 0].heat.case
             raise Fault(fault.kind, f"the output of a timed run is wrong; {fault}", case=case) from fault
         return found
+
+    def _nobodys(self) -> list[Any]:
+        """Return what no round rewrites: all but the anchor's target and what flushes the cache."""
+        first, (_, source, size), _ = self._shared_places()
+        return [[source, size], [first, self._arena - first]]
+
+    def _far(self, tracks: Sequence[Track]) -> list[Any]:
+        """Return the memory outside all sets that are timed now, as red zones."""
+        ends = [(s.guards[0][0], s.end - s.guards[0][0]) for t in tracks for own in t.sets for s in own]
+        stretches = [s for start, size in self._nobodys() for s in arena.between(ends, start, start + size)]
+        return [[offset, size, "its buffers, far from them"] for offset, size in stretches]
 
     def _bind_new(self, tracks: Sequence[Track]) -> None:
         """Bind programs, unless that was done for an earlier round of the same heats."""

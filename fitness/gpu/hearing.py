@@ -95,7 +95,12 @@ class Hearings(Pair):
         return list(self._names[case])
 
     def verify(self, hearings: Sequence[Hearing]) -> list[Verified]:
-        """Hear all; Fault says what the first that is wrong does, and in which case."""
+        """Hear all; Fault says what the first that is wrong does, and in which case.
+
+        Seen are writes into red zones, into inputs, and into the outputs of every run. One that lands farther away is
+        not seen here and changes nothing that is looked at: the next sitting fills all that it reads. What a program
+        could keep there for later replays is looked for where its time is told (`Court._timed`).
+        """
         self.load(*(h.program for h in hearings))
         errors, times = [0.0] * len(hearings), [math.inf] * len(hearings)
         for steps in self._sittings(hearings):

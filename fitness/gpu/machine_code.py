@@ -3,9 +3,10 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from fitness.plan import Launch, Pointer
+from fitness.passed import Descriptor, Pointer, leaves
+from fitness.plan import Launch
 
 _FORMATS = {
     "i1": "<b", "i8": "<b", "i16": "<h", "i32": "<i", "i64": "<q", "u1": "<B", "u8": "<B", "u16": "<H", "u32": "<I",
@@ -21,7 +22,11 @@ class BadPlan(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class MachineCode:
-    """One compiled kernel. `parameters` are the sizes in bytes of what a launch passes, scratch pointers last."""
+    """One compiled kernel. `parameters` are the sizes in bytes of what a launch passes, scratch pointers last.
+
+    `descriptors` say of each tensor descriptor how the device wants it: swizzle, bytes and type of an element, block.
+    There are none where a descriptor is passed in parts: as a pointer, its shape and its strides.
+    """
 
     symbol: str
     binary: bytes
@@ -31,6 +36,7 @@ class MachineCode:
     cooperative: bool
     scratch: tuple[int, int]  # bytes one block needs of global and of profile scratch
     parameters: tuple[int, ...]
+    descriptors: tuple[tuple[int, ...], ...] = ()
 
     def plain(self) -> list[Any]:
         """Return plain data for the wire."""
@@ -39,20 +45,51 @@ class MachineCode:
 
 def unpack(plain: Any) -> MachineCode:
     """Rebuild machine code from `plain`."""
-    symbol, binary, threads, shared, ctas, cooperative, scratch, parameters = plain
-    return MachineCode(symbol, binary, threads, shared, ctas, cooperative, tuple(scratch), tuple(parameters))
+    symbol, binary, threads, shared, ctas, cooperative, scratch, parameters, descriptors = plain
+    return MachineCode(
+        symbol, binary, threads, shared, ctas, cooperative, tuple(scratch), tuple(parameters),
+        tuple(tuple(d) for d in descriptors),
+    )  # fmt: skip
 
 
-def arguments(launch: Launch, code: MachineCode, bases: Sequence[int], scratch: Sequence[int]) -> list[bytes]:
+class TensorMaps(Protocol):
+    """Who can encode a tensor descriptor as a device takes it."""
+
+    def tensor_map(self, layout: Sequence[int], address: int, one: Descriptor) -> bytes:
+        """Return its bytes; `layout` is one of MachineCode.descriptors."""
+
+
+def arguments(launch: Launch, code: MachineCode, bases: Sequence[int], scratch: Sequence[int],
+              maps: TensorMaps | None = None) -> list[bytes]:  # fmt: skip
     """Encode a launch's arguments as the machine code wants them; `bases` are the addresses of the plan's buffers."""
     types = dict(launch.chosen.kernel.signature)
-    encoded = [_encode(value, types[name], bases) for name, value in launch.arguments if types[name] != "constexpr"]
+    passed = [pair for name, value in launch.arguments for pair in zip(leaves(value), leaves(types[name]), strict=True)]
+    layouts = iter(code.descriptors)
+    encoded: list[bytes] = []
+    for value, kind in passed:
+        if isinstance(value, Descriptor):
+            encoded += _descriptor(value, bases, next(layouts, None), maps)
+        elif kind != "constexpr":
+            encoded.append(_encode(value, kind, bases))
     encoded += [struct.pack("<Q", address) for address in scratch[: len(code.parameters) - len(encoded)]]
     if [len(e) for e in encoded] != list(code.parameters):
         raise BadPlan(
             f"kernel {code.symbol} takes {code.parameters} bytes, the plan passes {[len(e) for e in encoded]}"
         )
     return encoded
+
+
+def _descriptor(one: Descriptor, bases: Sequence[int], layout: Sequence[int] | None, maps: TensorMaps | None
+                ) -> list[bytes]:  # fmt: skip
+    """Encode a descriptor as Triton's launchers do: a map of the device's, or its parts; then its shape and strides."""
+    address = bases[one.pointer.buffer] + one.pointer.offset
+    wide = [struct.pack("<q", n) for n in (*one.shape, *one.strides)]
+    rest = [*(struct.pack("<i", n) for n in one.shape), *(struct.pack("<q", n) for n in one.strides)]
+    if layout is None:
+        return [struct.pack("<Q", address), *wide, struct.pack("<?", one.nan), *rest]
+    if maps is None or len(layout) != 3 + len(one.shape):
+        raise BadPlan("a tensor descriptor does not fit the machine code")
+    return [maps.tensor_map(layout, address, one), *rest]
 
 
 def _encode(value: Any, kind: str, bases: Sequence[int]) -> bytes:

@@ -67,7 +67,8 @@ class Pair:
 
     def __init__(self, target: Target, index: int = 0, seconds: float = 10.0, judges: int = 1) -> None:
         self._target, self._index, self._seconds, self._judges = target, index, seconds, judges
-        self._turns = Turns(discover.place(target.backend, index))
+        self._slot = discover.place(target.backend, index)
+        self._turns = Turns(self._slot)
         self._rng = random.Random(os.urandom(16))
         self._begun: tuple[Task, int] | None = None
         self._names: dict[str, list[str]] = {}  # trials of a case
@@ -126,7 +127,9 @@ class Pair:
     def _start_bench(self) -> None:
         """Start a bench and have the referee map its memory."""
         size = int(self.device.memory * ARENA_SHARE / self._judges) >> 20 << 20
-        options = {"backend": self._target.backend, "index": self._index, "arena": size, "quiet": True}
+        options = {
+            "backend": self._target.backend, "index": self._index, "arena": size, "slot": self._slot, "quiet": True
+        }  # fmt: skip
         with self._turns.together():
             self._bench = Process("fitness.gpu.bench", options)
             _, free, _, self._arena, handle = self._started(self._bench)
@@ -225,10 +228,11 @@ class Pair:
 
     def _recover(self) -> None:
         """End the bench, whose memory the referee maps, and give back what the referee holds."""
-        self._kill_bench()
-        with contextlib.suppress(Lost):
-            if self._referee is not None:
-                self._referee.ask("forget", seconds=REFEREE_SECONDS)
+        with self._turns.together():  # it waits for the device, and must not do so beside another's clock
+            self._kill_bench()
+            with contextlib.suppress(Lost):
+                if self._referee is not None:
+                    self._referee.ask("forget", seconds=REFEREE_SECONDS)
 
     def _referee_lost(self, error: Lost) -> MachineFailed:
         self._kill_bench()

@@ -17,10 +17,11 @@ import torch
 
 from fitness import wire, yardstick
 from fitness.child import die_with_parent
-from fitness.gpu import compare, storage
-from fitness.gpu.api import NoDevice, SharedMemory
+from fitness.gpu import compare, storage, zones
 from fitness.gpu.arena import GUARD_BYTE
+from fitness.gpu.errors import NoDevice
 from fitness.gpu.process import questions
+from fitness.gpu.sharing import SharedMemory
 from fitness.tolerance import Yardstick
 from suites import task as tasks
 from suites.loading import Functions, functions
@@ -127,6 +128,13 @@ class Referee:
         """Compute a trial's inputs and limits; return the limits as numbers for the record."""
         return [[y.dtype, list(y.shape), y.whole, y.peak] for y in self._find(case, trial).wanted]
 
+    def clear(self, stretches: Any) -> Any:
+        """Write what red zones hold over memory that is to be looked at: [offset, bytes]."""
+        for offset, size in stretches:
+            self._arena[offset : offset + size] = GUARD_BYTE
+        torch.cuda.synchronize()
+        return None
+
     def fill(self, parts: Any) -> Any:
         """Write trials' inputs, and the red zones, into sets of buffers: [key, sets, whether to move elements]."""
         for key, sets, moved in parts:
@@ -147,10 +155,10 @@ class Referee:
         that is wrong; all are compared before the device is waited for.
         """
         known = [self._find(*key) for key, *_ in parts]
-        told = [_schema(k, outputs) for k, (_, _, _, outputs, _) in zip(known, parts, strict=True)]
+        told = [compare.schema(k.wanted, outputs) for k, (_, _, _, outputs, _) in zip(known, parts, strict=True)]
         looked = [(k, p) for k, p, t in zip(known, parts, told, strict=True) if not t]
         findings = [
-            self._broken([guard for _, _, guards, _, _ in parts for guard in guards]),
+            zones.broken(self._arena, [guard for _, _, guards, _, _ in parts for guard in guards]),
             compare.differ([pair for k, p in looked for pair in self._pairs(k, p)], self._device),
             *(
                 compare.figures(self._view(*output), want)
@@ -165,9 +173,9 @@ class Referee:
         )
         verdicts: list[Any] = []
         for k, part, complaint in zip(known, parts, told, strict=True):
-            zones = list(islice(broken, len(part[2])))
+            own = list(islice(broken, len(part[2])))
             verdicts.append(
-                ["schema", complaint, 0.0] if complaint else self._verdict(k, part, zones, differing, figures)
+                ["schema", complaint, 0.0] if complaint else self._verdict(k, part, own, differing, figures)
             )
             if verdicts[-1][0]:
                 break
@@ -190,22 +198,10 @@ class Referee:
             return ["out-of-bounds", f"the kernel writes outside {guards[broken.index(1.0)][2]}", 0.0]
         if any(changed):
             return ["input-changed", f"the kernel changes its input `{inputs[changed.index(1.0)][0]}`", 0.0]
-        verdict = _outputs([self._view(*output) for output in outputs], known.wanted, figures)
+        verdict = compare.read([self._view(*output) for output in outputs], known.wanted, figures)
         if not verdict[0] and any(differing):
             return ["race", "two runs on the same inputs give different bytes", 0.0]
         return verdict
-
-    def _broken(self, guards: Any) -> torch.Tensor:
-        """Tell for each red zone whether it was written to."""
-        if not guards:
-            return torch.zeros(0, dtype=torch.float64, device=self._device)
-        flags = torch.zeros(len(guards), dtype=torch.float64, device=self._device)
-        for size in {size for _, size, _ in guards}:
-            numbers = [n for n, (_, own, _) in enumerate(guards) if own == size]
-            starts = torch.tensor([guards[n][0] for n in numbers], device=self._device)
-            zones = self._arena[starts[:, None] + torch.arange(size, device=self._device)]
-            flags[torch.tensor(numbers, device=self._device)] = (zones != GUARD_BYTE).any(1).double()
-        return flags
 
     def _view(self, offset: int, dtype: str, shape: Any) -> torch.Tensor:
         size = ITEM_BYTES[dtype]
@@ -276,28 +272,6 @@ class Referee:
 def _movable(spec: Input) -> bool:
     """Tell whether an input's elements are drawn independently, each like all others: then they may be moved."""
     return bool(spec.elements) and not spec.pad
-
-
-def _schema(known: Known, outputs: Any) -> str:
-    """Say how outputs differ in number, dtype or shape from what they must be."""
-    if len(outputs) != len(known.wanted):
-        return f"expected {len(known.wanted)} output(s), got {len(outputs)}"
-    for (_, dtype, shape), want in zip(outputs, known.wanted, strict=True):
-        if (dtype, tuple(shape)) != (want.dtype, tuple(want.shape)):
-            return f"expected {want.dtype} {list(want.shape)}, got {dtype} {list(shape)}"
-    return ""
-
-
-def _outputs(views: list[torch.Tensor], wanted: list[Yardstick], figures: list[float]) -> list[Any]:
-    """Read the figures of all outputs; the first that is wrong is described."""
-    worst = 0.0
-    for number, (view, want) in enumerate(zip(views, wanted, strict=True)):
-        found = compare.found(figures[4 * number : 4 * number + 4], want)
-        if found.ratio > 1.0:
-            where = f"output {number}: " if len(views) > 1 else ""
-            return ["wrong", where + compare.describe(found, view, want), min(found.ratio, 1e30)]
-        worst = max(worst, found.ratio)
-    return ["", "", worst]
 
 
 def main(channel: int, options: dict[str, Any]) -> None:

@@ -66,7 +66,15 @@ def _machine_code(compiled: Any, target: GPUTarget) -> MachineCode:
         cooperative=bool(getattr(metadata, "launch_cooperative_grid", False)),
         scratch=(getattr(metadata, "global_scratch_size", 0) or 0, getattr(metadata, "profile_scratch_size", 0) or 0),
         parameters=sizes,
+        descriptors=tuple(_descriptor(d) for d in getattr(metadata, "tensordesc_meta", None) or ()),
     )
+
+
+def _descriptor(meta: dict[str, Any]) -> tuple[int, ...]:
+    """Read how the kernel wants a tensor descriptor encoded: swizzle, bytes and type of an element, then the block."""
+    if "swizzle" not in meta or meta.get("fp4_padded"):
+        raise Refused("argument", "a tensor descriptor of this form cannot be passed yet: make it in the kernel")
+    return (meta["swizzle"], meta["elem_size"], meta["elem_type"], *meta["block_size"])
 
 
 def _amd_parameters(text: str) -> tuple[int, ...]:

@@ -6,23 +6,25 @@ program under the interpreter can be. Only code that runs on a GPU settles that.
 """
 
 import dataclasses
+import inspect
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
-import triton.language as tl
+from triton.language.extra import libdevice
 from triton.runtime import interpreter
 
 from fitness import plan as plans
 from fitness.child import Refused, Report
-from fitness.jobs import program
+from fitness.jobs import arguments as arguments_of
+from fitness.jobs import bfloat16, program
 from fitness.jobs.counting import Work, counting
 from fitness.jobs.repeating import blocks, repeated
-from fitness.jobs.rounding import rounding
-from fitness.plan import Buffer, LaunchPlan, Pointer, Variant
+from fitness.passed import Pointer
+from fitness.plan import Buffer, LaunchPlan, Variant
 from fitness.poison import POISONS, Poison
 from suites import inputs as inputs_of
 from suites.task import ITEM_BYTES, unpack_arguments
@@ -123,13 +125,25 @@ def prepare() -> None:
     # the checks are only evaluated in debug mode, but cost 40% of the time without it
     builder = interpreter.interpreter_builder
     builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)
-    builder.create_fp_trunc = rounding(builder.create_fp_trunc)
+    bfloat16.install()
+    for name, function in inspect.getmembers(libdevice, inspect.isfunction):
+        setattr(libdevice, name, _absent(name) if function.__module__ == libdevice.__name__ else function)
+
+
+def _absent(name: str) -> Callable[..., NoReturn]:
+    """Stand in for a function of the device's library, which the interpreter takes for one that gives nothing."""
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise NotImplementedError(f"`{name}` of the device's own library")
+
+    return refuse
 
 
 def _launch(module: types.ModuleType, memory: Memory, variant: Variant, arguments: tuple[tuple[str, Any], ...]) -> None:
     """Run a whole grid."""
     values = _values(module, memory, variant, arguments)
-    _kernel(module, variant)[variant.grid](**values)
+    with _able():
+        _kernel(module, variant)[variant.grid](**values)
 
 
 def _profile(module: types.ModuleType, memory: Memory, variant: Variant, arguments: tuple[tuple[str, Any], ...],
@@ -143,7 +157,7 @@ def _profile(module: types.ModuleType, memory: Memory, variant: Variant, argumen
     for number in rng.choice(total, min(samples, total), replace=False).tolist():
         place = (number % x, number // x % y, number // (x * y))
         before = work.done
-        with counting(work), _placed(place, variant.grid):
+        with _able(), counting(work), _placed(place, variant.grid):
             kernel[(1, 1, 1)](**values)
         work.count(before)
         if work.operations > OPERATIONS * samples:
@@ -163,27 +177,22 @@ def _values(
 ) -> dict[str, Any]:
     """Build the keyword arguments of a launch from plan data."""
     types_of = dict(variant.kernel.signature)
-    values: dict[str, Any] = {}
-    for name, value in arguments:
-        if isinstance(value, Pointer):
-            values[name] = memory.tensor(value, types_of[name])
-        else:
-            values[name] = int(value) if isinstance(value, bool) else value  # the interpreter chokes on a bool
-    for name, constant in variant.kernel.constants:
-        values[name] = _constant(module, constant)
-    return values
+    values = {n: arguments_of.given(module, v, types_of[n], memory.tensor) for n, v in arguments}
+    return values | {n: arguments_of.constant_again(module, c) for n, c in variant.kernel.constants}
 
 
-def _constant(module: types.ModuleType, value: Any) -> Any:
-    """Undo the recorder's writing of a constexpr."""
-    if not isinstance(value, tuple):
-        return value
-    kind, *rest = value
-    if kind == "dtype":
-        return tl.dtype(rest[0])
-    if kind == "function":
-        return getattr(module, rest[0])
-    return tuple(_constant(module, v) for v in rest)
+@contextmanager
+def _able() -> Iterator[None]:
+    """Say of what the interpreter has not that it is no fault of the kernel's."""
+    try:
+        yield
+    except interpreter.InterpreterError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, NotImplementedError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise Refused("interpreter", f"the interpreter cannot judge this: {cause}") from error
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import triton
 from torch.utils._pytree import tree_leaves, tree_map
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, make_backend
@@ -19,9 +18,10 @@ from triton.compiler import ASTSource, make_backend
 from fitness import plan as plans
 from fitness.child import Refused, Report
 from fitness.jobs import driver, hooks, integrity, program
+from fitness.jobs.arguments import argument, constant
 from fitness.jobs.frontend import lower
 from fitness.jobs.tensors import FORBIDDEN, RECORDERS, Intercept, Recorded, dtype_name, fresh, shares
-from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant
+from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Variant
 from suites.task import Argument, Input, unpack_arguments
 
 MAX_VARIANTS = 24  # autotune configurations that are compiled; more would cost more than they teach
@@ -74,7 +74,7 @@ class Recorder:
             return self.allocate(op(*plain_args, **plain_kwargs), None, fill)
         source = next((a for a in args if isinstance(a, Recorded)), None)
         if source is not None and name in ("fill_", "zero_"):
-            return self._fill(source, float(args[1]) if name == "fill_" else 0.0)
+            return self._fill(source, _number(args[1]) if name == "fill_" else 0.0)
         if source is not None and not op._schema.is_mutable and any(r.alias_info for r in op._schema.returns):
             views = op(*plain_args, **plain_kwargs)
             if all(shares(v, source.meta) for v in _tensors(views)):
@@ -104,11 +104,11 @@ class Recorder:
         constants, arguments, signature = [], [], []
         for param, value in zip(src.fn.params, values, strict=True):
             if param.is_constexpr:
-                constants.append((param.name, _constant(self.module, value)))
+                constants.append((param.name, constant(self.module, value)))
                 continue
-            arguments.append((param.name, _argument(param.name, value)))
-            pointer = isinstance(value, Recorded)
-            signature.append((param.name, dtype_name(value.dtype) if pointer else src.signature[param.name]))
+            written, kind = argument(self.module, param.name, value, src.signature[param.name])
+            arguments.append((param.name, written))
+            signature.append((param.name, kind))
         grid = _grid(grid, src.name)
         options = tuple(sorted((k, plans.freeze(v)) for k, v in kernel.options.items() if self._told(k, v)))
         spec = KernelSpec(
@@ -143,7 +143,7 @@ class Recorder:
         self.variants = []
         try:
             for config in configs[:MAX_VARIANTS]:
-                self.label = str(config)
+                self.label = _label(config)
                 if config.pre_hook is not None:
                     config.pre_hook({**tuner.nargs, **kwargs, **config.all_kwargs()})
                 tuner.fn.run(*args, **kwargs, **config.all_kwargs())
@@ -180,8 +180,7 @@ class Recorder:
 
     def _written(self, output: Recorded) -> None:
         """Refuse an output that no kernel was given a pointer into; where an input is empty a fill may be all."""
-        pointers = (a for launch in self.launches for _, a in launch.arguments)
-        reached = any(isinstance(p, Pointer) and p.buffer == output.buffer for p in pointers)
+        reached = any(p.buffer == output.buffer for launch in self.launches for p in launch.pointers)
         filled = self.buffers[output.buffer].fill is not None
         nothing = filled and any(b.input and not b.bytes for b in self.buffers)
         if output.numel() and not reached and not nothing:
@@ -266,30 +265,14 @@ def _meta(spec: Input) -> torch.Tensor:
     return made
 
 
-def _argument(name: str, value: Any) -> Any:
-    """Turn a runtime argument into plan data."""
-    if isinstance(value, Recorded):
-        fresh(value)
-        return Pointer(value.buffer, value.offset)
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, torch.Tensor):
-        raise Refused("argument", f"argument `{name}` is a tensor on {value.device}: make it on the input's device")
-    raise Refused("argument", f"argument `{name}` is a {type(value).__name__}, which a plan cannot hold yet")
+def _label(config: Any) -> str:
+    """Return an autotune configuration in words that can be shown."""
+    return "".join(c if c.isprintable() else "?" for c in str(config))[: plans.MAX_LABEL]
 
 
-def _constant(module: types.ModuleType, value: Any) -> Any:
-    """Turn a constexpr into plan data: a plain value, a dtype, a function of the program, or a tuple of those."""
-    value = getattr(value, "value", value) if type(value).__name__ == "constexpr" else value
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, triton.language.dtype):
-        return ("dtype", str(value))
-    if isinstance(value, triton.JITFunction):
-        return ("function", program.global_name(module, value))
-    if isinstance(value, (tuple, list)):
-        return ("tuple", *[_constant(module, v) for v in value])
-    raise Refused("argument", f"a constexpr of type {type(value).__name__} cannot be part of a plan")
+def _number(value: Any) -> float:
+    """Return what a tensor is filled with; a large integer is not rounded."""
+    return value if isinstance(value, int) else float(value)
 
 
 def _is_plain(value: Any) -> bool:

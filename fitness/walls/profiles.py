@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from fitness.walls import kernel, landlock, namespaces, seccomp
+from suites.loading import NATIVE
 
 _SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime",
            "/opt/rocm", "/usr/local/cuda", "/proc/cpuinfo", "/proc/meminfo", "/proc/sys/vm/overcommit_memory",
@@ -50,7 +51,7 @@ class Walls:
 
     landlock: bool
     seccomp: bool
-    files: tuple[str, ...] = ()  # that Python itself needs
+    files: tuple[tuple[str, int], ...] = ()  # that Python itself needs, and what may be done with each
 
     def close(self, profile: Profile, folder: str) -> None:
         """Close the walls around this process for good; `folder` is its own."""
@@ -63,12 +64,13 @@ class Walls:
             seccomp.install(profile.programs, profile.gpu)
 
 
-def _rights(profile: Profile, folder: str, files: tuple[str, ...]) -> list[tuple[str, int]]:
+def _rights(profile: Profile, folder: str, files: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
     """List what may be opened, and how."""
-    rights = [(path, landlock.READ) for path in (*_SYSTEM, *files, "/proc/self")]
+    rights = [*((path, landlock.READ) for path in (*_SYSTEM, "/proc/self")), *files]
     rights += [(folder, landlock.WRITE), ("/dev/null", landlock.READ | landlock.WRITE_FILE)]
     if profile.programs:
-        places = [os.path.join(f, "triton", "backends") for f in files] + [f for f in files if f.endswith("/triton")]
+        places = [os.path.join(f, "triton", "backends") for f, _ in files]
+        places += [f for f, _ in files if f.endswith("/triton")]
         rights += [(path, landlock.RUN) for path in (*places, *_found(_LOADERS))]
     if profile.gpu:
         rights += [(path, landlock.DEVICE) for path in _found(_GPU_DEVICES)]
@@ -104,11 +106,12 @@ def _found(patterns: tuple[str, ...]) -> list[str]:
     return [path for pattern in patterns for path in glob.glob(pattern)]
 
 
-def python_files() -> tuple[str, ...]:
-    """List the folders this process's Python reads its modules from.
+def python_files() -> tuple[tuple[str, int], ...]:
+    """List the folders this process's Python reads its modules from, and what may be done with each.
 
     Of a folder that is on the path and is no installation (a checkout, the current folder) only the packages that
-    are imported count: whatever else lies there is the person's own.
+    are imported count: whatever else lies there is the person's own. The native tasks stay closed: a launcher that
+    could read a reference, or which shapes are held out, could tell when it is looked at.
     """
     whole = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     whole |= {os.path.join(p, lib) for p in (sys.prefix, sys.base_prefix) for lib in ("lib", "lib64")}
@@ -120,7 +123,18 @@ def python_files() -> tuple[str, ...]:
             for place in _places(module):
                 if not place.startswith(tuple(f"{r}/" for r in roots)):
                     roots.add(place)
-    return tuple(sorted(roots))
+    closed = os.path.realpath(NATIVE)
+    return tuple(right for root in sorted(roots) for right in _without(root, closed))
+
+
+def _without(folder: str, closed: str) -> list[tuple[str, int]]:
+    """Open a folder to be read, but for one below it: the folders on the way there may only be listed."""
+    if folder == closed:
+        return []
+    if not closed.startswith(f"{folder}/"):
+        return [(folder, landlock.READ)]
+    inside = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+    return [(folder, landlock.READ_DIR), *(right for path in inside for right in _without(path, closed))]
 
 
 def _places(module: ModuleType) -> list[str]:
