@@ -12,7 +12,7 @@ import suites
 from fitness import targets
 from operators.knowledge import library, sheets
 from operators.knowledge.similarity import Shelf, shingles
-from operators.llm import replies
+from operators.llm import launcher, replies
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_every_text_says_where_it_is_from_and_fits_a_prompt() -> None:
 @pytest.mark.parametrize("example", library.own(), ids=lambda e: e.entry)
 def test_every_example_keeps_its_tasks_launcher_and_is_not_its_seed(example: library.Example) -> None:
     task = suites.load(example.entry)
-    replies.check(example.source, task.seeds[0].source, task.entry)
+    replies.check(example.source, task.seeds[0].source, launcher.of(task))
     assert (example.task, example.entry) == (task.digest, task.entry)
     assert ast.get_docstring(ast.parse(example.source))
 
