@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from archives.archive import Archive
 from archives.candidate import Candidate
 from archives.events import Answered, Asked, Event, Judged
+from archives.journal import Journal
 from evo_kernel import examples
-from evo_kernel.briefs import folded
+from evo_kernel.briefs import folded, judged
 from evo_kernel.calls import Asking, Calls
 from evo_kernel.config import Settings
 from evo_kernel.correspondence import REFLECT
@@ -46,7 +46,8 @@ class Talks:
                  elapsed: float = 0.0) -> None:  # fmt: skip
         self._task, self._settings, self._search = task, settings, search
         self._chip = targets.find(settings.target)
-        self._history = folded(events)
+        self._folder = folder
+        self._history = folded(events, settings.max_perf_debug_num)
         self._library = examples.of_run(folder, settings.archives, task)
         self._lessons = remembered(settings)
         with contextlib.ExitStack() as opened:
@@ -105,13 +106,16 @@ class Talks:
         self._proposer.submit(Asking(asked.number, asked.operator, asked.model, asked.parents), given, context)
 
     def _tried(self, identity: str) -> Tried:
-        """Return a parent with its verdict: what the history forgot, the archive has."""
+        """Return a parent with its verdict: what the history forgot, the archive has; an old failure the journal."""
         found = self._history.find(identity)
-        if found is not None:
-            return found
-        archive: Archive = self._search.archive
-        c = archive[identity].candidate
-        return Tried(c.id, c.source, c.operator, c.intent, c.parents, archive[identity].evaluation)
+        if found is None and (entry := self._search.archive.get(identity)) is not None:
+            c = entry.candidate
+            found = Tried(c.id, c.source, c.operator, c.intent, c.parents, entry.evaluation)
+        if found is None:
+            with Journal.read(self._folder) as journal:
+                found = judged(journal.events(), identity)
+        assert found is not None, f"program {identity} was chosen as a parent and never judged"
+        return found
 
     def wait(self, seconds: float) -> list[Said]:
         """Return the conversations that ended, after at most so long."""

@@ -104,10 +104,13 @@ def test_every_example_keeps_its_tasks_launcher_and_is_not_its_seed(example: lib
 
 
 def test_a_search_is_never_shown_a_kernel_of_its_own_task() -> None:
-    shelf = library.standard()
+    shelf, own = library.standard(), {e.entry: e.source for e in library.own()}
     assert len(shelf) == 10
     for name in suites.names():
         task = suites.load(name)
         found = shelf.nearest(task.seeds[0].source, task)
         assert found is not None
         assert found.entry != task.entry
+        text = task.source.replace(task.entry, "renamed").replace('"""', '"""In other words. ', 1)
+        twin = suites.read(text, "renamed")
+        assert shelf.nearest(own[task.entry], twin).entry == shelf.nearest(own[task.entry], task).entry

@@ -15,8 +15,9 @@ from evo_kernel.briefs import History
 from evo_kernel.calls import Asking, Calls
 from fitness import targets
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
+from operators.knowledge import sameness
 from operators.knowledge.library import Example, Library
-from operators.llm import briefing, prompting, replies
+from operators.llm import prompting, replies
 from operators.llm.briefing import Brief, Briefed, Tried
 from operators.llm.lessons import LIFE, Lesson, LessonsError, add, chosen, confirm, read, write
 from operators.llm.model import Prompt
@@ -126,7 +127,7 @@ class TestWhatAPromptHolds:
             "def reference(x):\n    return x * 2",
             "FACTOR = 2\n\n\ndef scaled(x):\n    return x * FACTOR\n\n\ndef reference(x):\n    return scaled(x)",
         )
-        shown = briefing.reference(replace(double_task, source=source))
+        shown = sameness.reference(source)
         assert shown.splitlines()[0] == "FACTOR = 2"
         assert "def scaled" in shown
         assert "cases" not in shown
@@ -248,13 +249,21 @@ class TestConversations:
         assert broken not in (text := begin(Reflect(most=2), brief(double_task, "broken", repairs=2))[0].text)
         assert "another strategy" in text
 
+    def test_fresh_code_is_a_whole_program_and_not_the_failed_one(self, double_task: Task) -> None:
+        edit = "<<<<<<< SEARCH\n    n = x.numel()\n=======\n    n = 1\n>>>>>>> REPLACE\n"
+        broken = known(double_task)["broken"].source
+        for reply, fault in ((edit, replies.NoMatch), (fence(broken), replies.Unchanged)):
+            _, talk = begin(Reflect(most=2), brief(double_task, "broken", repairs=2))
+            with pytest.raises(fault):
+                talk.send(reply)
+
     def test_every_operator_has_a_name_of_its_own(self) -> None:
         assert [t.name for t in talkers()] == ["generate", "reflect", "optimize", "recombine", "strategise"]
 
 
 class TestHistory:
-    def told(self, count: int, task: Task) -> History:
-        history = History()
+    def told(self, count: int, task: Task, most: int = 5) -> History:
+        history = History(most)
         parent = None
         for number in range(count):
             c = Candidate(f"x = {number}", "reflect" if number else "seed", "i", (parent,) if parent else (), "f", "s")
@@ -263,10 +272,22 @@ class TestHistory:
             parent = c.id
         return history
 
-    def test_repairs_in_a_row_are_counted_along_a_line_of_descent(self, double_task: Task) -> None:
-        history = self.told(4, double_task)
-        failed = history.latest_failure()
-        assert history.brief(double_task, targets.find("mi300"), [failed], "reflect", Library()).repairs == 3
+    def test_repairs_are_counted_along_a_line_of_descent_and_anew_after_fresh_code(self, double_task: Task) -> None:
+        counts = []
+        for length in range(1, 10):
+            history = self.told(length + 1, double_task, most=3)
+            failed = history.latest_failure()
+            counts.append(history.brief(double_task, targets.find("mi300"), [failed], "reflect", Library()).repairs)
+        assert counts == [1, 2, 3, 0, 1, 2, 3, 0, 1]
+
+    def test_a_count_of_repairs_outlasts_the_program_that_it_is_of(self, double_task: Task) -> None:
+        history = self.told(3, double_task)
+        forgotten = history.latest_failure()
+        for number in range(3, 300):
+            history.tell(Proposed(number, Candidate(f"z = {number}", "optimize", "i", (), "f", "s")))
+            history.tell(Judged(number, failing("wrong", "no")))
+        assert history.find(forgotten.id) is None
+        assert history.brief(double_task, targets.find("mi300"), [forgotten], "reflect", Library()).repairs == 2
 
     def test_it_stays_bounded_and_never_forgets_the_fastest(self, double_task: Task) -> None:
         history = self.told(1, double_task)

@@ -25,9 +25,11 @@ from llm_search import FormulaPool, begin, drive, skilled
 from llm_server import SECRET, LlmServer
 
 import suites
+from archives.candidate import Candidate, fingerprint
+from archives.candidate import digest as candidate_id
 from archives.events import Answered, Asked, Judged, Proposed, Refused, Started
 from archives.journal import Journal, JournalError
-from evo_kernel import config, merging, prompts, report, runs, trajectories
+from evo_kernel import briefs, config, merging, prompts, report, runs, trajectories
 from evo_kernel.calls import Asking, Calls
 from evo_kernel.config import Settings
 from evo_kernel.errors import ConfigError, RunError
@@ -425,6 +427,26 @@ def test_an_answer_on_disk_is_used_without_asking_though_the_prompt_would_now_be
     assert "an older prompt" not in {a.text for a in server.asked}
     first = next(e.candidate for e in events(folder, Proposed) if e.number == 1)
     assert "BLOCK=512" in first.source
+
+
+def test_a_failure_that_the_history_forgot_is_still_repaired_when_a_run_is_resumed(
+    tmp_path: Path, double_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(briefs, "FAILED", 2)
+    seed = double_task.seeds[0].source
+    failing = [seed.replace("num_warps=4", f"num_warps={16 * n}") for n in (1, 2, 3, 4)]
+    with LlmServer(skilled) as server:
+        folder = begin(tmp_path / "run", double_task, [model(server)], generations=1, population=6)
+        judged = FormulaPool(double_task, runs.read(folder).settings).verdict
+        with Journal.append_to(folder) as journal:
+            journal.append(Judged(0, judged(seed)))
+            for number, source in enumerate(failing, 1):
+                journal.append(Proposed(number, Candidate(source, "knob-step", "", (), fingerprint(source), "")))
+                journal.append(Judged(number, judged(source)))
+            journal.append(Asked(5, "reflect", "anthropic:tiny", (candidate_id(failing[0]),)))
+        assert "num_warps=64" in prompts.of_run(folder, "reflect").text
+        drive(folder)
+    assert "num_warps=16" in server.asked[0].text.split("# The record of its failure")[0]
 
 
 def test_without_a_model_nothing_of_models_is_in_a_journal(tmp_path: Path, double_task: Task) -> None:

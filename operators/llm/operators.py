@@ -105,7 +105,11 @@ class Reflect:
         extras = [*prompting.knowledge(brief, failed.source), *prompting.mistakes(brief, failed.source)]
         again = brief.repairs < self.most
         reply = yield prompting.write("reflect" if again else "restart", brief, extras, self.size, failed=failed)
-        return _proposal(reply, failed.source, brief, "a repair" if again else "new code after failed repairs")
+        if again:
+            return _proposal(reply, failed.source, brief, "a repair")
+        made = _proposal(reply, None, brief, "new code after failed repairs")  # it was not shown what it could edit
+        replies.check(made.source, failed.source, launcher.of(brief.task))
+        return made
 
 
 @dataclass(frozen=True, slots=True)

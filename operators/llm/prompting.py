@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 
 from fitness.feedback import feedback, shortened
-from operators.knowledge import sheets
+from operators.knowledge import sameness, sheets
 from operators.llm import briefing, launcher
 from operators.llm.briefing import Brief, Tried
 from operators.llm.errors import scrub
@@ -139,5 +139,5 @@ def _templates() -> jinja2.Environment:
         "fenced": fenced, "verdict": verdict, "described": briefing.described,
         "program": lambda source: fenced(shortened(source, PROGRAM), "python"),
     }  # fmt: skip
-    found.globals |= {"reference": briefing.reference, "stronger": briefing.stronger}
+    found.globals |= {"reference": lambda task: sameness.reference(task.source), "stronger": briefing.stronger}
     return found
