@@ -56,7 +56,7 @@ def _kept(file: Path) -> tuple[Example, ...]:
         version, rows = msgpack.unpackb(file.read_bytes())
         if version != FORMAT:
             raise ValueError(f"format {version} is not {FORMAT}")
-        return tuple(Example(*map(str, row)) for row in rows)
+        return tuple(Example(str(source), str(task), str(entry), str(origin)) for source, task, entry, origin in rows)
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{file} cannot be read: {error}; remove it, and the archives are read again") from error
 

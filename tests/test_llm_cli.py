@@ -169,10 +169,10 @@ class TestSearchWithModels:
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "five"), 2, "an amount of money is dollars"),
             (("--model", "openai:x", "--price", "openai:y=1/2"), 2, "--price is MODEL=INPUT/OUTPUT"),
             (("--model", "openai:x@http://localhost:1/v1", "--price", "openai:x@http://localhost:1/v1=1/much"), 2, "a price is dollars"),
-            (("--model", "mailbox:m", "--config", "archives.toml"), 1, "no run folder at nowhere"),
+            (("--model", "mailbox:m", "--config", "archives.toml"), 1, "/nowhere"),
             (("--port", "models.toml"), 2, "a kernel is ported by a model: name one"),
             (("--model", "mailbox:/proc/nowhere"), 1, "/proc/nowhere"),
-            (("--model", "replay:absent.jsonl"), 1, "cannot read the recording absent.jsonl"),
+            (("--model", "replay:absent.jsonl"), 1, "/absent.jsonl: "),
             (("--model", "command:absent-agent"), 1, "absent-agent"),
             (("--config", "models.toml"), 2, "price"),
             (("--config", "key.toml"), 2, "`key` is the name of an environment variable"),
@@ -208,6 +208,23 @@ class TestSearchWithModels:
             made[prices] = settings.made(chosen.models)
         assert [m[0].price.output for m in made.values()] == [2_000_000, 4_000_000]
         assert [(m[0].output, m[1].price) for m in made.values()] == [(99, Price(0, 0, 0, 0))] * 2
+
+    def test_folders_and_files_of_models_are_the_same_wherever_a_run_is_resumed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        table = {"model": "replay:old.jsonl", "max_calls": 3}
+        given = {"models": ["mailbox:box", table, "command:box"], "record": "r", "lessons": "~/l", "archives": ["a"]}
+        chosen = config.load(None, given)
+        assert [m.model for m in chosen.models] == [
+            f"mailbox:{tmp_path}/box",
+            f"replay:{tmp_path}/old.jsonl",
+            "command:box",
+        ]
+        assert (chosen.record, chosen.archives) == (f"{tmp_path}/r", (f"{tmp_path}/a",))
+        assert chosen.lessons == f"{Path.home()}/l"
+        monkeypatch.chdir("/")
+        assert config.load(None, chosen.model_dump()) == chosen
 
     @pytest.mark.parametrize("name", config.names())
     def test_the_commented_options_of_a_shipped_configuration_are_the_defaults(

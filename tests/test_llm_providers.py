@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import time
 from collections.abc import Awaitable, Iterator
@@ -379,7 +380,53 @@ class TestMailbox:
     def test_an_answer_that_never_comes_leaves_the_prompt_open(self, tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=r"nobody wrote .*001.answer.md within 0.1 s"):
             run(mailbox.MailboxClient(Model("mailbox", str(tmp_path))).complete(PROMPT, 0.1, "k"))
-        assert [n for n, _ in mailbox.unanswered(tmp_path)] == [1]
+        assert [letter.number for letter in mailbox.unanswered(tmp_path)] == [1]
+
+    def asking(self, folder: Path, prompt: Prompt = PROMPT, seconds: float = 0.1) -> str:
+        client = mailbox.MailboxClient(Model("mailbox", str(folder)), quiet=0.01, look=0.005)
+        return run(client.complete(prompt, seconds, "run/1/0")).text
+
+    def test_an_answer_counts_for_its_own_prompt_alone(self, tmp_path: Path) -> None:
+        (tmp_path / "001.answer.md").write_text("left from an earlier prompt of this number")
+        with pytest.raises(ModelError, match=r"nobody wrote .*002.answer.md"):
+            self.asking(tmp_path)
+        (letter,) = mailbox.unanswered(tmp_path)
+        other = mailbox.Letter(2, "run/1/0/another-prompt", "")
+        assert mailbox.answer(tmp_path, other, "to another prompt")
+        with pytest.raises(ModelError, match=r"nobody wrote .*002.answer.md"):
+            self.asking(tmp_path)
+        assert mailbox.answer(tmp_path, letter, "to this one")
+        assert not mailbox.answer(tmp_path, letter, "twice")
+        assert self.asking(tmp_path) == "to this one"
+        with pytest.raises(ModelError, match=r"nobody wrote .*003.answer.md"):  # the same place in a copied run
+            self.asking(tmp_path, Prompt("", "another"))
+
+    def test_a_time_stamp_of_the_future_delays_no_answer(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelError):
+            self.asking(tmp_path)
+        (tmp_path / "001.answer.md").write_text("by hand")
+        os.utime(tmp_path / "001.answer.md", (time.time() + 10**6,) * 2)
+        (tmp_path / "001.prompt.md").unlink()  # taken away by whoever answered
+        (tmp_path / "001.prompt.md").write_text(f"<!-- evo-kernel run/1/0/{PROMPT.digest} -->")
+        assert self.asking(tmp_path) == "by hand"
+
+    @pytest.mark.parametrize("kind", ["link", "pipe", "folder", "huge", "bytes"])
+    def test_an_answer_that_is_no_text_of_its_own_is_refused_in_a_line(self, tmp_path: Path, kind: str) -> None:
+        (tmp_path / "secret").write_text("not for a model")
+        box = tmp_path / "box"
+        with pytest.raises(ModelError, match="nobody wrote"):
+            self.asking(box)
+        path = box / "001.answer.md"
+        make = {
+            "link": lambda: path.symlink_to("../secret"), "pipe": lambda: os.mkfifo(path),
+            "folder": path.mkdir, "huge": lambda: path.write_bytes(b"x" * (9 << 20)),
+            "bytes": lambda: path.write_bytes(b"\xff\xfe"),
+        }  # fmt: skip
+        make[kind]()
+        words = {"link": "outside its folder", "pipe": "nobody wrote", "folder": "no plain file", "huge": "more than 8 MiB",
+                 "bytes": "no UTF-8"}  # fmt: skip
+        with pytest.raises(ModelError, match=words[kind]):
+            self.asking(box)
 
     def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

@@ -176,8 +176,7 @@ def test_a_model_that_takes_hours_stops_neither_the_judges_nor_another_model(tmp
         # nobody answers: the others use their half of the budget, and leave the models theirs
         assert (progress.evaluations, progress.asked) == (12, 4)
         while not progress.done:
-            for number, text in mailbox.unanswered(box):
-                mailbox.answer(box, number, skilled(llm_server.Asked("", text, text, 0, {}, {})) or "nothing")
+            reply_to_all(box)
             progress = population.advance(0.05)
     finally:
         population.close()
@@ -194,11 +193,15 @@ def test_a_model_that_takes_hours_stops_neither_the_judges_nor_another_model(tmp
     assert Counter(e.model for e in events(folder, Asked))[f"mailbox:{tmp_path / 'silent'}"] == 2
 
 
+def reply_to_all(box: Path) -> None:
+    for letter in mailbox.unanswered(box):
+        mailbox.answer(box, letter, skilled(llm_server.Asked("", letter.text, letter.text, 0, {}, {})) or "nothing")
+
+
 def answering(box: Path) -> None:
     """Answer every open prompt of a folder, as the scripted model does."""
     while True:
-        for number, text in mailbox.unanswered(box):
-            mailbox.answer(box, number, skilled(llm_server.Asked("", text, text, 0, {}, {})) or "nothing")
+        reply_to_all(box)
         time.sleep(0.005)
 
 
@@ -234,21 +237,25 @@ def test_two_searches_and_one_answerer_killed_at_random_have_every_prompt_answer
     running["answers"].kill()
     running["answers"].join()
     assert kills >= 5
-    asked = {f"{calls.run}/{n}/{t}": reply for calls, n, t, reply in both(tmp_path)}
+    asked = {f"{calls.run}/{n}/{t}/{prompt.digest}": reply for calls, n, t, prompt, reply in both(tmp_path)}
     keys = [re.findall(r"<!-- evo-kernel (\S+) -->", p.read_text())[0] for p in sorted(box.glob("*.prompt.md"))]
     assert len(keys) == len(set(keys)) >= 32
     assert set(keys) == set(asked)
     for path, key in zip(sorted(box.glob("*.prompt.md")), keys, strict=True):
-        assert path.with_name(path.name.replace("prompt", "answer")).read_text() == asked[key]
+        assert (
+            path.with_name(path.name.replace("prompt", "answer")).read_text()
+            == f"<!-- evo-kernel {key} -->\n{asked[key]}"
+        )
     assert all(runs.read(tmp_path / name).search.evaluations == 16 for name in "ab")
 
 
-def both(folder: Path) -> Iterator[tuple[Calls, int, int, str | None]]:
+def both(folder: Path) -> Iterator[tuple[Calls, int, int, Prompt, str | None]]:
     """Give every turn of the runs a and b."""
     for name in "ab":
         calls = Calls(folder / name)
-        for (number, turn), reply in turns(folder / name).items():
-            yield calls, number, turn, reply
+        for number in {number for number, _ in turns(folder / name)}:
+            for place, turn in enumerate(calls.turns(number)):
+                yield calls, number, place, turn.prompt, turn.reply
         calls.close()
 
 
