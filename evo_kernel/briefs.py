@@ -8,6 +8,7 @@ from archives.candidate import Candidate
 from archives.events import Event, Judged, Proposed, Refused
 from evo_kernel.calls import Calls
 from evo_kernel.correspondence import REFLECT
+from evo_kernel.proposer import NO_ANSWER
 from fitness.targets import Target
 from operators.knowledge.library import Library
 from operators.llm import replies
@@ -40,7 +41,7 @@ class History:
         """Fold one event."""
         if isinstance(event, Proposed):
             self._pending[event.number] = event.candidate
-        elif isinstance(event, Refused):
+        elif isinstance(event, Refused) and not event.why.startswith(NO_ANSWER):
             self._refused.append((event.operator, event.why))
         elif isinstance(event, Judged):
             self._judge(self._pending.pop(event.number), event)

@@ -22,7 +22,7 @@ from evo_kernel.requests import Request, own_rng
 from evo_kernel.rules import Limits
 from evo_kernel.search import Search
 from fitness import targets
-from operators.llm import lessons, replies
+from operators.llm import lessons, recording, replies
 from operators.llm.briefing import Briefed, Tried
 from operators.llm.budget import Budget
 from operators.llm.errors import ModelError
@@ -49,6 +49,7 @@ class Talks:
         self._folder = folder
         self._history = folded(events, settings.max_perf_debug_num)
         self._library = examples.of_run(folder, settings.archives, task)
+        _require_files(settings)
         self._lessons = remembered(settings)
         with contextlib.ExitStack() as opened:
             self._calls = opened.enter_context(contextlib.closing(Calls(folder)))
@@ -170,7 +171,7 @@ def require(settings: Settings, task: Task) -> None:
     """Refuse before a run begins what could ask none of its models: no key, no price, no folder, no such file."""
     if not settings.models:
         return
-    remembered(settings)
+    _require_files(settings)
     examples.gather(settings.archives, task)
     models = made(settings.models)
     require_prices(settings)
@@ -181,6 +182,14 @@ def require(settings: Settings, task: Task) -> None:
             await one.close()
 
     asyncio.run(close())
+
+
+def _require_files(settings: Settings) -> None:
+    """Refuse files that could not be written once there is something to write."""
+    if settings.lessons is not None:
+        lessons.require(Path(settings.lessons))
+    if settings.record is not None:
+        recording.require(Path(settings.record))
 
 
 def _limits(limits: Limits) -> ModelLimits:

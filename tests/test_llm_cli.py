@@ -174,6 +174,10 @@ class TestSearchWithModels:
             (("--model", "mailbox:/proc/nowhere"), 1, "/proc/nowhere"),
             (("--model", "replay:absent.jsonl"), 1, "/absent.jsonl: "),
             (("--model", "command:absent-agent"), 1, "absent-agent"),
+            (("--model", "command:true", "--config", "record.toml"), 1, "cannot write the recording /proc/nowhere/r"),
+            (("--model", "command:true", "--config", "lessons.toml"), 1, "cannot write /proc/nowhere/l"),
+            (("--model", "openai:x@http://a/v1", "--model", "openai:x@http://b/v1", "--price", "openai:x=1/2"), 2,
+             "2 models have that name; write one with its @URL"),
             (("--config", "models.toml"), 2, "price"),
             (("--config", "key.toml"), 2, "`key` is the name of an environment variable"),
             (("--config", "operators.toml"), 2, "no operator 'dream' asks a model"),
@@ -187,6 +191,8 @@ class TestSearchWithModels:
         (tmp_path / "models.toml").write_text('[[models]]\nmodel = "openai:x@http://h/v1"\nprice_inptu = 3\n')
         (tmp_path / "key.toml").write_text(f'[[models]]\nmodel = "openai:x@http://h/v1"\nkey = "{SECRET}"\n')
         (tmp_path / "archives.toml").write_text('[llm]\narchives = ["nowhere"]\n')
+        (tmp_path / "record.toml").write_text('[llm]\nrecord = "/proc/nowhere/r"\n')
+        (tmp_path / "lessons.toml").write_text('[llm]\nlessons = "/proc/nowhere/l"\n')
         (tmp_path / "operators.toml").write_text('[llm]\nmodel_operators = ["dream"]\n')
         got, _, err = run("search", "softmax", "--target", "mi300", "--pool", "inline", "--run", "run", *options)
         assert got == status

@@ -13,6 +13,7 @@ from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Proposed, Refused
 from evo_kernel.briefs import History
 from evo_kernel.calls import Asking, Calls
+from evo_kernel.proposer import NO_ANSWER
 from fitness import targets
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from operators.knowledge import sameness
@@ -300,6 +301,9 @@ class TestHistory:
         given = history.brief(double_task, targets.find("mi300"), [], "optimize", Library())
         assert len(given.passed) == 201
         assert given.refused[-1] == "no match 999"
+        history.tell(Refused(1000, "optimize", (), f"{NO_ANSWER}openai:x asks to slow down (HTTP 429)"))
+        again = history.brief(double_task, targets.find("mi300"), [], "optimize", Library())
+        assert again.refused == given.refused
         assert history.brief(double_task, targets.find("mi300"), [], "reflect", Library()).refused == ()
 
     def test_what_a_repair_taught_is_remembered_of_its_parent_also_after_a_restart(

@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import llm_server as faults
@@ -16,7 +18,7 @@ from operators.llm import clients, errors, mailbox, model, providers
 from operators.llm.budget import Budget
 from operators.llm.caller import USELESS, Answer, Caller, ModelDown
 from operators.llm.errors import ModelError
-from operators.llm.model import Limits, Model, Price, Prompt, Usage
+from operators.llm.model import PICO, Limits, Model, Price, Prompt, Usage
 from operators.llm.retries import Patience
 
 PROMPT = Prompt("You improve kernels. " * 20, "Make it faster.")
@@ -150,6 +152,7 @@ MATRIX = [
     ("quota exhausted", faults.status(429, "quota", "insufficient_quota"), errors.QUOTA, 1, "no credit left"),
     ("credit exhausted", faults.status(400, "Your credit balance is too low"), errors.QUOTA, 1, "no credit left"),
     ("prompt too large", faults.status(413), errors.REQUEST, 1, "lower the context size"),
+    ("endless error", faults.endless_error, errors.REQUEST, 1, "HTTP 400"),
     ("bad request", faults.status(400, "max_tokens: too many"), errors.REQUEST, 1, "max_tokens: too many"),
 ]  # fmt: skip
 
@@ -217,6 +220,13 @@ class TestFaults:
         assert len(server.asked) == 1
         assert "not asked any more" in caller.down["openai:tiny"]
         assert all(a.failure for a in answers)
+
+    @pytest.mark.parametrize("api", APIS)
+    def test_of_an_endless_error_no_more_than_its_beginning_is_read(self, server: LlmServer, api: str) -> None:
+        server.faults.append(faults.endless_error)
+        (answer,), _, _ = ask(served(api, server))
+        assert len(str(answer.failure)) < 500
+        assert server.sent < 64 << 20
 
     def test_a_secret_in_the_servers_words_is_taken_out(self, server: LlmServer) -> None:
         server.faults.append(faults.status(400, f"I saw {SECRET}"))
@@ -289,6 +299,17 @@ class TestBudgetUnderLoad:
         assert budget.spent("openai:tiny").calls == 10
         assert "the anthropic:tiny model's budget of 2 calls" in str(next(a.failure for a in answers if a.failure))
 
+    def test_a_model_that_is_too_dear_for_what_is_left_leaves_the_cheap_one_running(self, server: LlmServer) -> None:
+        dear = served("anthropic", server, price=Price.per_million("300", "1500"))
+        answers, budget, caller = ask(dear, served("openai", server), limits=Limits(dollars=PICO // 5), calls=20)
+        assert [a.reply is not None for a in answers] == [False, True] * 10
+        assert (
+            "anthropic:tiny is not asked any more: the run's budget of $0.2000 has $0" in caller.down["anthropic:tiny"]
+        )
+        assert "resume with a higher limit" in caller.down["anthropic:tiny"]
+        assert list(caller.down) == ["anthropic:tiny"]
+        assert budget.spent("anthropic:tiny").dollars == 0 < budget.spent().dollars
+
     def test_wall_time_ends_calls_too(self, server: LlmServer) -> None:
         clock = Clock()
         server.faults.extend([faults.status(503, retry_after="20")] * 9)
@@ -299,6 +320,13 @@ class TestBudgetUnderLoad:
 
 def run(coroutine: Awaitable[object]) -> object:
     return asyncio.run(coroutine)
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class TestCommand:
@@ -323,6 +351,24 @@ class TestCommand:
             run(providers.client(Model("command", command)).complete(PROMPT, 0.2 if "sleep" in command else 5))
         assert caught.value.kind is kind
         assert "\n" not in str(caught.value)
+
+    def test_what_a_command_started_dies_with_a_search_that_is_killed(self, tmp_path: Path) -> None:
+        agent = tmp_path / "agent.sh"
+        agent.write_text(f"sleep 60 &\necho $! $$ > {tmp_path}/new && mv {tmp_path}/new {tmp_path}/pids\nwait\n")
+        asking = (
+            "import asyncio\nfrom operators.llm import providers\nfrom operators.llm.model import Model, Prompt\n"
+            f"asyncio.run(providers.client(Model('command', 'sh {agent}')).complete(Prompt('', ''), 60))"
+        )
+        search = subprocess.Popen([sys.executable, "-c", asking])
+        until(lambda: (tmp_path / "pids").exists())
+        search.kill()
+        search.wait()
+        for pid in (tmp_path / "pids").read_text().split():
+            until(
+                lambda pid=pid: (
+                    not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+                )
+            )
 
     def test_a_quotation_that_does_not_end_is_said_at_once(self) -> None:
         with pytest.raises(ModelError, match="cannot be read"):
