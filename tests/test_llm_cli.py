@@ -13,7 +13,7 @@ from llm_server import SECRET, LlmServer
 
 from archives.events import Judged
 from archives.journal import Journal
-from evo_kernel import config, prompts, providers, runs
+from evo_kernel import config, doctor, prompts, providers, runs
 from evo_kernel.cli import main
 from evo_kernel.cli_llm import priced
 from evo_kernel.config import Settings
@@ -109,6 +109,27 @@ def test_doctor_asks_each_model_one_cheap_question_and_explains_failures(monkeyp
     assert "set ANTHROPIC_API_KEY in the environment" in found[2].detail
     assert "exited with 1" in found[3].detail
     assert all(a.limit <= providers.OUTPUT for a in server.asked)
+
+
+def test_doctor_tries_a_folder_and_a_recording_without_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_targets", lambda: iter(()))  # compiling has tests of its own
+    row = {"digest": "d", "system": "s", "prompt": "p", "reply": "r", "model": "m", "usage": None}
+    (tmp_path / "good").write_text(json.dumps(row) + "\n")
+    (tmp_path / "bad").write_text("{}\n")
+    (tmp_path / "models.toml").write_text(f'[[models]]\nmodel = "mailbox:{tmp_path}/box"\n')
+    given = [f"replay:{tmp_path}/{name}" for name in ("good", "bad", "absent")] + ["mailbox:/proc/nowhere"]
+    options = [word for model in given for word in ("--model", model)]
+    status, out, _ = run("doctor", "--json", "--config", str(tmp_path / "models.toml"), *options)
+    found = {f["topic"]: (f["works"], f["detail"]) for f in json.loads(out) if ":" in f["topic"]}
+    assert status == 1
+    assert [works for works, _ in found.values()] == [True, True, False, False, False]
+    said = "\n".join(detail for _, detail in found.values())
+    for words in ("0 prompts wait there", "1 answers to 1 prompts", "line 1, is no recorded answer", "No such file",
+                  "is not writable"):  # fmt: skip
+        assert words in said
+    assert list((tmp_path / "box").iterdir()) == []
 
 
 def test_trajectories_hold_prompt_reply_verdict_and_gain_without_secrets(

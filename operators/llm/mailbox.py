@@ -112,6 +112,19 @@ class MailboxClient:
             ) from error
         raise AssertionError("counting ends at a free number")
 
+    def check(self) -> str:
+        """Try to claim a name as prompts and answers do, and say how many prompts wait."""
+        try:
+            with draft(self._folder, "") as one, draft(self._folder, "") as other:
+                other.unlink()
+                os.link(one, other)
+        except OSError as error:
+            raise ModelError(
+                errors.MAILBOX, f"the mailbox {self._folder} takes no hard links: {error.strerror}; give another folder"
+            ) from error
+        waiting = len(unanswered(self._folder))
+        return f"can be written to; {waiting} prompts wait there for an answer: whether anybody answers is not known"
+
     async def close(self) -> None:
         """Leave the folder as it is: answers may come later."""
 

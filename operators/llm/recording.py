@@ -68,9 +68,15 @@ class ReplayClient:
 
     def _lines(self) -> list[str]:
         try:
-            return self._file.read_text(encoding="utf-8").rstrip("\n").split("\n")
+            return [line for line in self._file.read_text(encoding="utf-8").split("\n") if line]
         except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(errors.REPLAY, f"cannot read the recording {self._file}: {error}") from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ModelError(errors.REPLAY, f"cannot read the recording {self._file}: {why}") from error
+
+    def check(self) -> str:
+        """Say how much there is to answer from."""
+        answers = sum(map(len, self._answers.values()))
+        return f"can be read; it holds {answers} answers to {len(self._answers)} prompts, and answers no others"
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
         """Give the next recorded answer to this very prompt."""
