@@ -2,6 +2,7 @@
 
 import ast
 import random
+import re
 from collections import Counter
 from time import perf_counter
 
@@ -73,6 +74,8 @@ def test_every_chip_has_a_sheet_whose_figures_are_those_that_predictions_use(tar
     for figure in (target.units, f"{target.memory_gbs:g} GB/s", f"{target.shared} bytes", f"{target.wave} lanes"):
         assert str(figure) in text.body
     assert f"{target.matrix_tflops['float16']:g} TFLOP/s" in text.body
+    assert re.search(r"L1: \d+ KiB|KiB vector L1|serves as L1 \(\d+ KB", text.body)
+    assert re.search(rf"\b{target.cache_mb} MB\b", text.body)
     assert text.sources
     if target.backend == "cuda":
         assert "`waves_per_eu`, `matrix_instr_nonkdim` and `kpack` do not exist" in text.body
@@ -83,7 +86,10 @@ def test_know_how_is_chosen_by_what_a_kernel_does() -> None:
     gemm = {t.name for t in sheets.matching("    acc = tl.dot(a, b, acc)", mi300)}
     assert {"dot", "split_k", "order_of_tiles", "xcd_order", "masks", "common_errors"} <= gemm
     assert "online_statistics" not in gemm
-    assert "xcd_order" not in {t.name for t in sheets.matching("tl.dot(a, b)", h200)}
+    for chip, has in (("mi250", False), ("h200", False), ("gfx950", True)):
+        texts = sheets.matching("tl.dot(a, b)", targets.find(chip))
+        assert ("xcd_order" in {t.name for t in texts}) == has
+        assert has == ("XCD" in sheets.sheet(targets.find(chip)).body + "".join(t.body for t in texts))
     assert [t.name for t in sheets.matching("tl.sum(x)", h200)][:2] == ["memory_bound", "online_statistics"]
 
 

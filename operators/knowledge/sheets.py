@@ -18,7 +18,7 @@ _SIGNS = {
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One piece of knowledge. `applies` says of which kernels: all, dot, reduction, elementwise, loop, hip, cuda."""
+    """One piece of knowledge. `applies` says to what: all, dot, reduction, elementwise, loop, or a chip by its sheet."""
 
     name: str
     title: str
@@ -40,7 +40,7 @@ def texts() -> tuple[Text, ...]:
 
 def matching(code: str, target: Target) -> list[Text]:
     """Return the texts that matter for this code on this chip, those that fit most narrowly first."""
-    traits = {trait for trait, sign in _SIGNS.items() if sign.search(code)} | {target.backend}
+    traits = {trait for trait, sign in _SIGNS.items() if sign.search(code)} | {SHEETS[target.name]}
     traits |= set() if traits & {"dot", "reduction"} else {"elementwise"}
     fitting = [t for t in texts() if "all" in t.applies or traits & set(t.applies)]
     return sorted(fitting, key=lambda t: ("all" in t.applies, t.name))
