@@ -18,7 +18,7 @@ _SIGNS = {
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One piece of knowledge. `applies` says to what: all, dot, reduction, elementwise, loop, or a chip by its sheet."""
+    """One piece of knowledge. `applies`: all, dot, reduction, elementwise, loop, or a chip by its sheet."""
 
     name: str
     title: str
