@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,7 +59,15 @@ def known(task: Task) -> dict[str, Tried]:
     many = tried(seed.replace("x * 2", "x + x"), passing((6.0, 3.0)), "adds instead of multiplying", first)
     broken = tried(seed.replace("offs < n)  #", "offs < m)  #"), failing("compiler", "m is not defined", "line 10: offs < m"),
                    "masks by another name", wide, lesson="every name in a kernel must be an argument")  # fmt: skip
-    return {"seed": first, "wide": wide, "many": many, "broken": broken}
+    older = tried(seed.replace("offs < n)  #", "offs <= n)  #"), failing("wrong", "the last element differs"),
+                  "one comparison less", first, lesson="a mask ends before the size")  # fmt: skip
+    return {"seed": first, "wide": wide, "many": many, "broken": broken, "older": older}
+
+
+def alone(task: Task, *parents: str) -> Brief:
+    """Return the brief of a run's first requests: nothing but the parents was tried, nothing was learnt."""
+    passed = tuple(known(task)[p] for p in parents if p != "broken")
+    return brief(task, *parents, passed=passed, failed=(), lessons=(), library=Library())
 
 
 def brief(task: Task, *parents: str, **more: object) -> Brief:
@@ -69,7 +78,7 @@ def brief(task: Task, *parents: str, **more: object) -> Brief:
     mine = Example(task.seeds[0].source, task.digest, task.entry, "the task itself")
     values = {
         "passed": tuple(programs[n] for n in ("seed", "wide", "many")),
-        "failed": () if "broken" in parents else (programs["broken"],),
+        "failed": (programs["older" if "broken" in parents else "broken"],),
         "lessons": (Lesson("Masked loads of whole tiles stop wide accesses.", "hip", 3),),
         "library": Library((gelu, mine)),
         **more,
@@ -98,6 +107,11 @@ ASKED = {
     "recombine": lambda task: begin(Recombine(), brief(task, "wide", "many"))[0],
     "strategise": lambda task: begin(Strategise(), brief(task, "wide"))[0],
     "step": lambda task: begin(Strategise(), brief(task, "wide"))[1].send(PLANS),
+    "generate-first": lambda task: begin(Generate(), alone(task))[0],
+    "reflect-first": lambda task: begin(Reflect(), alone(task, "broken"))[0],
+    "optimize-first": lambda task: begin(Optimize(), alone(task, "wide"))[0],
+    "recombine-first": lambda task: begin(Recombine(), alone(task, "wide", "many"))[0],
+    "strategise-first": lambda task: begin(Strategise(), alone(task, "wide"))[0],
 }
 
 
@@ -110,6 +124,16 @@ def test_each_operators_whole_prompt_is_the_one_in_the_file(double_task: Task, n
         file.write_text(text)
     assert text == file.read_text()
     assert ASKED["generate" if name == "system" else name](double_task) == prompt
+
+
+def test_every_operator_has_its_prompt_in_files_with_and_without_history() -> None:
+    names = {talker.name for talker in talkers()}
+    assert {*names, *(f"{name}-first" for name in names), "port", "restart", "step"} == set(ASKED)
+    assert {path.stem for path in PROMPTS.glob("*.md")} == {*ASKED, "system"}
+    told = re.compile(r"^# (Programs so far|What (gained|went wrong|made)|The latest|Lessons)", re.MULTILINE)
+    for name in names:
+        assert told.search((PROMPTS / f"{name}.md").read_text())
+        assert not told.search((PROMPTS / f"{name}-first.md").read_text())
 
 
 class TestWhatAPromptHolds:
