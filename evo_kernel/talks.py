@@ -186,10 +186,13 @@ def require(settings: Settings, task: Task) -> None:
 
 def _require_files(settings: Settings) -> None:
     """Refuse files that could not be written once there is something to write."""
-    if settings.lessons is not None:
-        lessons.require(Path(settings.lessons))
-    if settings.record is not None:
-        recording.require(Path(settings.record))
+    try:
+        if settings.lessons is not None:
+            lessons.require(Path(settings.lessons))
+        if settings.record is not None:
+            recording.require(Path(settings.record))
+    except (lessons.LessonsError, ModelError) as error:
+        raise RunError(str(error)) from error
 
 
 def _limits(limits: Limits) -> ModelLimits:

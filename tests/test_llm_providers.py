@@ -152,6 +152,7 @@ MATRIX = [
     ("quota exhausted", faults.status(429, "quota", "insufficient_quota"), errors.QUOTA, 1, "no credit left"),
     ("credit exhausted", faults.status(400, "Your credit balance is too low"), errors.QUOTA, 1, "no credit left"),
     ("prompt too large", faults.status(413), errors.REQUEST, 1, "lower the context size"),
+    ("redirection", faults.status(307, location="http://127.0.0.1:9/elsewhere"), errors.REQUEST, 1, "give the address http://127.0"),
     ("endless error", faults.endless_error, errors.REQUEST, 1, "HTTP 400"),
     ("bad request", faults.status(400, "max_tokens: too many"), errors.REQUEST, 1, "max_tokens: too many"),
 ]  # fmt: skip

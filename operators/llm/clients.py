@@ -35,7 +35,7 @@ class AnthropicClient:
         self._model, self._package = model, anthropic
         self._sdk = anthropic.AsyncAnthropic(
             api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds,
-            http_client=anthropic.DefaultAsyncHttpxClient(verify=_trusted(), event_hooks=_hooks(), headers=_PACKED),
+            http_client=anthropic.DefaultAsyncHttpxClient(**_connection()),
         )  # fmt: skip
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
@@ -67,7 +67,7 @@ class OpenAIClient:
         self._model, self._package = model, openai
         self._sdk = openai.AsyncOpenAI(
             api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds,
-            http_client=openai.DefaultAsyncHttpxClient(verify=_trusted(), event_hooks=_hooks(), headers=_PACKED),
+            http_client=openai.DefaultAsyncHttpxClient(**_connection()),
         )  # fmt: skip
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
@@ -88,6 +88,11 @@ class OpenAIClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._sdk.close()
+
+
+def _connection() -> dict[str, Any]:
+    """Say how to connect: no redirection is followed, because a key would go with it."""
+    return {"verify": _trusted(), "event_hooks": _hooks(), "headers": _PACKED, "follow_redirects": False}
 
 
 @cache
