@@ -114,7 +114,8 @@ def test_doctor_asks_each_model_one_cheap_question_and_explains_failures(monkeyp
 def test_doctor_tries_a_folder_and_a_recording_without_a_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_targets", lambda: iter(()))  # compiling has tests of its own
+    for other in ("_targets", "_isolation"):  # they have tests of their own
+        monkeypatch.setattr(doctor, other, lambda: iter(()))
     row = {"digest": "d", "system": "s", "prompt": "p", "reply": "r", "model": "m", "usage": None}
     (tmp_path / "good").write_text(json.dumps(row) + "\n")
     (tmp_path / "bad").write_text("{}\n")

@@ -34,7 +34,7 @@ from evo_kernel.config import Settings
 from evo_kernel.errors import ConfigError, RunError
 from evo_kernel.examples import gather
 from evo_kernel.pools import InlinePool
-from evo_kernel.population import Population
+from evo_kernel.population import Population, Progress
 from fitness.evaluation import Stage
 from operators import catalogue
 from operators.llm import mailbox
@@ -141,10 +141,18 @@ def test_no_answer_is_paid_for_twice_though_the_search_is_killed_while_calls_are
     assert SECRET.encode() not in b"".join(p.read_bytes() for p in run.iterdir() if p.is_file())
 
 
-def test_usage_and_cost_are_kept_by_operator_and_model_and_add_up(tmp_path: Path, double_task: Task) -> None:
-    with LlmServer(skilled) as server:
-        folder = begin(tmp_path / "run", double_task, [model(server)], generations=6)
-        drive(folder)
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory: pytest.TempPathFactory, double_task: Task) -> tuple[Path, LlmServer, Progress]:
+    """A run of 48 evaluations, which two tests look at."""
+    folder = tmp_path_factory.mktemp("long") / "run"
+    with pytest.MonkeyPatch.context() as patch, LlmServer(skilled) as server:
+        patch.setenv("ANTHROPIC_API_KEY", SECRET)
+        begin(folder, double_task, [model(server)], generations=6)
+        return folder, server, drive(folder)
+
+
+def test_usage_and_cost_are_kept_by_operator_and_model_and_add_up(long_run: tuple[Path, LlmServer, Progress]) -> None:
+    folder, server, _ = long_run
     state = runs.read(folder)
     rows = report.summary(state)["models"]
     # there may be no failure to reflect on
@@ -159,10 +167,10 @@ def test_usage_and_cost_are_kept_by_operator_and_model_and_add_up(tmp_path: Path
     assert "optimize by anthropic:tiny" in report.summary(state)["operators"]
 
 
-def test_half_of_the_requests_ask_models_and_none_goes_beyond_the_budget(tmp_path: Path, double_task: Task) -> None:
-    with LlmServer(skilled) as server:
-        folder = begin(tmp_path / "run", double_task, [model(server)], generations=6)
-        progress = drive(folder)
+def test_half_of_the_requests_ask_models_and_none_goes_beyond_the_budget(
+    long_run: tuple[Path, LlmServer, Progress],
+) -> None:
+    folder, _, progress = long_run
     asked = {e.number for e in events(folder, Asked)}
     ended = {e.number for e in (*events(folder, Proposed), *events(folder, Refused))} - {0}
     assert progress.evaluations == len(events(folder, Judged)) - 1 == 48
@@ -523,6 +531,18 @@ def test_the_lesson_of_a_repair_is_shown_in_the_next_run(tmp_path: Path, double_
         before = len(server.asked)
         drive(begin(tmp_path / "two", double_task, [model(server)], generations=1, population=2, **given))
     assert lesson in server.asked[before].text
+
+
+def test_a_recorded_search_is_replayed_without_its_model(tmp_path: Path, double_task: Task) -> None:
+    file, given = tmp_path / "answers.jsonl", {"generations": 2, "conversations": 1, "model_share": 1.0}
+    with LlmServer(skilled) as server:
+        drive(begin(tmp_path / "one", double_task, [model(server)], record=str(file), **given))
+        count = len(server.asked)
+    progress = drive(begin(tmp_path / "two", double_task, [f"replay:{file}"], **given))
+    assert progress.notes == ()
+    sources = [[e.candidate.source for e in events(tmp_path / name, Proposed)] for name in ("one", "two")]
+    assert sources[0] == sources[1]
+    assert len(file.read_text().splitlines()) == count >= 16
 
 
 def test_a_command_answers_a_search_and_dies_with_it(tmp_path: Path, double_task: Task) -> None:

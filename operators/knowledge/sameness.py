@@ -25,7 +25,7 @@ def reference(task: str) -> str:
         if name in named and name not in found:
             found.add(name)
             wanted += [n.id for n in ast.walk(named[name]) if isinstance(n, ast.Name)]
-    chosen = sorted({named[name] for name in found}, key=lambda node: node.lineno)
+    chosen = sorted({named[name] for name in found}, key=lambda node: (node.lineno, node.col_offset))
     return "\n\n".join(ast.get_source_segment(text, node) or "" for node in chosen)
 
 
