@@ -4,7 +4,7 @@ import ast
 import random
 import re
 from collections import Counter
-from time import perf_counter
+from time import perf_counter, process_time
 
 import pytest
 import relatives
@@ -91,6 +91,13 @@ def test_know_how_is_chosen_by_what_a_kernel_does() -> None:
         assert ("xcd_order" in {t.name for t in texts}) == has
         assert has == ("XCD" in sheets.sheet(targets.find(chip)).body + "".join(t.body for t in texts))
     assert [t.name for t in sheets.matching("tl.sum(x)", h200)][:2] == ["memory_bound", "online_statistics"]
+
+
+@pytest.mark.parametrize("code", ["\n" * 190_000, " " * 190_000, "x @ " * 40_000, "for " * 40_000])
+def test_know_how_is_chosen_in_a_moment_for_any_text(code: str) -> None:
+    began = process_time()
+    sheets.matching(code, targets.find("mi300"))
+    assert process_time() - began < 0.5
 
 
 def test_every_text_says_where_it_is_from_and_fits_a_prompt() -> None:

@@ -12,7 +12,7 @@ SHEETS = {"mi250": "gfx90a", "mi300": "gfx942", "gfx950": "gfx950", "h100": "sm_
 _SIGNS = {
     "dot": re.compile(r"tl\.dot|[\w)\]] @ [\w(]|\.(matmul|bmm|mm|einsum|linear)\("),
     "reduction": re.compile(r"tl\.(sum|max|min|reduce|argmax|argmin|cumsum)\b|\.(sum|mean|amax|softmax|var|norm)\("),
-    "loop": re.compile(r"^\s+(for|while) .*:", re.MULTILINE),
+    "loop": re.compile(r"^[ \t]+(for|while) .*:", re.MULTILINE),
 }
 
 

@@ -7,7 +7,8 @@ links, which fail when the name exists, so several searches and several answerin
 An answer is bound to its prompt: a number is never given to a prompt while an answer of that number lies there, and an
 answer that begins with a key counts for the prompt of that key alone; one for another prompt is put aside. Whoever
 answers by hand writes the file under another name and renames it, or simply writes it: an answer counts once it is not
-empty and has not changed for `QUIET` seconds, whatever its time stamp says.
+empty and has not changed for `QUIET` seconds, whatever its time stamp says. A prompt that somebody takes away can still
+be answered while its search runs; a search that starts again finds only what lies there, and asks it anew.
 """
 
 import asyncio
