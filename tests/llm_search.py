@@ -75,7 +75,7 @@ def written(asked: Asked, parent: str | None, child: str) -> str:
 class Improver:
     """Answers as a model that knows ten better kernels of one task, one after another, and afterwards moves knobs.
 
-    Every fourth answer holds a mistake, which it repairs when it is shown what came of it.
+    Every third answer holds a mistake, which it repairs when it is shown what came of it.
     """
 
     RIGHT, WRONG = "tl.maximum(x * w, 0.0)", "tl.maximum(x * w, 1.0)"
@@ -93,7 +93,10 @@ class Improver:
         with self._lock:
             self._answers += 1
             child = self._left[0] if self._left else moved(parent or self.known[0], asked.text)
-            if self._answers % 4 == 0:
+            if self._answers % 3 == 0:  # of a variant, so that the repaired one is new
+                child = re.sub(
+                    r"num_warps=(\d+)", lambda knob: "num_warps=2" if knob[1] != "2" else "num_warps=4", child
+                )
                 child = child.replace(self.RIGHT, self.WRONG)
             elif self._left:
                 del self._left[0]
