@@ -58,10 +58,11 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Extended:
-    """A person gave the run a new number of generations; of the limits named, those in `limits` are new."""
+    """A person gave the run a new number of generations; the limits and the prices of models named are new."""
 
     generations: int
     limits: dict[str, Any] = field(default_factory=dict)
+    prices: dict[str, dict[str, str]] = field(default_factory=dict)  # model as in the settings -> its prices there
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ def encode(event: Event) -> tuple[str, bytes]:
     elif isinstance(event, Answered):
         body = [event.number, event.tokens, event.dollars, event.calls]
     else:
-        body = [event.generations, event.limits] if event.limits else [event.generations]
+        body = [event.generations, *((event.limits,) if event.limits or event.prices else ())]
+        body += [event.prices] if event.prices else []
     return type(event).__name__.lower(), msgpack.packb([_format(event), *body])
 
 

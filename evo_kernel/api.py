@@ -1,7 +1,7 @@
 """The public Python API: what the command line does, in a few calls."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +14,7 @@ from evo_kernel.errors import RunError
 from evo_kernel.export import Exported, export
 from evo_kernel.measuring import inline
 from evo_kernel.population import Population, Progress
+from operators.llm.settings import priced, repriced
 from suites import Task, load
 
 if TYPE_CHECKING:
@@ -86,32 +87,39 @@ def resume(
     *,
     generations: int | None = None,
     limits: dict[str, Any] | None = None,
+    prices: Sequence[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
     **machine: Any,
 ) -> Run:
-    """Go on with a run where its journal ends, with more generations or other limits (rules.Limits) if wanted."""
+    """Go on with a run where its journal ends; with more generations, other limits (rules.Limits) or prices if wanted.
+
+    A price is written as on the command line, MODEL=INPUT/OUTPUT, in dollars per million tokens.
+    """
     folder = Path(run)
-    settings = reopened(folder, generations, machine, limits)
+    settings = reopened(folder, generations, machine, limits, prices)
     drive(folder, settings, on_progress)
     return Run(folder)
 
 
 def reopened(
-    folder: Path, generations: int | None, machine: dict[str, Any], limits: dict[str, Any] | None = None
-) -> Settings:
+    folder: Path, generations: int | None, machine: dict[str, Any], limits: dict[str, Any] | None = None,
+    prices: Sequence[str] = (),
+) -> Settings:  # fmt: skip
     """Return a run's settings with this machine's own, after extending the run if asked."""
     state = runs.read(folder)
     if generations is not None and generations < 1:
         raise RunError(f"generations must be at least 1; got {generations}")
     given = {k: v for k, v in machine.items() if v is not None}
     changed = {k: v for k, v in (limits or {}).items() if v is not None}
-    settings = config.load(None, {**state.settings.model_dump(), **given, **changed})
+    new_prices = priced([m.model for m in state.settings.models], prices)
+    models = repriced(state.settings.models, new_prices)
+    settings = config.load(None, {**state.settings.model_dump(), **given, **changed, "models": models})
     isolation.require_here(settings)
     machines.check_resumable(settings)
     more = generations or state.search.generations
-    if changed or more != state.search.generations:
+    if changed or new_prices or more != state.search.generations:
         talks.require_prices(settings)
-        runs.extend(folder, more, changed)
+        runs.extend(folder, more, changed, new_prices)
     return settings
 
 

@@ -19,6 +19,7 @@ from evo_kernel.cli_options import (
     machine_options,
     mechanism_options,
     mode_option,
+    price_option,
     say,
 )
 from evo_kernel.cli_running import drive, exported, tell_exported
@@ -93,10 +94,9 @@ def main(verbose: bool) -> None:
     "models",
     multiple=True,
     metavar="PROVIDER:NAME[@URL]",
-    help="A model that writes programs too; may be repeated. Providers: anthropic, openai, command, mailbox.",
+    help="A model that writes programs too; may be repeated. Providers: anthropic, openai, command, mailbox, replay.",
 )
-@click.option("--price", "prices", multiple=True, metavar="MODEL=INPUT/OUTPUT",
-              help="Dollars per million tokens of a --model, e.g. openai:NAME=0.5/2; may be repeated.")  # fmt: skip
+@price_option
 @mechanism_options
 @budget_options
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
@@ -145,19 +145,23 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--generations", type=int, help="Go on to this many generations in all.")
 @budget_options
+@price_option
 @machine_options
-def resume(run: Path, generations: int | None, as_json: bool, quiet: bool, **given: Any) -> None:
+def resume(
+    run: Path, generations: int | None, prices: tuple[str, ...], as_json: bool, quiet: bool, **given: Any
+) -> None:
     """Go on with a RUN where it stopped; nothing judged is judged again.
 
     \b
     Examples:
       evo-kernel resume runs/softmax-mi300-1
       evo-kernel resume runs/softmax-mi300-1 --generations 60 --max-minutes 30
+      evo-kernel resume runs/softmax-mi300-1 --price openai:NAME=0.5/2 --max-cost 5
     """
     from evo_kernel import api
 
     limits = {name: given.pop(name) for name in LIMITS}
-    settings = api.reopened(run, generations, given, limits)
+    settings = api.reopened(run, generations, given, limits, prices)
     drive(run, settings, as_json, quiet)
 
 

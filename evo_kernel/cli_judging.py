@@ -129,16 +129,25 @@ def tasks_check(task: str, **given: Any) -> None:
 @click.option(
     "--model", "models", multiple=True, help="Ask this model one word: PROVIDER:NAME, or PROVIDER:NAME@URL; repeatable."
 )
-def doctor(as_json: bool, calibrate: bool, models: tuple[str, ...]) -> None:
-    """Say what this machine can do: packages, GPU, targets, isolation, providers, and what is missing."""
+@click.option("--config", "config_file", help="Try the models of this TOML file too.")
+def doctor(as_json: bool, calibrate: bool, models: tuple[str, ...], config_file: str | None) -> None:
+    """Say what this machine can do: packages, GPU, targets, isolation, providers, and what is missing.
+
+    \b
+    Examples:
+      evo-kernel doctor --model anthropic:NAME --model openai:NAME@URL
+      evo-kernel doctor --model mailbox:FOLDER       writes no prompt: says whether it could
+      evo-kernel doctor --config my.toml             every [[models]] table
+    """
+    from evo_kernel import config, gpus
     from evo_kernel import doctor as module
-    from evo_kernel import gpus
     from operators.llm.settings import made
 
+    chosen = made((*(config.load(config_file, {}).models if config_file else ()), *models))
     if calibrate:
         gpus.calibrate(say if as_json else click.echo)
     findings = []
-    for finding in module.examine(made(models)):
+    for finding in module.examine(chosen):
         findings.append(finding)
         if not as_json:
             mark = {True: "ok", False: "MISSING", None: "-"}[finding.works]

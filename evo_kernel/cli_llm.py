@@ -57,14 +57,7 @@ def prompt(task: str | None, operator: str, run: Path | None, program: Path | No
 
 def priced(models: Sequence[str], prices: Sequence[str]) -> list[str | dict[str, str]]:
     """Give the models of a command line the prices that stand beside them."""
-    found: dict[str, str | dict[str, str]] = {model: model for model in models}
-    named = {model.partition("@")[0]: model for model in models} | {model: model for model in models}
-    for one in prices:
-        model, _, amounts = one.rpartition("=")
-        read, slash, written = amounts.partition("/")
-        if model not in named or not slash:
-            raise click.UsageError(
-                f"--price is MODEL=INPUT/OUTPUT, in dollars per million tokens, with MODEL as in --model; got {one!r}"
-            )
-        found[named[model]] = {"model": named[model], "price_input": read, "price_output": written}
-    return [found[model] for model in models]
+    from operators.llm import settings
+
+    found = settings.priced(models, prices)
+    return [{"model": model, **found[model]} if model in found else model for model in models]

@@ -52,6 +52,14 @@ def budget_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def price_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that says what a model costs."""
+    return click.option(
+        "--price", "prices", multiple=True, metavar="MODEL=INPUT/OUTPUT",
+        help="Dollars per million tokens of a --model, e.g. openai:NAME=0.5/2; may be repeated.",
+    )(command)  # fmt: skip
+
+
 LIMITS = ("max_minutes", "max_gpu_seconds", "stop_at_roofline", "stop_after_stagnation", "max_cost", "max_tokens",
           "max_calls")  # what they are called inside  # fmt: skip
 

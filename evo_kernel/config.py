@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from evo_kernel import places
 from evo_kernel.errors import ConfigError
 from evo_kernel.rules import Limits, Rules
 from fitness import targets
@@ -195,6 +196,7 @@ def load(file: str | None, given: Mapping[str, Any]) -> Settings:
     values.update({k: v for k, v in given.items() if v is not None})
     if tables and isinstance(values["models"], (list, tuple)):  # a model named again keeps the prices of its table
         values["models"] = [_tabled(model, tables) for model in values["models"]]
+    places.root(values)
     try:
         return Settings(**values)
     except ValidationError as error:

@@ -2,7 +2,7 @@
 
 They are gathered once and kept in the run's folder: a run that is resumed shows what it showed before, whatever has
 become of those archives. Kernels of the task that is searched are left out, also where that task goes by another name:
-its text, its launcher's name, or its reference but for names and numbers is the same.
+its text, its launcher's name, or its reference or a seed but for names and numbers is the same.
 """
 
 import os
@@ -15,8 +15,7 @@ from evo_kernel import runs
 from evo_kernel.errors import RunError
 from operators.knowledge import library
 from operators.knowledge.library import Example, Library
-from operators.knowledge.similarity import shingles
-from operators.llm.briefing import reference
+from operators.knowledge.sameness import marks
 from suites import Task
 
 FILE = "examples.msgpack"
@@ -57,15 +56,11 @@ def _kept(file: Path) -> tuple[Example, ...]:
         version, rows = msgpack.unpackb(file.read_bytes())
         if version != FORMAT:
             raise ValueError(f"format {version} is not {FORMAT}")
-        return tuple(Example(*map(str, row)) for row in rows)
+        return tuple(Example(str(source), str(task), str(entry), str(origin)) for source, task, entry, origin in rows)
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{file} cannot be read: {error}; remove it, and the archives are read again") from error
 
 
 def _same(one: Task, other: Task) -> bool:
     """Tell whether two tasks are one, whatever their names."""
-    return one.digest == other.digest or one.entry == other.entry or (_meaning(one) == _meaning(other) != {})
-
-
-def _meaning(task: Task) -> dict[int, int]:
-    return dict(shingles(reference(task)))
+    return one.digest == other.digest or one.entry == other.entry or bool(marks(one.source) & marks(other.source))

@@ -8,7 +8,7 @@ from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Proposed
 from archives.journal import Journal
 from evo_kernel import calls, examples
-from evo_kernel.briefs import History, folded
+from evo_kernel.briefs import History, folded, judged
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.pools import judge_now, one_judge
@@ -36,14 +36,16 @@ def of_run(folder: Path, operator: str, size: int | None = None) -> Prompt:
     with Journal.read(folder) as journal:
         events = list(journal.events())
     state = fold_events(events, str(folder))
-    history = folded(events)
+    history = folded(events, state.settings.max_perf_debug_num)
     if (folder / calls.FILE).is_file():
         said = calls.Calls(folder)
         history.learn(said)
         said.close()
     settings = state.settings if size is None else state.settings.model_copy(update={"context": size})
     known = examples.of_run(folder, settings.archives, state.task)
-    return _prompt(_talker(operator, settings), state.task, settings, history, known, state.search.letters.broken())
+    waiting = state.search.letters.broken()
+    broken = None if waiting is None else history.find(waiting.id) or judged(events, waiting.id)
+    return _prompt(_talker(operator, settings), state.task, settings, history, known, broken)
 
 
 def of_task(task: Task, operator: str, settings: Settings, program: str | None, port: str | None) -> Prompt:
@@ -95,7 +97,7 @@ def _remember(history: History, source: str, evaluation: Evaluation) -> None:
 
 
 def _prompt(
-    talker: Talker, task: Task, settings: Settings, history: History, known: Library, broken: Candidate | None = None
+    talker: Talker, task: Task, settings: Settings, history: History, known: Library, broken: Tried | None = None
 ) -> Prompt:
     """Begin the conversation and return what it says first."""
     chip = targets.find(settings.target)
@@ -109,10 +111,10 @@ def _prompt(
         raise RunError(f"{talker.name} has nothing to ask: {error}") from error
 
 
-def _parents(talker: Talker, history: History, broken: Candidate | None) -> list[Tried]:
+def _parents(talker: Talker, history: History, broken: Tried | None) -> list[Tried]:
     """Choose what the operator is shown: the failure that waits for repair, or the fastest to improve or join."""
     if talker.name == "reflect":
-        failure = history.find(broken.id) if broken is not None else history.latest_failure()
+        failure = broken or history.latest_failure()
         if failure is None:
             raise RunError("nothing has failed, so there is nothing to repair: give --program FILE with one that does")
         return [failure]

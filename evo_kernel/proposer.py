@@ -21,12 +21,14 @@ from archives.candidate import Candidate
 from evo_kernel.calls import Asking, Calls, Turn
 from operators.llm.budget import Amount, Budget
 from operators.llm.caller import Caller
-from operators.llm.errors import BUDGET, ModelError
+from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt
 from operators.llm.operators import Conversation, Talker
 from operators.llm.providers import Client, client
 from operators.llm.retries import Clock, Patience, RealClock
 from operators.proposal import Context, Proposal, ProposalError
+
+NO_ANSWER = "no answer: "  # how a refusal begins that is no fault of a reply, and teaches a model nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,6 @@ class Proposer:
         self._heard: queue.Queue[tuple[int, str | BaseException]] = queue.Queue()
         self._out: dict[int, _Out] = {}
         self._ended: list[Said] = []
-        self._broke: str | None = None
         self._asking: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proposer", daemon=True)
@@ -65,13 +66,13 @@ class Proposer:
 
     @property
     def models(self) -> list[str]:
-        """The models that may still be asked; none once the budget is used up."""
-        return [] if self._broke else [m for m in self._labels if m not in self._caller.down]
+        """The models that may still be asked: that did not fail for good, and that the budget can still pay."""
+        return [m for m in self._labels if m not in self._caller.down]
 
     @property
     def notes(self) -> list[str]:
-        """What a person must know: models put down, and a budget that is used up."""
-        return [*self._caller.down.values(), *([self._broke] if self._broke else [])]
+        """What a person must know: models that are not asked any more, and why."""
+        return list(self._caller.down.values())
 
     def free(self) -> list[str]:
         """Name the models that may be asked now: each has its part of the places, so that none blocks another."""
@@ -108,9 +109,7 @@ class Proposer:
         if isinstance(heard, str):
             self._go_on(out, heard)
         elif isinstance(heard, ModelError):
-            if heard.kind is BUDGET:
-                self._broke = f"models are not asked any more: {heard}"
-            self._end(out, None, str(heard))
+            self._end(out, None, f"{NO_ANSWER}{heard}")
         else:
             raise heard  # a bug of the asking thread must stop the run, not vanish with it
 

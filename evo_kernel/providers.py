@@ -1,4 +1,4 @@
-"""What `doctor` says of models: one cheap call to each that is named, and why it failed if it did."""
+"""What `doctor` says of models: one cheap try of each that is named, and why it failed if it did."""
 
 import asyncio
 import importlib.util
@@ -9,7 +9,7 @@ from dataclasses import replace
 from evo_kernel.gpus import Finding
 from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, dollars
-from operators.llm.providers import client
+from operators.llm.providers import Unasked, client
 
 CHECK = Prompt("Answer with one word.", "Say ready.")
 SECONDS = 60.0
@@ -32,6 +32,8 @@ def _try(model: Model) -> Finding:
 
     async def ask() -> Finding:
         connected = client(model)
+        if isinstance(connected, Unasked):
+            return Finding(topic, True, connected.check())
         try:
             reply = await connected.complete(CHECK, min(model.seconds, SECONDS), "doctor")
         finally:

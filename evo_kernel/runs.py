@@ -22,6 +22,7 @@ from evo_kernel.search import Search
 from fitness.evaluation import Basis
 from fitness.gpu import discover
 from operators.knobs import structure
+from operators.llm.settings import repriced
 from suites import Task
 from suites import task as tasks
 
@@ -75,6 +76,8 @@ def fold_events(events: Iterable[Event], origin: str) -> State:
     with _uncollected():
         for event in stream:
             search.tell(event)
+            if isinstance(event, Extended) and event.prices:
+                settings = settings.model_copy(update={"models": repriced(settings.models, event.prices)})
     try:
         task = tasks.unpack(started.task)
     except (KeyError, TypeError, ValueError) as error:
@@ -102,10 +105,11 @@ def read(folder: Path) -> State:
         return fold(journal)
 
 
-def extend(folder: Path, generations: int, limits: dict[str, Any] | None = None) -> None:
-    """Give a run another number of generations, and other limits: those named."""
+def extend(folder: Path, generations: int, limits: dict[str, Any] | None = None,
+           prices: dict[str, dict[str, str]] | None = None) -> None:  # fmt: skip
+    """Give a run another number of generations, and other limits and prices of models: those named."""
     with Journal.append_to(folder) as journal:
-        journal.append(Extended(generations, limits or {}))
+        journal.append(Extended(generations, limits or {}, prices or {}))
 
 
 def elites(folder: Path, task: Task) -> list[Candidate]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from archives.archive import Archive
 from archives.candidate import Candidate
 from archives.events import Answered, Asked, Event, Judged
+from archives.journal import Journal
 from evo_kernel import examples
-from evo_kernel.briefs import folded
+from evo_kernel.briefs import folded, judged
 from evo_kernel.calls import Asking, Calls
 from evo_kernel.config import Settings
 from evo_kernel.correspondence import REFLECT
@@ -22,7 +22,7 @@ from evo_kernel.requests import Request, own_rng
 from evo_kernel.rules import Limits
 from evo_kernel.search import Search
 from fitness import targets
-from operators.llm import lessons, replies
+from operators.llm import lessons, recording, replies
 from operators.llm.briefing import Briefed, Tried
 from operators.llm.budget import Budget
 from operators.llm.errors import ModelError
@@ -46,8 +46,10 @@ class Talks:
                  elapsed: float = 0.0) -> None:  # fmt: skip
         self._task, self._settings, self._search = task, settings, search
         self._chip = targets.find(settings.target)
-        self._history = folded(events)
+        self._folder = folder
+        self._history = folded(events, settings.max_perf_debug_num)
         self._library = examples.of_run(folder, settings.archives, task)
+        _require_files(settings)
         self._lessons = remembered(settings)
         with contextlib.ExitStack() as opened:
             self._calls = opened.enter_context(contextlib.closing(Calls(folder)))
@@ -105,13 +107,16 @@ class Talks:
         self._proposer.submit(Asking(asked.number, asked.operator, asked.model, asked.parents), given, context)
 
     def _tried(self, identity: str) -> Tried:
-        """Return a parent with its verdict: what the history forgot, the archive has."""
+        """Return a parent with its verdict: what the history forgot, the archive has; an old failure the journal."""
         found = self._history.find(identity)
-        if found is not None:
-            return found
-        archive: Archive = self._search.archive
-        c = archive[identity].candidate
-        return Tried(c.id, c.source, c.operator, c.intent, c.parents, archive[identity].evaluation)
+        if found is None and (entry := self._search.archive.get(identity)) is not None:
+            c = entry.candidate
+            found = Tried(c.id, c.source, c.operator, c.intent, c.parents, entry.evaluation)
+        if found is None:
+            with Journal.read(self._folder) as journal:
+                found = judged(journal.events(), identity)
+        assert found is not None, f"program {identity} was chosen as a parent and never judged"
+        return found
 
     def wait(self, seconds: float) -> list[Said]:
         """Return the conversations that ended, after at most so long."""
@@ -166,7 +171,7 @@ def require(settings: Settings, task: Task) -> None:
     """Refuse before a run begins what could ask none of its models: no key, no price, no folder, no such file."""
     if not settings.models:
         return
-    remembered(settings)
+    _require_files(settings)
     examples.gather(settings.archives, task)
     models = made(settings.models)
     require_prices(settings)
@@ -177,6 +182,17 @@ def require(settings: Settings, task: Task) -> None:
             await one.close()
 
     asyncio.run(close())
+
+
+def _require_files(settings: Settings) -> None:
+    """Refuse files that could not be written once there is something to write."""
+    try:
+        if settings.lessons is not None:
+            lessons.require(Path(settings.lessons))
+        if settings.record is not None:
+            recording.require(Path(settings.record))
+    except (lessons.LessonsError, ModelError) as error:
+        raise RunError(str(error)) from error
 
 
 def _limits(limits: Limits) -> ModelLimits:

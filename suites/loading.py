@@ -95,6 +95,11 @@ def reference(task: Task) -> Callable[..., Any]:
     return functions(task).reference
 
 
+def parts(text: str) -> tuple[list[Seed], str]:
+    """Return a task file's seeds and the rest of it, line for line, without executing anything."""
+    return _cut_seeds(text, "<task>")
+
+
 def _cut_seeds(text: str, origin: str) -> tuple[list[Seed], str]:
     """Split a task file into its seed programs and the rest, which keeps its line numbers."""
     seeds: list[Seed] = []

@@ -1,11 +1,12 @@
 """What tests of searches that ask models share: a scripted model, and a pool that judges by a formula.
 
-The model's skill is that of a knob operator and of ten kernels written by hand: it finds the program in the prompt,
-and answers with an edit of a knob, or, where it knows the task, with a better program.
+The model's skill is that of a knob operator and, for one task, of ten better kernels written by hand: it finds the
+program in the prompt, and answers with an edit of a knob, or with edits that make a better program of it.
 """
 
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,37 +20,87 @@ from evo_kernel.pools import Done
 from evo_kernel.population import Population, Progress
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from operators import knobs
-from operators.knowledge import library
 from suites import Task
 
-EXAMPLES = {e.entry: e.source for e in library.own()}
+IMPROVED = Path(__file__).parent / "improved"
+PROGRAMS = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KNOB = re.compile(r"\b((?:BLOCK|ROWS)\w*|num_warps)=(\d+)")
+PLANS = '```plans\n[{"title": "knobs", "steps": ["one knob", "another"]}]\n```'
 
 
 def skilled(asked: Asked) -> str:
-    """Answer as a model that knows the example kernels and moves knobs; what it draws depends on the prompt alone.
+    """Answer as a model that moves knobs; what it draws depends on the prompt alone.
 
     It reads programs as text: it runs in threads of the server, and Python 3.11 parses in one thread at a time.
     """
     if "Do not write code yet" in asked.text:
-        return '```plans\n[{"title": "knobs", "steps": ["one knob", "another"]}]\n```'
-    shown = re.findall(r"^```python\n(.*?)^```$", asked.text + "\n", re.MULTILINE | re.DOTALL)
+        return PLANS
+    parent = shown(asked)
+    return "I see no program." if parent is None else written(asked, parent, moved(parent, asked.text))
+
+
+def shown(asked: Asked) -> str | None:
+    """Return the program of a prompt that an answer would edit."""
     entry = re.findall(r"defines the launcher `(\w+)`", asked.system)[0]
-    programs = [s for s in shown if f"def {entry}(" in s]
+    programs = [s for s in PROGRAMS.findall(asked.text + "\n") if f"def {entry}(" in s]
     if not programs:
-        return "I see no program."
-    known = EXAMPLES.get(entry)
-    if known and known.strip() not in (s.strip() for s in programs):
-        return f"```python\n{known}```"
-    parent = programs[0] if "# First program" in asked.text else programs[-1]
-    knobs = list(re.finditer(r"\b(BLOCK\w*|num_warps)=(\d+)", parent))
-    rng = np.random.default_rng(int(digest(asked.text), 16))
+        return None
+    return programs[0] if "# First program" in asked.text else programs[-1]
+
+
+def moved(parent: str, text: str) -> str:
+    """Give one knob of a program another value."""
+    knobs = list(KNOB.finditer(parent))
+    rng = np.random.default_rng(int(digest(text), 16))
     chosen = knobs[int(rng.integers(len(knobs)))]
-    value = max(1, int(chosen[2]) * int(rng.choice([2, 4, 8])) // int(rng.choice([1, 1, 2])))
-    child = f"{parent[: chosen.start(2)]}{value}{parent[chosen.end(2) :]}"
-    if "Answer with the whole program" in asked.text:
+    value = int(chosen[2]) * int(rng.choice([2, 4])) if rng.random() < 0.8 else max(1, int(chosen[2]) // 2)
+    return f"{parent[: chosen.start(2)]}{value}{parent[chosen.end(2) :]}"
+
+
+def written(asked: Asked, parent: str | None, child: str) -> str:
+    """Write an answer that makes the child: whole where edits cannot be, else what changed between its ends."""
+    if parent is None or "Answer with the whole program" in asked.text:
         return f"```python\n{child}```"
-    pairs = [(a, b) for a, b in zip(parent.splitlines(), child.splitlines(), strict=True) if a != b]
-    return "\n".join(f"<<<<<<< SEARCH\n{a}\n=======\n{b}\n>>>>>>> REPLACE" for a, b in pairs)
+    old, new = parent.split("\n"), child.split("\n")
+    if old == new:
+        return "I would leave it."
+    first = next(i for i in range(len(old)) if old[: i + 1] != new[: i + 1])
+    last = next(i for i in range(len(old)) if old[len(old) - i - 1 :] != new[len(new) - i - 1 :])
+    while parent.count("\n".join(old[first : len(old) - last])) != 1 or first > len(old) - last - 1:
+        first, last = max(0, first - 1), max(0, last - 1)
+    parts = ("\n".join(lines[first : len(lines) - last]) for lines in (old, new))
+    return "<<<<<<< SEARCH\n{}\n=======\n{}\n>>>>>>> REPLACE".format(*parts)
+
+
+class Improver:
+    """Answers as a model that knows ten better kernels of one task, one after another, and afterwards moves knobs.
+
+    Every third answer holds a mistake, which it repairs when it is shown what came of it.
+    """
+
+    RIGHT, WRONG = "tl.maximum(x * w, 0.0)", "tl.maximum(x * w, 1.0)"
+
+    def __init__(self) -> None:
+        self.known = [path.read_text() for path in sorted(IMPROVED.glob("[01]*.py"))]
+        self._left, self._answers, self._lock = list(self.known), 0, threading.Lock()
+
+    def __call__(self, asked: Asked) -> str:
+        if "Do not write code yet" in asked.text:
+            return PLANS
+        parent = shown(asked)
+        if asked.text.startswith("This program fails") and parent is not None and self.WRONG in parent:
+            return written(asked, parent, parent.replace(self.WRONG, self.RIGHT))
+        with self._lock:
+            self._answers += 1
+            child = self._left[0] if self._left else moved(parent or self.known[0], asked.text)
+            if self._answers % 3 == 0:  # of a variant, so that the repaired one is new
+                child = re.sub(
+                    r"num_warps=(\d+)", lambda knob: "num_warps=2" if knob[1] != "2" else "num_warps=4", child
+                )
+                child = child.replace(self.RIGHT, self.WRONG)
+            elif self._left:
+                del self._left[0]
+        return written(asked, parent, child)
 
 
 class FormulaPool:

@@ -49,6 +49,7 @@ class LlmServer:
     asked: list[Asked] = field(default_factory=list)
     billed: list[Billed] = field(default_factory=list)
     most_at_once: int = 0
+    sent: int = 0  # bytes of endless errors
     broken: list[BaseException | None] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -242,8 +243,16 @@ def endless(handler: Handler, asked: Asked) -> None:
         handler.wfile.write(b"x" * (1 << 20))
 
 
-def _begin(handler: Handler, length: int) -> None:
-    handler.send_response(200)
+def endless_error(handler: Handler, asked: Asked) -> None:
+    """Refuse in hundreds of megabytes."""
+    _begin(handler, 1 << 30, 400)
+    for _ in range(1 << 10):
+        handler.wfile.write(f"{len(asked.body)} ".encode() * (1 << 18))
+        handler.server.owner.sent += 1 << 19
+
+
+def _begin(handler: Handler, length: int, status: int = 200) -> None:
+    handler.send_response(status)
     handler.send_header("content-type", "application/json")
     handler.send_header("content-length", str(length))
     handler.end_headers()

@@ -2,8 +2,9 @@
 
 import ast
 import random
+import re
 from collections import Counter
-from time import perf_counter
+from time import perf_counter, process_time
 
 import pytest
 import relatives
@@ -12,7 +13,7 @@ import suites
 from fitness import targets
 from operators.knowledge import library, sheets
 from operators.knowledge.similarity import Shelf, shingles
-from operators.llm import replies
+from operators.llm import launcher, replies
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,8 @@ def test_every_chip_has_a_sheet_whose_figures_are_those_that_predictions_use(tar
     for figure in (target.units, f"{target.memory_gbs:g} GB/s", f"{target.shared} bytes", f"{target.wave} lanes"):
         assert str(figure) in text.body
     assert f"{target.matrix_tflops['float16']:g} TFLOP/s" in text.body
+    assert re.search(r"L1: \d+ KiB|KiB vector L1|serves as L1 \(\d+ KB", text.body)
+    assert re.search(rf"\b{target.cache_mb} MB\b", text.body)
     assert text.sources
     if target.backend == "cuda":
         assert "`waves_per_eu`, `matrix_instr_nonkdim` and `kpack` do not exist" in text.body
@@ -83,8 +86,18 @@ def test_know_how_is_chosen_by_what_a_kernel_does() -> None:
     gemm = {t.name for t in sheets.matching("    acc = tl.dot(a, b, acc)", mi300)}
     assert {"dot", "split_k", "order_of_tiles", "xcd_order", "masks", "common_errors"} <= gemm
     assert "online_statistics" not in gemm
-    assert "xcd_order" not in {t.name for t in sheets.matching("tl.dot(a, b)", h200)}
+    for chip, has in (("mi250", False), ("h200", False), ("gfx950", True)):
+        texts = sheets.matching("tl.dot(a, b)", targets.find(chip))
+        assert ("xcd_order" in {t.name for t in texts}) == has
+        assert has == ("XCD" in sheets.sheet(targets.find(chip)).body + "".join(t.body for t in texts))
     assert [t.name for t in sheets.matching("tl.sum(x)", h200)][:2] == ["memory_bound", "online_statistics"]
+
+
+@pytest.mark.parametrize("code", ["\n" * 190_000, " " * 190_000, "x @ " * 40_000, "for " * 40_000])
+def test_know_how_is_chosen_in_a_moment_for_any_text(code: str) -> None:
+    began = process_time()
+    sheets.matching(code, targets.find("mi300"))
+    assert process_time() - began < 0.5
 
 
 def test_every_text_says_where_it_is_from_and_fits_a_prompt() -> None:
@@ -98,16 +111,19 @@ def test_every_text_says_where_it_is_from_and_fits_a_prompt() -> None:
 @pytest.mark.parametrize("example", library.own(), ids=lambda e: e.entry)
 def test_every_example_keeps_its_tasks_launcher_and_is_not_its_seed(example: library.Example) -> None:
     task = suites.load(example.entry)
-    replies.check(example.source, task.seeds[0].source, task.entry)
+    replies.check(example.source, task.seeds[0].source, launcher.of(task))
     assert (example.task, example.entry) == (task.digest, task.entry)
     assert ast.get_docstring(ast.parse(example.source))
 
 
 def test_a_search_is_never_shown_a_kernel_of_its_own_task() -> None:
-    shelf = library.standard()
+    shelf, own = library.standard(), {e.entry: e.source for e in library.own()}
     assert len(shelf) == 10
     for name in suites.names():
         task = suites.load(name)
         found = shelf.nearest(task.seeds[0].source, task)
         assert found is not None
         assert found.entry != task.entry
+        text = task.source.replace(task.entry, "renamed").replace('"""', '"""In other words. ', 1)
+        twin = suites.read(text, "renamed")
+        assert shelf.nearest(own[task.entry], twin).entry == shelf.nearest(own[task.entry], task).entry

@@ -62,6 +62,13 @@ def test_a_number_of_too_many_digits_is_malformed_json() -> None:
         clients._json(MODEL, b'{"n": ' + b"9" * 6000 + b"}")
 
 
+def test_a_long_word_of_a_server_is_cut_in_every_message() -> None:
+    for document in ({"choices": [{"message": {}, "finish_reason": "x" * 10**6}]}, completion("a", "9" * 10**6)):
+        with pytest.raises(ModelError) as raised:
+            answers.completion(document, "tiny")
+        assert len(str(raised.value)) < 1000
+
+
 @pytest.mark.parametrize("address", ["http://host:notaport/v1", "http://[::1", "http://", "http://host:99999"])
 def test_an_address_that_is_none_is_one_line(address: str) -> None:
     with pytest.raises(ModelSpecError, match="is no address"):

@@ -13,7 +13,7 @@ from llm_server import SECRET, LlmServer
 
 from archives.events import Judged
 from archives.journal import Journal
-from evo_kernel import config, prompts, providers, runs
+from evo_kernel import config, doctor, prompts, providers, runs
 from evo_kernel.cli import main
 from evo_kernel.cli_llm import priced
 from evo_kernel.config import Settings
@@ -111,6 +111,28 @@ def test_doctor_asks_each_model_one_cheap_question_and_explains_failures(monkeyp
     assert all(a.limit <= providers.OUTPUT for a in server.asked)
 
 
+def test_doctor_tries_a_folder_and_a_recording_without_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in ("_targets", "_isolation"):  # they have tests of their own
+        monkeypatch.setattr(doctor, other, lambda: iter(()))
+    row = {"digest": "d", "system": "s", "prompt": "p", "reply": "r", "model": "m", "usage": None}
+    (tmp_path / "good").write_text(json.dumps(row) + "\n")
+    (tmp_path / "bad").write_text("{}\n")
+    (tmp_path / "models.toml").write_text(f'[[models]]\nmodel = "mailbox:{tmp_path}/box"\n')
+    given = [f"replay:{tmp_path}/{name}" for name in ("good", "bad", "absent")] + ["mailbox:/proc/nowhere"]
+    options = [word for model in given for word in ("--model", model)]
+    status, out, _ = run("doctor", "--json", "--config", str(tmp_path / "models.toml"), *options)
+    found = {f["topic"]: (f["works"], f["detail"]) for f in json.loads(out) if ":" in f["topic"]}
+    assert status == 1
+    assert [works for works, _ in found.values()] == [True, True, False, False, False]
+    said = "\n".join(detail for _, detail in found.values())
+    for words in ("0 prompts wait there", "1 answers to 1 prompts", "line 1, is no recorded answer", "No such file",
+                  "is not writable"):  # fmt: skip
+        assert words in said
+    assert list((tmp_path / "box").iterdir()) == []
+
+
 def test_trajectories_hold_prompt_reply_verdict_and_gain_without_secrets(
     tmp_path: Path, double_task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,11 +191,15 @@ class TestSearchWithModels:
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "five"), 2, "an amount of money is dollars"),
             (("--model", "openai:x", "--price", "openai:y=1/2"), 2, "--price is MODEL=INPUT/OUTPUT"),
             (("--model", "openai:x@http://localhost:1/v1", "--price", "openai:x@http://localhost:1/v1=1/much"), 2, "a price is dollars"),
-            (("--model", "mailbox:m", "--config", "archives.toml"), 1, "no run folder at nowhere"),
+            (("--model", "mailbox:m", "--config", "archives.toml"), 1, "/nowhere"),
             (("--port", "models.toml"), 2, "a kernel is ported by a model: name one"),
             (("--model", "mailbox:/proc/nowhere"), 1, "/proc/nowhere"),
-            (("--model", "replay:absent.jsonl"), 1, "cannot read the recording absent.jsonl"),
+            (("--model", "replay:absent.jsonl"), 1, "/absent.jsonl: "),
             (("--model", "command:absent-agent"), 1, "absent-agent"),
+            (("--model", "command:true", "--config", "record.toml"), 1, "cannot write the recording /proc/nowhere/r"),
+            (("--model", "command:true", "--config", "lessons.toml"), 1, "cannot write /proc/nowhere/l"),
+            (("--model", "openai:x@http://a/v1", "--model", "openai:x@http://b/v1", "--price", "openai:x=1/2"), 2,
+             "2 models have that name; write one with its @URL"),
             (("--config", "models.toml"), 2, "price"),
             (("--config", "key.toml"), 2, "`key` is the name of an environment variable"),
             (("--config", "operators.toml"), 2, "no operator 'dream' asks a model"),
@@ -187,6 +213,8 @@ class TestSearchWithModels:
         (tmp_path / "models.toml").write_text('[[models]]\nmodel = "openai:x@http://h/v1"\nprice_inptu = 3\n')
         (tmp_path / "key.toml").write_text(f'[[models]]\nmodel = "openai:x@http://h/v1"\nkey = "{SECRET}"\n')
         (tmp_path / "archives.toml").write_text('[llm]\narchives = ["nowhere"]\n')
+        (tmp_path / "record.toml").write_text('[llm]\nrecord = "/proc/nowhere/r"\n')
+        (tmp_path / "lessons.toml").write_text('[llm]\nlessons = "/proc/nowhere/l"\n')
         (tmp_path / "operators.toml").write_text('[llm]\nmodel_operators = ["dream"]\n')
         got, _, err = run("search", "softmax", "--target", "mi300", "--pool", "inline", "--run", "run", *options)
         assert got == status
@@ -208,6 +236,23 @@ class TestSearchWithModels:
             made[prices] = settings.made(chosen.models)
         assert [m[0].price.output for m in made.values()] == [2_000_000, 4_000_000]
         assert [(m[0].output, m[1].price) for m in made.values()] == [(99, Price(0, 0, 0, 0))] * 2
+
+    def test_folders_and_files_of_models_are_the_same_wherever_a_run_is_resumed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        table = {"model": "replay:old.jsonl", "max_calls": 3}
+        given = {"models": ["mailbox:box", table, "command:box"], "record": "r", "lessons": "~/l", "archives": ["a"]}
+        chosen = config.load(None, given)
+        assert [m.model for m in chosen.models] == [
+            f"mailbox:{tmp_path}/box",
+            f"replay:{tmp_path}/old.jsonl",
+            "command:box",
+        ]
+        assert (chosen.record, chosen.archives) == (f"{tmp_path}/r", (f"{tmp_path}/a",))
+        assert chosen.lessons == f"{Path.home()}/l"
+        monkeypatch.chdir("/")
+        assert config.load(None, chosen.model_dump()) == chosen
 
     @pytest.mark.parametrize("name", config.names())
     def test_the_commented_options_of_a_shipped_configuration_are_the_defaults(

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Proposed, Refused
 from evo_kernel.briefs import History
 from evo_kernel.calls import Asking, Calls
+from evo_kernel.proposer import NO_ANSWER
 from fitness import targets
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
+from operators.knowledge import sameness
 from operators.knowledge.library import Example, Library
-from operators.llm import briefing, prompting, replies
+from operators.llm import prompting, replies
 from operators.llm.briefing import Brief, Briefed, Tried
 from operators.llm.lessons import LIFE, Lesson, LessonsError, add, chosen, confirm, read, write
 from operators.llm.model import Prompt
@@ -56,7 +59,15 @@ def known(task: Task) -> dict[str, Tried]:
     many = tried(seed.replace("x * 2", "x + x"), passing((6.0, 3.0)), "adds instead of multiplying", first)
     broken = tried(seed.replace("offs < n)  #", "offs < m)  #"), failing("compiler", "m is not defined", "line 10: offs < m"),
                    "masks by another name", wide, lesson="every name in a kernel must be an argument")  # fmt: skip
-    return {"seed": first, "wide": wide, "many": many, "broken": broken}
+    older = tried(seed.replace("offs < n)  #", "offs <= n)  #"), failing("wrong", "the last element differs"),
+                  "one comparison less", first, lesson="a mask ends before the size")  # fmt: skip
+    return {"seed": first, "wide": wide, "many": many, "broken": broken, "older": older}
+
+
+def alone(task: Task, *parents: str) -> Brief:
+    """Return the brief of a run's first requests: nothing but the parents was tried, nothing was learnt."""
+    passed = tuple(known(task)[p] for p in parents if p != "broken")
+    return brief(task, *parents, passed=passed, failed=(), lessons=(), library=Library())
 
 
 def brief(task: Task, *parents: str, **more: object) -> Brief:
@@ -67,7 +78,7 @@ def brief(task: Task, *parents: str, **more: object) -> Brief:
     mine = Example(task.seeds[0].source, task.digest, task.entry, "the task itself")
     values = {
         "passed": tuple(programs[n] for n in ("seed", "wide", "many")),
-        "failed": () if "broken" in parents else (programs["broken"],),
+        "failed": (programs["older" if "broken" in parents else "broken"],),
         "lessons": (Lesson("Masked loads of whole tiles stop wide accesses.", "hip", 3),),
         "library": Library((gelu, mine)),
         **more,
@@ -96,6 +107,11 @@ ASKED = {
     "recombine": lambda task: begin(Recombine(), brief(task, "wide", "many"))[0],
     "strategise": lambda task: begin(Strategise(), brief(task, "wide"))[0],
     "step": lambda task: begin(Strategise(), brief(task, "wide"))[1].send(PLANS),
+    "generate-first": lambda task: begin(Generate(), alone(task))[0],
+    "reflect-first": lambda task: begin(Reflect(), alone(task, "broken"))[0],
+    "optimize-first": lambda task: begin(Optimize(), alone(task, "wide"))[0],
+    "recombine-first": lambda task: begin(Recombine(), alone(task, "wide", "many"))[0],
+    "strategise-first": lambda task: begin(Strategise(), alone(task, "wide"))[0],
 }
 
 
@@ -108,6 +124,16 @@ def test_each_operators_whole_prompt_is_the_one_in_the_file(double_task: Task, n
         file.write_text(text)
     assert text == file.read_text()
     assert ASKED["generate" if name == "system" else name](double_task) == prompt
+
+
+def test_every_operator_has_its_prompt_in_files_with_and_without_history() -> None:
+    names = {talker.name for talker in talkers()}
+    assert {*names, *(f"{name}-first" for name in names), "port", "restart", "step"} == set(ASKED)
+    assert {path.stem for path in PROMPTS.glob("*.md")} == {*ASKED, "system"}
+    told = re.compile(r"^# (Programs so far|What (gained|went wrong|made)|The latest|Lessons)", re.MULTILINE)
+    for name in names:
+        assert told.search((PROMPTS / f"{name}.md").read_text())
+        assert not told.search((PROMPTS / f"{name}-first.md").read_text())
 
 
 class TestWhatAPromptHolds:
@@ -126,7 +152,7 @@ class TestWhatAPromptHolds:
             "def reference(x):\n    return x * 2",
             "FACTOR = 2\n\n\ndef scaled(x):\n    return x * FACTOR\n\n\ndef reference(x):\n    return scaled(x)",
         )
-        shown = briefing.reference(replace(double_task, source=source))
+        shown = sameness.reference(source)
         assert shown.splitlines()[0] == "FACTOR = 2"
         assert "def scaled" in shown
         assert "cases" not in shown
@@ -248,13 +274,21 @@ class TestConversations:
         assert broken not in (text := begin(Reflect(most=2), brief(double_task, "broken", repairs=2))[0].text)
         assert "another strategy" in text
 
+    def test_fresh_code_is_a_whole_program_and_not_the_failed_one(self, double_task: Task) -> None:
+        edit = "<<<<<<< SEARCH\n    n = x.numel()\n=======\n    n = 1\n>>>>>>> REPLACE\n"
+        broken = known(double_task)["broken"].source
+        for reply, fault in ((edit, replies.NoMatch), (fence(broken), replies.Unchanged)):
+            _, talk = begin(Reflect(most=2), brief(double_task, "broken", repairs=2))
+            with pytest.raises(fault):
+                talk.send(reply)
+
     def test_every_operator_has_a_name_of_its_own(self) -> None:
         assert [t.name for t in talkers()] == ["generate", "reflect", "optimize", "recombine", "strategise"]
 
 
 class TestHistory:
-    def told(self, count: int, task: Task) -> History:
-        history = History()
+    def told(self, count: int, task: Task, most: int = 5) -> History:
+        history = History(most)
         parent = None
         for number in range(count):
             c = Candidate(f"x = {number}", "reflect" if number else "seed", "i", (parent,) if parent else (), "f", "s")
@@ -263,10 +297,22 @@ class TestHistory:
             parent = c.id
         return history
 
-    def test_repairs_in_a_row_are_counted_along_a_line_of_descent(self, double_task: Task) -> None:
-        history = self.told(4, double_task)
-        failed = history.latest_failure()
-        assert history.brief(double_task, targets.find("mi300"), [failed], "reflect", Library()).repairs == 3
+    def test_repairs_are_counted_along_a_line_of_descent_and_anew_after_fresh_code(self, double_task: Task) -> None:
+        counts = []
+        for length in range(1, 10):
+            history = self.told(length + 1, double_task, most=3)
+            failed = history.latest_failure()
+            counts.append(history.brief(double_task, targets.find("mi300"), [failed], "reflect", Library()).repairs)
+        assert counts == [1, 2, 3, 0, 1, 2, 3, 0, 1]
+
+    def test_a_count_of_repairs_outlasts_the_program_that_it_is_of(self, double_task: Task) -> None:
+        history = self.told(3, double_task)
+        forgotten = history.latest_failure()
+        for number in range(3, 300):
+            history.tell(Proposed(number, Candidate(f"z = {number}", "optimize", "i", (), "f", "s")))
+            history.tell(Judged(number, failing("wrong", "no")))
+        assert history.find(forgotten.id) is None
+        assert history.brief(double_task, targets.find("mi300"), [forgotten], "reflect", Library()).repairs == 2
 
     def test_it_stays_bounded_and_never_forgets_the_fastest(self, double_task: Task) -> None:
         history = self.told(1, double_task)
@@ -279,6 +325,9 @@ class TestHistory:
         given = history.brief(double_task, targets.find("mi300"), [], "optimize", Library())
         assert len(given.passed) == 201
         assert given.refused[-1] == "no match 999"
+        history.tell(Refused(1000, "optimize", (), f"{NO_ANSWER}openai:x asks to slow down (HTTP 429)"))
+        again = history.brief(double_task, targets.find("mi300"), [], "optimize", Library())
+        assert again.refused == given.refused
         assert history.brief(double_task, targets.find("mi300"), [], "reflect", Library()).refused == ()
 
     def test_what_a_repair_taught_is_remembered_of_its_parent_also_after_a_restart(

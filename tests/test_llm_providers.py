@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import llm_server as faults
@@ -15,7 +18,7 @@ from operators.llm import clients, errors, mailbox, model, providers
 from operators.llm.budget import Budget
 from operators.llm.caller import USELESS, Answer, Caller, ModelDown
 from operators.llm.errors import ModelError
-from operators.llm.model import Limits, Model, Price, Prompt, Usage
+from operators.llm.model import PICO, Limits, Model, Price, Prompt, Usage
 from operators.llm.retries import Patience
 
 PROMPT = Prompt("You improve kernels. " * 20, "Make it faster.")
@@ -149,6 +152,8 @@ MATRIX = [
     ("quota exhausted", faults.status(429, "quota", "insufficient_quota"), errors.QUOTA, 1, "no credit left"),
     ("credit exhausted", faults.status(400, "Your credit balance is too low"), errors.QUOTA, 1, "no credit left"),
     ("prompt too large", faults.status(413), errors.REQUEST, 1, "lower the context size"),
+    ("redirection", faults.status(307, location="http://127.0.0.1:9/elsewhere"), errors.REQUEST, 1, "give the address http://127.0"),
+    ("endless error", faults.endless_error, errors.REQUEST, 1, "HTTP 400"),
     ("bad request", faults.status(400, "max_tokens: too many"), errors.REQUEST, 1, "max_tokens: too many"),
 ]  # fmt: skip
 
@@ -216,6 +221,13 @@ class TestFaults:
         assert len(server.asked) == 1
         assert "not asked any more" in caller.down["openai:tiny"]
         assert all(a.failure for a in answers)
+
+    @pytest.mark.parametrize("api", APIS)
+    def test_of_an_endless_error_no_more_than_its_beginning_is_read(self, server: LlmServer, api: str) -> None:
+        server.faults.append(faults.endless_error)
+        (answer,), _, _ = ask(served(api, server))
+        assert len(str(answer.failure)) < 500
+        assert server.sent < 64 << 20
 
     def test_a_secret_in_the_servers_words_is_taken_out(self, server: LlmServer) -> None:
         server.faults.append(faults.status(400, f"I saw {SECRET}"))
@@ -288,6 +300,17 @@ class TestBudgetUnderLoad:
         assert budget.spent("openai:tiny").calls == 10
         assert "the anthropic:tiny model's budget of 2 calls" in str(next(a.failure for a in answers if a.failure))
 
+    def test_a_model_that_is_too_dear_for_what_is_left_leaves_the_cheap_one_running(self, server: LlmServer) -> None:
+        dear = served("anthropic", server, price=Price.per_million("300", "1500"))
+        answers, budget, caller = ask(dear, served("openai", server), limits=Limits(dollars=PICO // 5), calls=20)
+        assert [a.reply is not None for a in answers] == [False, True] * 10
+        assert (
+            "anthropic:tiny is not asked any more: the run's budget of $0.2000 has $0" in caller.down["anthropic:tiny"]
+        )
+        assert "resume with a higher limit" in caller.down["anthropic:tiny"]
+        assert list(caller.down) == ["anthropic:tiny"]
+        assert budget.spent("anthropic:tiny").dollars == 0 < budget.spent().dollars
+
     def test_wall_time_ends_calls_too(self, server: LlmServer) -> None:
         clock = Clock()
         server.faults.extend([faults.status(503, retry_after="20")] * 9)
@@ -298,6 +321,13 @@ class TestBudgetUnderLoad:
 
 def run(coroutine: Awaitable[object]) -> object:
     return asyncio.run(coroutine)
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class TestCommand:
@@ -322,6 +352,24 @@ class TestCommand:
             run(providers.client(Model("command", command)).complete(PROMPT, 0.2 if "sleep" in command else 5))
         assert caught.value.kind is kind
         assert "\n" not in str(caught.value)
+
+    def test_what_a_command_started_dies_with_a_search_that_is_killed(self, tmp_path: Path) -> None:
+        agent = tmp_path / "agent.sh"
+        agent.write_text(f"sleep 60 &\necho $! $$ > {tmp_path}/new && mv {tmp_path}/new {tmp_path}/pids\nwait\n")
+        asking = (
+            "import asyncio\nfrom operators.llm import providers\nfrom operators.llm.model import Model, Prompt\n"
+            f"asyncio.run(providers.client(Model('command', 'sh {agent}')).complete(Prompt('', ''), 60))"
+        )
+        search = subprocess.Popen([sys.executable, "-c", asking])
+        until(lambda: (tmp_path / "pids").exists())
+        search.kill()
+        search.wait()
+        for pid in (tmp_path / "pids").read_text().split():
+            until(
+                lambda pid=pid: (
+                    not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+                )
+            )
 
     def test_a_quotation_that_does_not_end_is_said_at_once(self) -> None:
         with pytest.raises(ModelError, match="cannot be read"):
@@ -379,7 +427,53 @@ class TestMailbox:
     def test_an_answer_that_never_comes_leaves_the_prompt_open(self, tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=r"nobody wrote .*001.answer.md within 0.1 s"):
             run(mailbox.MailboxClient(Model("mailbox", str(tmp_path))).complete(PROMPT, 0.1, "k"))
-        assert [n for n, _ in mailbox.unanswered(tmp_path)] == [1]
+        assert [letter.number for letter in mailbox.unanswered(tmp_path)] == [1]
+
+    def asking(self, folder: Path, prompt: Prompt = PROMPT, seconds: float = 0.1) -> str:
+        client = mailbox.MailboxClient(Model("mailbox", str(folder)), quiet=0.01, look=0.005)
+        return run(client.complete(prompt, seconds, "run/1/0")).text
+
+    def test_an_answer_counts_for_its_own_prompt_alone(self, tmp_path: Path) -> None:
+        (tmp_path / "001.answer.md").write_text("left from an earlier prompt of this number")
+        with pytest.raises(ModelError, match=r"nobody wrote .*002.answer.md"):
+            self.asking(tmp_path)
+        (letter,) = mailbox.unanswered(tmp_path)
+        other = mailbox.Letter(2, "run/1/0/another-prompt", "")
+        assert mailbox.answer(tmp_path, other, "to another prompt")
+        with pytest.raises(ModelError, match=r"nobody wrote .*002.answer.md"):
+            self.asking(tmp_path)
+        assert mailbox.answer(tmp_path, letter, "to this one")
+        assert not mailbox.answer(tmp_path, letter, "twice")
+        assert self.asking(tmp_path) == "to this one"
+        with pytest.raises(ModelError, match=r"nobody wrote .*003.answer.md"):  # the same place in a copied run
+            self.asking(tmp_path, Prompt("", "another"))
+
+    def test_a_time_stamp_of_the_future_delays_no_answer(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelError):
+            self.asking(tmp_path)
+        (tmp_path / "001.answer.md").write_text("by hand")
+        os.utime(tmp_path / "001.answer.md", (time.time() + 10**6,) * 2)
+        (tmp_path / "001.prompt.md").unlink()  # taken away by whoever answered
+        (tmp_path / "001.prompt.md").write_text(f"<!-- evo-kernel run/1/0/{PROMPT.digest} -->")
+        assert self.asking(tmp_path) == "by hand"
+
+    @pytest.mark.parametrize("kind", ["link", "pipe", "folder", "huge", "bytes"])
+    def test_an_answer_that_is_no_text_of_its_own_is_refused_in_a_line(self, tmp_path: Path, kind: str) -> None:
+        (tmp_path / "secret").write_text("not for a model")
+        box = tmp_path / "box"
+        with pytest.raises(ModelError, match="nobody wrote"):
+            self.asking(box)
+        path = box / "001.answer.md"
+        make = {
+            "link": lambda: path.symlink_to("../secret"), "pipe": lambda: os.mkfifo(path),
+            "folder": path.mkdir, "huge": lambda: path.write_bytes(b"x" * (9 << 20)),
+            "bytes": lambda: path.write_bytes(b"\xff\xfe"),
+        }  # fmt: skip
+        make[kind]()
+        words = {"link": "outside its folder", "pipe": "nobody wrote", "folder": "no plain file", "huge": "more than 8 MiB",
+                 "bytes": "no UTF-8"}  # fmt: skip
+        with pytest.raises(ModelError, match=words[kind]):
+            self.asking(box)
 
     def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import suites
+from operators.knowledge.sameness import marks
 from operators.knowledge.similarity import Shelf, shingles
 from suites.loading import NATIVE
 
@@ -17,12 +18,16 @@ _ENTRY = re.compile(r'^entry = "(\w+)"$', re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A kernel that passed every gate of its task. `task` is the digest of that task's text, `origin` is for people."""
+    """A kernel that passed every gate of its task.
+
+    `task` is the digest of that task's text, `origin` is for people, `marks` tell that task under another name.
+    """
 
     source: str
     task: str
     entry: str
     origin: str
+    marks: frozenset[str] = frozenset()
 
 
 class Library:
@@ -36,11 +41,15 @@ class Library:
         return len(self._examples)
 
     def nearest(self, source: str, task: suites.Task) -> Example | None:
-        """Return the most alike example of another task: a search is never shown a solution of its own."""
+        """Return the most alike example of another task: a search is never shown a solution of its own.
+
+        A task under another name, with other words, cases or numbers, is the same task.
+        """
+        own = marks(task.source)
 
         def another(place: int) -> bool:
             example = self._examples[place]
-            return example.task != task.digest and example.entry != task.entry
+            return example.task != task.digest and example.entry != task.entry and not example.marks & own
 
         found = self._shelf.nearest(shingles(source), 1, another)
         return self._examples[found[0].place] if found else None
@@ -57,7 +66,7 @@ def own() -> tuple[Example, ...]:
         digest = hashlib.sha256(task.encode()).hexdigest()[:16]
         entry = _ENTRY.search(task)
         assert entry is not None, f"{path.name}: a native task names its launcher in a line of its own"
-        found.append(Example(path.read_text(encoding="utf-8"), digest, entry[1], f"for {path.stem}"))
+        found.append(Example(path.read_text(encoding="utf-8"), digest, entry[1], f"for {path.stem}", marks(task)))
     return tuple(found)
 
 

@@ -12,13 +12,13 @@ SHEETS = {"mi250": "gfx90a", "mi300": "gfx942", "gfx950": "gfx950", "h100": "sm_
 _SIGNS = {
     "dot": re.compile(r"tl\.dot|[\w)\]] @ [\w(]|\.(matmul|bmm|mm|einsum|linear)\("),
     "reduction": re.compile(r"tl\.(sum|max|min|reduce|argmax|argmin|cumsum)\b|\.(sum|mean|amax|softmax|var|norm)\("),
-    "loop": re.compile(r"^\s+(for|while) .*:", re.MULTILINE),
+    "loop": re.compile(r"^[ \t]+(for|while) .*:", re.MULTILINE),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One piece of knowledge. `applies` says of which kernels: all, dot, reduction, elementwise, loop, hip, cuda."""
+    """One piece of knowledge. `applies`: all, dot, reduction, elementwise, loop, or a chip by its sheet."""
 
     name: str
     title: str
@@ -40,7 +40,7 @@ def texts() -> tuple[Text, ...]:
 
 def matching(code: str, target: Target) -> list[Text]:
     """Return the texts that matter for this code on this chip, those that fit most narrowly first."""
-    traits = {trait for trait, sign in _SIGNS.items() if sign.search(code)} | {target.backend}
+    traits = {trait for trait, sign in _SIGNS.items() if sign.search(code)} | {SHEETS[target.name]}
     traits |= set() if traits & {"dot", "reduction"} else {"elementwise"}
     fitting = [t for t in texts() if "all" in t.applies or traits & set(t.applies)]
     return sorted(fitting, key=lambda t: ("all" in t.applies, t.name))

@@ -30,6 +30,8 @@ def failure(model: Model, status: int, headers: Mapping[str, str], body: object)
     kind, words = _STATUS.get(status, (errors.SERVER if status >= 500 else errors.REQUEST, "failed"))
     if any(mark in said for mark in _BROKE):
         kind, words = _STATUS[402]
+    if 300 <= status < 400:
+        words = f"sends elsewhere, where no key is taken: give the address {headers.get('location', 'it means')[:200]}"
     words = words.format(key=model.key_variable)
     detail = f": {errors.scrub(said)[:300]}" if said else ""  # cut first, a part of a key would be left
     return ModelError(kind, f"{model.label} {words} (HTTP {status}){detail}", _after(headers))

@@ -1,6 +1,5 @@
 """What an operator that asks a model may know besides the parents: task, chip, what was tried, what was learnt."""
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,10 +10,7 @@ from operators.knowledge.similarity import Shelf, shingles
 from operators.llm.lessons import Lesson
 from operators.proposal import Context
 from suites import Case, Task
-from suites.parsing import parse
 from suites.task import Input
-
-_UNSEEN = ("cases", "held_out", "edges", "entry", "honest", "case", "edge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +51,6 @@ class Briefed(Context):
     """The context of an operator that asks a model."""
 
     brief: Brief | None = None
-
-
-def reference(task: Task) -> str:
-    """Return the source of the task's PyTorch reference and of what it uses, never of the cases: some stay unseen."""
-    text = _without_seeds(task)
-    named: dict[str, ast.stmt] = {}
-    for node in parse(text).body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        names = [node.name] if isinstance(node, ast.FunctionDef) else [t.id for t in targets if isinstance(t, ast.Name)]
-        named |= {name: node for name in names if name not in _UNSEEN}
-    wanted, found = ["reference"], set[str]()
-    while wanted:
-        name = wanted.pop()
-        if name in named and name not in found:
-            found.add(name)
-            wanted += [n.id for n in ast.walk(named[name]) if isinstance(n, ast.Name)]
-    chosen = sorted({named[name] for name in found}, key=lambda node: node.lineno)
-    return "\n\n".join(ast.get_source_segment(text, node) or "" for node in chosen)
-
-
-def _without_seeds(task: Task) -> str:
-    text = task.source
-    for seed in task.seeds:
-        text = text.replace(seed.source.rstrip("\n"), "")
-    return text
 
 
 def described(case: Case) -> str:

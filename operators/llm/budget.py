@@ -92,9 +92,12 @@ class Budget:
             wake()
 
     def used(self, reservation: Reservation, usage: Usage | None) -> Amount:
-        """Return what an answered attempt used: what was counted, or with nothing counted all that was reserved."""
+        """Return what an answered attempt used: what was counted, or with nothing counted all that was reserved.
+
+        A recording repeats what its answers used once: now they use nothing but a call.
+        """
         model = self._models[reservation.model]
-        if usage is None:
+        if usage is None or not model.counted:
             return reservation.amount
         return Amount(usage.tokens, model.price.of(usage) if model.price else 0, 1)
 

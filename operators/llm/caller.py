@@ -9,7 +9,7 @@ from typing import Protocol
 
 from operators.llm import errors
 from operators.llm.budget import Amount, Budget, OverBudget, Reservation
-from operators.llm.errors import ModelError, scrub
+from operators.llm.errors import Kind, ModelError, scrub
 from operators.llm.model import Model, Prompt, Reply
 from operators.llm.pace import Pace, Sent
 from operators.llm.providers import Client
@@ -66,6 +66,7 @@ class _Line:
     strikes: int = 0
     useless: int = 0
     down: str | None = None
+    why: Kind = errors.REQUEST  # it is down
 
     def wait(self, tokens: int, now: float) -> float:
         """Return the seconds until so many tokens may be asked for: what it was told, and its limits of a minute."""
@@ -105,10 +106,10 @@ class Caller:
                 self._strike(label, line, error)
                 return Answer(None, error, sum(used, Amount()))
             except OverBudget as error:
-                if error.model:  # the others have budgets of their own
-                    line.down = f"{label} is not asked any more: {error}"
-                    return Answer(None, ModelDown(errors.REQUEST, line.down), sum(used, Amount()))
-                return Answer(None, ModelError(errors.BUDGET, str(error)), sum(used, Amount()))
+                # others may have budgets of their own, or cost less than what is left
+                line.down = f"{label} is not asked any more: {error}; resume with a higher limit to ask it again"
+                line.why = errors.BUDGET
+                return Answer(None, ModelDown(line.why, line.down), sum(used, Amount()))
         line.strikes = line.useless = 0
         return Answer(reply, None, sum(used, Amount()))
 
@@ -156,7 +157,7 @@ class Caller:
     async def _paced(self, model: Model, line: _Line, prompt: Prompt) -> None:
         while True:
             if line.down is not None:  # also when another call has put it down meanwhile
-                raise ModelDown(errors.REQUEST, line.down)
+                raise ModelDown(line.why, line.down)
             wait = line.wait(model.most(prompt), self._clock.now())
             if wait <= 0:
                 return

@@ -21,6 +21,8 @@ from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, Reply
 
 LARGEST = 8 << 20  # bytes of a reply
+_PACKED = {"accept-encoding": "gzip, deflate"}
+COMPLAINT = 1 << 16  # bytes of an answer that is an error
 
 
 class AnthropicClient:
@@ -33,7 +35,7 @@ class AnthropicClient:
         self._model, self._package = model, anthropic
         self._sdk = anthropic.AsyncAnthropic(
             api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds,
-            http_client=anthropic.DefaultAsyncHttpxClient(verify=_trusted()),
+            http_client=anthropic.DefaultAsyncHttpxClient(**_connection()),
         )  # fmt: skip
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
@@ -65,7 +67,7 @@ class OpenAIClient:
         self._model, self._package = model, openai
         self._sdk = openai.AsyncOpenAI(
             api_key=_key(model), base_url=model.url, max_retries=0, timeout=model.seconds,
-            http_client=openai.DefaultAsyncHttpxClient(verify=_trusted()),
+            http_client=openai.DefaultAsyncHttpxClient(**_connection()),
         )  # fmt: skip
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
@@ -86,6 +88,40 @@ class OpenAIClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._sdk.close()
+
+
+def _connection() -> dict[str, Any]:
+    """Say how to connect: no redirection is followed, because a key would go with it."""
+    return {"verify": _trusted(), "event_hooks": _hooks(), "headers": _PACKED, "follow_redirects": False}
+
+
+@cache
+def _hooks() -> dict[str, list[Any]]:
+    """Let the SDKs read no more than the beginning of what is no answer (they read it whole), and unpack no bombs."""
+    import httpx2
+
+    class Beginning(httpx2.AsyncByteStream):
+        def __init__(self, whole: Any) -> None:
+            self._whole = whole
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            left = COMPLAINT
+            async for chunk in self._whole:
+                yield chunk[:left]
+                left -= len(chunk)
+                if left <= 0:
+                    return
+
+        async def aclose(self) -> None:
+            await self._whole.aclose()
+
+    async def shorten(response: Any) -> None:
+        if response.headers.get("content-encoding", "").lower() not in ("gzip", "deflate"):
+            response.headers.pop("content-encoding", None)  # others, which nobody asked for, unpack to a million times
+        if not response.is_success:
+            response.stream = Beginning(response.stream)
+
+    return {"response": [shorten]}
 
 
 def _key(model: Model) -> str:

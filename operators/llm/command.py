@@ -12,10 +12,23 @@ from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, Reply
 
 LARGEST = 8 << 20  # bytes of an answer
+# The pipe on descriptor 3 (sh knows none beyond 9) ends when this process does, however that may be; the group of the
+# command, which is all that it started and that did not leave the group, is killed then.
+_KEPT = """
+exec 4<&0
+{ read -r nothing; kill -9 0; } <&3 >/dev/null 2>&1 4<&- &
+keeper=$!
+"$@" <&4 3<&- 4<&-
+status=$?
+exec 2>/dev/null
+kill -9 $keeper
+wait $keeper
+exit $status
+"""
 
 
 class CommandClient:
-    """Runs the command anew for every prompt, in a process group of its own that dies with the time limit.
+    """Runs the command anew for every prompt, in a process group of its own that dies with the time limit or with us.
 
     It inherits this process's environment and folder: a coding agent's CLI finds its own login there.
     """
@@ -31,7 +44,16 @@ class CommandClient:
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
         """Run the command once."""
-        starting = asyncio.ensure_future(self._started())
+        lives, ours = os.pipe()
+        try:
+            return await self._run(prompt, seconds, lives)
+        finally:
+            os.close(ours)
+            os.close(lives)
+
+    async def _run(self, prompt: Prompt, seconds: float, lives: int) -> Reply:
+        """Run the command as long as a pipe is open."""
+        starting = asyncio.ensure_future(self._started(lives))
         try:
             process = await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -46,13 +68,14 @@ class CommandClient:
             await _end(process)
         return self._read(process.returncode, out, err)
 
-    async def _started(self) -> asyncio.subprocess.Process:
+    async def _started(self, lives: int) -> asyncio.subprocess.Process:
         """Start the command in a session of its own, so that all it starts can be ended with it."""
         pipe = asyncio.subprocess.PIPE
         try:
             return await asyncio.create_subprocess_exec(
-                *self._argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-            )
+                "/bin/sh", "-c", f"exec 3</proc/self/fd/{lives}\n{_KEPT}", "sh", *self._argv,
+                stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, pass_fds=(lives,),
+            )  # fmt: skip
         except OSError as error:
             raise ModelError(
                 errors.COMMAND, f"cannot run {self._argv[0]!r}: {error.strerror}: is it installed?"

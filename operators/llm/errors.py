@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from operators.llm.model import SECRET, Usage
 
+LONGEST = 800  # characters of a message, which may repeat what a server said
 _SHORTEST = 6  # characters: a shorter value would be found everywhere
 
 
@@ -45,7 +46,8 @@ class ModelError(Exception):
     """A model gave no usable answer. `usage` is what it still counted; `after` the seconds it asks to wait."""
 
     def __init__(self, kind: Kind, message: str, after: float | None = None, usage: Usage | None = None) -> None:
-        super().__init__(scrub(" ".join(message.split())))
+        words = scrub(" ".join(message.split()))  # cut last, a part of a key would be left
+        super().__init__(words if len(words) <= LONGEST else f"{words[:LONGEST]} ...")
         self.kind, self.after, self.usage = kind, after, usage
 
 

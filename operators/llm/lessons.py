@@ -71,6 +71,18 @@ def add(file: Path, new: Sequence[Lesson], now: float) -> None:
             write(file, confirm(read(file), new, now))
 
 
+def require(file: Path) -> None:
+    """Refuse a file that lessons cannot be read from or written to, before any is learnt."""
+    read(file)
+    with _alone(file):
+        probe = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise LessonsError(f"cannot write {file}: {error.strerror}") from error
+
+
 @contextlib.contextmanager
 def _alone(file: Path) -> Iterator[None]:
     """Hold the lock beside a file: the file itself is replaced by each writer."""

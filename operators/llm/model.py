@@ -99,6 +99,7 @@ class Model:
     key: str | None = None  # the environment variable that holds the key; None: the provider's usual one
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    apart: bool = False  # another model of this run has the same provider and name, on another server
 
     def __post_init__(self) -> None:
         if self.provider not in PROVIDERS:
@@ -118,8 +119,8 @@ class Model:
 
     @property
     def label(self) -> str:
-        """The model's name in tables and in the record of a run; an address is left out."""
-        return f"{self.provider}:{self.name}"
+        """The model's name in tables and in the record of a run, with the address where only that tells it."""
+        return f"{self.provider}:{self.name}" + (f"@{self.url}" if self.apart and self.url else "")
 
     @property
     def counted(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from archives.candidate import Candidate
-from operators.llm import prompting, replies
+from operators.llm import launcher, prompting, replies
 from operators.llm.briefing import Brief, Briefed, Tried
 from operators.llm.model import Prompt
 from operators.proposal import Context, Proposal, ProposalError
@@ -105,7 +105,11 @@ class Reflect:
         extras = [*prompting.knowledge(brief, failed.source), *prompting.mistakes(brief, failed.source)]
         again = brief.repairs < self.most
         reply = yield prompting.write("reflect" if again else "restart", brief, extras, self.size, failed=failed)
-        return _proposal(reply, failed.source, brief, "a repair" if again else "new code after failed repairs")
+        if again:
+            return _proposal(reply, failed.source, brief, "a repair")
+        made = _proposal(reply, None, brief, "new code after failed repairs")  # it was not shown what it could edit
+        replies.check(made.source, failed.source, launcher.of(brief.task))
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Recombine:
         extras = _known(brief, first)
         reply = yield prompting.write("recombine", brief, extras, self.size, first=first, second=second)
         made = _proposal(reply, first.source, brief, f"{first.id[:8]} with {second.id[:8]}")
-        replies.check(made.source, second.source, brief.task.entry)
+        replies.check(made.source, second.source, launcher.of(brief.task))
         return made
 
 
@@ -179,14 +183,14 @@ class Strategise:
             "step", brief, extras, self.size,
             parent=parent, title=title, number=number, total=total, step=steps[0], later=steps[1:],
         )  # fmt: skip
-        made = replies.program(reply, parent.source, brief.task.entry)
+        made = replies.program(reply, parent.source, launcher.of(brief.task))
         left = "".join(_THEN + s for s in steps[1:])
         return Proposal(_whole(made), f'step {number} of {total} of "{title}": {steps[0]}{left}')
 
 
 def strategies(reply: str) -> tuple[Strategy, ...]:
     """Read a list of plans; those of equal titles are one."""
-    found = re.findall(r"^```(?:plans?|json)\s*$\n(.*?)^```\s*$", reply, re.MULTILINE | re.DOTALL)
+    found = replies.fences(reply, "plans", "plan", "json")
     if len(found) != 1:
         raise replies.BadPlan(f"expected one fence marked `plans`, got {len(found)}")
     try:
@@ -228,7 +232,7 @@ def _known(brief: Brief, parent: Tried) -> list[prompting.Extra]:
 
 def _proposal(reply: str, parent: str | None, brief: Brief, otherwise: str) -> Proposal:
     """Read a reply; its plan's title says what it tries."""
-    read = replies.program(reply, parent, brief.task.entry)
+    read = replies.program(reply, parent, launcher.of(brief.task))
     return Proposal(_whole(read), _plain(read.plan.title) or otherwise)
 
 

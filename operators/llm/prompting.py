@@ -15,8 +15,8 @@ from typing import Any
 import jinja2
 
 from fitness.feedback import feedback, shortened
-from operators.knowledge import sheets
-from operators.llm import briefing
+from operators.knowledge import sameness, sheets
+from operators.llm import briefing, launcher
 from operators.llm.briefing import Brief, Tried
 from operators.llm.errors import scrub
 from operators.llm.model import Prompt
@@ -41,7 +41,10 @@ class Extra:
 
 def write(template: str, brief: Brief, extras: Iterable[Extra], size: int = SIZE, **values: Any) -> Prompt:
     """Render an operator's prompt; the system text holds rules, chip and task, and is the same all run long."""
-    system = _render("system.md.j2", brief=brief, task=brief.task, sheet=sheets.sheet(brief.target))
+    parameters = launcher.of(brief.task).forms[0]
+    system = _render(
+        "system.md.j2", brief=brief, task=brief.task, sheet=sheets.sheet(brief.target), parameters=parameters
+    )
     text = fitted(
         lambda kept: _render(f"{template}.md.j2", brief=brief, task=brief.task, extra=_grouped(kept), **values),
         list(extras), size - len(system),
@@ -136,5 +139,5 @@ def _templates() -> jinja2.Environment:
         "fenced": fenced, "verdict": verdict, "described": briefing.described,
         "program": lambda source: fenced(shortened(source, PROGRAM), "python"),
     }  # fmt: skip
-    found.globals |= {"reference": briefing.reference, "stronger": briefing.stronger}
+    found.globals |= {"reference": lambda task: sameness.reference(task.source), "stronger": briefing.stronger}
     return found

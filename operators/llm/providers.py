@@ -1,6 +1,6 @@
 """Finds the client of a model; SDKs are imported when the first of their models is."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from operators.llm import errors
 from operators.llm.errors import ModelError
@@ -18,6 +18,14 @@ class Client(Protocol):
 
     async def close(self) -> None:
         """Give up connections."""
+
+
+@runtime_checkable
+class Unasked(Protocol):
+    """A client whose way can be tried without a question: nobody may be there to answer one."""
+
+    def check(self) -> str:
+        """Try it and say what is there, or raise ModelError."""
 
 
 def client(model: Model) -> Client:

@@ -1,6 +1,7 @@
 """Keeps what any model answered in a file, and answers from such a file: runs without keys, tests, trajectories."""
 
 import json
+import logging
 from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,24 @@ from operators.llm.errors import ModelError, scrub
 from operators.llm.model import Model, Prompt, Reply, Usage
 from operators.llm.providers import Client
 
+logger = logging.getLogger(__name__)
+
+
+def require(file: Path) -> None:
+    """Refuse a recording that cannot be written, before anything is asked."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise ModelError(errors.REPLAY, f"cannot write the recording {file}: {error.strerror}") from error
+
 
 class Recorder:
     """Passes prompts on and writes each answer down, one JSON object a line."""
 
     def __init__(self, client: Client, file: Path) -> None:
         self._client, self._file = client, file
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.open("a", encoding="utf-8").close()
-        except OSError as error:
-            raise ModelError(errors.REPLAY, f"cannot write the recording {file}: {error.strerror}") from error
+        require(file)
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
         """Ask the real model and write its answer down before it is used."""
@@ -30,8 +38,11 @@ class Recorder:
             "digest": prompt.digest, "system": prompt.system, "prompt": prompt.text, "reply": reply.text,
             "model": reply.model, "usage": None if u is None else [getattr(u, n) for n in u.__slots__],
         }  # fmt: skip
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(scrub(json.dumps(line)) + "\n")
+        try:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(scrub(json.dumps(line)) + "\n")
+        except OSError as error:  # the answer was paid for: the run keeps it elsewhere, and must not lose it
+            logger.warning("an answer is missing in the recording %s: %s", self._file, error.strerror)
         return reply
 
     async def close(self) -> None:
@@ -57,9 +68,15 @@ class ReplayClient:
 
     def _lines(self) -> list[str]:
         try:
-            return self._file.read_text(encoding="utf-8").splitlines()
+            return [line for line in self._file.read_text(encoding="utf-8").split("\n") if line]
         except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(errors.REPLAY, f"cannot read the recording {self._file}: {error}") from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ModelError(errors.REPLAY, f"cannot read the recording {self._file}: {why}") from error
+
+    def check(self) -> str:
+        """Say how much there is to answer from."""
+        answers = sum(map(len, self._answers.values()))
+        return f"can be read; it holds {answers} answers to {len(self._answers)} prompts, and answers no others"
 
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
         """Give the next recorded answer to this very prompt."""

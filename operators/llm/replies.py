@@ -19,10 +19,15 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archives.candidate import fingerprint
+from operators.llm.launcher import Launcher
 from operators.proposal import ProposalError
 from suites.parsing import parse
 
 LARGEST = 200_000  # characters of a program
+LONGEST = 2_000_000  # characters of a reply: edits of many large parts, with words around them
+DEEPEST = 150  # levels of a syntax tree
+MOST = 200  # edits of one reply
+WORDS = 500  # characters of a refusal, which may repeat what the reply says
 
 _FENCE = re.compile(r"^(?P<marks>`{3,}|~{3,})[ \t]*(?P<language>[\w.+-]*)[^\n]*$")
 _SEARCH, _MIDDLE, _REPLACE = (re.compile(rf"^{mark}{{5,9}}(?: {word})?\s*$") for mark, word in (
@@ -33,6 +38,10 @@ class ReplyError(ProposalError):
     """A reply that makes no program. `name` is the fault's own; the message says what to do next time."""
 
     name = "reply"
+
+    def __init__(self, message: str) -> None:
+        words = " ".join(message.split())
+        super().__init__(words if len(words) <= WORDS else f"{words[:WORDS]} ...")
 
 
 class MissingCode(ReplyError):
@@ -72,7 +81,7 @@ class Unchanged(ReplyError):
 
 
 class EntryChanged(ReplyError):
-    """The launcher's name or parameters are not those of the task."""
+    """The launcher's name or parameters are not those of the task, or it is defined more than once."""
 
     name = "entry-changed"
 
@@ -84,7 +93,7 @@ class NotPython(ReplyError):
 
 
 class TooLong(ReplyError):
-    """The program is longer than any kernel needs to be."""
+    """The program or the reply is longer than any needs to be."""
 
     name = "too-long"
 
@@ -119,7 +128,7 @@ class _Block:
     text: str
 
 
-def program(text: str, parent: str | None, entry: str) -> Read:
+def program(text: str, parent: str | None, launcher: Launcher) -> Read:
     """Return the program that a reply makes of its parent (None: there is none yet), or raise a ReplyError."""
     blocks, edits_outside = _split(text)
     plan = _plan([b for b in blocks if b.language == "plan"])
@@ -135,7 +144,7 @@ def program(text: str, parent: str | None, entry: str) -> Read:
     if edits and parent is None:
         raise NoMatch("the reply holds edits, but there is no program to edit: give a whole program in one fence")
     source = apply(parent, edits) if edits and parent is not None else whole[0].text
-    check(source, parent, entry)
+    check(source, parent, launcher)
     return Read(source, plan)
 
 
@@ -160,63 +169,70 @@ def plan(text: str) -> Plan:
     return read
 
 
+def fences(text: str, *languages: str) -> list[str]:
+    """Return what stands in the fences of these languages."""
+    blocks, _ = _split(text)
+    return [b.text for b in blocks if b.language in languages]
+
+
 def apply(source: str, edits: list[tuple[str, str]]) -> str:
-    """Apply edits one after another; each must match whole lines exactly once where it is applied."""
+    """Apply edits one after another; each must match whole lines exactly once where it is applied.
+
+    Lines end at line feeds alone: a form feed or U+2028 within one stays there. A program whose lines all end as
+    Windows has them keeps those ends.
+    """
+    if len(edits) > MOST:
+        raise TooLong(f"the reply holds {len(edits)} edits: at most {MOST} are read; give the whole program instead")
+    windows = 0 < source.count("\n") == source.count("\r\n")
+    text = "\n" + (source.replace("\r\n", "\n") if windows else source)
+    text += "" if text.endswith("\n") else "\n"
     for number, (old, new) in enumerate(edits, 1):
-        lines, wanted = source.splitlines(), old.splitlines()
-        found = [i for i in range(len(lines)) if lines[i : i + len(wanted)] == wanted] if old.strip() else []
-        shown = next((line.strip()[:80] for line in wanted if line.strip()), "(nothing)")
+        at = text.find("\n" + old) if old.strip() else -1
+        shown = next((line.strip()[:80] for line in old.split("\n") if line.strip()), "(nothing)")
         which = f"edit {number} of {len(edits)}: its SEARCH part, which begins with `{shown}`, is"
-        if not found:
+        if at < 0:
             raise NoMatch(f"{which} not in the program: copy whole lines with their indentation")
-        if len(found) > 1:
-            raise ManyMatches(f"{which} in the program {len(found)} times: take more lines around it")
-        lines[found[0] : found[0] + len(wanted)] = new.splitlines()
-        source = _lines(lines)
-    return source
+        if text.find("\n" + old, at + 1) >= 0:
+            raise ManyMatches(f"{which} in the program more than once: take more lines around it")
+        text = text[: at + 1] + new + text[at + 1 + len(old) :]
+        _fits(text)
+    return text[1:].replace("\n", "\r\n") if windows else text[1:]
 
 
-def check(source: str, parent: str | None, entry: str) -> None:
+def check(source: str, parent: str | None, launcher: Launcher) -> None:
     """Refuse a program that cannot be judged for what it is: unparsable, unchanged, with another launcher."""
-    if len(source) > LARGEST:
-        raise TooLong(f"the program has {len(source)} characters; at most {LARGEST} are judged")
+    _fits(source)
     try:
         tree = parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         said = error.msg if isinstance(error, SyntaxError) else type(error).__name__
         raise NotPython(f"the program is no Python: {said}{where}") from error
-    mine = _parameters(tree, entry)
-    if mine is None:
-        raise EntryChanged(f"the program defines no function `{entry}` at its top level: keep the launcher's name")
-    if parent is None:
-        return
-    theirs = _parameters(_parsed(parent), entry)
-    if theirs is not None and mine != theirs:
-        raise EntryChanged(f"`{entry}` takes ({', '.join(theirs)}); the reply's takes ({', '.join(mine)}): keep them")
-    if fingerprint(source) == fingerprint(parent):
+    if _deep(tree):
+        raise TooLong(f"the program nests its parts more than {DEEPEST} deep: write it in shorter statements")
+    if (fault := launcher.fault(tree)) is not None:
+        raise EntryChanged(fault)
+    if parent is not None and fingerprint(source) == fingerprint(parent):
         raise Unchanged("the program does what its parent does: but for comments and spacing nothing was changed")
 
 
-def _parsed(source: str) -> ast.Module:
-    """Parse a parent; one that failed may be no Python at all, and then binds nothing."""
-    try:
-        return parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module([], [])
+def _deep(tree: ast.AST) -> bool:
+    """Tell whether a tree is deeper than what walks it can follow."""
+    level: list[ast.AST] = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return bool(level)
 
 
-def _parameters(tree: ast.Module, entry: str) -> list[str] | None:
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == entry:
-            a = node.args
-            stars = [f"*{x.arg}" for x in (a.vararg,) if x] + [f"**{x.arg}" for x in (a.kwarg,) if x]
-            return [x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs)] + stars
-    return None
+def _fits(source: str) -> None:
+    if len(source) > LARGEST:
+        raise TooLong(f"the program has {len(source)} characters; at most {LARGEST} are judged")
 
 
 def _split(text: str) -> tuple[list[_Block], str]:
     """Cut a reply into its fences and the text around them. Fences with no code in them do not count."""
+    if len(text) > LONGEST:
+        raise TooLong(f"the reply has {len(text)} characters; at most {LONGEST} are read")
     blocks: list[_Block] = []
     around: list[str] = []
     inside: list[str] | None = None

@@ -1,6 +1,8 @@
 """What a person writes about models in a configuration file or on the command line, checked and made into Models."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
@@ -38,11 +40,37 @@ class ModelSettings(BaseModel):
 def made(settings: Sequence[ModelSettings | str]) -> tuple[Model, ...]:
     """Return the models of a run; raises ModelSpecError for what cannot be."""
     models = tuple(_made(ModelSettings(model=s) if isinstance(s, str) else s) for s in settings)
-    labels = [m.label for m in models]
-    for label in labels:
-        if labels.count(label) > 1:
+    names = Counter(m.label for m in models)
+    told = tuple(replace(m, apart=names[m.label] > 1) for m in models)
+    for label, count in Counter(m.label for m in told).items():
+        if count > 1:
             raise ModelSpecError(f"the model {label} is given twice")
-    return models
+    return told
+
+
+def priced(models: Sequence[str], given: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read `MODEL=INPUT/OUTPUT` as settings for each model that it names, of a run's models as they were written."""
+    names = Counter(model.partition("@")[0] for model in models)
+    known = {m.partition("@")[0]: m for m in models if names[m.partition("@")[0]] == 1} | {m: m for m in models}
+    found = {}
+    for one in given:
+        model, _, amounts = one.rpartition("=")
+        read, slash, written = amounts.partition("/")
+        if names[model] > 1 and model not in models:
+            raise ModelSpecError(f"--price {model}: {names[model]} models have that name; write one with its @URL")
+        if model not in known or not slash:
+            raise ModelSpecError(
+                f"--price is MODEL=INPUT/OUTPUT, in dollars per million tokens, with MODEL as in --model; got {one!r}"
+            )
+        Price.per_million(read, written)
+        found[known[model]] = {"price_input": read, "price_output": written}
+    return found
+
+
+def repriced(settings: Sequence[ModelSettings], prices: Mapping[str, Mapping[str, str]]) -> tuple[ModelSettings, ...]:
+    """Return the models with other prices, where there are any; those of a cache go with them."""
+    cache = {"price_cache_read": None, "price_cache_write": None}
+    return tuple(s.model_copy(update={**cache, **prices[s.model]}) if s.model in prices else s for s in settings)
 
 
 def limits(max_cost: str | None, max_tokens: int | None, max_calls: int | None, seconds: float | None) -> Limits:
