@@ -22,6 +22,7 @@ from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, MachineFailed, RefereeFailed
 from fitness.jail import Jail, WorkerLost
 from fitness.race import Resolved, Times
+from fitness.roofline import roofline
 from fitness.targets import Target
 from fitness.verification import Depth, Verifier, edges, huge, remember
 from fitness.walls.standing import Standing
@@ -31,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 SCREEN, REFINE, CONFIRM = 8, 40, 32  # pairs of timings a case; CONFIRM in each fresh process
 PROCESSES = 3  # fresh ones that confirm
-ROOFLINE_SLACK = 1.05
 CONFIRMATION = "confirmation"  # within the time of Stage.TIMING
 
 
@@ -47,7 +47,7 @@ class MeasuringJudge:
         self._court = court or Court(target)
         self._court.start()
         self._court.begin(task, self._rng.getrandbits(48))
-        self.calibration = Calibration.of(self._court.device, target)
+        self.calibration = Calibration.of(self._court.device.name, target)
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
         self._verifier = Verifier(task, self._court, self._rng)
@@ -198,20 +198,15 @@ class MeasuringJudge:
     def _case(self, one: Resolved, times: Times) -> CaseResult:
         """Sum up one case; faster than the roofline is refused."""
         timed, name = clock.timing(times.own), one.case.name
-        least = self.calibration.least_us(one.case)
-        if timed.median * ROOFLINE_SLACK < least:
-            message = (
-                f"case {name}: {timed.median:.2f} us is faster than the roofline of this case on {self.device} "
-                f"({least:.2f} us): part of the work is left out"
-            )
-            raise Refusal(Failure(Stage.TIMING, "roofline", message, case=name))
-        floor, bound = self.calibration.floor_us(one.case)
+        least = roofline(one.case, self.calibration.ceilings)
+        if least.beaten(timed.median):
+            raise Refusal(least.refusal(one.case, timed.median, self.device, "part of the work is left out"))
         return CaseResult(
             case=name,
             time_us=_digits(timed.median),
             error=round(one.error, 6),
-            floor_us=_digits(floor),
-            bound=bound,
+            floor_us=_digits(least.time_us),
+            bound=least.bound,
             choice=one.choice,
             low_us=_digits(timed.low),
             high_us=_digits(timed.high),

@@ -570,7 +570,7 @@ class TestCommandsWithoutTheDevice:
         assert "doctor --calibrate" in found["calibration"]
         from fitness.gpu.calibration import Calibration
 
-        Calibration("NVIDIA H200", targets.find("h200"), 0, True, 0.004, 0.02, 4100.0, {"float16": 700.0}).store()
+        Calibration("NVIDIA H200", targets.find("h200"), True, 0.004, 0.02, 4100.0, {"float16": 700.0}).store()
         found = {f.topic: f.detail for f in gpus.findings()}
         assert "within 0.40%" in found["calibration"]
         assert "float16 700 TFLOP/s" in found["calibration"]

@@ -6,7 +6,6 @@ there, so that no kernel can reach the truth by any address. It runs no code of 
 
 import os
 import random
-import statistics
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import torch
 
 from fitness import wire, yardstick
 from fitness.child import die_with_parent
-from fitness.gpu import compare, storage
+from fitness.gpu import compare, matmul, storage
 from fitness.gpu.api import NoDevice, SharedMemory
 from fitness.gpu.arena import GUARD_BYTE
 from fitness.gpu.process import questions
@@ -106,18 +105,8 @@ class Referee:
         return None
 
     def matmul_tflops(self, dtype: str) -> Any:
-        """Measure a large product of random matrices through torch: the median of twenty."""
-        n = 8192
-        a, b = (torch.randn(n, n, device=self._device).to(getattr(torch, dtype)) for _ in range(2))
-        times = []
-        for _ in range(23):
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record()
-            a @ b
-            end.record()
-            torch.cuda.synchronize()
-            times.append(start.elapsed_time(end))
-        return 2 * n**3 / statistics.median(times[3:]) / 1e9
+        """Measure the highest rate of large matrix products through torch."""
+        return matmul.tflops(dtype, self._device)
 
     def names(self, case: str) -> Any:
         """List a case's trials."""
