@@ -39,14 +39,14 @@ class MeasuringJudge:
     """The pipeline of one task on one device. What it says of equal programs differs by the noise of the clock."""
 
     def __init__(self, task: Task, target: Target, limits: Limits | None = None, court: Court | None = None,
-                 jail: Jail | None = None, imports: bool = True) -> None:  # fmt: skip
+                 jail: Jail | None = None, imports: bool = True, secret: int | None = None) -> None:  # fmt: skip
         self.task, self.target = task, target
         self._builder = Builder(task, target, limits or Limits(), Purpose(code=True, imports=imports), jail)
-        # secret: whoever knew the seed could know the inputs
-        self._rng = random.Random(os.urandom(16))
+        self._rng = random.Random(os.urandom(16))  # of what no record needs to repeat
         self._court = court or Court(target)
         self._court.start()
-        self._court.begin(task, self._rng.getrandbits(48))
+        # whoever knew the seed could know the inputs: all judges of one run have one, so that no limit moves
+        self._court.begin(task, self._rng.getrandbits(48) if secret is None else secret)
         self.calibration = Calibration.of(self._court.device.name, target)
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()

@@ -392,7 +392,7 @@ def finished(tmp_path: Path, double_task: Task) -> Path:
     settings = Settings(target="h200", basis="measured", generations=1, population=3, pool="inline")
     runs.begin(tmp_path / "run", settings, double_task)
     pool = RivalPool([measured(10.0, ratio=None), measured(4.0, confirmed=False, ratio=0.9), measured(5.0), refused()])
-    population = Population(tmp_path / "run", lambda task, settings: pool)
+    population = Population(tmp_path / "run", lambda *_: pool)
     try:
         while not (progress := population.advance()).done:
             pass

@@ -75,7 +75,7 @@ class Referee:
         return None
 
     def begin(self, packed: Any, seed: int) -> Any:
-        """Take up a task; `seed` is secret to this judge."""
+        """Take up a task; `seed` is secret to the judges of one run."""
         self._task, self._seed = tasks.unpack(packed), seed
         self._functions = functions(self._task)
         self._known.clear()
