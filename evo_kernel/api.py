@@ -15,6 +15,7 @@ from evo_kernel.export import Exported, export
 from evo_kernel.measuring import inline
 from evo_kernel.population import Population, Progress
 from suites import Task, load
+from suites.loading import find
 
 if TYPE_CHECKING:
     from fitness.lint import Finding
@@ -55,10 +56,13 @@ class Run:
 
 
 def check(task: str | Task) -> "tuple[Finding, ...]":
-    """Judge wrong and honest programs by a task's own trials; a finding with a `fault` says what to change."""
-    from fitness.lint import lint  # it imports torch
+    """Judge wrong and honest programs by a task's own trials; a finding with a `fault` says what to change.
 
-    return lint(load(task) if isinstance(task, str) else task)
+    The task's own code runs in a process of its own.
+    """
+    from evo_kernel import tasks  # it imports torch
+
+    return tasks.check(*(find(task) if isinstance(task, str) else (task.source, task.name, task.name)))[1]
 
 
 def search(

@@ -26,7 +26,9 @@ def reference(x, scale, shift):
 # Other honest ways to compute the same, in PyTorch, with the reference's arguments and its dtype of result. They set
 # the limits on a candidate's errors together with the reference: every limit is a multiple of what these make of the
 # same inputs, so write what a careful kernel would do (float32 inside, one rounding at the end; other orders of
-# summation where there are sums), and nothing of low precision. They run only in trusted processes.
+# summation where there are sums), and nothing of low precision. Where results are floating-point numbers `tasks check`
+# asks for two beside the reference: one implementation may be lucky. (Exact arithmetic on inputs that were rounded once
+# sets limits too, but is nobody's implementation and does not count.) They run only in trusted processes.
 def in_float32(x, scale, shift):
     return torch.relu(x.float() * scale.float() + shift.float()).to(x.dtype)
 
@@ -122,8 +124,9 @@ edges = [
     corner("65537x32771-fp16", 65537, 32771, "float16"),  # more than 2^31 elements, for a GPU
 ]
 
-# `evo-kernel tasks check FILE` makes wrong programs of the reference (zeros, a constant, half the data, a skipped
-# reduction, the last tile left out, bfloat16 inside, ...) and refuses the task if one of them passes every case.
+# `evo-kernel tasks check FILE` makes wrong programs of the reference (zeros, a constant, half the data, each reduction
+# and each input sampled or left out, the last tile missing, bfloat16 inside, ...) and refuses the task if one of them
+# passes every case. It does that in a process of its own, with a time limit.
 
 # A seed is a correct kernel to start from, between two marker lines; the first one names it. A file may have several
 # seeds with different names, and the search starts from all of them. Each is a complete program with imports of its
