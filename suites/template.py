@@ -61,6 +61,11 @@ def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 60
     # A candidate is checked on more than the distribution named here: every floating-point input takes each of the six
     # in turn, and in one trial more a single element of each is made large. Input(..., trials=("normal", "signs"))
     # names those it may take, where others would leave the dtype's range; it keeps its own while others take theirs.
+    # Two more are taken only where they are named, trials=(*FLOATING, "special") (from suites import FLOATING):
+    #   nonfinite  N(0, 1) with a few NaN, infinities and -0.0: results must be NaN and infinite where the reference's are
+    #   special    the same with a few of the largest numbers the dtype has
+    # Name one where every honest kernel agrees on that, as for copies and sums of two. Not here: a maximum of NaN and 0 is
+    # 0 in Triton unless one asks for NaN.
     # Input(..., order=(1, 0)) stores a matrix column by column, Input(..., pad=3) leaves three unused elements after
     # each row. Contiguous row-major memory is the default.
     # Keep results inside the dtype's range: float16 ends at 65504.
