@@ -24,7 +24,7 @@ from fitness.jail import Jail, WorkerLost
 from fitness.race import Resolved, Times
 from fitness.roofline import roofline
 from fitness.targets import Target
-from fitness.verification import Depth, Verifier, edges, huge, remember
+from fitness.verification import LEFT_OUT, Depth, Verifier, edges, huge, remember
 from fitness.walls.standing import Standing
 from suites import Case, Task, TaskError
 
@@ -188,7 +188,7 @@ class MeasuringJudge:
             kernels=tuple(built.figures[d] for d in used),
             program=built.program,
             notes=built.notes
-            + tuple(f"edge {e} needs more memory than this device has" for e in self._verifier.left_out)
+            + tuple(f"{LEFT_OUT}{e} needs more memory than this device has" for e in self._verifier.left_out)
             + unsettled,
             device=self.device,
             confirmed=confirmed and all(t.settled for t in times),

@@ -70,8 +70,13 @@ def roofline(case: Case, ceilings: Ceilings) -> Roofline:
 
 
 def _rate(case: Case, ceilings: Ceilings) -> float:
-    """Return the highest rate of arithmetic on a case's inputs; tf32 counts, for sums of it give float32 products."""
+    """Return the highest rate of arithmetic on a case's inputs.
+
+    Products of float32 may be made of tf32's or of several of bfloat16's, which can be right too: each takes at least
+    twice as long as one of bfloat16.
+    """
     dtypes = {a.dtype for a in case.inputs.values() if isinstance(a, Input)}
+    rates = [ceilings.matrix_tflops.get(d, 0.0) for d in dtypes]
     if "float32" in dtypes:
-        dtypes.add("tf32")
-    return max(ceilings.vector_tflops, *(ceilings.matrix_tflops.get(d, 0.0) for d in dtypes))
+        rates += [ceilings.matrix_tflops.get("tf32", 0.0), ceilings.matrix_tflops.get("bfloat16", 0.0) / 2]
+    return max(ceilings.vector_tflops, *rates)

@@ -33,7 +33,7 @@ class Target:
     ramp_us: float = 1.0  # first wave in, last wave out of an otherwise empty chip, a round figure
 
 
-_MI300 = {"float16": 1307.4, "bfloat16": 1307.4, "float32": 163.4, "tf32": 653.7, "int8": 2614.9, "float64": 163.4}
+_MI300 = {"float16": 1307.4, "bfloat16": 1307.4, "float32": 163.4, "int8": 2614.9, "float64": 163.4}
 _MI250 = {"float16": 181.0, "bfloat16": 181.0, "float32": 45.3, "int8": 181.0, "float64": 45.3}
 _MI350 = {"float16": 2516.6, "bfloat16": 2516.6, "float32": 157.3, "int8": 5033.2, "float64": 78.6}
 _HOPPER = {"float16": 989.4, "bfloat16": 989.4, "float32": 494.7, "int8": 1978.9, "float64": 66.9}

@@ -7,17 +7,22 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fitness import plan as plans
 from fitness import targets
-from fitness.build import Builder, Purpose
+from fitness.build import Builder, Purpose, Refusal
 from fitness.child import Limits
+from fitness.evaluation import CaseResult
 from fitness.gpu import arena, discover, machine_code, streaming
 from fitness.gpu.calibration import Calibration
+from fitness.gpu.hearing import Program
 from fitness.gpu.machine_code import BadPlan, MachineCode
+from fitness.measure import MeasuringJudge
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
+from fitness.race import Resolved, Times
 from fitness.roofline import SLACK, of_sheet, roofline
 from fitness.verification import edges, huge
 from suites import Case, Input, Task, load, read
@@ -166,11 +171,25 @@ def test_what_is_printed_as_the_roofline_is_what_refuses(task: str, memory: int,
     assert "doctor --calibrate" in roofline(case, SHEET.ceilings).advice
 
 
-def test_a_product_of_float32_may_be_as_fast_as_tf32() -> None:
+def test_a_program_that_leaves_out_a_third_of_its_bytes_is_refused_by_the_roofline_it_is_told() -> None:
+    case = load("vector_add").cases[0]
+    least = roofline(case, MEASURED.ceilings)
+    judge = SimpleNamespace(calibration=MEASURED, device="measured")
+    one = Resolved(case, Program(PLAN, {}), (), 0.1, 1.0)
+
+    def judged(share: float) -> CaseResult:
+        return MeasuringJudge._case(judge, one, Times([share * least.time_us] * 8, {}))  # type: ignore[arg-type]
+
+    with pytest.raises(Refusal, match=f"roofline of this case on measured, {least.time_us:.2f} us"):
+        judged(0.66)  # one of the two inputs is never read
+    assert judged(1.02).floor_us == pytest.approx(least.time_us, rel=1e-5)
+
+
+def test_a_product_of_float32_may_be_made_of_faster_ones() -> None:
     x = Input((64, 64))
     case = Case("64", {"x": x, "y": x}, flops=1 << 40, bytes=3 * x.bytes)
     assert roofline(case, MEASURED.ceilings).time_us == pytest.approx((1 << 40) / 500e6)
-    assert roofline(case, of_sheet(targets.find("mi300"))).time_us == pytest.approx((1 << 40) / 653.7e6)
+    assert roofline(case, of_sheet(targets.find("mi300"))).time_us == pytest.approx((1 << 40) / (1307.4 / 2 * 1e6))
 
 
 def test_what_calibrates_memory_has_code_for_a_device() -> None:
