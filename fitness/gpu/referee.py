@@ -244,7 +244,9 @@ class Referee:
             raise ValueError("no task was begun")
         values = draw(trial, self._seed, self._device)
         if turned:
-            values = {k: self._turned(v, trial.arguments[k]) for k, v in values.items()}
+            # by amounts that follow from the secret: this trial's limits must be those of every judge of the run
+            rng = random.Random(f"turned {self._seed} {trial.case} {trial.name}")
+            values = {k: _turned(v, trial.arguments[k], rng) for k, v in values.items()}
         wanted = list(
             yardstick.compute(self._functions, values, trial, self._device, self._seed, measure=compare.errors)
         )
@@ -254,12 +256,13 @@ class Referee:
         held = sum(v.numel() for v in inputs.values()) + sum(y.truth.numel() * 8 for y in wanted)
         return Known(inputs, items, wanted, held)
 
-    def _turned(self, value: Any, spec: Any) -> Any:
-        """Return an input with its elements moved around on a ring; anything else as it is."""
-        if not isinstance(value, torch.Tensor) or not isinstance(spec, Input) or not _movable(spec):
-            return value
-        whole = storage.stored(value, spec).view(value.dtype)
-        return spec.laid_out(whole.roll(self._rng.randrange(whole.numel())).view(spec.stored))
+
+def _turned(value: Any, spec: Any, rng: random.Random) -> Any:
+    """Return an input with its elements moved around on a ring; anything else as it is."""
+    if not isinstance(value, torch.Tensor) or not isinstance(spec, Input) or not _movable(spec):
+        return value
+    whole = storage.stored(value, spec).view(value.dtype)
+    return spec.laid_out(whole.roll(rng.randrange(whole.numel())).view(spec.stored))
 
 
 def _movable(spec: Input) -> bool:
