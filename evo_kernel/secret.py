@@ -67,8 +67,11 @@ def _read(path: Path) -> bytes | None:
 def _draw(folder: Path) -> bytes:
     """Draw a secret and write it; a reader never sees half of it, and nobody else ever sees it."""
     secret, partial = os.urandom(BYTES), folder / f"{FILE}.partial"
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secret)
-    partial.replace(folder / FILE)
+    try:
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secret)
+        partial.replace(folder / FILE)
+    except OSError as error:
+        raise RunError(f"cannot write {folder / FILE}: {error.strerror}") from error
     return secret

@@ -68,10 +68,9 @@ def on_device(spec: Input, shape: tuple[int, ...], rng: torch.Generator) -> torc
         values += 100.0
     if spec.distribution in SPECIAL:
         flat, numbers = values.view(-1), specials(spec, values.numel())
-        if numbers:
-            flat[torch.randint(0, flat.numel(), (len(numbers),), **made)] = torch.tensor(
-                numbers, dtype=kind, device=rng.device
-            )
+        step = flat.numel() // max(1, len(numbers))  # one to a stretch, so that no two meet
+        for number, place in enumerate(torch.randint(0, max(1, step), (len(numbers),), **made).tolist()):
+            flat[number * step + place] = numbers[number]
     if spec.distribution == "spike" and values.numel():
         flat = values.view(-1)
         flat[torch.randint(0, flat.numel(), (max(1, flat.numel() // 4096),), **made)] = 1000.0
@@ -103,7 +102,8 @@ def _values(spec: Input, shape: tuple[int, ...], rng: np.random.Generator) -> np
     if spec.distribution == "offset":
         values += 100.0
     if spec.distribution in SPECIAL and (numbers := specials(spec, values.size)):
-        values.reshape(-1)[rng.integers(0, values.size, len(numbers))] = numbers
+        step = values.size // len(numbers)
+        values.reshape(-1)[np.arange(len(numbers)) * step + rng.integers(0, step, len(numbers))] = numbers
     if spec.distribution == "spike" and values.size:
         flat = values.reshape(-1)
         flat[rng.integers(0, flat.size, max(1, flat.size // 4096))] = 1000.0
