@@ -6,7 +6,6 @@ only its owner may read, that no jail with Landlock can open, and that the journ
 """
 
 import hashlib
-import logging
 import os
 from pathlib import Path
 
@@ -18,35 +17,37 @@ from evo_kernel.errors import RunError
 FILE = "secret"
 BYTES = 32
 
-logger = logging.getLogger(__name__)
-
 
 def needed(settings: Settings) -> bool:
     """Tell whether a run's inputs are secret: a prediction's follow from its seed, so that it can be repeated."""
     return settings.basis == "measured"
 
 
-def settle(journal: Journal, settings: Settings) -> int | None:
-    """Return the seed of all inputs of a run that has a secret; draw and record it where there is none yet."""
+def settle(journal: Journal, settings: Settings) -> tuple[int | None, tuple[str, ...]]:
+    """Return the seed of all inputs of a run that has a secret, and what a person must know of it.
+
+    Where there is none yet, or it was lost, it is drawn, and the journal knows.
+    """
     if not needed(settings):
-        return None
-    known = [e.fingerprint for e in journal.events() if isinstance(e, Sealed)][-1:]
+        return None, ()
+    notes: tuple[str, ...] = ()
+    known = journal.last(Sealed)
     secret = _read(journal.folder / FILE)
-    if known and (secret is None or known != [fingerprint(secret)]):
+    if known is not None and (secret is None or known != Sealed(fingerprint(secret))):
         state = "gone" if secret is None else "not the one it began with"
-        logger.warning(
-            "the secret that %s draws inputs from is %s: a new one is drawn, so limits move once", journal.folder, state
+        notes = (
+            f"the secret that {journal.folder} draws inputs from is {state}: a new one is drawn, so limits move once",
         )
         secret = None
     secret = secret or _draw(journal.folder)
-    if known != [fingerprint(secret)]:
+    if known != Sealed(fingerprint(secret)):
         journal.append(Sealed(fingerprint(secret)))
-    return seed(secret)
+    return seed(secret), notes
 
 
 def seed(secret: bytes) -> int:
     """Return the seed of all inputs: 48 bits, which everything that draws can take."""
-    return int.from_bytes(hashlib.sha256(b"inputs" + secret).digest()[:6])
+    return int.from_bytes(hashlib.sha256(b"inputs" + secret).digest()[:6], "big")
 
 
 def fingerprint(secret: bytes) -> str:

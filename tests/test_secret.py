@@ -1,8 +1,7 @@
 """One secret a run: all its judges draw the same inputs, whoever resumes it, and nothing else may know it."""
 
-import logging
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -41,10 +40,12 @@ class Seeded:
         """Hold nothing."""
 
 
-def opened(folder: Path) -> int | None:
-    """Open a run as whoever drives it does; return the seed that its judges are given."""
-    Population(folder, Seeded).close()
-    return Seeded.seeds[-1]
+def opened(folder: Path) -> tuple[int | None, tuple[str, ...]]:
+    """Open a run as whoever drives it does; return the seed that its judges are given, and what a person is told."""
+    population = Population(folder, Seeded)
+    notes = population.progress().notes
+    population.close()
+    return Seeded.seeds[-1], notes
 
 
 def sealed(folder: Path) -> list[Sealed]:
@@ -59,9 +60,9 @@ def run(tmp_path: Path, double_task: Task) -> Path:
 
 
 def test_whoever_resumes_a_measured_run_judges_by_the_same_secret_inputs(run: Path) -> None:
-    seed = opened(run)
-    assert seed is not None
-    assert [opened(run), opened(run)] == [seed, seed]
+    seed, notes = opened(run)
+    assert (seed is not None, notes) == (True, ())
+    assert [opened(run), opened(run)] == [(seed, ())] * 2
     kept = (run / secret.FILE).read_bytes()
     assert stat.S_IMODE((run / secret.FILE).stat().st_mode) == 0o600
     assert sealed(run) == [Sealed(secret.fingerprint(kept))]
@@ -71,22 +72,20 @@ def test_whoever_resumes_a_measured_run_judges_by_the_same_secret_inputs(run: Pa
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda p: p.write_bytes(bytes(32)), lambda p: p.write_bytes(b"cut")])
-def test_a_lost_secret_is_said_replaced_once_and_noted(
-    run: Path, harm: object, caplog: pytest.LogCaptureFixture
-) -> None:
-    before = opened(run)
-    assert callable(harm)
+def test_a_lost_secret_is_said_replaced_once_and_noted(run: Path, harm: Callable[[Path], object]) -> None:
+    before, _ = opened(run)
     harm(run / secret.FILE)
-    with caplog.at_level(logging.WARNING):
-        after = opened(run)
-        assert opened(run) == after != before
-    assert len([m for m in caplog.messages if "limits move once" in m and str(run) in m]) == 1
+    after, (said,) = opened(run)
+    assert f"the secret that {run} draws inputs from is" in said
+    assert "limits move once" in said
+    assert opened(run) == (after, ())
+    assert after != before
     assert len(sealed(run)) == 2
 
 
 def test_a_prediction_has_no_secret_for_it_must_repeat(tmp_path: Path, double_task: Task) -> None:
     runs.begin(tmp_path / "run", Settings(target="h200", basis="predicted", pool="inline"), double_task)
-    assert opened(tmp_path / "run") is None
+    assert opened(tmp_path / "run") == (None, ())
     assert not (tmp_path / "run" / secret.FILE).exists()
     assert not sealed(tmp_path / "run")
 
