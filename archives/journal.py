@@ -119,7 +119,10 @@ class Journal:
         with _translated(self.folder):
             query = "SELECT kind, payload FROM events WHERE kind = ? ORDER BY seq DESC LIMIT 1"
             row = self._connection.execute(query, (kind.__name__.lower(),)).fetchone()
-        return None if row is None else events.decode(*row)
+        try:
+            return None if row is None else events.decode(*row)
+        except events.EventError as error:
+            raise JournalError(f"{self.folder / FILE}: {error}") from error
 
     def close(self) -> None:
         """Close the file and give up the lock."""

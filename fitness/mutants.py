@@ -43,10 +43,9 @@ def mutants(own: Functions, grounds: Sequence[Ground]) -> Iterator[tuple[str, Mu
     """
     yield from ((name, *rest) for name, rest in MUTANTS.items())
     tensors = {k: v for k, v in grounds[0].values.items() if isinstance(v, torch.Tensor) and v.dim()}
-    floating = {k: v for k, v in tensors.items() if v.is_floating_point()} or tensors
-    for name, value in floating.items():
+    for name, value in tensors.items():
         for d in range(value.dim()):
-            if len(floating) > 1 or d < value.dim() - 1:
+            if len(tensors) > 1 or d < value.dim() - 1:
                 yield f"`{name}` sampled along dimension {d}", _one_sampled(name, d), _MORE
     reductions = max((skipping.names(own.reference, [*g.values.values()]) for g in grounds), key=len)
     for number, what in enumerate(reductions):
