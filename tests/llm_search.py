@@ -106,7 +106,7 @@ class Improver:
 class FormulaPool:
     """Judges by a formula: the larger BLOCK the faster; some numbers of warps fail."""
 
-    def __init__(self, task: Task, settings: Settings) -> None:
+    def __init__(self, task: Task, settings: Settings, secret: int | None = None) -> None:
         self.names, self.target = [c.name for c in task.cases], settings.target
         self.tickets: list[tuple[int, str]] = []
 

@@ -78,7 +78,7 @@ def test_a_search_over_http_finds_a_better_kernel_with_ten_that_were_written_by_
     task, model = suites.load(str(IMPROVED / "task.py")), Improver()
     pools: list[InlinePool] = []
 
-    def judged(task: Task, settings: Settings) -> InlinePool:
+    def judged(task: Task, settings: Settings, secret: int | None) -> InlinePool:
         pools.append(InlinePool(task, settings))
         return pools[0]
 
