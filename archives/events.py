@@ -16,7 +16,9 @@ from fitness import evaluation as evaluations
 from fitness.evaluation import Evaluation
 
 FORMAT = 3  # 2: Measured, and measured evaluations; 3: Stopped, limits, GPU seconds
-NEWEST = 4  # Asked and Answered alone, so that an older program still reads a run that asks no model
+# of events that not every run has, so that an older program still reads the runs that have none
+SINCE = {"asked": 4, "answered": 4, "sealed": 5}
+NEWEST = max(SINCE.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,14 @@ class Answered:
     calls: int
 
 
-Event = Asked | Answered | Started | Proposed | Refused | Judged | Extended | Measured | Stopped
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The run's inputs, and so its limits, are drawn from a secret of this fingerprint; a second one: it was lost."""
+
+    fingerprint: str
+
+
+Event = Asked | Answered | Started | Proposed | Refused | Judged | Extended | Measured | Sealed | Stopped
 
 
 class EventError(ValueError):
@@ -123,18 +132,16 @@ def encode(event: Event) -> tuple[str, bytes]:
         body = [event.settings, event.task, event.versions, event.machine]
     elif isinstance(event, Stopped):
         body = [event.why]
+    elif isinstance(event, Sealed):
+        body = [event.fingerprint]
     elif isinstance(event, Asked):
         body = [event.number, event.operator, event.model, event.parents]
     elif isinstance(event, Answered):
         body = [event.number, event.tokens, event.dollars, event.calls]
     else:
         body = [event.generations, event.limits] if event.limits else [event.generations]
-    return type(event).__name__.lower(), msgpack.packb([_format(event), *body])
-
-
-def _format(event: Event) -> int:
-    """Return the oldest format that knows an event."""
-    return NEWEST if isinstance(event, (Asked, Answered)) else FORMAT
+    kind = type(event).__name__.lower()
+    return kind, msgpack.packb([SINCE.get(kind, FORMAT), *body])
 
 
 def decode(kind: str, payload: bytes) -> Event:
@@ -160,6 +167,7 @@ _DECODERS: dict[str, Any] = {
     "judged": lambda number, plain, *spent: Judged(number, evaluations.unpack(plain), *spent),
     "extended": Extended,
     "stopped": Stopped,
+    "sealed": Sealed,
     "asked": Asked,
     "answered": Answered,
     "measured": lambda candidate, plain: Measured(candidate, evaluations.unpack(plain)),

@@ -114,6 +114,16 @@ class Journal:
                 except events.EventError as error:
                     raise JournalError(f"{self.folder / FILE}, event {seq}: {error}") from error
 
+    def last(self, kind: type[Event]) -> Event | None:
+        """Return the newest event of a kind, without reading the others."""
+        with _translated(self.folder):
+            query = "SELECT kind, payload FROM events WHERE kind = ? ORDER BY seq DESC LIMIT 1"
+            row = self._connection.execute(query, (kind.__name__.lower(),)).fetchone()
+        try:
+            return None if row is None else events.decode(*row)
+        except events.EventError as error:
+            raise JournalError(f"{self.folder / FILE}: {error}") from error
+
     def close(self) -> None:
         """Close the file and give up the lock."""
         self._connection.close()

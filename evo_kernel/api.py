@@ -1,6 +1,7 @@
 """The public Python API: what the command line does, in a few calls."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,16 @@ from evo_kernel import machine as machines
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.export import Exported, export
+from evo_kernel.measurement import confirm_best
 from evo_kernel.measuring import inline
 from evo_kernel.population import Population, Progress
 from suites import Task, load
+from suites.loading import find
 
 if TYPE_CHECKING:
     from fitness.lint import Finding
+
+logger = logging.getLogger(__name__)
 
 
 class Driver(Protocol):
@@ -55,10 +60,13 @@ class Run:
 
 
 def check(task: str | Task) -> "tuple[Finding, ...]":
-    """Judge wrong and honest programs by a task's own trials; a finding with a `fault` says what to change."""
-    from fitness.lint import lint  # it imports torch
+    """Judge wrong and honest programs by a task's own trials; a finding with a `fault` says what to change.
 
-    return lint(load(task) if isinstance(task, str) else task)
+    The task's own code runs in a process of its own.
+    """
+    from evo_kernel import tasks  # it imports torch
+
+    return tasks.check(*(find(task) if isinstance(task, str) else (task.source, task.name, task.name)))[1]
 
 
 def search(
@@ -115,15 +123,22 @@ def reopened(
     return settings
 
 
-def drive(folder: Path, settings: Settings, on_progress: Callable[[Progress], None] | None = None) -> None:
-    """Advance a run until it is done; an interrupt leaves it ready to be resumed."""
+def drive(
+    folder: Path,
+    settings: Settings,
+    on_progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] = logger.info,
+) -> None:
+    """Advance a run until it is done, then run its best on what a search leaves out; it can be interrupted."""
     with driver(folder, settings) as running:
         while True:
             progress = running.advance()
             if on_progress is not None:
                 on_progress(progress)
             if progress.done:
-                return
+                break
+    if settings.basis == "measured" and settings.mode == "sealed":
+        confirm_best(folder, say)
 
 
 @contextlib.contextmanager

@@ -110,12 +110,11 @@ def tasks_check(task: str, **given: Any) -> None:
     """Check that a task can be used: its parts, what wrong programs would pass, and every seed on every case."""
     from evo_kernel import config, isolation, machine
     from evo_kernel import tasks as module
-    from suites import load
 
     settings = machine.resolve(config.load(None, {**given, "pool": "inline"}), say)
-    what = load(task)
     isolation.require_here(settings)
-    if not module.lint(what):
+    what = module.lint(task)
+    if what is None:
         sys.exit(1)
     results = [module.judge_file(what, s.source, settings, held_out=True, title=f"seed {s.name}") for s in what.seeds]
     if not all(results):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import click
 
 from evo_kernel.cli_options import say
 
+logger = logging.getLogger(__name__)
+
 
 def drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
     """Run to the end, export the best, and say what to type next; an interrupt says how to resume."""
@@ -21,11 +24,13 @@ def drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
 
     def update(progress: Any) -> None:
         shown.update(progress)
+        if progress.done:
+            shown.close()  # what is said after it must not be drawn over
         notes.update(dict.fromkeys(progress.notes))
 
     try:
         with _terminated_like_interrupted():
-            api.drive(folder, settings, update)
+            api.drive(folder, settings, update, logger.info if quiet else say)
             shown.close()
             best = api.Run(folder).export()
     except KeyboardInterrupt:

@@ -14,7 +14,9 @@ from evo_kernel.measurement import baseline
 from evo_kernel.pools import OneJudge, judge_now, make_open_judge, one_judge
 from evo_kernel.runs import State
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Mode
-from suites import TaskError, names
+from fitness.verification import LEFT_OUT
+from suites import Task, TaskError, names
+from suites.trials import interpretable
 
 HELD_OUT, ITSELF = "a held-out case", "when its own launcher runs (open mode, untrusted-host)"
 
@@ -122,7 +124,7 @@ def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path, laun
         f"torch {versions.get('torch', '?')}, triton {versions.get('triton', '?')}",
         *(_measured(e) if e.basis is Basis.MEASURED else _predicted(entry, state)),
         *(() if launch is None else _launched(launch)),
-        *_correct(e, held_out),
+        *_correct(e, held_out, state.task),
         f"Judged in mode {e.mode}, isolation {e.isolation}.",
         f"Verify again: evo-kernel judge THIS_FILE {again}",
     ]
@@ -183,15 +185,24 @@ def launch_plain(launch: Launch | None) -> dict[str, Any] | None:
     return {"mode": e.mode.value, "passed": e.passed, "cases": cases}
 
 
-def _correct(e: Evaluation, held_out: Evaluation) -> tuple[str, ...]:
-    """Say on which cases the program was right."""
+def _correct(e: Evaluation, held_out: Evaluation, task: Task) -> Iterator[str]:
+    """Say on which cases and edges the program was right, and which edges it never ran on."""
     checked = ", ".join(c.case for c in held_out.cases)
+    if e.basis is Basis.MEASURED and e.mode is not Mode.OPEN:
+        left = [note for note in held_out.notes if note.startswith(LEFT_OUT)]
+        edges = "every edge of the task" if not left else "all other edges of the task"
+        where = f"Correct on {held_out.device} at full size on these"
+        yield f"{where}, on {edges} and, unseen by the search, on: {checked}."
+        yield from left
+        return
     if e.basis is Basis.MEASURED:
-        return (f"Correct on {held_out.device} at full size on these and, unseen by the search, on: {checked}.",)
-    return (
-        f"Correct under Triton's interpreter on these and, unseen by the search, on: {checked};",
-        "each at the reduced size its task gives for the interpreter, not at the size timed above.",
-    )
+        yield f"Correct on {held_out.device} at full size on these and, unseen by the search, on: {checked}."
+    else:
+        yield f"Correct under Triton's interpreter on these and, unseen by the search, on: {checked};"
+        yield "each at the reduced size its task gives for the interpreter, not at the size timed above."
+    waiting = [edge.name for edge in task.edges if not interpretable(edge)]
+    if waiting:
+        yield f"{LEFT_OUT}{', '.join(waiting)}: only a program measured in sealed mode is run there."
 
 
 def _tuned(case: CaseResult) -> str:

@@ -101,8 +101,8 @@ class MeasureActor:
             return "unavailable", str(error), monotonic() - started
 
 
-def own_judge(task: Task, settings: Settings, first: bool) -> Measurer:
+def own_judge(task: Task, settings: Settings, first: bool, secret: int | None = None) -> Measurer:
     """Return a judge on the one GPU that Ray lets this process see, and others of the run beside it."""
-    judge = make_measuring_judge(task, settings, index=0, judges=settings.judges, warn=first)
+    judge = make_measuring_judge(task, settings, index=0, judges=settings.judges, warn=first, secret=secret)
     isolation.require(judge.standing, settings.require_isolation)
     return judge

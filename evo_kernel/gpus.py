@@ -12,7 +12,7 @@ from pathlib import Path
 from evo_kernel.errors import RunError
 from fitness.gpu import discover
 from fitness.gpu.calibration import Calibration, path
-from fitness.gpu.court import Device, DeviceUnavailable
+from fitness.gpu.court import DeviceUnavailable
 from fitness.gpu.discover import Found
 
 OTHERS = 2 << 30  # bytes in use by someone else that are still called an idle device
@@ -79,11 +79,11 @@ def calibrate(say: Callable[[str], None]) -> None:
 def describe(c: Calibration) -> str:
     """Return a calibration in words."""
     rates = (
-        ", ".join(f"{dtype} {rate:.0f} TFLOP/s" for dtype, rate in sorted(c.matmul_tflops.items())) or "not measured"
+        ", ".join(f"{dtype} {rate:.0f} TFLOP/s" for dtype, rate in sorted(c.matrix_tflops.items())) or "not measured"
     )
     return (
         f"99% of comparisons of equal programs within {c.null:.2%} (kernels below 5 us: {c.short_null:.2%}); "
-        f"copy {c.copy_gbs:.0f} GB/s; matrix products: {rates}"
+        f"memory {c.memory_gbs:.0f} GB/s; matrix products: {rates}"
     )
 
 
@@ -91,7 +91,7 @@ def _calibrated(gpu: Found) -> str:
     """Describe what is stored for a device."""
     if gpu.target is None:
         return "none"
-    stored = Calibration.of(Device(gpu.name, gpu.arch, 0, 0, 0, ""), gpu.target)
+    stored = Calibration.of(gpu.name, gpu.target)
     if not stored.measured:
         return (
             f"none: gains below {stored.null:.0%} count as none until `evo-kernel doctor --calibrate` has measured it"

@@ -54,7 +54,7 @@ class Replay:
         first, wasted = self._first()
         if not folder.exists():
             self.begin(folder)
-        population = Population(folder, lambda task, settings: TablePool(judge, first.source), _operators(programs))
+        population = Population(folder, lambda *_: TablePool(judge, first.source), _operators(programs))
         try:
             # the program it begins with, and those drawn before it that failed, count as evaluations here
             while population.search.evaluations < until - 1 - wasted and not population.advance(0).done:

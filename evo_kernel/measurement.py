@@ -1,5 +1,10 @@
-"""Turns predicted elites into measured ones: confirmed in fresh processes, beside the seed, and written down."""
+"""Measures what a search found: predicted elites when a person asks, the best of a measured search when it ends.
 
+Both are run on fresh data, every trial and the huge edges, confirmed in fresh processes beside the seed, and written
+down.
+"""
+
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
@@ -7,12 +12,15 @@ from time import monotonic
 from archives.archive import Entry
 from archives.events import Measured
 from archives.journal import Journal
-from evo_kernel import isolation, machine, runs
+from evo_kernel import isolation, machine, runs, stopping
 from evo_kernel.errors import RunError
 from evo_kernel.pools import OneJudge, judge_now, make_measuring_judge, make_open_judge
 from evo_kernel.runs import State
 from fitness.evaluation import Evaluation, Mode
 from fitness.feedback import label
+from fitness.verification import LEFT_OUT, huge_names
+
+FINALISTS = 3  # programs that are run at a search's end until one passes
 
 Row = tuple[str, Evaluation]  # a candidate's id and what the device said
 
@@ -33,16 +41,65 @@ def measure(folder: Path, top: int, say: Callable[[str], None]) -> list[Row]:
         try:
             rows = []
             for number, entry in enumerate(elites, 1):
-                started = monotonic()
-                against = {} if seed is None or entry is seed else {"baseline": seed.candidate.source}
-                evaluation = judge_now(judge, entry.candidate.source, state.task.cases, against, confirm=True)
-                seconds = monotonic() - started
-                journal.append(Measured(entry.candidate.id, evaluation), seconds)
+                event, seconds = _measured(judge, state, entry, seed)
+                journal.append(event, seconds)
+                evaluation = event.evaluation
                 rows.append((entry.candidate.id, evaluation))
                 say(f"{number}/{len(elites)}  {entry.candidate.id[:8]}  {_result(evaluation)}  {seconds:.1f} s")
         finally:
             judge.close()
     return rows
+
+
+def confirm_best(folder: Path, say: Callable[[str], None]) -> None:
+    """Run the best of a measured search, now at its end, on the edges that only this is worth; who fails is no best.
+
+    Not where the search ended because its time was spent, nor where the GPU is elsewhere: then `unrun` names them.
+    """
+    with Journal.append_to(folder) as journal:
+        state = runs.fold(journal)
+        if not unrun(state) or state.search.stop in (stopping.WALL_TIME, stopping.GPU_SECONDS):
+            return
+        try:
+            judge = make_measuring_judge(state.task, state.settings)
+        except RunError as error:
+            say(f"huge edges were not run: {error}")
+            return
+        with contextlib.closing(judge):
+            for _ in range(FINALISTS):
+                best = state.search.archive.best
+                if best is None or not unrun(state):
+                    return
+                event, seconds = _measured(judge, state, state.search.archive[best], baseline(state))
+                journal.append(event, seconds)
+                state.search.tell(event)
+                say(f"the best so far, {best[:8]}, at the end: {_result(event.evaluation)}  {seconds:.1f} s")
+
+
+def unrun(state: State) -> tuple[str, ...]:
+    """Name the huge edges that the best of a measured search was not run on; a search itself runs none."""
+    archive = state.search.archive
+    sealed = state.settings.basis == "measured" and state.settings.mode == "sealed"
+    if not sealed or archive.best is None or archive.best in archive.measured:
+        return ()
+    return huge_names(state.task)
+
+
+def not_run(state: State) -> list[str]:
+    """Say of which edges nothing is known for the best: those it was not run on, and those no room was found for."""
+    archive = state.search.archive
+    left = list(archive[archive.best].evaluation.notes) if archive.best is not None else []
+    waiting = unrun(state)
+    told = [f"not run on its huge edges ({', '.join(waiting)}): `evo-kernel measure RUN` does that"] if waiting else []
+    return told + [note for note in left if note.startswith(LEFT_OUT)]
+
+
+def _measured(judge: OneJudge, state: State, entry: Entry, seed: Entry | None) -> tuple[Measured, float]:
+    """Measure one program as a person would have it; return what is to be written down, and its seconds."""
+    started = monotonic()
+    against = {} if seed is None or entry is seed else {"baseline": seed.candidate.source}
+    evaluation = judge_now(judge, entry.candidate.source, state.task.cases, against, confirm=True)
+    return Measured(entry.candidate.id, evaluation), monotonic() - started
 
 
 def baseline(state: State) -> Entry | None:

@@ -162,15 +162,15 @@ def make_builder(task: Task, settings: Settings) -> Builder:
     return Builder(task, targets.find(settings.target), child_limits(settings), Purpose(code=True))
 
 
-def inline(task: Task, settings: Settings) -> Pool:
+def inline(task: Task, settings: Settings, secret: int | None = None) -> Pool:
     """Return the pool of this process: one judge that predicts or is in open mode, or builders ahead of the GPU."""
     if settings.basis != "measured" or settings.mode == "open":
-        return InlinePool(task, settings)
+        return InlinePool(task, settings, secret)
     count = settings.workers or max(1, (os.cpu_count() or 2) - 2)  # the judge's two processes want a core each
     with contextlib.ExitStack() as opened:
         # builders first: they load torch and triton while the device starts
         builders = [opened.enter_context(contextlib.closing(make_builder(task, settings))) for _ in range(count)]
-        judge = opened.enter_context(contextlib.closing(make_measuring_judge(task, settings)))
+        judge = opened.enter_context(contextlib.closing(make_measuring_judge(task, settings, secret=secret)))
         pool = MeasuringPool(task, judge, builders)
         opened.pop_all()
     return pool

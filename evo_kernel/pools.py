@@ -109,24 +109,27 @@ def make_judge(task: Task, settings: Settings) -> Judge:
 
 
 def make_measuring_judge(task: Task, settings: Settings, index: int | None = None, judges: int = 1,
-                         warn: bool = True) -> MeasuringJudge:  # fmt: skip
-    """Return a judge on a GPU, one of several there: on this machine's own of the run's target if no index is given."""
+                         warn: bool = True, secret: int | None = None) -> MeasuringJudge:  # fmt: skip
+    """Return a judge on a GPU, one of several there: on this machine's own of the run's target if no index is given.
+
+    `secret` is the seed that all judges of a run draw inputs from; without it a judge has one of its own.
+    """
     place = machine.require(settings.target) if index is None else index
     target = targets.find(settings.target)
     disturbed = gpus.busy(place, target.backend) if warn else None
     if disturbed is not None:
         logger.warning("%s", disturbed)
     try:
-        return MeasuringJudge(task, target, child_limits(settings), Court(target, place, judges=judges))
+        return MeasuringJudge(task, target, child_limits(settings), Court(target, place, judges=judges), secret=secret)
     except DeviceUnavailable as error:
         raise RunError(f"the GPU cannot be used: {error}") from error
 
 
-def make_open_judge(task: Task, settings: Settings) -> OpenJudge:
+def make_open_judge(task: Task, settings: Settings, secret: int | None = None) -> OpenJudge:
     """Return a judge in open mode on this machine's GPU of the run's target."""
     gpu = machine.own(settings.target)
     try:
-        return OpenJudge(task, targets.find(settings.target), child_limits(settings), gpu)
+        return OpenJudge(task, targets.find(settings.target), child_limits(settings), gpu, secret)
     except DeviceUnavailable as error:
         raise RunError(str(error)) from error
 
@@ -157,9 +160,9 @@ def judge_now(judge: OneJudge, source: str, cases: tuple[Case, ...], against: Ma
 class InlinePool:
     """One judge in this process, one candidate at a time: predicting, to be repeated exactly, or in open mode."""
 
-    def __init__(self, task: Task, settings: Settings) -> None:
+    def __init__(self, task: Task, settings: Settings, secret: int | None = None) -> None:
         self._judge: Judge | OpenJudge
-        self._judge = make_open_judge(task, settings) if settings.mode == "open" else make_judge(task, settings)
+        self._judge = make_open_judge(task, settings, secret) if settings.mode == "open" else make_judge(task, settings)
         self._waiting: list[tuple[int, str]] = []
 
     def free(self) -> int:

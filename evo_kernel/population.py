@@ -16,7 +16,7 @@ from archives.archive import Entry
 from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Judged, Proposed, Refused, Stopped
 from archives.journal import Journal
-from evo_kernel import frozen, runs, stopping, talks
+from evo_kernel import frozen, runs, secret, stopping, talks
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError, SeedFailed
 from evo_kernel.pools import Done, Pool
@@ -72,7 +72,7 @@ class Population:
     def __init__(
         self,
         folder: Path,
-        make_pool: Callable[[Task, Settings], Pool],
+        make_pool: Callable[[Task, Settings, int | None], Pool],
         operators: Sequence[Operator] | None = None,
         settings: dict[str, object] | None = None,
     ) -> None:
@@ -91,7 +91,8 @@ class Population:
             self._talks = self._open_talks()
             if self._talks is not None:
                 opened.callback(self._talks.close)
-            self._pool = make_pool(self.task, self.settings)
+            seed, self._notes = secret.settle(self._journal, self.settings)
+            self._pool = make_pool(self.task, self.settings, seed)
             opened.pop_all()  # a run that cannot be opened must not stay locked; this one stays open
 
     def _wait(self, seconds: float) -> None:
@@ -185,7 +186,7 @@ class Population:
             wall_seconds=self.wall_seconds,
             gpu_seconds=search.gpu_seconds,
             asked=len(search.letters.out),
-            notes=() if self._talks is None else self._talks.notes,
+            notes=self._notes + (() if self._talks is None else self._talks.notes),
         )
 
     def close(self) -> None:

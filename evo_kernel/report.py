@@ -39,6 +39,7 @@ def summary(state: State) -> dict[str, Any]:
         "exhausted": search.exhausted,
         f"seed_{basis}_us": None if seed is None else seed.score_us,
         "best": None if best is None else entry(best),
+        "not_run": measurement.not_run(state),
         "gain_over_seed": None if best is None or seed is None else _gain(best, seed),
         "passed": len(archive),
         "same_code": archive.twins,
@@ -178,6 +179,7 @@ def _best(s: dict[str, Any], best: Entry) -> list[str]:
         f"best so far: {best.candidate.id}, {e.basis} {best.score_us:.2f} us{_within(e.interval_us)}{where} "
         f"(geometric mean{gain})"
     ]
+    lines += [f"  {said}" for said in s["not_run"]]
     for c in e.cases:
         interval = None if c.low_us is None or c.high_us is None else (c.low_us, c.high_us)
         lines.append(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,10 +10,13 @@ from evo_kernel import verdict
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.pools import judge_now, one_judge
-from suites import Case, Task, TaskError
-from suites.loading import TEMPLATE
+from suites import Case, Task
+from suites.loading import TEMPLATE, find
 from suites.task import Input
 from suites.trials import interpretable
+
+if TYPE_CHECKING:
+    from fitness.lint import Finding
 
 
 def describe(task: Task) -> str:
@@ -56,21 +60,28 @@ def _input(name: str, a: Input) -> str:
     return f"{name} {a.dtype}{list(a.shape)} {a.distribution}{order}{pad}"
 
 
-def lint(task: Task) -> bool:
-    """Print what wrong and honest programs come to under the task's trials; return whether the task may be used."""
-    from fitness.lint import faults
-    from fitness.lint import lint as findings_of
+def check(text: str, name: str, origin: str) -> "tuple[Task, tuple[Finding, ...]]":
+    """Read a task's file and lint it, both in a process of its own."""
+    from fitness import checking
+    from fitness.jail import WorkerLost
 
     try:
-        findings = findings_of(task)
-    except (ValueError, RuntimeError, TypeError, IndexError) as error:
-        raise TaskError(f"task {task.name}: its functions cannot be run: {type(error).__name__}: {error}") from error
+        return checking.check(text, name, origin)
+    except WorkerLost as error:
+        raise RunError(f"this machine cannot check tasks now: {error}") from error
+
+
+def lint(name_or_path: str) -> Task | None:
+    """Print what wrong and honest programs come to under a task's trials; return the task if it may be used."""
+    from fitness.lint import faults
+
+    task, findings = check(*find(name_or_path))
     for finding in findings:
         click.echo(f"  {finding.name:<32} {finding.state}: {finding.detail}")
     found = faults(findings)
     for fault in found:
         click.echo(f"task {task.name} cannot be used: {fault}")
-    return not found
+    return None if found else task
 
 
 def write_template(file: Path) -> None:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -25,6 +26,7 @@ from archives.journal import JournalError
 from evo_kernel import isolation
 from evo_kernel.config import MACHINE, Settings
 from evo_kernel.errors import EvoKernelError, RunError
+from evo_kernel.gpu_actors import own_judge
 from evo_kernel.gpu_workers import LOST, RESTARTS, MeasuringRayPool
 from evo_kernel.pools import Done, Pool, make_judge
 from evo_kernel.population import Population, Progress
@@ -143,9 +145,11 @@ class RayPool:
         self._idle, self._busy, self._recovering = [], {}, {}
 
 
-def make_pool(task: Task, settings: Settings) -> Pool:
+def make_pool(task: Task, settings: Settings, secret: int | None = None) -> Pool:
     """Return judges that predict, or builders and GPUs that measure."""
-    return MeasuringRayPool(task, settings) if settings.basis == "measured" else RayPool(task, settings)
+    if settings.basis != "measured":
+        return RayPool(task, settings)
+    return MeasuringRayPool(task, settings, partial(own_judge, secret=secret))
 
 
 class PopulationActor:

@@ -22,8 +22,9 @@ from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, MachineFailed, RefereeFailed
 from fitness.jail import Jail, WorkerLost
 from fitness.race import Resolved, Times
+from fitness.roofline import roofline
 from fitness.targets import Target
-from fitness.verification import Depth, Verifier, edges, huge, remember
+from fitness.verification import LEFT_OUT, Depth, Verifier, edges, huge, remember
 from fitness.walls.standing import Standing
 from suites import Case, Task, TaskError
 
@@ -31,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 SCREEN, REFINE, CONFIRM = 8, 40, 32  # pairs of timings a case; CONFIRM in each fresh process
 PROCESSES = 3  # fresh ones that confirm
-ROOFLINE_SLACK = 1.05
 CONFIRMATION = "confirmation"  # within the time of Stage.TIMING
 
 
@@ -39,15 +39,15 @@ class MeasuringJudge:
     """The pipeline of one task on one device. What it says of equal programs differs by the noise of the clock."""
 
     def __init__(self, task: Task, target: Target, limits: Limits | None = None, court: Court | None = None,
-                 jail: Jail | None = None, imports: bool = True) -> None:  # fmt: skip
+                 jail: Jail | None = None, imports: bool = True, secret: int | None = None) -> None:  # fmt: skip
         self.task, self.target = task, target
         self._builder = Builder(task, target, limits or Limits(), Purpose(code=True, imports=imports), jail)
-        # secret: whoever knew the seed could know the inputs
-        self._rng = random.Random(os.urandom(16))
+        self._rng = random.Random(os.urandom(16))  # of what no record needs to repeat
         self._court = court or Court(target)
         self._court.start()
-        self._court.begin(task, self._rng.getrandbits(48))
-        self.calibration = Calibration.of(self._court.device, target)
+        # whoever knew the seed could know the inputs: all judges of one run have one, so that no limit moves
+        self._court.begin(task, self._rng.getrandbits(48) if secret is None else secret)
+        self.calibration = Calibration.of(self._court.device.name, target)
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
         self._verifier = Verifier(task, self._court, self._rng)
@@ -188,7 +188,7 @@ class MeasuringJudge:
             kernels=tuple(built.figures[d] for d in used),
             program=built.program,
             notes=built.notes
-            + tuple(f"edge {e} needs more memory than this device has" for e in self._verifier.left_out)
+            + tuple(f"{LEFT_OUT}{e} needs more memory than this device has" for e in self._verifier.left_out)
             + unsettled,
             device=self.device,
             confirmed=confirmed and all(t.settled for t in times),
@@ -198,20 +198,15 @@ class MeasuringJudge:
     def _case(self, one: Resolved, times: Times) -> CaseResult:
         """Sum up one case; faster than the roofline is refused."""
         timed, name = clock.timing(times.own), one.case.name
-        least = self.calibration.least_us(one.case)
-        if timed.median * ROOFLINE_SLACK < least:
-            message = (
-                f"case {name}: {timed.median:.2f} us is faster than the roofline of this case on {self.device} "
-                f"({least:.2f} us): part of the work is left out"
-            )
-            raise Refusal(Failure(Stage.TIMING, "roofline", message, case=name))
-        floor, bound = self.calibration.floor_us(one.case)
+        least = roofline(one.case, self.calibration.ceilings)
+        if least.beaten(timed.median):
+            raise Refusal(least.refusal(one.case, timed.median, self.device, "part of the work is left out"))
         return CaseResult(
             case=name,
             time_us=_digits(timed.median),
             error=round(one.error, 6),
-            floor_us=_digits(floor),
-            bound=bound,
+            floor_us=_digits(least.time_us),
+            bound=least.bound,
             choice=one.choice,
             low_us=_digits(timed.low),
             high_us=_digits(timed.high),

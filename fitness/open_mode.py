@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fitness import predict, tolerance
+from fitness import tolerance
 from fitness.build import Refusal, digest, timed, understood, value
 from fitness.child import Limits
 from fitness.correctness import TRUTH_SECONDS, UNWRITTEN, Correctness, Given, Replay
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Mode, Stage
 from fitness.gpu.calibration import Calibration
-from fitness.gpu.court import Device, DeviceUnavailable
+from fitness.gpu.court import DeviceUnavailable
 from fitness.gpu.discover import Found
 from fitness.jail import Jail, Outcome
-from fitness.measure import ROOFLINE_SLACK
+from fitness.roofline import of_sheet, roofline
 from fitness.targets import Target
 from fitness.walls import profiles
 from fitness.walls.standing import Standing, lowest
@@ -62,7 +62,8 @@ class Claim:
 class OpenJudge:
     """The pipeline of open mode for one task. Without a GPU (`gpu` None) the launcher runs under the interpreter."""
 
-    def __init__(self, task: Task, target: Target, limits: Limits | None = None, gpu: Found | None = None) -> None:
+    def __init__(self, task: Task, target: Target, limits: Limits | None = None, gpu: Found | None = None,
+                 secret: int | None = None) -> None:  # fmt: skip
         self.task, self.target = task, target
         limits = limits or Limits()
         self._limits = replace(limits, seconds=limits.seconds * STEPS, output=OUTPUT)
@@ -71,9 +72,9 @@ class OpenJudge:
         self._trusted.start()
         self._jail = self._trusted if gpu is not None else Jail("interpreter")
         self._jail.start()
-        # secret: whoever knew the seed could know the inputs
-        self._rng = random.Random(os.urandom(16))
-        self._seed = self._rng.getrandbits(48)
+        self._rng = random.Random(os.urandom(16))  # of timings' inputs, which nobody compares
+        # whoever knew the seed could know the inputs: all judges of one run have one, so that no limit moves
+        self._seed = self._rng.getrandbits(48) if secret is None else secret
         self.correctness = Correctness(task, self._seed, self._trusted)
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._full: dict[str, Given | None] = {}
@@ -209,24 +210,19 @@ class OpenJudge:
 
     def _result(self, case: Case, error: float, claim: Claim) -> CaseResult:
         """Sum up one case; a claim that beats the roofline is refused."""
-        floor, bound = predict.floor_us(case, self.target), "memory"
+        ceilings = of_sheet(self.target)
         if self._gpu is not None:
-            sheet = Device(self._gpu.name, self._gpu.arch, self.target.cache_mb << 20, self.target.units, 0, "")
-            calibration = Calibration.of(sheet, self.target)
-            floor, bound = calibration.floor_us(case)
-            least = calibration.least_us(case)
-            if claim.device_us * ROOFLINE_SLACK < least:
-                message = (
-                    f"case {case.name}: it claims {claim.device_us:.2f} us, faster than the roofline of this case on "
-                    f"{self._gpu.name} ({least:.2f} us): part of the work is left out, or the claim is false"
-                )
-                raise Refusal(Failure(Stage.TIMING, "roofline", message, case=case.name))
+            ceilings = Calibration.of(self._gpu.name, self.target).ceilings
+        least = roofline(case, ceilings)
+        if self._gpu is not None and least.beaten(claim.device_us):
+            why = "part of the work is left out, or the claim is false"
+            raise Refusal(least.refusal(case, claim.device_us, self._gpu.name, why))
         return CaseResult(
             case=case.name,
             time_us=float(f"{claim.device_us:.6g}"),
             error=error,
-            floor_us=float(f"{floor:.6g}"),
-            bound=bound,
+            floor_us=float(f"{least.time_us:.6g}"),
+            bound=least.bound,
             samples=claim.calls,
             host_us=float(f"{claim.host_us:.6g}"),
         )

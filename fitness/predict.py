@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fitness import roofline
 from fitness.evaluation import Resources
 from fitness.plan import LaunchPlan, Pointer, Variant
 from fitness.targets import Target
-from suites import Case, Input
+from suites import Case
 
 MEMORY_NS = 700.0  # latency of a load that goes to device memory, a round figure for HBM parts
 CACHE_NS = 300.0  # latency of a load that the last-level cache answers
@@ -69,10 +70,8 @@ def launch(plan: LaunchPlan, arguments: Sequence[tuple[str, Any]], variant: Vari
 
 
 def floor_us(case: Case, target: Target) -> float:
-    """Return the roofline of a case: no kernel can be faster on this chip."""
-    dtypes = [a.dtype for a in case.inputs.values() if isinstance(a, Input)]
-    peak = max(target.vector_tflops, *(target.matrix_tflops.get(d, 0.0) for d in dtypes))
-    return max(case.bytes / (target.memory_gbs * 1e3), case.flops / (peak * 1e6))
+    """Return the roofline of a case by the chip's sheet."""
+    return roofline.roofline(case, roofline.of_sheet(target)).time_us
 
 
 def total_us(launches: Sequence[Prediction], case: Case, target: Target) -> float:

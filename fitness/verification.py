@@ -18,6 +18,7 @@ WARM = (BASE, BASE, BASE)  # of a configuration of a tuned kernel: the fastest r
 OTHER_TRIALS = 1  # of a case's other distributions, drawn in secret, when a program is screened
 REMEMBERED = 4096  # programs
 HUGE = 1 << 31  # bytes of inputs; an edge of more takes seconds, and is run when a person asks for a program
+LEFT_OUT = "edge not run: "  # how a note begins that says so
 HUGE_SHARE = 12  # an edge's inputs may take at most one such part of the device's memory
 
 
@@ -62,6 +63,7 @@ class Verifier:
                 self._hear_again(hearing)
         self._hear([self._hearing(built, e, deep)[0] for e in built.edges if not _huge(e.case)])
         if depth is Depth.EXHAUSTIVE:
+            self.left_out |= {e: None for e in huge_names(self._task) if e not in {b.case.name for b in built.edges}}
             for edge in (e for e in built.edges if _huge(e.case)):
                 self._hear_huge(built, edge)
         found = tuple(
@@ -148,6 +150,11 @@ def _understood() -> Iterator[None]:
 def edges(task: Task) -> tuple[Case, ...]:
     """Return a task's edges but the huge ones."""
     return tuple(e for e in task.edges if not _huge(e))
+
+
+def huge_names(task: Task) -> tuple[str, ...]:
+    """Name a task's huge edges, whatever device they need."""
+    return tuple(e.name for e in task.edges if _huge(e))
 
 
 def huge(task: Task, memory: int) -> tuple[Case, ...]:

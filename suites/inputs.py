@@ -1,12 +1,16 @@
 """Draws the values of a case's inputs from a seed: the same seed gives the same bytes on every machine."""
 
+import math
 import zlib
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 
-from suites.task import Argument, Input, Scalar
+from suites.task import SPECIAL, Argument, Input, Scalar
+
+SPECIAL_EACH, SPECIAL_SHARE = 4, 64  # of each kind at most so many, and at most one to so many elements
+LARGE = {"float64": 1e150}  # its square must be finite, for limits are made of squares in float64
 
 
 def draw(
@@ -62,11 +66,25 @@ def on_device(spec: Input, shape: tuple[int, ...], rng: torch.Generator) -> torc
         return values.div_(torch.empty_like(values).exponential_(generator=rng).sqrt_()).clamp_(-1e4, 1e4)
     if spec.distribution == "offset":
         values += 100.0
+    if spec.distribution in SPECIAL:
+        flat, numbers = values.view(-1), specials(spec, values.numel())
+        step = flat.numel() // max(1, len(numbers))  # one to a stretch, so that no two meet
+        for number, place in enumerate(torch.randint(0, max(1, step), (len(numbers),), **made).tolist()):
+            flat[number * step + place] = numbers[number]
     if spec.distribution == "spike" and values.numel():
         flat = values.view(-1)
         flat[torch.randint(0, flat.numel(), (max(1, flat.numel() // 4096),), **made)] = 1000.0
         flat[-1] = 1000.0
     return values
+
+
+def specials(spec: Input, elements: int) -> list[float]:
+    """List the special numbers among so many elements: a few of each kind, and none among very few."""
+    kinds = [math.nan, math.inf, -math.inf, -0.0]
+    if spec.distribution == "special":
+        largest = LARGE.get(spec.dtype, torch.finfo(getattr(torch, spec.dtype)).max)
+        kinds += [largest, -largest]
+    return kinds * min(SPECIAL_EACH, elements // SPECIAL_SHARE)
 
 
 def _values(spec: Input, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -83,6 +101,9 @@ def _values(spec: Input, shape: tuple[int, ...], rng: np.random.Generator) -> np
     values = rng.standard_normal(shape)
     if spec.distribution == "offset":
         values += 100.0
+    if spec.distribution in SPECIAL and (numbers := specials(spec, values.size)):
+        step = values.size // len(numbers)
+        values.reshape(-1)[np.arange(len(numbers)) * step + rng.integers(0, step, len(numbers))] = numbers
     if spec.distribution == "spike" and values.size:
         flat = values.reshape(-1)
         flat[rng.integers(0, flat.size, max(1, flat.size // 4096))] = 1000.0

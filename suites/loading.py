@@ -40,7 +40,12 @@ def names() -> list[str]:
 
 
 def load(name_or_path: str) -> Task:
-    """Load a native task by its name, or anyone's task by the path of its file."""
+    """Load a native task by its name, or anyone's task by the path of its file; its own code runs in this process."""
+    return read(*find(name_or_path))
+
+
+def find(name_or_path: str) -> tuple[str, str, str]:
+    """Return the text of a task's file, the task's name, and what messages call the file; nothing of it is run."""
     path = Path(name_or_path)
     if path.suffix == ".py" or (path.is_file() and name_or_path not in names()):
         if not path.is_file():
@@ -52,10 +57,9 @@ def load(name_or_path: str) -> Task:
         hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(names())}"
         raise TaskError(f"no task named {name_or_path!r} ({hint}; or give the path of a task file)")
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8"), path.stem, str(path)
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"task file {path} cannot be read: {error}") from error
-    return read(text, path.stem, str(path))
 
 
 def read(text: str, name: str, origin: str = "<task>") -> Task:

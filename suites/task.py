@@ -11,7 +11,8 @@ ITEM_BYTES = {
     "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1,
 }  # fmt: skip
 FLOATING = ("normal", "uniform", "offset", "heavy", "spike", "signs")  # what a floating-point input can be drawn from
-DISTRIBUTIONS = (*FLOATING, "indices")
+SPECIAL = ("nonfinite", "special")  # what it may be drawn from besides, where it says so: see Input
+DISTRIBUTIONS = (*FLOATING, *SPECIAL, "indices")
 
 Scalar = int | float | bool
 
@@ -22,7 +23,9 @@ class Input:
 
     Distributions: `normal` N(0, 1); `uniform` [0, 1); `offset` N(100, 1); `heavy` heavy-tailed, both signs;
     `spike` N(0, 1) with a few values of 1000, the last element among them; `signs` exactly -1, 0 or 1;
-    `indices` integers in [0, high).
+    `indices` integers in [0, high). And, only where `trials` names it, `nonfinite`: N(0, 1) with a few NaN, infinities
+    and -0.0; `special`: the same with a few of the dtype's largest numbers. Results must then be NaN or infinite
+    exactly where the reference's are, which not every honest kernel of every task can promise.
     """
 
     shape: tuple[int, ...]
@@ -30,7 +33,7 @@ class Input:
     distribution: str = "normal"
     high: int | None = None
     order: tuple[int, ...] | None = None  # dimensions from outermost to innermost in memory; None: row-major
-    trials: tuple[str, ...] | None = None  # the distributions it may take in trials; None: all six if it is floating
+    trials: tuple[str, ...] | None = None  # the distributions it may take in trials; None: FLOATING if it is floating
     pad: int = 0  # unused elements after each row of the innermost dimension in memory: its stride is that much longer
 
     def __post_init__(self) -> None:
@@ -62,8 +65,9 @@ class Input:
         bits = 1 if self.dtype == "bool" else 8 * ITEM_BYTES[self.dtype] - (self.dtype != "uint8")
         if self.high is not None and self.high > 2**bits:
             raise ValueError(f"{self.dtype} cannot hold indices up to {self.high - 1}")
-        if self.trials is not None and (integer or not set(self.trials) <= set(FLOATING)):
-            raise ValueError(f"trials of a floating-point input are some of {', '.join(FLOATING)}; got {self.trials!r}")
+        able = (*FLOATING, *SPECIAL)
+        if self.trials is not None and (integer or not set(self.trials) <= set(able)):
+            raise ValueError(f"trials of a floating-point input are some of {', '.join(able)}; got {self.trials!r}")
 
     @property
     def floating(self) -> bool:

@@ -26,7 +26,9 @@ def reference(x, scale, shift):
 # Other honest ways to compute the same, in PyTorch, with the reference's arguments and its dtype of result. They set
 # the limits on a candidate's errors together with the reference: every limit is a multiple of what these make of the
 # same inputs, so write what a careful kernel would do (float32 inside, one rounding at the end; other orders of
-# summation where there are sums), and nothing of low precision. They run only in trusted processes.
+# summation where there are sums), and nothing of low precision. Where results are floating-point numbers `tasks check`
+# asks for two beside the reference: one implementation may be lucky. (Exact arithmetic on inputs that were rounded once
+# sets limits too, but is nobody's implementation and does not count.) They run only in trusted processes.
 def in_float32(x, scale, shift):
     return torch.relu(x.float() * scale.float() + shift.float()).to(x.dtype)
 
@@ -59,6 +61,11 @@ def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 60
     # A candidate is checked on more than the distribution named here: every floating-point input takes each of the six
     # in turn, and in one trial more a single element of each is made large. Input(..., trials=("normal", "signs"))
     # names those it may take, where others would leave the dtype's range; it keeps its own while others take theirs.
+    # Two more are taken only where they are named, trials=(*FLOATING, "special") (from suites import FLOATING):
+    #   nonfinite  N(0, 1) with a few NaN, infinities and -0.0: results must be NaN and infinite where the reference's are
+    #   special    the same with a few of the largest numbers the dtype has
+    # Name one where every honest kernel agrees on that, as for copies and sums of two. Not here: a maximum of NaN and 0 is
+    # 0 in Triton unless one asks for NaN.
     # Input(..., order=(1, 0)) stores a matrix column by column, Input(..., pad=3) leaves three unused elements after
     # each row. Contiguous row-major memory is the default.
     # Keep results inside the dtype's range: float16 ends at 65504.
@@ -122,8 +129,9 @@ edges = [
     corner("65537x32771-fp16", 65537, 32771, "float16"),  # more than 2^31 elements, for a GPU
 ]
 
-# `evo-kernel tasks check FILE` makes wrong programs of the reference (zeros, a constant, half the data, a skipped
-# reduction, the last tile left out, bfloat16 inside, ...) and refuses the task if one of them passes every case.
+# `evo-kernel tasks check FILE` makes wrong programs of the reference (zeros, a constant, half the data, each reduction
+# and each input sampled or left out, the last tile missing, bfloat16 inside, ...) and refuses the task if one of them
+# passes every case. It does that in a process of its own, with a time limit.
 
 # A seed is a correct kernel to start from, between two marker lines; the first one names it. A file may have several
 # seeds with different names, and the search starts from all of them. Each is a complete program with imports of its

@@ -1,10 +1,10 @@
-"""What one case is checked with: its own values first, then every other distribution, then one element made large."""
+"""What one case is checked with: its own values, every other distribution, special values, one element made large."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from suites.task import FLOATING, Argument, Case, Input, Scalar, Task
+from suites.task import FLOATING, SPECIAL, Argument, Case, Input, Scalar, Task
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ def trials(task: Task, case: Case, small: bool) -> tuple[Trial, ...]:
     """Return every trial of a case, the base distribution first."""
     base = case.arguments(small)
     found = {BASE: base}
-    for distribution in FLOATING:
+    for distribution in (*FLOATING, *SPECIAL):
         changed = {name: _taking(a, distribution) for name, a in base.items()}
         if changed not in found.values():
             found[distribution] = changed
@@ -58,7 +58,7 @@ def few(task: Task, cases: tuple[Case, ...]) -> dict[str, tuple[Trial, ...]]:
     every = {c.name: trials(task, c, small=True) for c in cases}
     chosen = {name: [group[0]] for name, group in every.items()}
     seen = {kind for group in chosen.values() for kind in _kinds(group[0])}
-    wanted = [kind for kind in (*FLOATING, INFLUENCE) if kind not in seen]
+    wanted = [kind for kind in (*FLOATING, *SPECIAL, INFLUENCE) if kind not in seen]
     for kind in wanted:
         able = [(len(chosen[name]), _cost(t), name, t) for name, g in every.items() for t in g if t.name == kind]
         if able:

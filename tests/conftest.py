@@ -26,6 +26,17 @@ def reference(x):
     return x * 2
 
 
+def added(x):
+    return x + x
+
+
+def in_float32(x):
+    return (x.float() * 2).to(x.dtype)
+
+
+honest = [added, in_float32]
+
+
 def case(name, n, dtype="float32", distribution="normal"):
     x = Input((n,), dtype, distribution)
     return Case(name, {"x": x}, flops=n, bytes=2 * x.bytes, small={"x": Input((1500,), dtype, distribution)})

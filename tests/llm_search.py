@@ -55,7 +55,7 @@ def skilled(asked: Asked) -> str:
 class FormulaPool:
     """Judges by a formula: the larger BLOCK the faster; some numbers of warps fail."""
 
-    def __init__(self, task: Task, settings: Settings) -> None:
+    def __init__(self, task: Task, settings: Settings, secret: int | None = None) -> None:
         self.names, self.target = [c.name for c in task.cases], settings.target
         self.tickets: list[tuple[int, str]] = []
 

@@ -1,5 +1,6 @@
 """The task linter: every native task refuses every wrong program, and tasks that cannot are told what to change."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,11 @@ from click.testing import CliRunner
 
 import evo_kernel
 from evo_kernel.cli import main
-from fitness.lint import ACCEPTED, MUTANTS, NOT_APPLICABLE, REFUSED, Finding, faults, lint
-from suites import load, names, read
+from fitness import checking
+from fitness.jail import Jail
+from fitness.lint import ACCEPTED, NOT_APPLICABLE, REFUSED, Finding, faults, lint
+from fitness.mutants import MUTANTS
+from suites import TaskError, load, names, read
 from suites.loading import TEMPLATE, functions
 from suites.trials import few, interpretable
 
@@ -34,6 +38,9 @@ def toy(x):
 def findings(operation: str, cases: str = 'case("a", (9, 70))', more: str = "") -> dict[str, Finding]:
     task = read(TASK.format(operation=operation, cases=cases, more=more), "toy")
     return {f.name: f for f in lint(task)}
+
+
+HONEST = "def one(x):\n    return reference(x)\ndef two(x):\n    return reference(x)\nhonest = [one, two]"
 
 
 def states(found: dict[str, Finding]) -> dict[str, str]:
@@ -66,7 +73,7 @@ def test_zeros_that_are_always_right_are_refused_and_not_excused() -> None:
 
 
 def test_one_degenerate_case_beside_a_good_one_is_no_fault() -> None:
-    found = findings("torch.softmax(x, -1)", 'case("a", (64, 1)), case("b", (7, 40))')
+    found = findings("torch.softmax(x, -1)", 'case("a", (64, 1)), case("b", (7, 40))', HONEST)
     assert states(found)["a constant"] == REFUSED
     assert not faults(tuple(found.values()))
 
@@ -136,9 +143,73 @@ def test_the_python_api_gives_the_same_findings() -> None:
     assert evo_kernel.check("row_sum") == lint(load("row_sum"))
 
 
-def test_a_reference_that_raises_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_ends_its_process_is_one_line_and_status_1(tmp_path: Path) -> None:
     file = tmp_path / "broken.py"
-    file.write_text(TASK.format(operation="x @ x", cases='case("a", (9, 70))', more=""))
+    file.write_text(TASK.format(operation="x", cases='case("a", (9, 70))', more="import os; os._exit(0)"))
     result = CliRunner().invoke(main, ["tasks", "check", str(file)])
     assert result.exit_code == 1
-    assert "task broken: its functions cannot be run: RuntimeError: " in result.output
+    (line,) = result.output.splitlines()
+    assert line.endswith("broken.py, while it was read: ended with exit status 0 and gave no result")
+
+
+RUN = "while its functions were run: "
+ENDINGS = {
+    "raises": ("x @ x", "its functions cannot be run: RuntimeError: "),
+    "raises what nobody expects": ("{}['x']", f"{RUN}KeyError: 'x'"),
+    "ends": ("__import__('os')._exit(0)", f"{RUN}ended with exit status 0 and gave no result"),
+    "crashes": ("__import__('os').abort()", f"{RUN}was killed by SIGABRT"),
+    "never ends": ("[0 for _ in iter(int, 1)]", f"{RUN}did not finish within 2 s"),
+}
+
+
+@pytest.fixture(scope="module")
+def jail() -> Iterator[Jail]:
+    jail = Jail("compiled")
+    yield jail
+    jail.close()
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+def test_whatever_a_reference_does_is_said(how: str, jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation, said = ENDINGS[how]
+    monkeypatch.setattr(checking, "SECONDS", 2.0)
+    text = TASK.format(operation=operation, cases='case("a", (9, 70))', more="")
+    with pytest.raises(TaskError) as caught:
+        checking.check(text, "broken", "broken.py", jail=jail)
+    assert said in str(caught.value)
+
+
+def test_a_bank_of_fewer_than_three_is_refused_where_results_are_floating() -> None:
+    more = "def one(x):\n    return x + x\nhonest = [one]"
+    (fault,) = faults(tuple(findings("x * 2", more=more).values()))
+    assert "rest on 2 honest implementation(s), the reference counted; 3 are needed" in fault
+    assert "honest = [f, g]" in fault
+    assert faults(tuple(findings("(x > 0) & (x < 0.5)").values())) == []  # no error to be limited
+
+
+SMALL_TERM = "x * 2 + x.mean(-1, keepdim=True) * 1e-4"
+
+
+def test_a_reduction_is_left_out_alone_though_the_same_input_is_used_otherwise() -> None:
+    half = findings(SMALL_TERM, 'case("a", (9, 1000), dtype="float16")')
+    assert half["a skipped reduction"].state == REFUSED
+    assert half["reduction 1 (mean) taken as 0"].state == ACCEPTED
+    assert "reduction 1 (mean) taken as 0 would pass every case" in str(half["reduction 1 (mean) taken as 0"].fault)
+    assert states(findings(SMALL_TERM, 'case("a", (9, 1000))'))["reduction 1 (mean) taken as 0"] == REFUSED
+
+
+def test_every_input_is_sampled_alone_and_along_every_dimension() -> None:
+    two = TASK.replace("def reference(x):", "def reference(x, y):").replace(
+        '{{"x": x}}', '{{"x": x, "y": Input((70, 40), dtype)}}'
+    )
+    task = read(
+        two.format(operation="x @ y", cases='case("a", (50, 70))', more="").replace("def toy(x)", "def toy(x, y)"),
+        "toy",
+    )
+    found = states({f.name: f for f in lint(task)})
+    wanted = {f"`{name}` sampled along dimension {d}" for name in "xy" for d in (0, 1)} | {"reduction 1 (mm) sampled"}
+    assert {found[name] for name in wanted} == {REFUSED}
+    # a mean that softmax takes away again: nobody can miss it
+    shifted = states(findings("torch.softmax(x - x.mean(-1, keepdim=True), -1)"))
+    assert shifted["reduction 1 (mean) taken as 0"] == NOT_APPLICABLE
+    assert (shifted["reduction 2 (amax) taken as 0"], shifted["reduction 3 (sum) sampled"]) == (REFUSED, REFUSED)

@@ -77,7 +77,7 @@ def test_a_search_over_http_finds_a_better_kernel_that_passes_every_gate(tmp_pat
     task = replace(softmax, cases=softmax.cases[:1], edges=softmax.edges[:1])
     pools: list[InlinePool] = []
 
-    def judged(task: Task, settings: Settings) -> InlinePool:
+    def judged(task: Task, settings: Settings, secret: int | None) -> InlinePool:
         pools.append(InlinePool(task, settings))
         return pools[0]
 

@@ -59,7 +59,7 @@ def test_a_search_measures_confirms_and_says_so(found: Path) -> None:
     for case in best["cases"]:
         low, high = case["interval_us"]
         assert 0 < low <= case["measured_us"] <= high < 2 * low
-        assert case["roofline_us"] < 2 * case["measured_us"]  # writes may stay in the cache
+        assert case["measured_us"] > 0.95 * case["roofline_us"]
     rivals = {c["rival"] for e in summary["elites"] for c in e["against"]}
     assert rivals <= {"baseline", "incumbent"}
     archive = runs.read(found).search.archive

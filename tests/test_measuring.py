@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from archives import events
 from archives.archive import Archive
 from archives.candidate import Candidate, fingerprint
-from archives.events import Judged, Measured, Proposed
+from archives.events import Judged, Measured, Proposed, Stopped
 from archives.journal import Journal
-from evo_kernel import api, display, export, gpus, machine, measurement, merging, report, runs, verdict
+from evo_kernel import api, display, export, gpus, machine, measurement, merging, report, runs, stopping, verdict
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -33,7 +33,7 @@ from fitness.gpu.discover import Found
 from fitness.gpu.machine_code import MachineCode
 from fitness.jail import WorkerLost
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
-from suites import Case, Task
+from suites import Case, Input, Task, edge
 from suites import task as tasks
 
 H200 = Found("NVIDIA H200", "cuda", 90, 0, targets.find("h200"), "0000:00:06.0")
@@ -392,7 +392,7 @@ def finished(tmp_path: Path, double_task: Task) -> Path:
     settings = Settings(target="h200", basis="measured", generations=1, population=3, pool="inline")
     runs.begin(tmp_path / "run", settings, double_task)
     pool = RivalPool([measured(10.0, ratio=None), measured(4.0, confirmed=False, ratio=0.9), measured(5.0), refused()])
-    population = Population(tmp_path / "run", lambda task, settings: pool)
+    population = Population(tmp_path / "run", lambda *_: pool)
     try:
         while not (progress := population.advance()).done:
             pass
@@ -406,6 +406,83 @@ def finished(tmp_path: Path, double_task: Task) -> Path:
     assert "5.00 us [" in display.line(progress, 1.0)
     assert "] measured (2.00x the seed)" in display.line(progress, 1.0)
     return tmp_path / "run"
+
+
+class Answers:
+    """A judge for a person: gives the answers of a list, and remembers what it was asked."""
+
+    seconds: Mapping[str, float] = {}
+
+    def __init__(self, answers: Sequence[Evaluation]) -> None:
+        self.answers, self.asked = list(answers), []
+
+    def judge(
+        self, source: str, cases: object, against: Mapping[str, str] | None = None, confirm: bool | None = None
+    ) -> Evaluation:
+        self.asked.append((source, dict(against or {}), confirm))
+        return self.answers.pop(0)
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+class TestTheEndOfASearch:
+    @pytest.fixture
+    def huge_run(self, tmp_path: Path, double_task: Task) -> Path:
+        """Return a measured run of three confirmed programs, whose task has an edge that only its end runs."""
+        task = replace(double_task, edges=(edge("huge", {"x": Input((2**31 + 3,), "float16")}),))
+        runs.begin(tmp_path / "run", Settings(target="h200", basis="measured", pool="inline"), task)
+        with Journal.append_to(tmp_path / "run") as journal:
+            journal.append(Judged(0, measured(10.0, ratio=None)))
+            for number, (text, time_us) in enumerate((("a", 4.0), ("b", 5.0)), 1):
+                journal.append(Proposed(number, candidate(text)))
+                journal.append(Judged(number, measured(time_us)))
+        return tmp_path / "run"
+
+    def test_who_fails_on_a_huge_edge_is_no_best_and_the_next_is_run(
+        self, huge_run: Path, double_task: Task, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = report.text(runs.read(huge_run))
+        assert "best so far: " + candidate("a").id in before
+        assert "not run on its huge edges (huge): `evo-kernel measure RUN` does that" in before
+        judge, said = Answers([refused(), replace(measured(5.5), notes=("edge not run: other needs more",))]), []
+        monkeypatch.setattr(measurement, "make_measuring_judge", lambda *_: judge)
+        measurement.confirm_best(huge_run, said.append)
+        seed = {"baseline": double_task.seeds[0].source}
+        assert judge.asked == [("a", seed, True), ("b", seed, True)]
+        assert ["FAILED" in line for line in said] == [True, False]
+        state = runs.read(huge_run)
+        assert state.search.archive.best == candidate("b").id
+        assert report.summary(state)["not_run"] == ["edge not run: other needs more"]
+        measurement.confirm_best(huge_run, said.append)  # nothing is left to run
+        assert len(judge.asked) == 2
+
+    def test_time_that_is_spent_and_a_gpu_that_is_elsewhere_leave_it_said(
+        self, huge_run: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def elsewhere(*_: object) -> Answers:
+            raise RunError("no GPU here")
+
+        said: list[str] = []
+        monkeypatch.setattr(measurement, "make_measuring_judge", elsewhere)
+        measurement.confirm_best(huge_run, said.append)
+        assert said == ["huge edges were not run: no GPU here"]
+        with Journal.append_to(huge_run) as journal:
+            journal.append(Stopped(stopping.WALL_TIME))
+        measurement.confirm_best(huge_run, said.append)
+        assert len(said) == 1
+        assert report.summary(runs.read(huge_run))["not_run"]
+
+    def test_an_exported_file_says_which_edges_its_program_never_ran_on(self, huge_run: Path) -> None:
+        state = runs.read(huge_run)
+        (best,) = state.search.archive.top(1)
+        assert "on every edge of the task and, unseen" in export._header(best, measured(4.0), state, huge_run)
+        left = replace(measured(4.0), notes=("edge not run: huge needs more memory than this device has",))
+        assert "# edge not run: huge needs more memory" in export._header(best, left, state, huge_run)
+        guessed = replace(best, evaluation=predicted(4.0))
+        assert "# edge not run: huge: only a program measured" in export._header(
+            guessed, predicted(4.0), state, huge_run
+        )
 
 
 class TestWhatIsShown:
@@ -570,7 +647,7 @@ class TestCommandsWithoutTheDevice:
         assert "doctor --calibrate" in found["calibration"]
         from fitness.gpu.calibration import Calibration
 
-        Calibration("NVIDIA H200", targets.find("h200"), 0, True, 0.004, 0.02, 4100.0, {"float16": 700.0}).store()
+        Calibration("NVIDIA H200", targets.find("h200"), True, 0.004, 0.02, 4100.0, {"float16": 700.0}).store()
         found = {f.topic: f.detail for f in gpus.findings()}
         assert "within 0.40%" in found["calibration"]
         assert "float16 700 TFLOP/s" in found["calibration"]

@@ -7,20 +7,25 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fitness import plan as plans
 from fitness import targets
-from fitness.build import Builder, Purpose
+from fitness.build import Builder, Purpose, Refusal
 from fitness.child import Limits
-from fitness.gpu import arena, discover, machine_code
+from fitness.evaluation import CaseResult
+from fitness.gpu import arena, discover, machine_code, streaming
 from fitness.gpu.calibration import Calibration
-from fitness.gpu.court import Device
+from fitness.gpu.hearing import Program
 from fitness.gpu.machine_code import BadPlan, MachineCode
+from fitness.measure import MeasuringJudge
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Pointer, Variant, View
+from fitness.race import Resolved, Times
+from fitness.roofline import SLACK, of_sheet, roofline
 from fitness.verification import edges, huge
-from suites import Task, load
+from suites import Case, Input, Task, load, read
 
 KERNEL = KernelSpec(
     "k", "k", (("p", "float32"), ("n", "i32"), ("x", "fp32"), ("one", "constexpr")), (), (), "module {}"
@@ -114,30 +119,86 @@ def test_huge_edges_are_for_those_who_ask_and_have_the_memory() -> None:
     assert huge(task, 16 << 30) == ()
 
 
-def device(name: str = "A Device / 1") -> Device:
-    return Device(name, 90, 60 << 20, 132, 141 << 30, "2.11")
+DEVICE = "A Device / 1"
 
 
 def test_a_calibration_is_kept_for_its_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     target = targets.find("h200")
-    plain = Calibration.of(device(), target)
+    plain = Calibration.of(DEVICE, target)
     assert not plain.measured
-    kept = replace(plain, measured=True, null=0.004, copy_gbs=4200.0, matmul_tflops={"float16": 740.0})
+    kept = replace(plain, measured=True, null=0.004, memory_gbs=4200.0, matrix_tflops={"float16": 740.0})
     place = kept.store()
     assert place.is_relative_to(tmp_path)
-    assert Calibration.of(device(), target) == kept
-    assert not Calibration.of(device("another"), target).measured
+    assert Calibration.of(DEVICE, target) == kept
+    assert not Calibration.of("another", target).measured
     place.write_text("{")
-    assert Calibration.of(device(), target) == plain
+    assert Calibration.of(DEVICE, target) == plain
 
 
-def test_the_floor_is_the_measured_ceiling_and_the_gate_is_what_nothing_beats() -> None:
+MEASURED = Calibration(
+    "measured", targets.find("h200"), True, memory_gbs=4000.0, matrix_tflops={"float16": 800.0, "tf32": 500.0}
+)
+SHEET = Calibration("not measured", targets.find("h200"), False)
+
+
+@pytest.mark.parametrize(
+    ("task", "memory", "matrix"), [("vector_add", 4000, 0), ("row_sum", 4000, 0), ("gemm_fp16", 0, 800)]
+)
+def test_what_is_printed_as_the_roofline_is_what_refuses(task: str, memory: int, matrix: int) -> None:
+    case = load(task).cases[0]
+    least = roofline(case, MEASURED.ceilings)
+    assert least.time_us == pytest.approx(case.bytes / (memory * 1e3) if memory else case.flops / (matrix * 1e6))
+    # seven tenths of a memory-bound roofline, which writes in the cache once excused; a product at the sheet's rate
+    for share, refused in (
+        (0.71, True),
+        (0.8, True),
+        (1 - 1.01 * SLACK, True),
+        (1 - 0.99 * SLACK, False),
+        (1.0, False),
+    ):
+        assert least.beaten(share * least.time_us) is refused
+    told = least.refusal(case, 0.71 * least.time_us, "measured", "part of the work is left out")
+    for number in (
+        f"{0.71 * least.time_us:.2f} us",
+        f"{least.time_us:.2f} us",
+        f"{memory or matrix} ",
+        "measured here",
+        "5%",
+    ):
+        assert number in told.message
+    assert roofline(case, SHEET.ceilings).time_us < least.time_us
+    assert "doctor --calibrate" in roofline(case, SHEET.ceilings).advice
+
+
+def test_a_program_that_leaves_out_a_third_of_its_bytes_is_refused_by_the_roofline_it_is_told() -> None:
     case = load("vector_add").cases[0]
-    plain = Calibration.of(device("never calibrated"), targets.find("h200"))
-    measured = replace(plain, measured=True, copy_gbs=4000.0)
-    assert measured.floor_us(case)[0] == pytest.approx(case.bytes / 4000e3)
-    assert measured.least_us(case) == plain.least_us(case) < plain.floor_us(case)[0] < measured.floor_us(case)[0]
+    least = roofline(case, MEASURED.ceilings)
+    judge = SimpleNamespace(calibration=MEASURED, device="measured")
+    one = Resolved(case, Program(PLAN, {}), (), 0.1, 1.0)
+
+    def judged(share: float) -> CaseResult:
+        return MeasuringJudge._case(judge, one, Times([share * least.time_us] * 8, {}))  # type: ignore[arg-type]
+
+    with pytest.raises(Refusal, match=f"roofline of this case on measured, {least.time_us:.2f} us"):
+        judged(0.66)  # one of the two inputs is never read
+    assert judged(1.02).floor_us == pytest.approx(least.time_us, rel=1e-5)
+
+
+def test_a_product_of_float32_may_be_made_of_faster_ones() -> None:
+    x = Input((64, 64))
+    case = Case("64", {"x": x, "y": x}, flops=1 << 40, bytes=3 * x.bytes)
+    assert roofline(case, MEASURED.ceilings).time_us == pytest.approx((1 << 40) / 500e6)
+    assert roofline(case, of_sheet(targets.find("mi300"))).time_us == pytest.approx((1 << 40) / (1307.4 / 2 * 1e6))
+
+
+def test_what_calibrates_memory_has_code_for_a_device() -> None:
+    task = read(streaming.SPREAD, "calibration")
+    builder = Builder(task, targets.find("h200"), Limits(), Purpose(code=True))
+    try:
+        assert len(builder.build(task.seeds[0].source, task.cases, ()).code) == 2  # a reader and a writer
+    finally:
+        builder.close()
 
 
 def test_amd_chips_are_read_from_the_kernel_drivers_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,7 +231,7 @@ def populate(
 ) -> Population:
     if not folder.exists():
         runs.begin(folder, settled(generations=6, population=8, pool="inline"), numbers)
-    population = Population(folder, lambda t, s: FormulaPool(t, s, width, lose), (Halving(), Crossing()))
+    population = Population(folder, lambda t, s, _: FormulaPool(t, s, width, lose), (Halving(), Crossing()))
     try:
         while steps and not population.advance().done:
             steps -= 1
@@ -304,12 +304,12 @@ class TestPopulation:
     def test_an_operator_that_nobody_gave_is_named_before_anything_runs(self, tmp_path: Path, numbers: Task) -> None:
         runs.begin(tmp_path / "run", settled(), numbers)
         with pytest.raises(RunError, match="asks for operator 'knob-cross'; given are: knob-step"):
-            Population(tmp_path / "run", lambda t, s: FormulaPool(t, s, 1), (Halving(),))
+            Population(tmp_path / "run", lambda t, s, _: FormulaPool(t, s, 1), (Halving(),))
 
     def test_a_lost_worker_costs_one_attempt(self, tmp_path: Path, numbers: Task) -> None:
         runs.begin(tmp_path / "run", settled(generations=1, population=4, pool="inline"), numbers)
         pool = FormulaPool(numbers, settled(), 1, frozenset({1}))
-        population = Population(tmp_path / "run", lambda t, s: pool, (Halving(), Crossing()))
+        population = Population(tmp_path / "run", lambda *_: pool, (Halving(), Crossing()))
         population.advance()
         population.advance()
         assert population.progress().failures == ()

@@ -1,5 +1,6 @@
 """What a candidate is checked with: distributions, edges, padding, two fills of memory, limits that stay."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -294,3 +295,52 @@ def test_a_run_keeps_its_limits_and_is_not_resumed_under_others(tmp_path: Path, 
     (folder / frozen.FILE).write_bytes(msgpack.packb([frozen.FORMAT, data]))
     with pytest.raises(RunError, match="the limits of a/base/0 moved"):
         api.resume(folder, generations=2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("where", ["host", "device"])
+def test_special_values_are_a_few_of_each_kind(dtype: str, where: str) -> None:
+    shape, bits = (64, 64), getattr(torch, dtype)
+    for distribution, kinds in (("nonfinite", 4), ("special", 6)):
+        spec = Input(shape, dtype, distribution, trials=(distribution,))
+        made = (
+            tensor(spec, np.random.default_rng(3))
+            if where == "host"
+            else on_device(spec, shape, torch.Generator().manual_seed(3)).to(bits)
+        )
+        found = [
+            made.isnan(), made == math.inf, made == -math.inf, (made == 0) & torch.signbit(made),
+            *((made.double() * s >= min(1e100, torch.finfo(bits).max)) & made.isfinite() for s in (1, -1)),
+        ]  # fmt: skip
+        assert [int(f.sum()) for f in found] == [4 if n < kinds else 0 for n in range(6)]
+        assert made.isfinite().sum() == made.numel() - 12
+    assert torch.isfinite(tensor(Input((63,), dtype, "special", trials=("special",)), np.random.default_rng(3))).all()
+
+
+def test_special_values_are_a_trial_only_where_an_input_names_them() -> None:
+    asked = {name: {t.name for c in load(name).cases for t in trials(load(name), c, small=True)} for name in names()}
+    special = {n for n, kinds in asked.items() if "special" in kinds}
+    assert special == {"vector_add", "flip", "transpose", "embedding"}
+    assert {n for n, kinds in asked.items() if "nonfinite" in kinds} == {"softmax"}
+    for name in special:
+        chosen = few(load(name), load(name).cases)
+        assert [t.name for group in chosen.values() for t in group].count("special") == 1, (
+            "one more run under the interpreter"
+        )
+
+
+MASKED = ("tl.where(x == x, x * 2, 0.0)", "tl.minimum(tl.maximum(x * 2, -3e38), 3e38)")
+
+
+def test_what_is_nan_or_infinite_must_be_so_in_the_result() -> None:
+    source = ROWS.replace("Input((3, 40), distribution=distribution)", "Input((3, 40), trials=('normal', 'nonfinite'))")
+    task = read(source.replace("edges = [", "edges = []\n_ = ["), "scale")
+    judge = Judge(task, "mi300", limits=Limits(seconds=20.0))
+    try:
+        right, *wrong = (judge.judge(task.seeds[0].source.replace("x * 2", how)) for how in ("x * 2", *MASKED))
+    finally:
+        judge.close()
+    assert right.passed, right.failure
+    for verdict in wrong:
+        assert verdict.failure is not None
+        assert (verdict.failure.kind, "nonfinite inputs" in verdict.failure.message) == ("wrong", True)

@@ -4,11 +4,11 @@ import math
 import os
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fitness.build import Builder, Purpose
 from fitness.child import Limits
-from fitness.gpu import clock
+from fitness.gpu import clock, streaming
 from fitness.gpu.calibration import SHORT_US, Calibration
 from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, DeviceUnavailable, Fault, Hearing, Heat, MachineFailed, Program, RefereeFailed
@@ -17,7 +17,7 @@ from suites import Task, read
 
 COMPARISONS = 50  # of every size, each as long as a search's refined comparison
 PAIRS = 40
-MATMUL_DTYPES = ("float16", "bfloat16", "float32")
+MATMULS = ("float16", "bfloat16", "float32", "tf32")
 
 COPY = '''"""Copies a vector: what a device's memory can do, and what its clock is worth."""
 from suites import Case, Input
@@ -80,17 +80,15 @@ def calibrate(target: Target, index: int, say: Callable[[str], None]) -> Calibra
         court.begin(task, int.from_bytes(os.urandom(6), "little"))
         say(f"{court.device.name}: {court.device.units} units, {court.device.cache >> 20} MiB of last-level cache")
         found = [_said(null, say) for null in nulls(court, task, target)]
-        largest = max(found, key=lambda n: n.time_us)
-        copy = task.cases[-1].bytes / largest.time_us / 1e3
-        say(f"copy: {copy:.0f} GB/s, read and written")
-        rates = {dtype: court.matmul_tflops(dtype) for dtype in MATMUL_DTYPES}
+        copy = max(task.case(n.case).bytes / n.time_us / 1e3 for n in found)
+        say(f"  copied: {copy:.0f} GB/s, read and written")
+        memory = max(copy, streaming.memory_gbs(court, target, say))
+        say(f"memory: {memory:.0f} GB/s at best")
+        rates = {kind: court.matmul_tflops(kind) for kind in MATMULS}
         say("matrix product: " + ", ".join(f"{d} {r:.0f} TFLOP/s" for d, r in rates.items()))
         long = [n.percentile for n in found if n.time_us >= SHORT_US]
         short = [n.percentile for n in found if n.time_us < SHORT_US]
-        plain = Calibration.of(court.device, target)
-        return replace(
-            plain, measured=True, null=max(long), short_null=max(short or long), copy_gbs=copy, matmul_tflops=rates
-        )
+        return Calibration(court.device.name, target, True, max(long), max(short or long), memory, rates)
     except (Fault, RefereeFailed, MachineFailed) as error:
         raise DeviceUnavailable(f"it cannot be calibrated: {error}") from error
     finally:

@@ -6,16 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from fitness import roofline
 from fitness.gpu import clock
+from fitness.roofline import Ceilings
 from fitness.targets import Target
-from suites import Case, Input
 
-if TYPE_CHECKING:
-    from fitness.gpu.court import Device
-
-FORMAT = 1
+FORMAT = 2
 SHORT_US = 5.0  # below, launches and events make up much of what is timed
 
 
@@ -25,51 +22,42 @@ class Calibration:
 
     device: str
     target: Target
-    cache: int  # bytes of last-level cache
     measured: bool
     null: float = clock.DEFAULT_NULL
     short_null: float = clock.DEFAULT_SHORT_NULL
-    copy_gbs: float = 0.0
-    matmul_tflops: Mapping[str, float] = field(default_factory=dict)
+    memory_gbs: float = 0.0  # the best of copying, reading and writing
+    matrix_tflops: Mapping[str, float] = field(default_factory=dict)  # by dtype, and of float32 as tf32
 
     @classmethod
-    def of(cls, device: "Device", target: Target) -> "Calibration":
-        """Return a device's stored calibration, or the sheet's figures."""
+    def of(cls, device: str, target: Target) -> "Calibration":
+        """Return the stored calibration of a device by its name, or the sheet's figures."""
         try:
-            stored = json.loads(path(device.name).read_text(encoding="utf-8"))
+            stored = json.loads(path(device).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return cls(device.name, target, device.cache, False)
-        if stored.pop("format", None) != FORMAT or stored.get("device") != device.name:
-            return cls(device.name, target, device.cache, False)
-        return cls(target=target, cache=device.cache, measured=True, **stored)
+            return cls(device, target, False)
+        if stored.pop("format", None) != FORMAT or stored.get("device") != device:
+            return cls(device, target, False)
+        return cls(target=target, measured=True, **stored)
 
     def store(self) -> Path:
         """Keep this calibration for later runs on this machine."""
         place = path(self.device)
         place.parent.mkdir(parents=True, exist_ok=True)
-        kept = {k: v for k, v in asdict(self).items() if k not in ("target", "cache", "measured")}
+        kept = {k: v for k, v in asdict(self).items() if k not in ("target", "measured")}
         place.write_text(json.dumps({"format": FORMAT, **kept}, indent=2) + "\n", encoding="utf-8")
         return place
+
+    @property
+    def ceilings(self) -> Ceilings:
+        """The rates that nothing passes; those of the sheet, together, until they were measured."""
+        if not self.measured:
+            return roofline.of_sheet(self.target)
+        sheet = {d: r for d, r in self.target.matrix_tflops.items() if d not in self.matrix_tflops}
+        return Ceilings(self.memory_gbs, self.target.vector_tflops, {**sheet, **self.matrix_tflops}, measured=True)
 
     def null_of(self, times_us: Sequence[float]) -> float:
         """Return the gain that equal programs of such times may seem to show."""
         return self.short_null if any(t < SHORT_US for t in times_us) else self.null
-
-    def floor_us(self, case: Case) -> tuple[float, str]:
-        """Return the roofline of a case and what makes it: from measured ceilings where there are some."""
-        memory = case.bytes / ((self.copy_gbs or self.target.memory_gbs) * 1e3)
-        compute = case.flops / (self._rate(case, self.matmul_tflops) * 1e6)
-        return (memory, "memory") if memory >= compute else (compute, "matrix")
-
-    def least_us(self, case: Case) -> float:
-        """Return what no kernel can beat: writes may stay in the cache, reads start outside it."""
-        memory = max(0.0, case.bytes - self.cache) / (max(self.target.memory_gbs, self.copy_gbs) * 1e3)
-        return max(memory, case.bytes / (self.target.cache_gbs * 1e3), case.flops / (self._rate(case, {}) * 1e6))
-
-    def _rate(self, case: Case, measured: Mapping[str, float]) -> float:
-        dtypes = [a.dtype for a in case.inputs.values() if isinstance(a, Input)]
-        sheet = self.target.matrix_tflops
-        return max(self.target.vector_tflops, *(measured.get(d) or sheet.get(d, 0.0) for d in dtypes))
 
 
 def path(device: str) -> Path:

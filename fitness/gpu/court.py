@@ -65,7 +65,7 @@ class Court(Hearings):
         return found
 
     def matmul_tflops(self, dtype: str) -> float:
-        """Measure the rate of a large matrix product through the vendor's library."""
+        """Measure the highest rate of large matrix products through the vendor's library; a dtype, or tf32."""
         self.drop_bench()  # its memory is the referee's for that long
         with self._turns.alone():
             rate = float(self._ask("matmul_tflops", dtype))

@@ -6,7 +6,6 @@ there, so that no kernel can reach the truth by any address. It runs no code of 
 
 import os
 import random
-import statistics
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import torch
 
 from fitness import wire, yardstick
 from fitness.child import die_with_parent
-from fitness.gpu import compare, storage
+from fitness.gpu import compare, matmul, storage
 from fitness.gpu.api import NoDevice, SharedMemory
 from fitness.gpu.arena import GUARD_BYTE
 from fitness.gpu.process import questions
@@ -76,7 +75,7 @@ class Referee:
         return None
 
     def begin(self, packed: Any, seed: int) -> Any:
-        """Take up a task; `seed` is secret to this judge."""
+        """Take up a task; `seed` is secret to the judges of one run."""
         self._task, self._seed = tasks.unpack(packed), seed
         self._functions = functions(self._task)
         self._known.clear()
@@ -106,18 +105,8 @@ class Referee:
         return None
 
     def matmul_tflops(self, dtype: str) -> Any:
-        """Measure a large product of random matrices through torch: the median of twenty."""
-        n = 8192
-        a, b = (torch.randn(n, n, device=self._device).to(getattr(torch, dtype)) for _ in range(2))
-        times = []
-        for _ in range(23):
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record()
-            a @ b
-            end.record()
-            torch.cuda.synchronize()
-            times.append(start.elapsed_time(end))
-        return 2 * n**3 / statistics.median(times[3:]) / 1e9
+        """Measure the highest rate of large matrix products through torch."""
+        return matmul.tflops(dtype, self._device)
 
     def names(self, case: str) -> Any:
         """List a case's trials."""
@@ -255,7 +244,9 @@ class Referee:
             raise ValueError("no task was begun")
         values = draw(trial, self._seed, self._device)
         if turned:
-            values = {k: self._turned(v, trial.arguments[k]) for k, v in values.items()}
+            # by amounts that follow from the secret: this trial's limits must be those of every judge of the run
+            rng = random.Random(f"turned {self._seed} {trial.case} {trial.name}")
+            values = {k: _turned(v, trial.arguments[k], rng) for k, v in values.items()}
         wanted = list(
             yardstick.compute(self._functions, values, trial, self._device, self._seed, measure=compare.errors)
         )
@@ -265,12 +256,13 @@ class Referee:
         held = sum(v.numel() for v in inputs.values()) + sum(y.truth.numel() * 8 for y in wanted)
         return Known(inputs, items, wanted, held)
 
-    def _turned(self, value: Any, spec: Any) -> Any:
-        """Return an input with its elements moved around on a ring; anything else as it is."""
-        if not isinstance(value, torch.Tensor) or not isinstance(spec, Input) or not _movable(spec):
-            return value
-        whole = storage.stored(value, spec).view(value.dtype)
-        return spec.laid_out(whole.roll(self._rng.randrange(whole.numel())).view(spec.stored))
+
+def _turned(value: Any, spec: Any, rng: random.Random) -> Any:
+    """Return an input with its elements moved around on a ring; anything else as it is."""
+    if not isinstance(value, torch.Tensor) or not isinstance(spec, Input) or not _movable(spec):
+        return value
+    whole = storage.stored(value, spec).view(value.dtype)
+    return spec.laid_out(whole.roll(rng.randrange(whole.numel())).view(spec.stored))
 
 
 def _movable(spec: Input) -> bool:

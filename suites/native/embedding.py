@@ -6,7 +6,7 @@ thousands need several; repeated indices reward a cache.
 """
 import torch
 
-from suites import Case, Input, edge
+from suites import FLOATING, Case, Input, edge
 
 entry = "embedding"
 
@@ -26,11 +26,14 @@ def by_selection(table, indices):
 honest = [by_index, by_selection]
 exact = True
 
+# copies and sums of what is there: NaN, infinities and the largest numbers come out as IEEE arithmetic has it
+TRIALS = (*FLOATING, "special")
+
 
 def case(name, rows, dim, count, dtype="float32", distribution="normal", small=(97, 300, 40)):
     def arguments(rows, dim, count):
         return {
-            "table": Input((rows, dim), dtype, distribution),
+            "table": Input((rows, dim), dtype, distribution, trials=TRIALS),
             "indices": Input((count,), "int64", "indices", high=rows),
         }
 

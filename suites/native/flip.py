@@ -6,7 +6,7 @@ divides starts its reversed blocks off any boundary.
 """
 import torch
 
-from suites import Case, Input, edge
+from suites import FLOATING, Case, Input, edge
 
 entry = "flip"
 
@@ -26,10 +26,13 @@ def by_rows(x):
 honest = [by_index, by_rows]
 exact = True
 
+# copies and sums of what is there: NaN, infinities and the largest numbers come out as IEEE arithmetic has it
+TRIALS = (*FLOATING, "special")
+
 
 def case(name, rows, cols, dtype="float32", distribution="normal", small=(11, 1000)):
-    full = Input((rows, cols), dtype, distribution)
-    cut = Input(small, dtype, distribution)
+    full = Input((rows, cols), dtype, distribution, trials=TRIALS)
+    cut = Input(small, dtype, distribution, trials=TRIALS)
     return Case(name, {"x": full}, flops=0, bytes=2 * full.bytes, small={"x": cut})
 
 

@@ -5,7 +5,7 @@ them, so masks matter; a row of 1000s must not overflow.
 """
 import torch
 
-from suites import Case, Input, edge
+from suites import FLOATING, Case, Input, edge
 
 entry = "softmax"
 
@@ -34,10 +34,13 @@ def online(x):
 
 honest = [base_two, online]
 
+# a row with NaN or +infinity is NaN throughout, -infinity gives 0, in whatever order maxima and sums are taken
+TRIALS = (*FLOATING, "nonfinite")
+
 
 def case(name, rows, cols, dtype="float32", distribution="normal", small=(13, None)):
-    full = Input((rows, cols), dtype, distribution)
-    cut = Input((small[0], small[1] or cols), dtype, distribution)
+    full = Input((rows, cols), dtype, distribution, trials=TRIALS)
+    cut = Input((small[0], small[1] or cols), dtype, distribution, trials=TRIALS)
     return Case(name, {"x": full}, flops=5 * full.elements, bytes=2 * full.bytes, small={"x": cut})
 
 

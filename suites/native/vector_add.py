@@ -6,7 +6,7 @@ size divides.
 """
 import torch
 
-from suites import Case, Input, edge
+from suites import FLOATING, Case, Input, edge
 
 entry = "vector_add"
 
@@ -26,10 +26,13 @@ def difference(x, y):
 honest = [in_float32, difference]
 exact = True
 
+# copies and sums of what is there: NaN, infinities and the largest numbers come out as IEEE arithmetic has it
+TRIALS = (*FLOATING, "special")
+
 
 def case(name, n, dtype="float32", distribution="normal", small=20_011):
-    full = Input((n,), dtype, distribution)
-    cut = Input((small,), dtype, distribution)
+    full = Input((n,), dtype, distribution, trials=TRIALS)
+    cut = Input((small,), dtype, distribution, trials=TRIALS)
     return Case(name, {"x": full, "y": full}, flops=n, bytes=3 * full.bytes, small={"x": cut, "y": cut})
 
 

@@ -11,6 +11,17 @@ def reference(x):
     return x * 1000
 
 
+def in_float32(x):
+    return (x.float() * 1000).to(x.dtype)
+
+
+def in_parts(x):
+    return (x.float() * 512 + x.float() * 488).to(x.dtype)
+
+
+honest = [in_float32, in_parts]
+
+
 def case(name, n, distribution, small=5003):
     x = Input((n,), "float16", distribution)
     return Case(name, {"x": x}, flops=n, bytes=2 * x.bytes, small={"x": Input((small,), "float16", distribution)})
