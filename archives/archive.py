@@ -6,7 +6,7 @@ while a search goes on.
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from archives import selection
@@ -31,6 +31,11 @@ class Entry:
         """The largest error of any case; 1.0 is the limit."""
         return max(c.error for c in self.evaluation.cases)
 
+    def beside_latency(self, objectives: Sequence[str]) -> Vector:
+        """Return what counts for a run beside its latency: its error, and its times on other targets."""
+        found = {"error": (self.error,), "portability": tuple(time_us for _, time_us in self.evaluation.elsewhere)}
+        return tuple(value for name in objectives for value in found.get(name, ()))
+
     @property
     def roofline(self) -> float:
         """The share of the roofline that it reaches: the geometric mean over the cases; 0 where one has no roofline."""
@@ -45,20 +50,19 @@ class Archive:
 
     All times in it are of one basis. Where they are measured, only a confirmed program can be the best; others may be
     elites and parents, because the next measurement may confirm them. In open mode nothing is ever confirmed, and the
-    best is a claim. `describe` puts a verdict into its cell; `errors` makes the error a coordinate of the front.
+    best is a claim. `describe` puts a verdict into its cell; `objectives` beside latency are coordinates of the front.
     """
 
-    def __init__(
-        self, basis: Basis = Basis.PREDICTED, describe: Callable[[Evaluation], Cell] = cell, errors: bool = False
-    ) -> None:
-        self.basis = basis
+    def __init__(self, basis: Basis = Basis.PREDICTED, describe: Callable[[Evaluation], Cell] = cell,
+                 objectives: Sequence[str] = ()) -> None:  # fmt: skip
+        self.basis, self.objectives = basis, tuple(objectives)
         self.history = Roster()  # ids that passed
         self.elites: dict[Cell, str] = {}
         self.front = Front(selection.uncrowded)
         self.failures: Counter[str] = Counter()  # by stage
         self.twins = 0
         self.measured: dict[str, Evaluation] = {}  # what a device said after the search had judged
-        self._describe, self._errors = describe, errors
+        self._describe = describe
         self._entries: dict[str, Entry] = {}
         self._programs: dict[str, str] = {}
         self._published = Ranking()
@@ -159,7 +163,7 @@ class Archive:
     def _offer(self, identity: str, entry: Entry) -> None:
         vector: Vector = tuple(c.time_us for c in entry.evaluation.cases)
         if identity not in self.front:
-            self.front.offer(identity, (*vector, entry.error) if self._errors else vector)
+            self.front.offer(identity, (*vector, *entry.beside_latency(self.objectives)))
 
     def elites_of(self, structure: str) -> Roster:
         """Return the elites of one structure."""

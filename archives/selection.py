@@ -70,9 +70,9 @@ def specialist(archive: "Archive", rng: np.random.Generator) -> str:
 
 
 def compromise(archive: "Archive", rng: np.random.Generator) -> str:
-    """Return a member of the Pareto front by NSGA-II over time and error, which may conflict."""
+    """Return a member of the Pareto front by NSGA-II over its time and what the run weighs beside it."""
     pool = [archive[i] for i in archive.front.draw(POOL, rng)]
-    kept = uncrowded([(e.score_us, e.error) for e in pool], max(1, len(pool) // 4))
+    kept = uncrowded([(e.score_us, *e.beside_latency(archive.objectives)) for e in pool], max(1, len(pool) // 4))
     return pool[kept[int(rng.integers(len(kept)))]].candidate.id
 
 

@@ -88,7 +88,8 @@ def main(verbose: bool) -> None:
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="archive, best-of-n, sequential, restarts or islands [archive].")
 @click.option("--operators", help="Names with commas between: knob-step, knob-cross, knob-tune [these], rewrite.")
-@click.option("--objectives", help="latency, or latency,error: parents then weigh both [latency].")
+@click.option("--objectives", help="latency; with commas, error and portability too: parents then weigh all [latency].")
+@click.option("--also", help="Targets on which programs must pass too, predicted: mi250, or several with commas.")
 @click.option(
     "--model",
     "models",

@@ -28,7 +28,8 @@ class Settings(BaseModel):
     seed: int = Field(0, ge=0, lt=2**63)
     policy: Literal["archive", "best-of-n", "sequential", "restarts", "islands"] = "archive"
     operators: tuple[str, ...] = Field(Rules().operators, min_length=1)
-    objectives: tuple[Literal["latency", "error"], ...] = ("latency",)
+    objectives: tuple[Literal["latency", "error", "portability"], ...] = ("latency",)
+    also: tuple[str, ...] = ()  # targets on which a program must pass too, and is predicted
     # mechanisms: 0 or false switches one off; evo_kernel/rules.py says what each is
     history: float = Field(Rules().history, ge=0.0, le=1.0)
     broadening: bool = Rules().broadening
@@ -80,6 +81,11 @@ class Settings(BaseModel):
         except targets.TargetError as error:
             raise ValueError(str(error)) from error
 
+    @field_validator("also")
+    @classmethod
+    def _known_targets(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(cls._known_target(name) for name in given))
+
     @field_validator("models", mode="before")
     @classmethod
     def _named(cls, given: object) -> object:
@@ -110,7 +116,7 @@ class Settings(BaseModel):
             raise ValueError("one of generate, optimize, strategise must be there: others have nothing to begin with")
         return given
 
-    @field_validator("operators", "objectives", "model_operators", "archives", mode="before")
+    @field_validator("operators", "objectives", "also", "model_operators", "archives", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
         """Take a list as the command line writes it."""
@@ -130,8 +136,19 @@ class Settings(BaseModel):
     @classmethod
     def _latency_first(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         if given[:1] != ("latency",) or len(set(given)) != len(given):
-            raise ValueError('the first objective is latency; "error" may follow')
+            raise ValueError('the first objective is latency; "error" and "portability" may follow')
         return given
+
+    @model_validator(mode="after")
+    def _portable(self) -> Self:
+        """Refuse portability to nowhere, and other targets where one machine measures one."""
+        if "portability" in self.objectives and not self.also:
+            raise ValueError("portability needs other targets to be predicted for: name them (--also mi250)")
+        if self.also and (self.basis == "measured" or self.mode == "open"):
+            raise ValueError("other targets can only be predicted for: leave out --also, or use --basis predicted")
+        if self.target in self.also:
+            raise ValueError(f"{self.target} is the run's target itself: name others")
+        return self
 
     @model_validator(mode="after")
     def _ports(self) -> Self:
@@ -159,7 +176,7 @@ class Settings(BaseModel):
 ABOUT_MODELS = ("model_operators", "model_share", "conversations", "context", "evaluation_dollars", "record", "lessons",
                 "archives", "port", "max_cost", "max_tokens", "max_calls")  # fmt: skip
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "search": ("generations", "population", "target", "seed", "policy", "operators", "objectives"),
+    "search": ("generations", "population", "target", "seed", "policy", "operators", "objectives", "also"),
     "mechanisms": (
         "history",
         "broadening",

@@ -26,6 +26,10 @@ def resolve(settings: Settings, say: Callable[[str], None] = logger.info) -> Set
     target = settings.target if settings.target != "auto" else (here or [DEFAULT_TARGET])[0]
     if settings.mode == "open":
         require(target)
+    if settings.also:
+        if target in settings.also:
+            raise RunError(f"{target} is the run's target itself: name others with --also")
+        return settings.model_copy(update={"target": target, "basis": "predicted"})
     measured = settings.basis == "measured" or (settings.basis == "auto" and target in here)
     if settings.basis == "measured" and settings.address is None:
         require(target)

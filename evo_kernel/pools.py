@@ -105,7 +105,7 @@ def child_limits(settings: Settings) -> child.Limits:
 
 def make_judge(task: Task, settings: Settings) -> Judge:
     """Return a predicting judge as the settings want it."""
-    return Judge(task, settings.target, settings.seed, child_limits(settings))
+    return Judge(task, settings.target, settings.seed, child_limits(settings), also=settings.also)
 
 
 def make_measuring_judge(task: Task, settings: Settings, index: int | None = None, judges: int = 1,

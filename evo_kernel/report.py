@@ -104,6 +104,7 @@ def verdict(e: Evaluation) -> dict[str, Any]:
         "mode": e.mode.value,
         "device": e.device,
         "target": e.target,
+        "elsewhere": [{"target": name, "predicted_us": time_us} for name, time_us in e.elsewhere],
     }
 
 
@@ -180,6 +181,7 @@ def _best(s: dict[str, Any], best: Entry) -> list[str]:
         f"(geometric mean{gain})"
     ]
     lines += [f"  {said}" for said in s["not_run"]]
+    lines += [f"  on {name:<25} predicted {time_us:>10.2f} us (geometric mean)" for name, time_us in e.elsewhere]
     for c in e.cases:
         interval = None if c.low_us is None or c.high_us is None else (c.low_us, c.high_us)
         lines.append(

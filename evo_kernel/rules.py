@@ -21,7 +21,7 @@ class Rules:
     lines: int = 4  # of descent: for halving, islands and restarts
     migration: int = 40  # evaluations between the moves of islands' best
     max_perf_debug_num: int = 5  # failures in a row before `restarts`, `sequential` and `reflect` begin anew
-    objectives: tuple[str, ...] = ("latency",)  # and "error": the front and NSGA-II weigh both
+    objectives: tuple[str, ...] = ("latency",)  # and "error", "portability": the front and NSGA-II weigh all
     model_operators: tuple[str, ...] = ASKING  # operators that ask models, where a run has any
     model_share: float = 0.5  # share of requests that ask them, where the bandit does not choose
     port: str | None = None  # the text of a kernel in another language: each model is first asked to port it

@@ -42,7 +42,7 @@ class Search:
         limits: Limits | None = None, basis: Basis = Basis.PREDICTED,
     ) -> None:  # fmt: skip
         self.rules, self.limits = rules or Rules(), limits or Limits()
-        self.archive = Archive(basis, errors="error" in self.rules.objectives)
+        self.archive = Archive(basis, objectives=self.rules.objectives)
         self.structures = Structures()
         self.bandit = Bandit()
         self.letters = Correspondence(self.rules)

@@ -108,6 +108,7 @@ class Evaluation:
     device: str | None = None  # that measured it
     confirmed: bool = False  # timed in fresh processes; only such times are published
     against: tuple[Comparison, ...] = ()
+    elsewhere: tuple[tuple[str, float], ...] = ()  # predicted score on other targets, by name
 
     def __post_init__(self) -> None:
         if self.failure is None and not self.cases:
@@ -152,7 +153,7 @@ def pack(e: Evaluation) -> list[Any]:
     failure = None if f is None else [f.stage.value, f.kind, f.message, f.trace, f.case]
     cases, kernels, against = [*map(_CASE, e.cases)], [*map(_KERNEL, e.kernels)], [*map(_RIVAL, e.against)]
     return [FORMAT, e.target, e.basis.value, e.isolation, failure, cases, kernels, e.program, list(e.notes),
-            e.mode.value, e.device, e.confirmed, against]  # fmt: skip
+            e.mode.value, e.device, e.confirmed, against, [*map(list, e.elsewhere)]]  # fmt: skip
 
 
 def unpack(plain: Any) -> Evaluation:
@@ -160,7 +161,7 @@ def unpack(plain: Any) -> Evaluation:
     if plain[0] not in (1, FORMAT):
         raise ValueError(f"evaluation format {plain[0]} is not one of 1 to {FORMAT}")
     target, basis, isolation, f, cases, kernels, program, notes, *measured = plain[1:]
-    mode, device, confirmed, against = measured or (Mode.SEALED, None, False, ())
+    mode, device, confirmed, against, *newer = measured or (Mode.SEALED, None, False, ())
     return Evaluation(
         target=target,
         basis=Basis(basis),
@@ -174,6 +175,7 @@ def unpack(plain: Any) -> Evaluation:
         device=device,
         confirmed=confirmed,
         against=tuple(Comparison(*a) for a in against),
+        elsewhere=tuple((name, time_us) for name, time_us in (newer[0] if newer else ())),
     )
 
 

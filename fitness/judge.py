@@ -8,6 +8,7 @@ The truth stays in this process. It runs no candidate's code and unpacks only pl
 import math
 import random
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,11 +27,13 @@ REMEMBERED = 4096  # finished programs kept, each a few hundred bytes
 
 
 class Judge:
-    """The whole pipeline for one task and one target. `judge` is a pure function of the source and the seed."""
+    """The whole pipeline for one task and one target. `judge` is a pure function of the source and the seed.
 
-    def __init__(
-        self, task: Task, target: str, seed: int = 0, limits: Limits | None = None, imports: bool = True
-    ) -> None:
+    A program must also pass, and is predicted, on every target named in `also`.
+    """
+
+    def __init__(self, task: Task, target: str, seed: int = 0, limits: Limits | None = None, imports: bool = True,
+                 also: Sequence[str] = ()) -> None:  # fmt: skip
         self.task, self.target, self.seed = task, targets.find(target), seed
         self._limits = limits or Limits()
         self._builder = Builder(task, self.target, self._limits, Purpose(code=False, imports=imports))
@@ -39,6 +42,7 @@ class Judge:
         self.correctness = Correctness(task, seed, self._builder.jail)
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
+        self._others = tuple(Judge(task, name, seed, limits, imports) for name in also)
 
     def judge(self, source: str, cases: tuple[Case, ...] | None = None) -> Evaluation:
         """Return the verdict on a program; WorkerLost when this machine, not the program, failed."""
@@ -50,6 +54,7 @@ class Judge:
             self.seconds = self._builder.seconds
             with timed(self.seconds, Stage.CORRECTNESS), understood(Stage.CORRECTNESS):
                 evaluation = self._finish(source, built)
+            evaluation = replace(evaluation, elsewhere=tuple(self._elsewhere(j, source, cases) for j in self._others))
         except Refusal as refused:
             self.seconds = self._builder.seconds
             return self._refusal(refused.failure)
@@ -58,22 +63,32 @@ class Judge:
             self._finished.popitem(last=False)
         return evaluation
 
+    def _elsewhere(self, other: "Judge", source: str, cases: tuple[Case, ...] | None) -> tuple[str, float]:
+        """Return what a program that passed here takes on another target; Refusal where it fails there."""
+        evaluation = other.judge(source, cases)
+        if evaluation.failure is not None:
+            raise Refusal(replace(evaluation.failure, message=f"on {other.target.name}: {evaluation.failure.message}"))
+        return other.target.name, _digits(evaluation.score_us)
+
     def _refusal(self, failure: Failure) -> Evaluation:
         return Evaluation(self.target.name, Basis.PREDICTED, str(self.standing), failure)
 
     @property
     def standing(self) -> Standing:
         """What is in force around a candidate."""
-        return lowest((self._builder.jail.standing, self._interpreter.standing))
+        return lowest((self._builder.jail.standing, self._interpreter.standing, *(j.standing for j in self._others)))
 
     def close(self) -> None:
         """End the fork servers."""
         self._builder.close()
         self._interpreter.close()
+        for other in self._others:
+            other.close()
 
     def pids(self) -> list[int]:
         """Return the fork servers' processes, for those who watch or kill them."""
-        return [p for p in (self._builder.jail.pid, self._interpreter.pid) if p]
+        own = [p for p in (self._builder.jail.pid, self._interpreter.pid) if p]
+        return own + [p for j in self._others for p in j.pids()]
 
     def _finish(self, source: str, built: Built) -> Evaluation:
         """Check every case and edge under the interpreter and predict every case's time."""

@@ -217,6 +217,13 @@ class TestBadInput:
         refused(run("search", "sofmax", "--run", tmp_path / "r"), 1, "no task named 'sofmax'", "softmax")
         assert not (tmp_path / "r").exists()
 
+    def test_portability_needs_other_targets_and_other_targets_are_only_predicted_for(self, tmp_path: Path) -> None:
+        where = ("search", "softmax", "--run", tmp_path / "r", "--target", "mi300")
+        refused(run(*where, "--objectives", "latency,portability"), 2, "name them (--also mi250)")
+        refused(run(*where, "--also", "mi250,gfx942"), 2, "mi300 is the run's target itself")
+        refused(run(*where, "--also", "mi250", "--basis", "measured"), 2, "can only be predicted for")
+        refused(run(*where, "--also", "mi2500"), 2, "no target named 'mi2500'", "mi250")
+
     def test_a_task_file_with_a_missing_part_says_which(self, task_file: Path, tmp_path: Path) -> None:
         task_file.write_text(task_file.read_text().replace("held_out =", "held_in ="))
         refused(run("search", task_file, "--run", tmp_path / "r"), 1, "held_out")

@@ -54,6 +54,23 @@ def test_a_verdict_is_a_function_of_the_source(judge: Judge, double_task: Task) 
         other.close()
 
 
+def test_a_program_may_have_to_pass_on_other_targets_too(double_task: Task) -> None:
+    fussy = launcher('"""Refuse one chip."""\nif torch.cuda.get_device_properties(0).multi_processor_count == 104:\n'
+                     '    raise RuntimeError("too few units")\nout = torch.empty_like(x)\n' + LAUNCH)  # fmt: skip
+    both = Judge(double_task, "mi300", also=("mi250",))
+    try:
+        verdict = both.judge(double_task.seeds[0].source)
+        ((name, time_us),) = verdict.elsewhere
+        assert name == "mi250"
+        assert time_us > 2 * verdict.score_us  # it has less than a third of the bandwidth
+        assert evaluations.unpack(evaluations.pack(verdict)) == verdict
+        refused = both.judge(fussy)
+        assert refused.failure is not None
+        assert refused.failure.message.startswith("on mi250: RuntimeError: too few units")
+    finally:
+        both.close()
+
+
 def test_comments_and_names_do_not_make_another_program(judge: Judge, double_task: Task) -> None:
     source = double_task.seeds[0].source
     renamed = "# a new comment\n\n" + source.replace("offs", "places")

@@ -242,11 +242,21 @@ class TestArchive:
     def test_where_error_is_an_objective_precise_programs_stay_parents(self) -> None:
         made = entries(2)
         for errors, expected in ((False, {made[0].id}), (True, {made[0].id, made[1].id})):
-            archive = Archive(errors=errors)
+            archive = Archive(objectives=("latency", "error") if errors else ())
             archive.add(made[0], verdict(1.0, error=0.9))
             archive.add(made[1], verdict(2.0, error=0.1))
             assert set(archive.front.members) == expected
             assert {selection.compromise(archive, np.random.default_rng(i)) for i in range(20)} <= expected
+
+    def test_where_portability_is_an_objective_what_is_fast_elsewhere_stays_a_parent(self) -> None:
+        made = entries(3)
+        archive = Archive(objectives=("latency", "portability"))
+        for one, here, there in zip(made, (1.0, 2.0, 3.0), (9.0, 4.0, 5.0), strict=True):
+            archive.add(one, replace(verdict(here), elsewhere=(("mi250", there),)))
+        assert set(archive.front.members) == {made[0].id, made[1].id}
+        assert {selection.compromise(archive, np.random.default_rng(i)) for i in range(20)} <= set(
+            archive.front.members
+        )
 
     def test_coverage_and_quality_count_cells_and_their_share_of_the_roofline(self) -> None:
         archive = Archive(describe=lambda e: (str(e.cases[0].time_us > 1),))

@@ -10,10 +10,11 @@ from evo_kernel.policies.policy import View
 from evo_kernel.rules import Rules
 
 BROAD_HISTORY = 0.6  # share of history in the choice of parents when the best has nothing new, or is old
+COMPROMISES = 0.3  # share of parents that NSGA-II chooses where a run has several objectives
 
 
 class Greedy:
-    """Takes the best; if it is told to, at times one of history or a specialist of the Pareto front.
+    """Takes the best; if it is told to, at times one of history, a specialist or a compromise of the Pareto front.
 
     With halving it begins as several such searches, each over its own line of descent; of these the worse half is
     given up at 25, 50 and 75% of the budget, and the last one left has the whole archive.
@@ -24,13 +25,14 @@ class Greedy:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._lines = Lines(rules.lines if rules.halving else 1)
-        self._conflict = "error" in rules.objectives
+        self._conflict = len(rules.objectives) > 1
 
     def parent(self, view: View, rng: np.random.Generator) -> str:
         """Choose one program."""
+        if self._conflict and rng.random() < COMPROMISES:
+            return selection.compromise(view.archive, rng)
         if self._rules.lexicase and rng.random() < self._rules.lexicase:
-            choose = selection.compromise if self._conflict else selection.specialist
-            return choose(view.archive, rng)
+            return selection.specialist(view.archive, rng)
         return selection.greedy(self._group(view), rng, self._share(view))
 
     def _share(self, view: View) -> float:
