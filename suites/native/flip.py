@@ -49,7 +49,7 @@ held_out = [
 ]
 edges = [
     edge("3x255-fp32-signs", {"x": Input((3, 255), distribution="signs")}),
-    edge("3x257-fp32-offset", {"x": Input((3, 257), distribution="offset")}),
+    edge("3x257-fp32-offset", {"x": Input((3, 257), distribution="offset", trials=TRIALS)}),
     edge("5x127-fp16-padded", {"x": Input((5, 127), "float16", pad=9)}),  # a prime
     edge("3x1-fp32", {"x": Input((3, 1))}),
     edge("0x64-fp32", {"x": Input((0, 64))}),

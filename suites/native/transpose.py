@@ -49,7 +49,7 @@ held_out = [
     case("3000017x3-bf16", 3_000_017, 3, "bfloat16", small=(1013, 3)),  # a prime, three columns
 ]
 edges = [
-    edge("31x33-fp32-offset", {"x": Input((31, 33), distribution="offset")}),
+    edge("31x33-fp32-offset", {"x": Input((31, 33), distribution="offset", trials=TRIALS)}),
     edge("33x31-fp32-columns-signs", {"x": Input((33, 31), distribution="signs", order=(1, 0))}),
     edge("29x37-fp16-padded", {"x": Input((29, 37), "float16", pad=3)}),  # primes
     edge("1x1-fp32", {"x": Input((1, 1))}),

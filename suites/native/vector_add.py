@@ -50,7 +50,7 @@ held_out = [
 
 
 def corner(name, n, dtype="float32", distribution="normal"):
-    x = Input((n,), dtype, distribution)
+    x = Input((n,), dtype, distribution, trials=TRIALS)
     return edge(name, {"x": x, "y": x})
 
 
