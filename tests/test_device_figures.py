@@ -90,11 +90,11 @@ def test_a_machine_is_calibrated_once_and_doctor_says_what_was_found(tmp_path: P
     within, short = re.findall(r"([\d.]+)%", said["calibration"])[1:3]
     assert float(within) <= 1.0
     assert float(short) <= 3.0
-    copy = re.search(r"copy (\d+) GB/s", said["calibration"])
-    assert copy is not None
+    memory = re.search(r"memory (\d+) GB/s", said["calibration"])
+    assert memory is not None
     target = discover.own_target()
     assert target is not None
-    assert 0.5 * target.memory_gbs < int(copy[1]) <= 1.05 * target.memory_gbs
+    assert 0.5 * target.memory_gbs < int(memory[1]) <= 1.05 * target.memory_gbs
     assert "float16" in said["calibration"]
     assert said["clock"].startswith("clock throttling is")
 

@@ -81,7 +81,8 @@ def test_a_run_is_resumed_measured_again_and_judged(found: Path) -> None:
     rows = json.loads(run("measure", found, "--top", 2, "--json").stdout)
     assert 1 <= len(rows) <= 2
     assert all(r["confirmed"] and r["failure"] is None for r in rows)
-    assert {r["id"] for r in rows} == {m["id"] for m in shown(found)["measurements"]}
+    # the best of each end of the search was measured too: it is not always still among the fastest
+    assert {r["id"] for r in rows} <= {m["id"] for m in shown(found)["measurements"]}
     (file, *_) = (found / "exported").glob("softmax_*.py")
     verdict = json.loads(run("judge", file, "--task", "softmax", "--held-out", "--json").stdout)
     assert verdict["passed"]

@@ -1,4 +1,4 @@
-"""Makes its tensor descriptors on the host, of one dimension or of two.
+"""Makes its tensor descriptors on the host where rows are whole, and masks what is left.
 
 task: vector_add
 """
@@ -10,10 +10,10 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 
 @triton.jit
-def add_kernel(out, given, other, BLOCK: tl.constexpr):
-    place = tl.program_id(0) * BLOCK
-    z = given.load([place]).to(tl.float32) + other.load([place]).to(tl.float32)
-    out.store([place], z.to(out.dtype))
+def add_kernel(out_ptr, x_ptr, y_ptr, n, BLOCK: tl.constexpr):
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    z = tl.load(x_ptr + place, mask=place < n).to(tl.float32) + tl.load(y_ptr + place, mask=place < n).to(tl.float32)
+    tl.store(out_ptr + place, z.to(out_ptr.dtype.element_ty), mask=place < n)
 
 
 @triton.jit
@@ -30,7 +30,7 @@ def vector_add(x, y):
         parts = [t[start : start + (1 << 30)] for t in (out, x, y)]
         count = parts[0].numel()
         if count % 2048:
-            add_kernel[(triton.cdiv(count, 256),)](*[TensorDescriptor.from_tensor(t, [256]) for t in parts], BLOCK=256)
+            add_kernel[(triton.cdiv(count, 256),)](*parts, count, BLOCK=256)
         else:
             rows = [TensorDescriptor(t, [count // 2048, 2048], [2048, 1], [1, 128]) for t in parts]
             add_rows_kernel[(16, count // 2048)](*rows, BLOCK=128)
