@@ -7,11 +7,13 @@ from operators.rewrites.hoist import Hoist
 from operators.rewrites.masks import Unmasked
 from operators.rewrites.narrow import Narrow
 from operators.rewrites.order import Grouped, Swapped
+from operators.rewrites.persistent import Persistent
 from operators.rewrites.precision import Precision
 from operators.rewrites.program import Rewrite
 from operators.rewrites.ranges import TritonRange
 from operators.rewrites.reciprocal import Reciprocal
 from operators.rewrites.redundant import Redundant
+from operators.rewrites.rows import Rows
 from operators.rewrites.unroll import Unroll
 from operators.rewrites.whole import Whole
 from operators.rewrites.xcd import Remapped
@@ -32,4 +34,6 @@ FAMILIES: tuple[Rewrite, ...] = (
     Precision(),
     Alignment(),
     Caching(),
+    Persistent(),
+    Rows(),
 )

@@ -72,15 +72,16 @@ def passed(launch: Launch, parameter: str) -> cst.BaseExpression | None:
 
 def replaced(function: cst.FunctionDef, found: Callable[[cst.CSTNode], bool], edit: Edit) -> cst.FunctionDef:
     """Return a function with an edit made wherever something is found."""
-    edits = [(path, edit) for path, node in _walk(function) if found(node)]
+    edits = [(path, edit) for path, node in walk(function) if found(node)]
     changed: cst.FunctionDef = edited(function, edits)
     return changed
 
 
-def _walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]":
+def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]":
+    """List a node and all below it, each with the steps down to it."""
     every: list[tuple[Path, cst.CSTNode]] = [(path, node)]
     for name, index, child in steps(node):
-        every += _walk(child, (*path, (name, index)))
+        every += walk(child, (*path, (name, index)))
     return every
 
 
