@@ -14,6 +14,7 @@ from operators.rewrites.ranges import TritonRange
 from operators.rewrites.reciprocal import Reciprocal
 from operators.rewrites.redundant import Redundant
 from operators.rewrites.rows import Rows
+from operators.rewrites.split import SplitK, TwoLevel
 from operators.rewrites.unroll import Unroll
 from operators.rewrites.whole import Whole
 from operators.rewrites.xcd import Remapped
@@ -36,4 +37,6 @@ FAMILIES: tuple[Rewrite, ...] = (
     Caching(),
     Persistent(),
     Rows(),
+    TwoLevel(),
+    SplitK(),
 )

@@ -58,11 +58,10 @@ def counted(program: Program, launch: Launch) -> Count | None:
         if not isinstance(node, cst.Subscript) or not _is(node.value, meta):
             continue
         name = _key(node)
-        given = _given(launch, name)
-        if given is None:
+        told = blocks.get(name) or given(program, launch, name, lines)
+        if told is None:
             return None
-        if name not in blocks:
-            blocks[name] = _named(program, launch, name, given, lines)
+        blocks[name] = told
         edits.append((path, partial(_becoming, text=blocks[name])))
     plain = edited(body, edits)
     if meta and any(_is(node, meta) for node in descend(plain)):
@@ -94,6 +93,20 @@ def relaunched(program: Program, kernel: Kernel, grid: str,
     return (edits, added) if found else None
 
 
+def given(program: Program, launch: Launch, name: str, lines: list[str]) -> str | None:
+    """Return a text for what a constexpr gets: a number gets a name, so that the tuner moves all its uses at once.
+
+    The line that gives it joins `lines`.
+    """
+    value = _given(launch, name)
+    if value is None or isinstance(value, cst.Integer):
+        new = fresh_in(program, launch.scope, f"{name.lower()}_size")
+        lines += [f"{new} = {value.value}"] if value is not None else []
+        return new if value is not None else None
+    text = cst.Module([]).code_for_node(value)
+    return text if isinstance(value, (cst.Name, cst.Call)) else f"({text})"
+
+
 def before(program: Program, node: cst.CSTNode, lines: tuple[str, ...]) -> Insertion:
     """Return the insertion of lines before the statement that a node is part of."""
     block, index = program.place(node)
@@ -105,14 +118,14 @@ def relaunching(call: cst.Call, grid: str, values: Mapping[str, str], kernel: st
     assert isinstance(call.func, cst.Subscript)
     index = cst.SubscriptElement(cst.Index(expression(grid)))
     own = call.func.value if kernel is None else cst.Name(kernel)
-    given = {a.keyword.value for a in call.args if a.keyword is not None}
+    known = {a.keyword.value for a in call.args if a.keyword is not None}
     changed = [
         a.with_changes(value=expression(values[a.keyword.value])) if a.keyword and a.keyword.value in values else a
         for a in call.args
     ]
     new = call.with_changes(func=call.func.with_changes(value=own, slice=[index]), args=changed)
     for name, text in values.items():
-        if name not in given:
+        if name not in known:
             new = passing(new, name, expression(text))
     return new
 
@@ -164,16 +177,6 @@ def _given(launch: Launch, name: str) -> cst.BaseExpression | None:
         default = launch.kernel.constexprs.get(name)
         return None if name in launch.kernel.positional and passed(launch, name) is not None else default
     return passed(launch, name)
-
-
-def _named(program: Program, launch: Launch, name: str, given: cst.BaseExpression, lines: list[str]) -> str:
-    """Return a text for what a constexpr gets: a number gets a name, so that the tuner moves all its uses at once."""
-    if not isinstance(given, cst.Integer):
-        text = cst.Module([]).code_for_node(given)
-        return text if isinstance(given, (cst.Name, cst.Call)) else f"({text})"
-    new = fresh_in(program, launch.scope, f"{name.lower()}_size")
-    lines.append(f"{new} = {given.value}")
-    return new
 
 
 def _key(node: cst.Subscript) -> str:

@@ -44,7 +44,7 @@ def specialised(program: Program, kernel: Kernel, suffix: str, changes: Callable
     added: list[Insertion] = []
     for launch in launched:
         told = condition(launch)
-        line = _line(program, launch.call)
+        line = line_of(program, launch.call)
         if told is None or line is None:
             return None
         edits.append((program.tree.path(line), _Choosing(name, told)))
@@ -91,7 +91,7 @@ def _module_place(program: Program, function: cst.FunctionDef) -> tuple[cst.CSTN
     return parent, list(body).index(function) if isinstance(body, (list, tuple)) else 0
 
 
-def _line(program: Program, call: cst.Call) -> cst.SimpleStatementLine | None:
+def line_of(program: Program, call: cst.Call) -> cst.SimpleStatementLine | None:
     """Return the line that is nothing but a call."""
     parent, _ = program.tree.parent(call)
     line, _ = program.tree.parent(parent)
