@@ -1,11 +1,14 @@
 """Every family of rewrites, in the order of tables."""
 
+from operators.rewrites.bumping import Bumped, Recomputed
 from operators.rewrites.caching import Caching
 from operators.rewrites.exp2 import Exp2
+from operators.rewrites.exposure import Exposure
 from operators.rewrites.hints import Alignment
 from operators.rewrites.hoist import Hoist
 from operators.rewrites.masks import Unmasked
 from operators.rewrites.narrow import Narrow
+from operators.rewrites.online import OnePass, TwoPass
 from operators.rewrites.order import Grouped, Swapped
 from operators.rewrites.persistent import Persistent
 from operators.rewrites.precision import Precision
@@ -39,4 +42,9 @@ FAMILIES: tuple[Rewrite, ...] = (
     Rows(),
     TwoLevel(),
     SplitK(),
+    Exposure(),
+    Bumped(),
+    Recomputed(),
+    OnePass(),
+    TwoPass(),
 )

@@ -49,7 +49,7 @@ def reductions(program: Program, kernel: Kernel) -> Iterator[Reduction]:
 def _read(program: Program, kernel: Kernel, body: "tuple[cst.BaseStatement, ...]", place: int) -> Reduction | None:
     loop = body[place]
     assert isinstance(loop, cst.For)
-    values = _bounds(loop)
+    values = bounds(loop)
     if values is None or _changes(loop) or any(not isinstance(s, cst.SimpleStatementLine) for s in loop.body.body):
         return None
     size, step = values
@@ -67,7 +67,7 @@ def _read(program: Program, kernel: Kernel, body: "tuple[cst.BaseStatement, ...]
         one = _sum(name, changed[0], start) if len(changed) == 1 else None
         if one is not None and sum(_reads(loop, name)) == (not isinstance(changed[0], cst.AugAssign)):
             sums.append(one)
-        elif len(changed) == 1 and isinstance(changed[0], cst.AugAssign) and _bumps(changed[0], names):
+        elif len(changed) == 1 and isinstance(changed[0], cst.AugAssign) and moves_evenly(changed[0], names):
             bumps.append(changed[0])
         else:
             return None
@@ -90,7 +90,8 @@ def joined_once(body: "tuple[cst.BaseStatement, ...]", one: Sum) -> bool:
     return 0 < len(reads) == len(joins)
 
 
-def _bounds(loop: cst.For) -> tuple[cst.BaseExpression, cst.BaseExpression] | None:
+def bounds(loop: cst.For) -> tuple[cst.BaseExpression, cst.BaseExpression] | None:
+    """Return the size and the step of a loop from 0 on, where they are plain."""
     over = loop.iter
     if not isinstance(over, cst.Call) or not isinstance(loop.target, cst.Name) or loop.orelse is not None:
         return None
@@ -153,7 +154,7 @@ def _least(node: cst.BaseExpression) -> bool:
     return text in ('float("-inf")', '-float("inf")')
 
 
-def _bumps(changed: cst.AugAssign, names: set[str]) -> bool:
+def moves_evenly(changed: cst.AugAssign, names: set[str]) -> bool:
     """Tell whether a name moves on by the same amount in every turn."""
     plain = not any(isinstance(n, (cst.Name, cst.Call)) and (isinstance(n, cst.Call) or n.value in names)
                     for n in descend(changed.value))  # fmt: skip
