@@ -1,11 +1,16 @@
 """Every family of rewrites, in the order of tables."""
 
+from operators.rewrites.blocks import Arithmetic, BlockPointers
 from operators.rewrites.bumping import Bumped, Recomputed
 from operators.rewrites.caching import Caching
+from operators.rewrites.chunks import Chunks
+from operators.rewrites.divide import Divided
 from operators.rewrites.exp2 import Exp2
 from operators.rewrites.exposure import Exposure
+from operators.rewrites.fuse import Fused
 from operators.rewrites.hints import Alignment
 from operators.rewrites.hoist import Hoist
+from operators.rewrites.inline import Inlined
 from operators.rewrites.masks import Unmasked
 from operators.rewrites.narrow import Narrow
 from operators.rewrites.online import OnePass, TwoPass
@@ -47,4 +52,10 @@ FAMILIES: tuple[Rewrite, ...] = (
     Recomputed(),
     OnePass(),
     TwoPass(),
+    BlockPointers(),
+    Arithmetic(),
+    Chunks(),
+    Inlined(),
+    Divided(),
+    Fused(),
 )

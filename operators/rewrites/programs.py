@@ -8,8 +8,8 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, Scope, descend, edited, passing
-from operators.rewrites.program import Insertion, Program, dotted, expression, open_to_keywords, statements
-from operators.rewrites.special import passed, walk
+from operators.rewrites.program import Insertion, Program, dotted, expression, open_to_keywords, statement, statements
+from operators.rewrites.special import passed, replaced, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,17 @@ def own_number(program: Program, kernel: Kernel) -> cst.Call | None:
     function = program.function(kernel)
     ends = any(isinstance(node, (cst.Return, cst.Yield)) for node in descend(function.body))
     return None if ends or program.place(asked[0])[0] is not function.body else asked[0]
+
+
+def asking_first(program: Program, kernel: Kernel, name: str, text: str | None = None) -> cst.FunctionDef:
+    """Return a kernel's definition whose first statement gives the number of the program a name.
+
+    `text` takes the place that the number had, the name where it is None.
+    """
+    function, asked = program.function(kernel), own_number(program, kernel)
+    named = replaced(function, lambda n: n is asked, partial(_becoming, text=text or name))
+    body = [statement(f"{name} = tl.program_id(0)"), *named.body.body]
+    return named.with_changes(body=named.body.with_changes(body=body))
 
 
 def launched(program: Program, kernel: Kernel) -> tuple[Launch, ...]:

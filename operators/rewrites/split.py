@@ -9,8 +9,17 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path
-from operators.rewrites.program import Insertion, Program, Site, constexpr_added, expression, statement
-from operators.rewrites.programs import counted, fresh_in, given, launched, own_number, relaunching, with_parameter
+from operators.rewrites.program import Insertion, Program, Site, constexpr_added, expression, fresh_name, statement
+from operators.rewrites.programs import (
+    asking_first,
+    counted,
+    fresh_in,
+    given,
+    launched,
+    own_number,
+    relaunching,
+    with_parameter,
+)
 from operators.rewrites.reductions import Reduction, Sum, joined_once, reductions
 from operators.rewrites.special import line_of, passed, replaced
 
@@ -48,7 +57,7 @@ def _sites(program: Program, dots: bool) -> Iterator[Site]:
         if asked is None or "SPLITS" in kernel.constexprs:
             continue
         for found in reductions(program, kernel):
-            site = _Split(program, kernel, asked, found).site() if _fits(program, kernel, found, dots) else None
+            site = _Split(program, kernel, found).site() if _fits(program, kernel, found, dots) else None
             if site is not None:
                 yield site
                 break
@@ -67,7 +76,6 @@ class _Split:
 
     program: Program
     kernel: Kernel
-    asked: cst.Call
     found: Reduction
 
     def site(self) -> Site | None:
@@ -129,50 +137,49 @@ class _Split:
         return (str(count),) if count > 1 else ()
 
     def _kernels(self) -> tuple[cst.BaseStatement, ...]:
-        function, name = self.program.function(self.kernel), self.kernel.name
-        lines = [cst.EmptyLine(indent=False)] * 2
+        name, lines = self.kernel.name, [cst.EmptyLine(indent=False)] * 2
+        number = fresh_name(self.program, self.kernel, "program")
         made = []
-        for suffix, body in (("parts", self._parts(function)), ("joined", self._joined(function))):
+        for suffix, function in (("parts", self._parts(number)), ("joined", self._joined(number))):
             parameters = constexpr_added(with_parameter(function.params, "parts_ptr"), "SPLITS", SPLITS)
-            changes = {"name": cst.Name(f"{name}_{suffix}"), "leading_lines": lines, "params": parameters, "body": body}
+            changes = {"name": cst.Name(f"{name}_{suffix}"), "leading_lines": lines, "params": parameters}
             made.append(function.with_changes(**changes))
         return tuple(made)
 
-    def _parts(self, function: cst.FunctionDef) -> cst.IndentedBlock:
-        """Every part takes each SPLITS-th block of the loop, and leaves what it added up."""
+    def _parts(self, number: str) -> cst.FunctionDef:
+        """Let every part take each SPLITS-th block of the loop, and leave what it added up."""
         found = self.found
-        body: list[Any] = list(function.body.body[: found.place])
-        index = self.program.place(self.asked)[1]
-        body[index] = replaced(body[index], lambda n: n is self.asked, _shared)
-        body.append(statement("part = tl.program_id(0) % SPLITS"))
+        function = asking_first(self.program, self.kernel, number, f"({number} // SPLITS)")
+        body: list[Any] = list(function.body.body[: found.place + 1])
+        body.append(statement(f"part = {number} % SPLITS"))
         body += [cst.SimpleStatementLine([bump.with_changes(value=_ahead(bump.value))]) for bump in found.bumps]
         loop: Any = replaced(found.loop, lambda n: n in found.bumps, _farther)  # type: ignore[arg-type]
         body.append(loop.with_changes(iter=_dealt(loop.iter)))
-        body += [statement(line) for line in self._stored()]
-        return function.body.with_changes(body=body)  # type: ignore[return-value]
+        body += [statement(line) for line in self._stored(number)]
+        return function.with_changes(body=function.body.with_changes(body=body))
 
-    def _joined(self, function: cst.FunctionDef) -> cst.IndentedBlock:
+    def _joined(self, number: str) -> cst.FunctionDef:
         """Give what follows the loop the parts in the place of the sums."""
-        place = self.found.place
-        lines = [statement(line) for line in self._loaded()]
+        function, place = asking_first(self.program, self.kernel, number), self.found.place + 1
+        lines = [statement(line) for line in self._loaded(number)]
         body = [*function.body.body[:place], *lines, *function.body.body[place + 1 :]]
-        return function.body.with_changes(body=body)  # type: ignore[return-value]
+        return function.with_changes(body=function.body.with_changes(body=body))
 
-    def _stored(self) -> list[str]:
+    def _stored(self, number: str) -> list[str]:
         if self.found.sums[0].dot:
             (one,) = self.found.sums
-            return [f"tl.store(parts_ptr + tl.program_id(0).to(tl.int64) * {_tile(one)}, {one.name})"]
+            return [f"tl.store(parts_ptr + {number}.to(tl.int64) * {_tile(one)}, {one.name})"]
         return [
-            f"tl.store(parts_ptr + {self._at('tl.program_id(0)', n)}, tl.{one.kind}({one.name}, axis=0))"
+            f"tl.store(parts_ptr + {self._at(number, n)}, tl.{one.kind}({one.name}, axis=0))"
             for n, one in enumerate(self.found.sums)
         ]
 
-    def _loaded(self) -> list[str]:
+    def _loaded(self, number: str) -> list[str]:
         if self.found.sums[0].dot:
             (one,) = self.found.sums
-            part = f"tl.load(parts_ptr + (tl.program_id(0).to(tl.int64) * SPLITS + part) * {_tile(one)})"
+            part = f"tl.load(parts_ptr + ({number}.to(tl.int64) * SPLITS + part) * {_tile(one)})"
             return [f"for part in range(SPLITS):\n    {one.name} += {part}\n"]
-        parts = "(tl.program_id(0) * SPLITS + tl.arange(0, SPLITS))"
+        parts = f"({number} * SPLITS + tl.arange(0, SPLITS))"
         return [f"{one.name} = tl.load(parts_ptr + {self._at(parts, n)})" for n, one in enumerate(self.found.sums)]
 
     def _at(self, part: str, number: int) -> str:
@@ -185,10 +192,6 @@ def _tile(one: Sum) -> str:
     """Return the size of a tile, and the offsets in it."""
     rows, columns = one.shape
     return f"({rows} * {columns}) + tl.arange(0, {rows})[:, None] * {columns} + tl.arange(0, {columns})[None, :]"
-
-
-def _shared(call: cst.Call) -> cst.BaseExpression:
-    return expression("(x // SPLITS)", x=call)
 
 
 def _ahead(amount: cst.BaseExpression) -> cst.BaseExpression:
