@@ -110,8 +110,8 @@ def _lane(kernel: Kernel, node: cst.BaseExpression) -> tuple[int, str] | None:
         if len(values) == 1 and isinstance(values[0], cst.BaseExpression):
             inner = _converted(values[0])
             node = inner if isinstance(inner, cst.Name) else node
-        if place > -2 and _start(kernel, node.value) is not None:  # type: ignore[attr-defined]
-            return place, node.value  # type: ignore[attr-defined]
+        if place > -2 and _start(kernel, node.value) is not None:
+            return place, node.value
     return None
 
 

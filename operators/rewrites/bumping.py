@@ -6,7 +6,7 @@ from functools import partial
 
 import libcst as cst
 
-from operators.program_tree import descend
+from operators.program_tree import Edit, Path, descend
 from operators.rewrites.program import (
     Insertion,
     Program,
@@ -48,8 +48,8 @@ class Recomputed:
                 if moves_evenly(one, names) and once and len(before) == len(within) > 0 and not late:
                     offset = _offset(one.value, told[1], turn)
                     edit = partial(_moved, offset=offset)
-                    edits = ((program.tree.path(line), removed), *((program.tree.path(n), edit) for n in before))
-                    yield Site(program.text(one), edits)
+                    edits: list[tuple[Path, Edit]] = [(program.tree.path(n), edit) for n in before]
+                    yield Site(program.text(one), ((program.tree.path(line), removed), *edits))
 
 
 @dataclass(frozen=True, slots=True)

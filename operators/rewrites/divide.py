@@ -195,5 +195,5 @@ def _launching(first: bool, kernel: str, blocks: dict[str, str], kept: str, line
     call = line.body[0].value
     grid = code(call.func.slice[0].slice.value)
     new = relaunching(call, grid, {**blocks, "kept_ptr": kept}, kernel)
-    changes = {} if first else {"leading_lines": []}
+    changes: dict[str, Any] = {} if first else {"leading_lines": []}
     return line.with_changes(body=[cst.Expr(new)], **changes)

@@ -38,7 +38,7 @@ def _sizes(program: Program, kernel: Kernel) -> Iterator[Site]:
     sizes = {int(n.args[1].value.value, 0) for n in ranges if isinstance(n.args[1].value, cst.Integer)}
     for size in sorted(s for s in sizes if s >= SMALLEST):
         name = fresh_name(program, kernel, "BLOCK" if len(sizes) == 1 else f"BLOCK_{size}")
-        edits = [
+        edits: list[tuple[Path, Edit]] = [
             (program.tree.path(n), partial(_becoming, text=name))
             for n in body
             if isinstance(n, cst.Integer) and n.evaluated_value == size

@@ -1,5 +1,6 @@
 """Every family of rewrites, in the order of tables."""
 
+from operators.rewrites.accumulators import Accumulators
 from operators.rewrites.blocks import Arithmetic, BlockPointers
 from operators.rewrites.bumping import Bumped, Recomputed
 from operators.rewrites.caching import Caching
@@ -58,4 +59,5 @@ FAMILIES: tuple[Rewrite, ...] = (
     Inlined(),
     Divided(),
     Fused(),
+    Accumulators(),
 )

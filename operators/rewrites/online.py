@@ -97,7 +97,7 @@ def _softmax(program: Program, kernel: Kernel, passes: Passes) -> Sequence[cst.B
     assert isinstance(more, cst.AugAssign)
     total, term = code(more.target), more.value
     tops = [line for line in passes.between if _value(line) in (f"tl.max({name}, axis=0)", f"tl.max({name})")]
-    zeros = [line for line in passes.between if bound(line) == [total] and _value(line).startswith("tl.zeros(")]
+    zeros = [line for line in passes.between if bound(line) == (total,) and _value(line).startswith("tl.zeros(")]
     reads = sum(r.value == name for r in kernel.scope.reads)
     if len(tops) != 1 or len(zeros) != 1 or reads != 2 or code(value) not in _parts(term):
         return None
@@ -131,8 +131,8 @@ def _moments(program: Program, kernel: Kernel, passes: Passes) -> Sequence[cst.B
     assert isinstance(more, cst.AugAssign)
     total, square, around = code(last.target), code(more.target), bound(centred)[0]
     means = [line for line in passes.between if _value(line).startswith(f"tl.sum({total}, axis=0) / ")]
-    zeros = [line for line in passes.between if bound(line) == [square] and _value(line).startswith("tl.zeros(")]
-    start = [line for line in passes.block.body[: passes.first] if bound(line) == [total]]
+    zeros = [line for line in passes.between if bound(line) == (square,) and _value(line).startswith("tl.zeros(")]
+    start = [line for line in passes.block.body[: passes.first] if bound(line) == (total,)]
     where = centred.value
     if len(means) != 1 or len(zeros) != 1 or len(start) != 1 or code(more.value) != f"{around} * {around}":
         return None

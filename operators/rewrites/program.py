@@ -285,10 +285,11 @@ def binds(node: cst.CSTNode, name: str) -> bool:
     return name in bound(node)
 
 
-def bound(node: cst.CSTNode) -> list[str]:
+@lru_cache(maxsize=4096)
+def bound(node: cst.CSTNode) -> tuple[str, ...]:
     """List the names that a statement binds, again for every time."""
-    targets = (n.target for n in descend(node) if isinstance(n, _BINDING))
-    return [p.value for target in targets for p in descend(target) if isinstance(p, cst.Name)]
+    targets = (n.target for n in descend(node) if type(n) in _BINDING)  # type: ignore[attr-defined]
+    return tuple(p.value for target in targets for p in descend(target) if type(p) is cst.Name)
 
 
 def fresh_name(program: Program, kernel: Kernel, wanted: str) -> str:

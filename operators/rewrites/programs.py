@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import libcst as cst
 
@@ -10,6 +10,7 @@ from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, Scope, descend, edited, passing
 from operators.rewrites.program import Insertion, Program, dotted, expression, open_to_keywords, statement, statements
 from operators.rewrites.special import passed, replaced, walk
+from operators.rewrites.sums import code
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +28,18 @@ class Count:
 def own_number(program: Program, kernel: Kernel) -> cst.Call | None:
     """Return the one `tl.program_id(0)` of a kernel that asks for nothing else of its grid and never ends early."""
     asked = [call for call in kernel.scope.calls if dotted(call.func, "program_id", "num_programs")]
-    called = [program.kernels.get(getattr(call.func, "value", "")) for call in kernel.scope.calls]  # type: ignore[arg-type]
+    called = [program.kernels.get(getattr(call.func, "value", "")) for call in kernel.scope.calls]
     if len(asked) != 1 or not dotted(asked[0].func, "program_id") or _axis(asked[0]) != 0:
         return None
     if any(other is not None and other.facts.called & {"program_id", "num_programs"} for other in called):
         return None
     function = program.function(kernel)
-    ends = any(isinstance(node, (cst.Return, cst.Yield)) for node in descend(function.body))
-    return None if ends or program.place(asked[0])[0] is not function.body else asked[0]
+    return None if _ends(function) or program.place(asked[0])[0] is not function.body else asked[0]
+
+
+@lru_cache(maxsize=256)
+def _ends(function: cst.FunctionDef) -> bool:
+    return any(type(node) in (cst.Return, cst.Yield) for node in descend(function.body))
 
 
 def asking_first(program: Program, kernel: Kernel, name: str, text: str | None = None) -> cst.FunctionDef:
@@ -77,7 +82,7 @@ def counted(program: Program, launch: Launch) -> Count | None:
     plain = edited(body, edits)
     if meta and any(_is(node, meta) for node in descend(plain)):
         return None
-    return Count(cst.Module([]).code_for_node(plain), blocks, tuple(lines))
+    return Count(code(plain), blocks, tuple(lines))
 
 
 def relaunched(program: Program, kernel: Kernel, grid: str,
@@ -114,7 +119,7 @@ def given(program: Program, launch: Launch, name: str, lines: list[str]) -> str 
         new = fresh_in(program, launch.scope, f"{name.lower()}_size")
         lines += [f"{new} = {value.value}"] if value is not None else []
         return new if value is not None else None
-    text = cst.Module([]).code_for_node(value)
+    text = code(value)
     return text if isinstance(value, (cst.Name, cst.Call)) else f"({text})"
 
 
@@ -160,8 +165,13 @@ def with_parameter(parameters: cst.Parameters, name: str) -> cst.Parameters:
 
 def fresh_in(program: Program, scope: Scope, wanted: str) -> str:
     """Return a name that a launcher does not use, as near to what is wanted as can be."""
-    taken = {n for outer in scope.chain() for n in (*outer.bindings, *(r.value for r in outer.reads))}
+    taken = set().union(*(_known(outer) for outer in scope.chain()))
     return next(n for n in (wanted, *(f"{wanted}_{i}" for i in range(2, 1000))) if n not in taken)
+
+
+@lru_cache(maxsize=256)
+def _known(scope: Scope) -> frozenset[str]:
+    return frozenset((*scope.bindings, *(read.value for read in scope.reads)))
 
 
 def _grid(launch: Launch) -> tuple[cst.BaseExpression, str] | None:

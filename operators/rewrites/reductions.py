@@ -1,13 +1,15 @@
 """Loops that add up: what each name in them is, so that their turns can be dealt out to several programs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import descend
 from operators.rewrites.program import Program, bound, dotted
+from operators.rewrites.sums import code
 
 CHANGING = ("store", "atomic_add", "atomic_max", "atomic_min", "atomic_xchg", "atomic_cas", "advance")
 
@@ -46,7 +48,7 @@ def reductions(program: Program, kernel: Kernel) -> Iterator[Reduction]:
             return
 
 
-def _read(program: Program, kernel: Kernel, body: "tuple[cst.BaseStatement, ...]", place: int) -> Reduction | None:
+def _read(program: Program, kernel: Kernel, body: Sequence[Any], place: int) -> Reduction | None:
     loop = body[place]
     assert isinstance(loop, cst.For)
     values = bounds(loop)
@@ -74,7 +76,7 @@ def _read(program: Program, kernel: Kernel, body: "tuple[cst.BaseStatement, ...]
     return Reduction(loop, place, size, step, tuple(sums), tuple(bumps)) if sums else None
 
 
-def joined_once(body: "tuple[cst.BaseStatement, ...]", one: Sum) -> bool:
+def joined_once(body: Sequence[Any], one: Sum) -> bool:
     """Tell whether statements read a sum only to join its lanes."""
     reads = [n for line in body for n in descend(line) if isinstance(n, cst.Name) and n.value == one.name]
     joins = [
@@ -117,7 +119,7 @@ def _reads(loop: cst.For, name: str) -> Iterator[bool]:
             yield from (True for n in descend(value) if isinstance(n, cst.Name) and n.value == name)
 
 
-def _start(body: "tuple[cst.BaseStatement, ...]", name: str) -> cst.Call | None:
+def _start(body: Sequence[Any], name: str) -> cst.Call | None:
     """Return the last value bound to a name, where that is a call."""
     lines = [line for line in body if name in bound(line)]
     last = lines[-1].body[0] if lines and isinstance(lines[-1], cst.SimpleStatementLine) else None
@@ -146,11 +148,11 @@ def _shape(start: cst.Call | None) -> tuple[str, ...] | None:
     shape = start.args[0].value if start is not None and start.args else None
     if not isinstance(shape, (cst.Tuple, cst.List)):
         return None
-    return tuple(cst.Module([]).code_for_node(e.value) for e in shape.elements)
+    return tuple(code(e.value) for e in shape.elements)
 
 
 def _least(node: cst.BaseExpression) -> bool:
-    text = cst.Module([]).code_for_node(node).replace("'", '"')
+    text = code(node).replace("'", '"')
     return text in ('float("-inf")', '-float("inf")')
 
 

@@ -14,7 +14,7 @@ def renamed(node: Node, names: Mapping[str, cst.BaseExpression]) -> Node:
     """Return a node with names replaced by other names, or by expressions."""
     made = node.visit(_Renaming(names))
     assert isinstance(made, cst.CSTNode)
-    return made  # type: ignore[return-value]
+    return made
 
 
 class _Renaming(cst.CSTTransformer):

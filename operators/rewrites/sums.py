@@ -1,7 +1,7 @@
 """Addresses as sums: a base, and what is added to it for every dimension."""
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 
 import libcst as cst
 
@@ -25,6 +25,7 @@ def lanes_of(size: str) -> cst.BaseExpression:
     return expression(f"tl.arange(0, {size})")
 
 
+@lru_cache(maxsize=4096)
 def code(node: cst.CSTNode) -> str:
     """Return a node's text."""
     return cst.Module([]).code_for_node(node)
