@@ -30,7 +30,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     families = [f for f in FAMILIES if f.name in given.families.split(",")]
-    rows = [row for task in given.tasks.split(",") for row in judged(task, families, given.target, given.singles, given.after)]
+    rows = [
+        row
+        for task in given.tasks.split(",")
+        for row in judged(task, families, given.target, given.singles, given.after)
+    ]
     found = defaultdict(list)
     for row in rows:
         found[row["family"]].append(row)

@@ -163,18 +163,26 @@ def resume(run: Path, generations: int | None, as_json: bool, quiet: bool, **giv
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--operators", is_flag=True, help="Show what became of each operator's programs, and of each family of rewrites."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def show(run: Path, as_json: bool) -> None:
+def show(run: Path, as_json: bool, operators: bool) -> None:
     """Show a RUN: the best so far, elites, failures by stage, lineage. Works while the run goes on.
 
     \b
-    Example:
+    Examples:
       evo-kernel show runs/softmax-mi300-1
+      evo-kernel show runs/softmax-mi300-1 --operators
     """
-    from evo_kernel import report, runs
+    from evo_kernel import credit, report, runs
 
     state = runs.read(run)
-    click.echo(json.dumps(report.summary(state), indent=2) if as_json else report.text(state))
+    if operators:
+        rows = state.search.credit.rows()
+        click.echo(json.dumps(rows, indent=2) if as_json else credit.table(rows))
+    else:
+        click.echo(json.dumps(report.summary(state), indent=2) if as_json else report.text(state))
 
 
 @main.command()

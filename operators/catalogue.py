@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operators.proposal import Operator
 
 TUNER = "knob-tune"  # works the knobs of one structure from all that was judged of it
-ARITY: Mapping[str, int] = {"knob-step": 1, "knob-cross": 2, TUNER: 1, "rewrite": 1}  # parents that each takes
+REWRITE = "rewrite"  # changes the structure by one family of rewrites, which its intent begins with
+ARITY: Mapping[str, int] = {"knob-step": 1, "knob-cross": 2, TUNER: 1, REWRITE: 1}  # parents that each takes
 
 # those that ask a model for a program; operators/llm/operators.py makes them
 MODEL_ARITY: Mapping[str, int] = {"generate": 0, "reflect": 1, "optimize": 1, "recombine": 2, "strategise": 1}
@@ -46,4 +47,4 @@ def _makers() -> Mapping[str, Callable[[], Operator]]:
     from operators.rewrites.operator import Rewriting
     from operators.tune.operator import KnobTune
 
-    return {"knob-step": KnobStep, "knob-cross": KnobCross, TUNER: KnobTune, "rewrite": Rewriting}
+    return {"knob-step": KnobStep, "knob-cross": KnobCross, TUNER: KnobTune, REWRITE: Rewriting}
