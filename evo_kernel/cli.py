@@ -86,7 +86,9 @@ def main(verbose: bool) -> None:
 @mode_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="archive, best-of-n, sequential, restarts or islands [archive].")
-@click.option("--operators", help="Names with commas between: knob-step, knob-cross, knob-tune [these], rewrite.")
+@click.option(
+    "--operators", help="Names with commas between: knob-step, knob-cross, knob-tune [these], rewrite, rewrite-cross."
+)
 @click.option("--objectives", help="latency, or latency,error: parents then weigh both [latency].")
 @click.option(
     "--model",

@@ -22,6 +22,7 @@ class Request:
     pending: tuple[str, ...] = field(default=(), compare=False, repr=False)
     best_us: float | None = field(default=None, compare=False, repr=False)  # of the run
     credit: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+    lineages: tuple[tuple[str, ...], ...] = field(default=(), compare=False, repr=False)
 
     @property
     def rng(self) -> np.random.Generator:

@@ -26,7 +26,7 @@ from evo_kernel.rules import Limits, Rules
 from evo_kernel.structures import Structures
 from fitness.evaluation import Basis, Evaluation, Failure
 from operators import catalogue
-from operators.catalogue import REWRITE, TUNER
+from operators.catalogue import REWRITE, REWRITE_CROSS, TUNER
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
@@ -94,7 +94,13 @@ class Search:
         known = () if operator in UNTAUGHT else self.structures.relatives(structure)
         pending = self.structures.pending(structure)
         credit = self.credit.outcomes() if operator == REWRITE else {}
-        return Request(number, operator, parents, self._seed, model, known, pending, self._best_us, credit)
+        lineages = tuple(map(self._rewrites, parents)) if operator == REWRITE_CROSS else ()
+        return Request(number, operator, parents, self._seed, model, known, pending, self._best_us, credit, lineages)
+
+    def _rewrites(self, candidate: Candidate) -> tuple[str, ...]:
+        """Return the intents of the rewrites that led to a program, the oldest first."""
+        line = [entry.candidate for entry in self.archive.lineage(candidate.id)]
+        return tuple(c.intent for c in reversed(line) if c.operator in (REWRITE, REWRITE_CROSS))
 
     def _owed(self, models: tuple[str, ...]) -> bool:
         """Tell whether all that is left is the models', so that not even a new structure is tuned."""
@@ -123,10 +129,11 @@ class Search:
         return name, self._parents(name, first, second)
 
     def _partner(self, name: str, first: str, rng: np.random.Generator) -> str | None:
-        """Choose a second parent, if an operator takes one: of another cell for a model, else of the same structure."""
+        """Choose a second parent, if an operator takes one: of another cell where structures are crossed."""
         if catalogue.arity(name) < 2:
             return None
-        choose = selection.stranger if catalogue.parts(name)[1] else selection.partner
+        foreign = bool(catalogue.parts(name)[1]) or name == REWRITE_CROSS
+        choose = selection.stranger if foreign else selection.partner
         return choose(self.archive, first, rng, lexical=self.rules.lexicase > 0)
 
     def _parents(self, name: str, first: str, second: str | None) -> tuple[Candidate, ...]:

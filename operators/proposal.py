@@ -41,6 +41,7 @@ class Context:
     the first parent's structure, then those of structures next to it in descent, each in order of judging. `pending`
     are sources of its structure that are being judged now. `best_us` is the best time of the run so far.
     `credit` counts how often each family of rewrites made a program faster on this task and target, and how often not.
+    `lineages` holds, for an operator that crosses by structure, the intents of the rewrites that led to each parent.
     """
 
     rng: np.random.Generator
@@ -51,6 +52,7 @@ class Context:
     pending: tuple[str, ...] = ()
     best_us: float | None = None
     credit: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    lineages: tuple[tuple[str, ...], ...] = ()
 
 
 class Operator(Protocol):
