@@ -1,6 +1,7 @@
 """Applies every family of rewrites to every native seed and judges the result: how many compile, pass, and are faster.
 
     python benchmarks/rewrites.py [--target mi300] [--tasks softmax,...] [--families exp-to-exp2,...] [--json FILE]
+    python benchmarks/rewrites.py --families fuse-kernels --after split-kernel
 
 Without a GPU: correctness under Triton's interpreter, times predicted. Of each family all places are rewritten at once,
 and, where there are several or they have choices, some single ones (`--singles`).
@@ -25,10 +26,15 @@ def main() -> None:
     parser.add_argument("--tasks", default=",".join(names()))
     parser.add_argument("--families", default=",".join(f.name for f in FAMILIES))
     parser.add_argument("--singles", type=int, default=2, help="single places of each family and task")
+    parser.add_argument("--after", help="a family that is applied to every seed first, at all its places")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     families = [f for f in FAMILIES if f.name in given.families.split(",")]
-    rows = [row for task in given.tasks.split(",") for row in judged(task, families, given.target, given.singles)]
+    rows = [
+        row
+        for task in given.tasks.split(",")
+        for row in judged(task, families, given.target, given.singles, given.after)
+    ]
     found = defaultdict(list)
     for row in rows:
         found[row["family"]].append(row)
@@ -47,13 +53,15 @@ def main() -> None:
         given.json.write_text(json.dumps({"target": given.target, "rows": rows}, indent=1))
 
 
-def judged(name: str, families: list, target: str, singles: int) -> list[dict]:
+def judged(name: str, families: list, target: str, singles: int, after: str | None) -> list[dict]:
     """Judge what every family makes of a task's seed."""
     task = load(name)
     judge = Judge(task, target, 0)
     rows = []
     try:
         seed = task.seeds[0].source
+        for family in [f for f in FAMILIES if f.name == after]:
+            seed = apply(read(seed), list(family.sites(read(seed))))
         own = judge.judge(seed)
         program = read(seed)
         for family in families:

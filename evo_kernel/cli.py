@@ -87,7 +87,8 @@ def main(verbose: bool) -> None:
 @mode_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="archive, best-of-n, sequential, restarts or islands [archive].")
-@click.option("--operators", help="Names with commas between: knob-step, knob-cross, knob-tune [these], rewrite.")
+@click.option("--operators", help="Names with commas between: knob-step, knob-cross, knob-tune [these], rewrite, "
+              "rewrite-cross; those that cross two parents want --with crossover.")  # fmt: skip
 @click.option("--objectives", help="latency; with commas, error and portability too: parents then weigh all [latency].")
 @click.option("--also", help="Targets on which programs must pass too, predicted: mi250, or several with commas.")
 @click.option(
@@ -168,18 +169,26 @@ def resume(
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--operators", is_flag=True, help="Show what became of each operator's programs, and of each family of rewrites."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def show(run: Path, as_json: bool) -> None:
+def show(run: Path, as_json: bool, operators: bool) -> None:
     """Show a RUN: the best so far, elites, failures by stage, lineage. Works while the run goes on.
 
     \b
-    Example:
+    Examples:
       evo-kernel show runs/softmax-mi300-1
+      evo-kernel show runs/softmax-mi300-1 --operators
     """
-    from evo_kernel import report, runs
+    from evo_kernel import credit, report, runs
 
     state = runs.read(run)
-    click.echo(json.dumps(report.summary(state), indent=2) if as_json else report.text(state))
+    if operators:
+        rows = state.search.credit.rows()
+        click.echo(json.dumps(rows, indent=2) if as_json else credit.table(rows))
+    else:
+        click.echo(json.dumps(report.summary(state), indent=2) if as_json else report.text(state))
 
 
 @main.command()

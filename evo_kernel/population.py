@@ -245,7 +245,7 @@ class Population:
         target = targets.find(self.settings.target)
         context = Context(
             request.rng, self.search.known, target.name, target.backend, request.relatives, request.pending,
-            request.best_us,
+            request.best_us, request.credit, request.lineages,
         )  # fmt: skip
         try:
             proposal = self._operators[request.operator].propose(request.parents, context)

@@ -35,6 +35,7 @@ def summary(state: State) -> dict[str, Any]:
         "policy": state.settings.policy,
         "mechanisms": asdict(search.rules),
         "operators": {name: _arm(arm) for name, arm in search.bandit.arms.items()},
+        "credit": search.credit.rows(),
         "models": model_report.rows(search.letters, state.settings.models),
         "exhausted": search.exhausted,
         f"seed_{basis}_us": None if seed is None else seed.score_us,

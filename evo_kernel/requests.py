@@ -1,5 +1,6 @@
 """What the search asks for: one program, of one operator, from these parents."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,8 @@ class Request:
     relatives: tuple[Observed, ...] = field(default=(), compare=False, repr=False)
     pending: tuple[str, ...] = field(default=(), compare=False, repr=False)
     best_us: float | None = field(default=None, compare=False, repr=False)  # of the run
+    credit: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+    lineages: tuple[tuple[str, ...], ...] = field(default=(), compare=False, repr=False)
 
     @property
     def rng(self) -> np.random.Generator:

@@ -19,13 +19,14 @@ from archives.events import Answered, Asked, Event, Extended, Judged, Measured, 
 from evo_kernel import bandit, policies, stopping
 from evo_kernel.bandit import Bandit
 from evo_kernel.correspondence import REFLECT, Correspondence, alone, joined
+from evo_kernel.credit import Credit
 from evo_kernel.policies import View
 from evo_kernel.requests import Request
 from evo_kernel.rules import Limits, Rules
 from evo_kernel.structures import Structures
 from fitness.evaluation import Basis, Evaluation, Failure
 from operators import catalogue
-from operators.catalogue import TUNER
+from operators.catalogue import REWRITE, REWRITE_CROSS, TUNER
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
@@ -45,6 +46,7 @@ class Search:
         self.archive = Archive(basis, objectives=self.rules.objectives)
         self.structures = Structures()
         self.bandit = Bandit()
+        self.credit = Credit()
         self.letters = Correspondence(self.rules)
         self.pending: dict[int, Candidate] = {}  # proposed, not judged yet
         self.seeds: list[str] = []
@@ -91,7 +93,14 @@ class Search:
         structure = parents[0].structure if parents else ""
         known = () if operator in UNTAUGHT else self.structures.relatives(structure)
         pending = self.structures.pending(structure)
-        return Request(number, operator, parents, self._seed, model, known, pending, self._best_us)
+        credit = self.credit.outcomes() if operator == REWRITE else {}
+        lineages = tuple(map(self._rewrites, parents)) if operator == REWRITE_CROSS else ()
+        return Request(number, operator, parents, self._seed, model, known, pending, self._best_us, credit, lineages)
+
+    def _rewrites(self, candidate: Candidate) -> tuple[str, ...]:
+        """Return the intents of the rewrites that led to a program, the oldest first."""
+        line = [entry.candidate for entry in self.archive.lineage(candidate.id)]
+        return tuple(c.intent for c in reversed(line) if c.operator in (REWRITE, REWRITE_CROSS))
 
     def _owed(self, models: tuple[str, ...]) -> bool:
         """Tell whether all that is left is the models', so that not even a new structure is tuned."""
@@ -120,10 +129,11 @@ class Search:
         return name, self._parents(name, first, second)
 
     def _partner(self, name: str, first: str, rng: np.random.Generator) -> str | None:
-        """Choose a second parent, if an operator takes one: of another cell for a model, else of the same structure."""
+        """Choose a second parent, if an operator takes one: of another cell where structures are crossed."""
         if catalogue.arity(name) < 2:
             return None
-        choose = selection.stranger if catalogue.parts(name)[1] else selection.partner
+        foreign = bool(catalogue.parts(name)[1]) or name == REWRITE_CROSS
+        choose = selection.stranger if foreign else selection.partner
         return choose(self.archive, first, rng, lexical=self.rules.lexicase > 0)
 
     def _parents(self, name: str, first: str, second: str | None) -> tuple[Candidate, ...]:
@@ -196,6 +206,7 @@ class Search:
             self._policy.judged(event.number, entry, archive, self.evaluations / self.budget)
             name, cost = self.letters.ended(event.number, candidate.operator)
             self.bandit.tell(name, self._gained(candidate, entry), 1.0 + cost)
+            self.credit.tell(name, candidate, event.evaluation.passed, self._gain(candidate, entry))
         elif entry is not None:
             self._policy.seeded(entry, archive.published(entry))
 
@@ -205,8 +216,14 @@ class Search:
             return entry is not None
         if not candidate.parents:
             return self.archive.best == candidate.id
+        return self._gain(candidate, entry) is not None
+
+    def _gain(self, candidate: Candidate, entry: Entry | None) -> float | None:
+        """Return how much faster a program is than its first parent that passed; None where that is no gain."""
         before = next((self.archive[p].score_us for p in candidate.parents if p in self.archive), None)
-        return before is not None and entry.score_us < bandit.GAIN * before
+        if entry is None or before is None or entry.score_us >= bandit.GAIN * before:
+            return None
+        return before / entry.score_us
 
     def _refuse(self, event: Refused) -> None:
         self._answer(event.number)

@@ -5,7 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from operators.proposal import Operator
 
 TUNER = "knob-tune"  # works the knobs of one structure from all that was judged of it
-ARITY: Mapping[str, int] = {"knob-step": 1, "knob-cross": 2, TUNER: 1, "rewrite": 1}  # parents that each takes
+REWRITE = "rewrite"  # changes the structure by one family of rewrites, which its intent begins with
+REWRITE_CROSS = "rewrite-cross"  # applies one parent's rewrites to another, or exchanges a function
+ARITY: Mapping[str, int] = {
+    "knob-step": 1,
+    "knob-cross": 2,
+    TUNER: 1,
+    REWRITE: 1,
+    REWRITE_CROSS: 2,
+}
 
 # those that ask a model for a program; operators/llm/operators.py makes them
 MODEL_ARITY: Mapping[str, int] = {"generate": 0, "reflect": 1, "optimize": 1, "recombine": 2, "strategise": 1}
@@ -43,7 +51,10 @@ def available() -> tuple[str, ...]:
 def _makers() -> Mapping[str, Callable[[], Operator]]:
     """Return what makes each operator; they load libcst, so not before they are wanted."""
     from operators.knob_operators import KnobCross, KnobStep
+    from operators.rewrites.crossing import RewriteCross
     from operators.rewrites.operator import Rewriting
     from operators.tune.operator import KnobTune
 
-    return {"knob-step": KnobStep, "knob-cross": KnobCross, TUNER: KnobTune, "rewrite": Rewriting}
+    return {
+        "knob-step": KnobStep, "knob-cross": KnobCross, TUNER: KnobTune, REWRITE: Rewriting, REWRITE_CROSS: RewriteCross
+    }  # fmt: skip

@@ -178,13 +178,13 @@ class _Flows:
         return number if all(self._is_harmless(*read, value, declared) for read in reads) else None
 
     def _is_harmless(self, name: cst.Name, scope: Scope, value: int, declared: bool) -> bool:
-        """Tell whether a name is read only to count programs or to feed a knob, so that it may change."""
+        """Tell whether a name is read only to count programs, to make room or to feed a knob, so that it may change."""
         if any(outer in self._kernels for outer in scope.chain()):
             return declared
         if name in self._grid_names:
             return True
         for child, parent, _ in self._tree.above(name):
-            if _is_division(parent):
+            if _is_division(parent) or _is_room(parent):
                 return True
             if isinstance(child, cst.Arg) and child in self._arguments:
                 launch, key = self._arguments[child]
@@ -215,6 +215,11 @@ def _configured(tree: Tree, config: Config) -> Iterator[Place]:
 
 def _value(number: cst.Integer) -> int:
     return number.evaluated_value
+
+
+def _is_room(node: cst.CSTNode) -> bool:
+    """Tell whether something allocates a buffer, whose size follows what its kernels put there."""
+    return isinstance(node, cst.Call) and last_name(node.func) == "empty"
 
 
 def _is_division(node: cst.CSTNode) -> bool:

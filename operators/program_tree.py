@@ -197,7 +197,7 @@ def edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
     for path, edit in edits:
         node = node if path else edit(node)
     for name in {name for name, index in below if index is not None}:
-        items = getattr(node, name)
+        items = getattr(node, name, ())  # an edit may have made it a node of another kind
         if any(item is cst.RemovalSentinel.REMOVE for item in items):
             node = node.with_changes(**{name: [i for i in items if i is not cst.RemovalSentinel.REMOVE]})
     return node
@@ -238,12 +238,12 @@ def steps(node: cst.CSTNode) -> Iterator[tuple[str, int | None, cst.CSTNode]]:
     """Give the nodes right below one with the field and place that hold each, tokens and space left out."""
     for name in _fields(type(node)):
         value = getattr(node, name)
-        if isinstance(value, cst.CSTNode):
-            yield name, None, value
-        elif isinstance(value, (list, tuple)):
+        if type(value) in (list, tuple):
             for index, item in enumerate(value):
                 if isinstance(item, cst.CSTNode):
                     yield name, index, item
+        elif type(value) is not str and isinstance(value, cst.CSTNode):
+            yield name, None, value
 
 
 @cache

@@ -1,7 +1,7 @@
 """The joint between the search and everything that makes new programs."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -40,6 +40,8 @@ class Context:
     `target` is the chip's name, `backend` Triton's ("hip" or "cuda"). `relatives` are programs judged so far: those of
     the first parent's structure, then those of structures next to it in descent, each in order of judging. `pending`
     are sources of its structure that are being judged now. `best_us` is the best time of the run so far.
+    `credit` counts how often each family of rewrites made a program faster on this task and target, and how often not.
+    `lineages` holds, for an operator that crosses by structure, the intents of the rewrites that led to each parent.
     """
 
     rng: np.random.Generator
@@ -49,6 +51,8 @@ class Context:
     relatives: tuple[Observed, ...] = ()
     pending: tuple[str, ...] = ()
     best_us: float | None = None
+    credit: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    lineages: tuple[tuple[str, ...], ...] = ()
 
 
 class Operator(Protocol):

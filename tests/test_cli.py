@@ -58,6 +58,14 @@ class TestTheWholeWay:
         for words in ("best so far", "elites, one per cell", "failures by stage", "lineage of the best", "seed: plain"):
             assert words in text
 
+    def test_show_tells_what_became_of_each_operators_programs(self, finished: Path) -> None:
+        rows = json.loads(run("show", finished, "--operators", "--json").stdout)
+        assert sum(row["tries"] for row in rows) == 6
+        assert all(row["gains"] <= row["valid"] <= row["tries"] for row in rows)
+        text = run("show", finished, "--operators").stdout
+        assert "mean gain" in text
+        assert all(row["name"] in text for row in rows)
+
     def test_json_is_for_machines(self, finished: Path) -> None:
         summary = json.loads(run("show", finished, "--json").stdout)
         assert summary["basis"] == "predicted"

@@ -196,14 +196,16 @@ def test_any_two_rewrites_in_either_order_give_programs_that_python_reads(task: 
     source = load(task).seeds[0].source
     program = read(source)
     assert apply(program, []) == source
-    applied = 0
+    applied, turn = 0, names().index(task) % 5
     for first in FAMILIES:
         once = apply(program, list(first.sites(program)))
-        for second in FAMILIES:
-            again = read(once)
-            twice = apply(again, list(second.sites(again)))
-            ast.parse(twice)
-            applied += twice != once != source
+        again = read(once) if once != source else None
+        # a fifth of the pairs on each task, so that each is tried on two
+        for number, second in enumerate(FAMILIES if again else ()):
+            if (FAMILIES.index(first) + number) % 5 == turn:
+                twice = apply(again, list(second.sites(again)))
+                ast.parse(twice)
+                applied += twice != once
     assert applied
 
 

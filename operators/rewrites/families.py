@@ -1,17 +1,29 @@
 """Every family of rewrites, in the order of tables."""
 
+from operators.rewrites.accumulators import Accumulators
+from operators.rewrites.blocks import Arithmetic, BlockPointers
+from operators.rewrites.bumping import Bumped, Recomputed
 from operators.rewrites.caching import Caching
+from operators.rewrites.chunks import Chunks
+from operators.rewrites.divide import Divided
 from operators.rewrites.exp2 import Exp2
+from operators.rewrites.exposure import Exposure
+from operators.rewrites.fuse import Fused
 from operators.rewrites.hints import Alignment
 from operators.rewrites.hoist import Hoist
+from operators.rewrites.inline import Inlined
 from operators.rewrites.masks import Unmasked
 from operators.rewrites.narrow import Narrow
+from operators.rewrites.online import OnePass, TwoPass
 from operators.rewrites.order import Grouped, Swapped
+from operators.rewrites.persistent import Persistent
 from operators.rewrites.precision import Precision
 from operators.rewrites.program import Rewrite
 from operators.rewrites.ranges import TritonRange
 from operators.rewrites.reciprocal import Reciprocal
 from operators.rewrites.redundant import Redundant
+from operators.rewrites.rows import Rows
+from operators.rewrites.split import SplitK, TwoLevel
 from operators.rewrites.unroll import Unroll
 from operators.rewrites.whole import Whole
 from operators.rewrites.xcd import Remapped
@@ -32,4 +44,20 @@ FAMILIES: tuple[Rewrite, ...] = (
     Precision(),
     Alignment(),
     Caching(),
+    Persistent(),
+    Rows(),
+    TwoLevel(),
+    SplitK(),
+    Exposure(),
+    Bumped(),
+    Recomputed(),
+    OnePass(),
+    TwoPass(),
+    BlockPointers(),
+    Arithmetic(),
+    Chunks(),
+    Inlined(),
+    Divided(),
+    Fused(),
+    Accumulators(),
 )

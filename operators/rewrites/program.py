@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any, Protocol
 
 import libcst as cst
@@ -265,17 +265,19 @@ def adding(name: str, value: str) -> Callable[[cst.Call], cst.Call]:
 
 def adding_constexpr(program: Program, kernel: Kernel, name: str, value: int) -> tuple[Path, Edit]:
     """Return the edit that gives a kernel one more constexpr, with a default that the tuner can move."""
-
-    def edit(parameters: cst.Parameters) -> cst.Parameters:
-        kind = cst.Annotation(expression("tl.constexpr"))
-        new = cst.Param(cst.Name(name), kind, cst.AssignEqual(), cst.Integer(str(value)))
-        *before, last = parameters.params
-        new = new.with_changes(comma=last.comma, whitespace_after_param=last.whitespace_after_param)
-        spaced = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-        last = last.with_changes(comma=spaced, whitespace_after_param=cst.SimpleWhitespace(""))
-        return parameters.with_changes(params=(*before, last, new))
-
+    edit = partial(constexpr_added, name=name, value=value)
     return program.tree.path(program.function(kernel).params), edit
+
+
+def constexpr_added(parameters: cst.Parameters, name: str, value: int) -> cst.Parameters:
+    """Return parameters with one more constexpr at their end."""
+    kind = cst.Annotation(expression("tl.constexpr"))
+    new = cst.Param(cst.Name(name), kind, cst.AssignEqual(), cst.Integer(str(value)))
+    *before, last = parameters.params
+    new = new.with_changes(comma=last.comma, whitespace_after_param=last.whitespace_after_param)
+    spaced = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+    last = last.with_changes(comma=spaced, whitespace_after_param=cst.SimpleWhitespace(""))
+    return parameters.with_changes(params=(*before, last, new))
 
 
 def binds(node: cst.CSTNode, name: str) -> bool:
@@ -283,10 +285,11 @@ def binds(node: cst.CSTNode, name: str) -> bool:
     return name in bound(node)
 
 
-def bound(node: cst.CSTNode) -> list[str]:
+@lru_cache(maxsize=4096)
+def bound(node: cst.CSTNode) -> tuple[str, ...]:
     """List the names that a statement binds, again for every time."""
-    targets = (n.target for n in descend(node) if isinstance(n, _BINDING))
-    return [p.value for target in targets for p in descend(target) if isinstance(p, cst.Name)]
+    targets = (n.target for n in descend(node) if type(n) in _BINDING)  # type: ignore[attr-defined]
+    return tuple(p.value for target in targets for p in descend(target) if type(p) is cst.Name)
 
 
 def fresh_name(program: Program, kernel: Kernel, wanted: str) -> str:

@@ -44,7 +44,7 @@ def specialised(program: Program, kernel: Kernel, suffix: str, changes: Callable
     added: list[Insertion] = []
     for launch in launched:
         told = condition(launch)
-        line = _line(program, launch.call)
+        line = line_of(program, launch.call)
         if told is None or line is None:
             return None
         edits.append((program.tree.path(line), _Choosing(name, told)))
@@ -72,15 +72,16 @@ def passed(launch: Launch, parameter: str) -> cst.BaseExpression | None:
 
 def replaced(function: cst.FunctionDef, found: Callable[[cst.CSTNode], bool], edit: Edit) -> cst.FunctionDef:
     """Return a function with an edit made wherever something is found."""
-    edits = [(path, edit) for path, node in _walk(function) if found(node)]
+    edits = [(path, edit) for path, node in walk(function) if found(node)]
     changed: cst.FunctionDef = edited(function, edits)
     return changed
 
 
-def _walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]":
+def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]":
+    """List a node and all below it, each with the steps down to it."""
     every: list[tuple[Path, cst.CSTNode]] = [(path, node)]
     for name, index, child in steps(node):
-        every += _walk(child, (*path, (name, index)))
+        every += walk(child, (*path, (name, index)))
     return every
 
 
@@ -90,7 +91,7 @@ def _module_place(program: Program, function: cst.FunctionDef) -> tuple[cst.CSTN
     return parent, list(body).index(function) if isinstance(body, (list, tuple)) else 0
 
 
-def _line(program: Program, call: cst.Call) -> cst.SimpleStatementLine | None:
+def line_of(program: Program, call: cst.Call) -> cst.SimpleStatementLine | None:
     """Return the line that is nothing but a call."""
     parent, _ = program.tree.parent(call)
     line, _ = program.tree.parent(parent)

@@ -1,0 +1,215 @@
+"""Block pointers in the place of pointer arithmetic with masks, and back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import libcst as cst
+
+from operators.launches import Kernel
+from operators.program_tree import Edit, Path
+from operators.rewrites.program import Program, Site, dotted, expression, keyword, open_to_keywords
+from operators.rewrites.sums import addends, code, joined
+
+NEW, PLACES = ("None", ":"), {"[:, None]": 0, "[None, :]": 1}
+ZERO = ("0", "0.0", "0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One dimension of a block: where it begins, how long it is, what it steps by in memory, where the tensor ends."""
+
+    start: str
+    size: str
+    stride: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPointers:
+    """tl.make_block_ptr with checks at the ends."""
+
+    name: str = "block-pointers"
+    intent: str = "say which block of a tensor is meant, and leave addresses and masks to the compiler"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find loads and stores of blocks whose offsets count on, under masks that only say where a tensor ends."""
+        for call, kernel in program.calls("load", "store"):
+            mask, other = keyword(call, "mask"), keyword(call, "other")
+            by_place = [a for a in call.args if a.keyword is None and not a.star]
+            wanted = 1 if dotted(call.func, "load") else 2
+            if mask is None or len(by_place) != wanted or not open_to_keywords(call):
+                continue
+            told = _axes(kernel, by_place[0].value, mask.value)
+            if told is not None:
+                base, axes = told
+                outside = None if other is None or code(other.value) in ZERO else other.value
+                edit = partial(_blocked, base=base, axes=axes, mask=mask.value, outside=outside)
+                yield Site(program.text(by_place[0].value), ((program.tree.path(call), edit),))
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """Pointers and masks in the place of a block pointer that is used where it is made."""
+
+    name: str = "pointer-arithmetic"
+    intent: str = "compute addresses and masks in the open, where they can be changed one by one"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find loads and stores through tl.make_block_ptr."""
+        for call, _ in program.calls("load", "store"):
+            made = call.args[0].value if call.args else None
+            if isinstance(made, cst.Call) and dotted(made.func, "make_block_ptr"):
+                edits = _plain(program, call, made)
+                if edits is not None:
+                    yield Site(program.text(made), edits)
+
+
+def _axes(kernel: Kernel, address: cst.BaseExpression, mask: cst.BaseExpression) -> tuple[str, list[Axis]] | None:
+    """Return the base of an address and its dimensions, if the mask holds for exactly what lies before their ends."""
+    parts = addends(_value(kernel, address))
+    lanes = [(part, _strided(kernel, part)) for part in parts]
+    blocks = [lane for _, lane in lanes if lane is not None]
+    rest = [part for part, lane in lanes if lane is None]
+    ends = _ends(kernel, mask)
+    if not rest or not blocks or ends is None or len(ends) != len(blocks):
+        return None
+    axes: dict[int, Axis] = {}
+    for place, stride, name in blocks:
+        start = _start(kernel, name)
+        end = ends.get((place, name))
+        if start is None or end is None:
+            return None
+        axes[max(place, 0)] = Axis(*start, stride, end)
+    flat = [place for place, _, _ in blocks] == [-1]
+    if not flat and sorted(place for place, _, _ in blocks) != [0, 1]:
+        return None
+    return code(joined(rest)), [axes[n] for n in sorted(axes)]
+
+
+def _strided(kernel: Kernel, part: cst.BaseExpression) -> tuple[int, str, str] | None:
+    """Return the dimension, the stride and the name of `offs[:, None] * stride`; -1 stands for the only dimension."""
+    if isinstance(part, cst.BinaryOperation) and isinstance(part.operator, cst.Multiply):
+        for one, other in ((part.left, part.right), (part.right, part.left)):
+            found = _lane(kernel, one)
+            if found is not None and _lane(kernel, other) is None:
+                return (found[0], code(other), found[1])
+    found = _lane(kernel, part)
+    return None if found is None else (found[0], "1", found[1])
+
+
+def _lane(kernel: Kernel, node: cst.BaseExpression) -> tuple[int, str] | None:
+    """Return the dimension and the name of offsets, also where they are converted first."""
+    place = -1
+    if isinstance(node, cst.Subscript):
+        place = PLACES.get(code(node)[len(code(node.value)) :], -2)
+        node = node.value
+    node = _converted(node)
+    if isinstance(node, cst.Name):
+        values = kernel.scope.bindings.get(node.value, ())
+        if len(values) == 1 and isinstance(values[0], cst.BaseExpression):
+            inner = _converted(values[0])
+            node = inner if isinstance(inner, cst.Name) else node
+        if place > -2 and _start(kernel, node.value) is not None:
+            return place, node.value
+    return None
+
+
+def _converted(node: cst.BaseExpression) -> cst.BaseExpression:
+    to = isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value == "to"
+    return node.func.value if to and isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) else node
+
+
+def _start(kernel: Kernel, name: str) -> tuple[str, str] | None:
+    """Return where offsets begin and how many they are, if a name stands for `start + tl.arange(0, BLOCK)`."""
+    values = {code(v) if isinstance(v, cst.BaseExpression) else "" for v in kernel.scope.bindings.get(name, (None,))}
+    value = next((v for v in kernel.scope.bindings.get(name, ()) if v is not None), None)
+    if len(values) != 1 or not isinstance(value, cst.BaseExpression):
+        return None
+    parts = addends(value)
+    last = parts[-1]
+    if not isinstance(last, cst.Call) or not dotted(last.func, "arange") or len(last.args) != 2 or len(parts) > 2:
+        return None
+    zero = code(last.args[0].value) == "0"
+    return (code(parts[0]) if len(parts) == 2 else "0", code(last.args[1].value)) if zero else None
+
+
+def _ends(kernel: Kernel, mask: cst.BaseExpression) -> dict[tuple[int, str], str] | None:
+    """Return where a mask says that each dimension's offsets end."""
+    mask = _value(kernel, mask)
+    if isinstance(mask, cst.BinaryOperation) and isinstance(mask.operator, cst.BitAnd):
+        left, right = _ends(kernel, mask.left), _ends(kernel, mask.right)
+        return None if left is None or right is None else {**left, **right}
+    if not isinstance(mask, cst.Comparison) or len(mask.comparisons) != 1:
+        return None
+    only, lane = mask.comparisons[0], _lane(kernel, mask.left)
+    if lane is None or not isinstance(only.operator, cst.LessThan):
+        return None
+    return {lane: code(only.comparator)}
+
+
+def _value(kernel: Kernel, node: cst.BaseExpression) -> cst.BaseExpression:
+    """Return what a name stands for, where it is bound to one value alone."""
+    values = kernel.scope.bindings.get(node.value, ()) if isinstance(node, cst.Name) else ()
+    value = values[0] if values else None
+    same = len({code(v) if v is not None else "" for v in values}) == 1
+    whole = isinstance(value, (cst.BinaryOperation, cst.Comparison)) and isinstance(value, cst.BaseExpression)
+    return value if same and whole and isinstance(value, cst.BaseExpression) else node
+
+
+def _blocked(call: cst.Call, base: str, axes: list[Axis], mask: cst.BaseExpression,
+             outside: cst.BaseExpression | None) -> cst.BaseExpression:  # fmt: skip
+    """Return a load or store through a block pointer."""
+    shape, strides, starts, sizes = (
+        f"({', '.join(getattr(a, part) for a in axes)},)" for part in ("end", "stride", "start", "size")
+    )
+    order = "(0,)" if len(axes) == 1 else "(1, 0)"
+    checked = "(0,)" if len(axes) == 1 else "(0, 1)"
+    pointer = expression(f"tl.make_block_ptr({base}, {shape}, {strides}, {starts}, {sizes}, {order})")
+    kept = [a for a in call.args if a.keyword is None or a.keyword.value not in ("mask", "other")]
+    kept[0] = kept[0].with_changes(value=pointer)
+    new = [cst.Arg(expression(checked), cst.Name("boundary_check"), cst.AssignEqual(*[cst.SimpleWhitespace("")] * 2))]
+    if dotted(call.func, "load"):
+        new.append(new[0].with_changes(value=expression('"zero"'), keyword=cst.Name("padding_option")))
+    bare = [a.with_changes(comma=cst.MaybeSentinel.DEFAULT) for a in (*kept, *new)]
+    made = call.with_changes(args=bare)
+    # in float32, as Triton's interpreter has no infinity in bfloat16
+    return made if outside is None else expression("tl.where(m, x.to(tl.float32), y)", m=mask, x=made, y=outside)
+
+
+def _plain(program: Program, call: cst.Call, made: cst.Call) -> tuple[tuple[Path, Edit], ...] | None:
+    """Return the edit that spells a block pointer's addresses and mask out."""
+    given = [a.value for a in made.args if a.keyword is None]
+    names = ("base", "shape", "strides", "offsets", "block_shape", "order")
+    given += [a.value for name in names[len(given) :] if (a := keyword(made, name)) is not None]
+    base, *rest = given
+    if len(rest) < 4 or not all(isinstance(part, (cst.Tuple, cst.List)) for part in rest[:4]):
+        return None
+    ends, strides, starts, sizes = ([code(e.value) for e in part.elements] for part in rest[:4])  # type: ignore[attr-defined]
+    padding, check = keyword(call, "padding_option"), keyword(call, "boundary_check")
+    if len(sizes) > 2 or (padding is not None and code(padding.value) not in ('"zero"', '""', "''")):
+        return None
+    checked = [int(code(e.value)) for e in check.value.elements] if check else []  # type: ignore[attr-defined]
+    views = [""] if len(sizes) == 1 else list(PLACES)
+    lanes = [f"{_offsets(start, size)}{view}" for start, size, view in zip(starts, sizes, views, strict=True)]
+    steps = [
+        lane if stride == "1" else f"{lane}.to(tl.int64) * ({stride})"
+        for lane, stride in zip(lanes, strides, strict=True)
+    ]
+    address = " + ".join([code(base), *steps])
+    mask = " & ".join(f"({lanes[n]} < {ends[n]})" for n in checked)
+    return ((program.tree.path(call), partial(_spelled, address=address, mask=mask, zero=padding is not None)),)
+
+
+def _offsets(start: str, size: str) -> str:
+    return f"tl.arange(0, {size})" if start == "0" else f"({start} + tl.arange(0, {size}))"
+
+
+def _spelled(call: cst.Call, address: str, mask: str, zero: bool) -> cst.Call:
+    first, *others = call.args
+    kept = [a for a in others if a.keyword is None or a.keyword.value not in ("boundary_check", "padding_option")]
+    equal = cst.AssignEqual(*[cst.SimpleWhitespace("")] * 2)
+    new = [cst.Arg(expression(mask), cst.Name("mask"), equal)] if mask else []
+    new += [cst.Arg(expression("0.0"), cst.Name("other"), equal)] if mask and zero else []
+    args = [first.with_changes(value=expression(address)), *kept, *new]
+    return call.with_changes(args=[a.with_changes(comma=cst.MaybeSentinel.DEFAULT) for a in args])

@@ -1,0 +1,199 @@
+"""One kernel as two: what comes after a loop starts anew, with what it needs of the first half in a buffer."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import libcst as cst
+
+from operators.launches import Kernel, Launch
+from operators.program_tree import Edit, Path, descend
+from operators.rewrites.program import Insertion, Program, Site, bound, dotted, fresh_name, statement
+from operators.rewrites.programs import (
+    asking_first,
+    counted,
+    fresh_in,
+    launched,
+    own_number,
+    relaunching,
+    with_parameter,
+)
+from operators.rewrites.special import line_of, passed
+from operators.rewrites.sums import code
+
+JOINING = ("sum", "max", "min")
+SCALAR = ("sqrt", "rsqrt", "exp", "exp2", "log", "log2", "maximum", "minimum", "abs", "cdiv", "cast", "program_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """A kernel cut in two: names that the second half works out again, and numbers that the first half leaves it."""
+
+    cut: int
+    again: frozenset[str]
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """A second kernel for what follows, with its own number of warps and, later, its own blocks."""
+
+    name: str = "split-kernel"
+    intent: str = "launch two kernels that can be shaped apart in the place of one"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find loops that need no more of what was before them than single numbers."""
+        for group, kernel in enumerate(program.kernels.values(), 1):
+            asked = own_number(program, kernel)
+            if asked is None or "kept_ptr" in kernel.positional or "parts_ptr" in kernel.positional:
+                continue
+            body = program.function(kernel).body.body
+            loops = [n for n, line in enumerate(body) if isinstance(line, cst.For)]
+            for cut in loops[1:]:
+                halves = _halves(program, kernel, body, cut)
+                site = halves and _site(program, kernel, halves, group)
+                if site:
+                    yield site
+
+
+def _halves(program: Program, kernel: Kernel, body: Sequence[Any], cut: int) -> Halves | None:
+    values = {name: line.body[0].value for line in body[:cut] if (name := _named(line))}
+    once = {name for name in values if sum(bound(line).count(name) for line in body[:cut]) == 1}
+    parameters = {*kernel.positional, *kernel.constexprs}
+    early = {name for line in body[:cut] for name in bound(line)}
+    late: set[str] = set()
+    needed: list[str] = []
+    for line in body[cut:]:
+        needed += [n.value for n in descend(line) if isinstance(n, cst.Name) and n.value in early - late]
+        late |= set() if isinstance(line, cst.For) else set(bound(line))
+    inner = {n for line in body[cut:] if isinstance(line, cst.For) for n in _first_bound(line)}
+    again: set[str] = set()
+    left: list[str] = []
+    queue = [name for name in dict.fromkeys(needed) if name not in inner]
+    for name in queue:  # grows on the way
+        if name not in once:
+            return None
+        if _cheap(values[name]):
+            again.add(name)
+            queue += [n for n in _read(values[name]) if n in early and n not in queue]
+        elif _scalar(values[name], {n: values[n] for n in once}, parameters):
+            left.append(name)
+        else:
+            return None
+    return Halves(cut, frozenset(again), tuple(left)) if left else None
+
+
+def _first_bound(loop: cst.For) -> list[str]:
+    """List the names that a loop binds before it reads them."""
+    read: set[str] = set()
+    found = [n.value for n in descend(loop.target) if isinstance(n, cst.Name)]
+    for line in loop.body.body:
+        one = line.body[0] if isinstance(line, cst.SimpleStatementLine) else line
+        read |= {n.value for n in descend(one) if isinstance(n, cst.Name)} - (
+            set(bound(one)) - set(_read(one.value)) if isinstance(one, cst.Assign) else set()
+        )
+        found += [n for n in bound(one) if n not in read] if isinstance(one, cst.Assign) else []
+    return found
+
+
+def _named(line: cst.CSTNode) -> str:
+    """Return the name that a line gives a value to, if that is all it does."""
+    one = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
+    target = one.targets[0].target if isinstance(one, cst.Assign) and len(one.targets) == 1 else None
+    return target.value if isinstance(target, cst.Name) else ""
+
+
+def _read(node: cst.CSTNode) -> list[str]:
+    return [n.value for n in descend(node) if isinstance(n, cst.Name)]
+
+
+def _cheap(value: cst.BaseExpression) -> bool:
+    """Tell whether a value can be worked out again without memory or joining of lanes."""
+    calls = [n for n in descend(value) if isinstance(n, cst.Call)]
+    return not any(isinstance(c.func, cst.Name) or dotted(c.func, "load", "dot", "rand", *JOINING) for c in calls)
+
+
+def _scalar(node: Any, values: dict[str, Any], parameters: set[str]) -> bool:
+    """Tell whether a value is one number, in kernels whose blocks have one dimension."""
+    if isinstance(node, (cst.Integer, cst.Float)):
+        return True
+    if isinstance(node, cst.Name):
+        return node.value in parameters or (node.value in values and _scalar(values[node.value], values, parameters))
+    if isinstance(node, cst.BinaryOperation):
+        return _scalar(node.left, values, parameters) and _scalar(node.right, values, parameters)
+    if isinstance(node, cst.Call) and dotted(node.func, *JOINING):
+        return len(node.args) == 1 or (len(node.args) == 2 and code(node.args[1].value) == "0")
+    if isinstance(node, cst.Call) and dotted(node.func, *SCALAR):
+        return all(_scalar(a.value, values, parameters) for a in node.args)
+    if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value == "to":
+        return _scalar(node.func.value, values, parameters)
+    return False
+
+
+def _site(program: Program, kernel: Kernel, halves: Halves, group: int) -> Site | None:
+    function, name = program.function(kernel), kernel.name
+    block, index = program.place(function)
+    taken = program.tree.top.bindings
+    found = launched(program, kernel)
+    if not found or block is not program.tree.module or {f"{name}_first", f"{name}_rest"} & taken.keys():
+        return None
+    edits: list[tuple[Path, Edit]] = []
+    added = [Insertion((), index + 1, f"{name} {halves.cut}", partial(_kernels, program, kernel, halves))]
+    for launch in found:
+        told = _launched(program, launch, halves)
+        if told is None:
+            return None
+        edits.append(told[0])
+        added.append(told[1])
+    return Site(f"{name} before its loop in statement {halves.cut}", tuple(edits), tuple(added), group=group)
+
+
+def _kernels(program: Program, kernel: Kernel, halves: Halves) -> tuple[cst.BaseStatement, ...]:
+    number = fresh_name(program, kernel, "program")
+    function, count = asking_first(program, kernel, number), len(halves.left)
+    head, *body = function.body.body
+    again = [line for line in body[: halves.cut] if _named(line) in halves.again]
+    at = f"kept_ptr + {number}" if count == 1 else f"kept_ptr + {number} * {count}"
+    places = [f"{at} + {n}" if count > 1 else at for n in range(count)]
+    stores = [statement(f"tl.store({place}, {name})") for place, name in zip(places, halves.left, strict=True)]
+    loads = [statement(f"{name} = tl.load({place})") for place, name in zip(places, halves.left, strict=True)]
+    bodies = {"first": [head, *body[: halves.cut], *stores], "rest": [head, *again, *loads, *body[halves.cut :]]}
+    parameters = with_parameter(function.params, "kept_ptr")
+    lines = [cst.EmptyLine(indent=False)] * 2
+    return tuple(
+        function.with_changes(
+            name=cst.Name(f"{function.name.value}_{suffix}"), leading_lines=lines, params=parameters,
+            body=function.body.with_changes(body=some),
+        )
+        for suffix, some in bodies.items()
+    )  # fmt: skip
+
+
+def _launched(program: Program, launch: Launch, halves: Halves) -> tuple[tuple[Path, Edit], Insertion] | None:
+    """Return the launches of both halves; None where the number of programs cannot be told."""
+    count, line = counted(program, launch), line_of(program, launch.call)
+    near = next((v for p in launch.kernel.positional if "ptr" in p and (v := passed(launch, p))), None)
+    place = sum(a.keyword is None for a in launch.call.args)
+    names = [p.name.value for p in with_parameter(program.function(launch.kernel).params, "kept_ptr").params]
+    if count is None or line is None or not isinstance(near, cst.Name) or place > names.index("kept_ptr"):
+        return None
+    block, index = program.place(line)
+    kept = fresh_in(program, launch.scope, "kept")
+    size = count.text if len(halves.left) == 1 else f"({count.text}) * {len(halves.left)}"
+    blocks = dict(count.blocks)
+    room = f"{kept} = torch.empty(({size},), dtype=torch.float32, device={near.value}.device)"
+    first = partial(_launching, True, f"{launch.kernel.name}_first", blocks, kept)
+    made = Insertion(
+        program.tree.path(block), index, f"{launch.label} {kept}",
+        lambda: (*map(statement, (*count.lines, room)), first(line)),
+    )  # fmt: skip
+    return (program.tree.path(line), partial(_launching, False, f"{launch.kernel.name}_rest", blocks, kept)), made
+
+
+def _launching(first: bool, kernel: str, blocks: dict[str, str], kept: str, line: Any) -> Any:
+    call = line.body[0].value
+    grid = code(call.func.slice[0].slice.value)
+    new = relaunching(call, grid, {**blocks, "kept_ptr": kept}, kernel)
+    changes: dict[str, Any] = {} if first else {"leading_lines": []}
+    return line.with_changes(body=[cst.Expr(new)], **changes)

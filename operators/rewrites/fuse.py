@@ -1,0 +1,192 @@
+"""Two launches in a row as one, where the first kernel only fills a buffer for the second."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import libcst as cst
+
+from operators.launches import Launch
+from operators.program_tree import descend
+from operators.rewrites.program import Insertion, Program, Site, bound, dotted, expression, removed, statement
+from operators.rewrites.programs import launched, own_number
+from operators.rewrites.renaming import renamed
+from operators.rewrites.special import line_of
+from operators.rewrites.sums import code
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """One kernel of both bodies; what the second loads where the first stored it stays in registers."""
+
+    name: str = "fuse-kernels"
+    intent: str = "launch once, and keep what one kernel leaves for the other where it is"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find launches on one grid, one right after the other, that share a buffer which the launcher makes."""
+        for group, (first, second) in enumerate(zip(program.launches, program.launches[1:], strict=False), 1):
+            site = _site(program, first, second, group)
+            if site is not None:
+                yield site
+
+
+def _site(program: Program, first: Launch, second: Launch, group: int) -> Site | None:
+    one, two = (line_of(program, launch.call) for launch in (first, second))
+    if one is None or two is None or first.scope is not second.scope:
+        return None
+    (block, place), (other, next_place) = program.place(one), program.place(two)
+    grids = {code(launch.call.func.slice[0]) for launch in (first, second)}  # type: ignore[attr-defined]
+    name = f"{first.kernel.name}_fused"
+    if block is not other or next_place != place + 1 or len(grids) != 1 or name in program.tree.top.bindings:
+        return None
+    if any(
+        own_number(program, launch.kernel) is None or not launched(program, launch.kernel) for launch in (first, second)
+    ):
+        return None
+    given = [_passed(launch) for launch in (first, second)]
+    if given[0] is None or given[1] is None or not _buffers(first, given[0], given[1]):
+        return None
+    home, index = program.place(program.function(second.kernel))
+    if home is not program.tree.module or program.place(program.function(first.kernel))[0] is not home:
+        return None
+    made = partial(_kernel, program, first, second, given[0], given[1], name)
+    edits = (
+        (program.tree.path(one), removed),
+        (program.tree.path(two), partial(_launch, name=name, given=_united(given[0], given[1]))),
+    )
+    return Site(f"{first.label} and {second.label}", edits, (Insertion((), index + 1, name, made),), group=group)
+
+
+def _passed(launch: Launch) -> dict[str, str] | None:
+    """Return what a launch passes for every parameter, and for Triton's options."""
+    found: dict[str, str] = {}
+    for index, argument in enumerate(launch.call.args):
+        if argument.star:
+            return None
+        name = argument.keyword.value if argument.keyword else launch.kernel.positional[index]
+        found[name] = code(argument.value)
+    return found
+
+
+def _buffers(first: Launch, one: dict[str, str], two: dict[str, str]) -> list[str]:
+    """Name the buffers that the launcher makes itself and passes to both kernels."""
+    shared = [text for text in one.values() if text in two.values()]
+    made = {text: first.scope.bound(text) for text in shared if text.isidentifier()}
+    return [t for t, v in made.items() if any(isinstance(x, cst.Call) and code(x.func) == "torch.empty" for x in v)]
+
+
+def _names(one: dict[str, str], two: dict[str, str]) -> dict[str, str]:
+    """Return the names that the second kernel's parameters have in the kernel of both."""
+    names: dict[str, str] = {}
+    for name, text in two.items():
+        same = [n for n, t in one.items() if t == text and n.isupper() == name.isupper() and n not in names.values()]
+        clash = name in one and one[name] != text
+        names[name] = name if one.get(name) == text else same[0] if same else f"{name}_2" if clash else name
+    return names
+
+
+def _united(one: dict[str, str], two: dict[str, str]) -> dict[str, str]:
+    names = _names(one, two)
+    return {**one, **{names[n]: t for n, t in two.items()}}
+
+
+def _kernel(program: Program, first: Launch, second: Launch, one: dict[str, str], two: dict[str, str],
+            name: str) -> tuple[cst.BaseStatement, ...]:  # fmt: skip
+    functions = [program.function(launch.kernel) for launch in (first, second)]
+    names = _names(one, two)
+    lines = [renamed(line, _changed(names)) for line in functions[1].body.body]
+    first_lines = list(functions[0].body.body)
+    same = _repeated(first_lines, lines, {*names.values()})
+    taken = {*first.kernel.scope.bindings, *first.kernel.constexprs}
+    own = {n for n in second.kernel.scope.bindings if n not in names and n in taken and n not in same}
+    kept = [line for line in lines if _target(line) not in same]
+    body = _joined(first_lines, [renamed(line, _changed({n: f"{n}_2" for n in own})) for line in kept])
+    parameters = functions[0].params
+    known = {p.name.value for p in parameters.params}
+    more = [p.with_changes(name=cst.Name(n)) for p in functions[1].params.params
+            if (n := names.get(p.name.value, p.name.value)) not in known]  # fmt: skip
+    every = [*parameters.params, *more]
+    every = [*(p for p in every if p.default is None), *(p for p in every if p.default is not None)]
+    spaced = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+    every = [p.with_changes(comma=spaced, whitespace_after_param=cst.SimpleWhitespace("")) for p in every]
+    every[-1] = every[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+    return (
+        functions[0].with_changes(
+            name=cst.Name(name), leading_lines=[cst.EmptyLine(indent=False)] * 2,
+            params=parameters.with_changes(params=every), body=functions[0].body.with_changes(body=body),
+        ),
+    )  # fmt: skip
+
+
+def _changed(names: dict[str, str]) -> dict[str, cst.BaseExpression]:
+    return {old: cst.Name(new) for old, new in names.items() if old != new}
+
+
+def _repeated(one: list[Any], two: list[Any], parameters: set[str]) -> set[str]:
+    """Return the names that the second body gives values which they have at the end of the first."""
+    every = [[n for line in lines for n in bound(line)] for lines in (one, two)]
+    known = {code(line.body[0]) for line in one if _target(line) and every[0].count(_target(line)) == 1}
+    same: set[str] = set()
+    for line in two:
+        name = _target(line)
+        if name and every[1].count(name) == 1 and code(line.body[0]) in known:
+            read = {n.value for n in descend(line.body[0].value) if isinstance(n, cst.Name)}
+            loads = any(isinstance(n, cst.Call) and dotted(n.func, "load") for n in descend(line))
+            if not loads and not read & (set(every[1]) - same) and not read & (set(every[0]) - same - parameters):
+                same.add(name)
+    return same
+
+
+def _target(line: Any) -> str:
+    one = line.body[0] if _single(line) else None
+    target = one.targets[0].target if isinstance(one, cst.Assign) and len(one.targets) == 1 else None
+    return target.value if isinstance(target, cst.Name) else ""
+
+
+def _joined(one: list[Any], two: list[Any]) -> list[Any]:
+    """Return both bodies; a load of what was stored is its value, and a store that nothing loads goes."""
+    stores = {key: (n, code(line.body[0].value.args[1].value)) for n, line in enumerate(one) if (key := _stored(line))}
+    used: set[int] = set()
+    for n, line in enumerate(two):
+        found = _loaded(line)
+        if found in stores:
+            place, value = stores[found]
+            used.add(place)
+            target = code(line.body[0].targets[0].target)
+            two[n] = statement(f"{target} = {value}")
+    bases = {code(node) for line in two for node in descend(line) if isinstance(node, cst.Name)}
+    gone = {n for n in used if _base(one[n]) not in bases}
+    barrier = [] if gone or not stores else [statement("tl.debug_barrier()")]
+    return [*(line for n, line in enumerate(one) if n not in gone), *barrier, *two]
+
+
+def _stored(line: Any) -> str | None:
+    """Return the address of a line that stores a name there."""
+    call = line.body[0].value if _single(line) and isinstance(line.body[0], cst.Expr) else None
+    if not isinstance(call, cst.Call) or not dotted(call.func, "store") or len(call.args) != 2:
+        return None
+    return code(call.args[0].value)
+
+
+def _loaded(line: Any) -> str | None:
+    call = line.body[0].value if _single(line) and isinstance(line.body[0], cst.Assign) else None
+    if not isinstance(call, cst.Call) or not dotted(call.func, "load") or len(call.args) != 1:
+        return None
+    return code(call.args[0].value)
+
+
+def _single(line: Any) -> bool:
+    return isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1
+
+
+def _base(line: Any) -> str:
+    return next((n.value for n in descend(line.body[0].value.args[0].value) if isinstance(n, cst.Name)), "")
+
+
+def _launch(line: Any, name: str, given: dict[str, str]) -> Any:
+    call = line.body[0].value
+    equal = cst.AssignEqual(*[cst.SimpleWhitespace("")] * 2)
+    arguments = [cst.Arg(expression(text), cst.Name(key), equal) for key, text in given.items()]
+    new = call.with_changes(func=call.func.with_changes(value=cst.Name(name)), args=arguments)
+    return line.with_changes(body=[cst.Expr(new)])

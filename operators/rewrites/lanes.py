@@ -1,0 +1,157 @@
+"""Reads a kernel of one-dimensional blocks: which values differ from program to program, and where shapes show."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import libcst as cst
+
+from operators.launches import Kernel
+from operators.program_tree import descend
+from operators.rewrites.program import Program, dotted, keyword
+
+EACH_ALONE = (
+    "exp", "exp2", "log", "log2", "sqrt", "rsqrt", "sqrt_rn", "abs", "maximum", "minimum", "where", "sigmoid", "fma",
+    "cdiv", "floor", "ceil", "cos", "sin", "erf", "clamp", "cast", "float32", "range", "static_range", "umulhi",
+)  # fmt: skip
+REDUCING = ("sum", "max", "min")
+HINTS = ("multiple_of", "max_contiguous")
+PLAIN = ("float", "range")
+
+
+@dataclass(slots=True)
+class Lanes:
+    """The calls of a kernel whose shape depends on how many rows a program has."""
+
+    ranges: list[cst.Call] = field(default_factory=list)
+    blocks: list[cst.Call] = field(default_factory=list)
+    reductions: list[cst.Call] = field(default_factory=list)
+    hints: list[cst.Call] = field(default_factory=list)
+    accesses: list[cst.Call] = field(default_factory=list)
+
+
+def lanes(program: Program, kernel: Kernel, asked: cst.Call) -> Lanes | None:
+    """Return the calls to change if every row of a tile can be what a program was, else None."""
+    function = program.function(kernel)
+    lines = list(_lines(function.body))
+    if any(line is None for line in lines):
+        return None
+    own = _own(lines, asked)
+    found = Lanes()
+    for line in lines:
+        if line is None or _unsteady(line, own, lines, program):
+            return None
+        for node in _expressions(line):
+            if isinstance(node, cst.Call):
+                if not _sorted(node, own, asked, found):
+                    return None
+            elif isinstance(node, (cst.Subscript, cst.IfExp, cst.BooleanOperation, cst.NamedExpr, cst.Lambda)):
+                return None
+    return found
+
+
+def _lines(block: cst.BaseSuite) -> Iterator[cst.CSTNode | None]:
+    """Give the statements of a kernel, loops before what is in them; None for one of another kind."""
+    for statement in block.body:
+        if isinstance(statement, cst.For):
+            yield statement if isinstance(statement.target, cst.Name) and statement.orelse is None else None
+            yield from _lines(statement.body)
+        elif isinstance(statement, cst.SimpleStatementLine):
+            known = (cst.Assign, cst.AugAssign, cst.Expr, cst.Pass)
+            yield from (part if isinstance(part, known) else None for part in statement.body)
+        else:
+            yield None
+
+
+def _own(lines: list[cst.CSTNode | None], asked: cst.Call) -> set[str]:
+    """Return the names whose values depend on the number of the program."""
+    own: set[str] = set()
+    before = -1
+    while len(own) != before:
+        before = len(own)
+        for line in lines:
+            if isinstance(line, (cst.Assign, cst.AugAssign)) and depends(line.value, own, asked):
+                own.update(_targets(line))
+    return own
+
+
+def depends(node: cst.CSTNode, own: set[str], asked: cst.Call) -> bool:
+    """Tell whether an expression depends on the number of the program."""
+    return any(n is asked or (isinstance(n, cst.Name) and n.value in own) for n in descend(node))
+
+
+def _targets(line: cst.Assign | cst.AugAssign) -> list[str]:
+    targets = [line.target] if isinstance(line, cst.AugAssign) else [t.target for t in line.targets]
+    return [n.value for target in targets for n in descend(target) if isinstance(n, cst.Name)]
+
+
+def _unsteady(line: cst.CSTNode, own: set[str], lines: list[cst.CSTNode | None], program: Program) -> bool:
+    """Tell whether a loop's length differs from row to row, or a value would change its shape in a loop."""
+    if isinstance(line, cst.For):
+        return any(isinstance(n, cst.Name) and n.value in own for n in descend(line.iter))
+    if not isinstance(line, (cst.Assign, cst.AugAssign)) or not program.within(line):
+        return False
+    for name in own.intersection(_targets(line)):
+        for other in lines:
+            if isinstance(other, cst.Assign) and name in _targets(other) and not program.within(other):
+                rest = any(isinstance(n, cst.Name) and n.value in own - {name} for n in descend(other.value))
+                made = isinstance(other.value, cst.Call) and dotted(other.value.func, "zeros", "full")
+                if not made and not rest:
+                    return True
+    return False
+
+
+def _expressions(line: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    if isinstance(line, cst.For):
+        yield from descend(line.iter)
+    else:
+        yield from descend(line)
+
+
+def _sorted(call: cst.Call, own: set[str], asked: cst.Call, found: Lanes) -> bool:
+    """Put a call where it belongs; tell whether it works on each row alone."""
+    if call is asked or _plain(call):
+        return True
+    if dotted(call.func, "arange"):
+        found.ranges.append(call)
+    elif dotted(call.func, "zeros", "full"):
+        found.blocks.append(call)
+        shape = call.args[0].value if call.args and call.args[0].keyword is None else None
+        return isinstance(shape, (cst.Tuple, cst.List)) and len(shape.elements) == 1
+    elif dotted(call.func, *REDUCING):
+        found.reductions.append(call)
+        return _first_axis(call)
+    elif dotted(call.func, *HINTS):
+        found.hints.append(call)
+    elif dotted(call.func, "load", "store"):
+        return _access(call, own, asked, found)
+    else:
+        return False
+    return True
+
+
+def _access(call: cst.Call, own: set[str], asked: cst.Call, found: Lanes) -> bool:
+    loads = dotted(call.func, "load")
+    by_place = [a for a in call.args if a.keyword is None and not a.star]
+    if len(by_place) != (1 if loads else 2) or keyword(call, "boundary_check") or any(a.star for a in call.args):
+        return False
+    if depends(by_place[0].value, own, asked):
+        found.accesses.append(call)
+        return True
+    mask = keyword(call, "mask")
+    return loads and not (mask and depends(mask.value, own, asked))
+
+
+def _first_axis(call: cst.Call) -> bool:
+    """Tell whether a reduction is one along the first axis and nothing more."""
+    if not call.args or call.args[0].keyword is not None or len(call.args) > 2:
+        return False
+    axis = call.args[1] if len(call.args) == 2 else None
+    named = axis is None or axis.keyword is None or axis.keyword.value == "axis"
+    return named and (axis is None or (isinstance(axis.value, cst.Integer) and int(axis.value.value, 0) == 0))
+
+
+def _plain(call: cst.Call) -> bool:
+    if isinstance(call.func, cst.Name):
+        return call.func.value in PLAIN
+    method = isinstance(call.func, cst.Attribute) and call.func.attr.value == "to"
+    return method or dotted(call.func, *EACH_ALONE)

@@ -1,0 +1,167 @@
+"""Loops that add up: what each name in them is, so that their turns can be dealt out to several programs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import libcst as cst
+
+from operators.launches import Kernel
+from operators.program_tree import descend
+from operators.rewrites.program import Program, bound, dotted
+from operators.rewrites.sums import code
+
+CHANGING = ("store", "atomic_add", "atomic_max", "atomic_min", "atomic_xchg", "atomic_cas", "advance")
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A name that a loop adds to, or takes the largest of, from the neutral value on. `dot`: by matrix products."""
+
+    name: str
+    kind: str  # "sum" or "max", as tl calls what joins its lanes
+    shape: tuple[str, ...]
+    dot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """A loop from 0 to `size` in steps of `step` at a place of a kernel's body, and what it changes."""
+
+    loop: cst.For
+    place: int
+    size: cst.BaseExpression
+    step: cst.BaseExpression
+    sums: tuple[Sum, ...]
+    bumps: tuple[cst.AugAssign, ...]
+
+
+def reductions(program: Program, kernel: Kernel) -> Iterator[Reduction]:
+    """Find the loops of a kernel that do nothing but add up, with nothing stored before them."""
+    body = program.function(kernel).body.body
+    for place, line in enumerate(body):
+        if isinstance(line, cst.For):
+            found = _read(program, kernel, body, place)
+            if found is not None:
+                yield found
+        if _changes(line):
+            return
+
+
+def _read(program: Program, kernel: Kernel, body: Sequence[Any], place: int) -> Reduction | None:
+    loop = body[place]
+    assert isinstance(loop, cst.For)
+    values = bounds(loop)
+    if values is None or _changes(loop) or any(not isinstance(s, cst.SimpleStatementLine) for s in loop.body.body):
+        return None
+    size, step = values
+    early = set(kernel.positional).union(*(bound(line) for line in body[:place]))
+    late = [n.value for line in body[place + 1 :] for n in descend(line) if isinstance(n, cst.Name)]
+    again = {n for line in body[place + 1 :] for n in bound(line)}
+    names = set(bound(loop))
+    if any(name in late and name not in again for name in names - early):
+        return None
+    sums: list[Sum] = []
+    bumps: list[cst.AugAssign] = []
+    for name in sorted(names & early):
+        changed = [s for s in _small(loop) if name in bound(s)]
+        start = _start(body[:place], name)
+        one = _sum(name, changed[0], start) if len(changed) == 1 else None
+        if one is not None and sum(_reads(loop, name)) == (not isinstance(changed[0], cst.AugAssign)):
+            sums.append(one)
+        elif len(changed) == 1 and isinstance(changed[0], cst.AugAssign) and moves_evenly(changed[0], names):
+            bumps.append(changed[0])
+        else:
+            return None
+    return Reduction(loop, place, size, step, tuple(sums), tuple(bumps)) if sums else None
+
+
+def joined_once(body: Sequence[Any], one: Sum) -> bool:
+    """Tell whether statements read a sum only to join its lanes."""
+    reads = [n for line in body for n in descend(line) if isinstance(n, cst.Name) and n.value == one.name]
+    joins = [
+        call
+        for line in body
+        for call in descend(line)
+        if isinstance(call, cst.Call)
+        and dotted(call.func, one.kind)
+        and call.args
+        and call.args[0].value in reads
+        and not any(a.keyword is not None and a.keyword.value not in ("axis",) for a in call.args)
+    ]
+    return 0 < len(reads) == len(joins)
+
+
+def bounds(loop: cst.For) -> tuple[cst.BaseExpression, cst.BaseExpression] | None:
+    """Return the size and the step of a loop from 0 on, where they are plain."""
+    over = loop.iter
+    if not isinstance(over, cst.Call) or not isinstance(loop.target, cst.Name) or loop.orelse is not None:
+        return None
+    if not (isinstance(over.func, cst.Name) and over.func.value == "range") and not dotted(over.func, "range"):
+        return None
+    given = [a.value for a in over.args if a.keyword is None and not a.star]
+    zero = len(given) == 3 and isinstance(given[0], cst.Integer) and int(given[0].value, 0) == 0
+    plain = zero and all(isinstance(v, (cst.Name, cst.Integer)) for v in given)
+    return (given[1], given[2]) if plain else None
+
+
+def _small(loop: cst.For) -> Iterator[cst.BaseSmallStatement]:
+    for line in loop.body.body:
+        if isinstance(line, cst.SimpleStatementLine):
+            yield from line.body
+
+
+def _reads(loop: cst.For, name: str) -> Iterator[bool]:
+    """Give a truth for every read of a name in a loop."""
+    for small in _small(loop):
+        value = getattr(small, "value", None)
+        if value is not None:
+            yield from (True for n in descend(value) if isinstance(n, cst.Name) and n.value == name)
+
+
+def _start(body: Sequence[Any], name: str) -> cst.Call | None:
+    """Return the last value bound to a name, where that is a call."""
+    lines = [line for line in body if name in bound(line)]
+    last = lines[-1].body[0] if lines and isinstance(lines[-1], cst.SimpleStatementLine) else None
+    return last.value if isinstance(last, cst.Assign) and isinstance(last.value, cst.Call) else None
+
+
+def _sum(name: str, changed: cst.BaseSmallStatement, start: cst.Call | None) -> Sum | None:
+    shape = _shape(start)
+    if start is None or shape is None:
+        return None
+    zeros = dotted(start.func, "zeros")
+    if isinstance(changed, cst.AugAssign) and isinstance(changed.operator, cst.AddAssign) and zeros:
+        dot = isinstance(changed.value, cst.Call) and dotted(changed.value.func, "dot")
+        return Sum(name, "sum", shape, dot)
+    value = changed.value if isinstance(changed, cst.Assign) and len(changed.targets) == 1 else None
+    if not isinstance(value, cst.Call) or not value.args:
+        return None
+    named = [isinstance(a.value, cst.Name) and a.value.value == name for a in value.args]
+    if dotted(value.func, "dot") and zeros and len(named) > 2 and named[2]:
+        return Sum(name, "sum", shape, dot=True)
+    least = dotted(start.func, "full") and len(start.args) > 1 and _least(start.args[1].value)
+    return Sum(name, "max", shape, dot=False) if dotted(value.func, "maximum") and any(named) and least else None
+
+
+def _shape(start: cst.Call | None) -> tuple[str, ...] | None:
+    shape = start.args[0].value if start is not None and start.args else None
+    if not isinstance(shape, (cst.Tuple, cst.List)):
+        return None
+    return tuple(code(e.value) for e in shape.elements)
+
+
+def _least(node: cst.BaseExpression) -> bool:
+    text = code(node).replace("'", '"')
+    return text in ('float("-inf")', '-float("inf")')
+
+
+def moves_evenly(changed: cst.AugAssign, names: set[str]) -> bool:
+    """Tell whether a name moves on by the same amount in every turn."""
+    plain = not any(isinstance(n, (cst.Name, cst.Call)) and (isinstance(n, cst.Call) or n.value in names)
+                    for n in descend(changed.value))  # fmt: skip
+    return plain and isinstance(changed.operator, cst.AddAssign)
+
+
+def _changes(node: cst.CSTNode) -> bool:
+    return any(isinstance(n, cst.Call) and dotted(n.func, *CHANGING) for n in descend(node))

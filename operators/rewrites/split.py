@@ -1,0 +1,226 @@
+"""Long sums dealt out to several programs, with a second kernel that joins their parts: few rows then fill a chip."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import libcst as cst
+
+from operators.launches import Kernel, Launch
+from operators.program_tree import Edit, Path
+from operators.rewrites.program import Insertion, Program, Site, constexpr_added, expression, fresh_name, statement
+from operators.rewrites.programs import (
+    asking_first,
+    counted,
+    fresh_in,
+    given,
+    launched,
+    own_number,
+    relaunching,
+    with_parameter,
+)
+from operators.rewrites.reductions import Reduction, Sum, joined_once, reductions
+from operators.rewrites.special import line_of, passed, replaced
+
+SPLITS = 8  # parts of a row or tile at first; the tuner moves it
+FEW = 2048  # programs that leave a chip with room for more
+
+
+@dataclass(frozen=True, slots=True)
+class TwoLevel:
+    """Blocks of one dimension whose lanes are joined after a loop: each part leaves one number."""
+
+    name: str = "two-level-reduction"
+    intent: str = "split a long sum over several programs and join their parts in a second kernel"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find loops that only add up blocks of one dimension."""
+        yield from _sites(program, dots=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitK:
+    """Tiles of matrix products: each part leaves a tile."""
+
+    name: str = "split-k"
+    intent: str = "split the inner dimension of a product over several programs and add their tiles in a second kernel"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find loops that only add up matrix products."""
+        yield from _sites(program, dots=True)
+
+
+def _sites(program: Program, dots: bool) -> Iterator[Site]:
+    for kernel in program.kernels.values():
+        asked = own_number(program, kernel)
+        if asked is None or "SPLITS" in kernel.constexprs:
+            continue
+        for found in reductions(program, kernel):
+            site = _Split(program, kernel, found).site() if _fits(program, kernel, found, dots) else None
+            if site is not None:
+                yield site
+                break
+
+
+def _fits(program: Program, kernel: Kernel, found: Reduction, dots: bool) -> bool:
+    after = tuple(program.function(kernel).body.body[found.place + 1 :])
+    if dots:
+        return len(found.sums) == 1 and found.sums[0].dot and len(found.sums[0].shape) == 2
+    return all(len(one.shape) == 1 and not one.dot and joined_once(after, one) for one in found.sums)
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """One loop of a kernel to be dealt out."""
+
+    program: Program
+    kernel: Kernel
+    found: Reduction
+
+    def site(self) -> Site | None:
+        """Return the two kernels and the launches of both, None where a launch cannot be told."""
+        program, name = self.program, self.kernel.name
+        function = program.function(self.kernel)
+        block, index = program.place(function)
+        launches = launched(program, self.kernel)
+        taken = program.tree.top.bindings
+        if not launches or block is not program.tree.module or {f"{name}_parts", f"{name}_joined"} & taken.keys():
+            return None
+        edits: list[tuple[Path, Edit]] = []
+        added = [Insertion((), index + 1, name, self._kernels)]
+        for launch in launches:
+            told = self._launched(launch)
+            if told is None:
+                return None
+            edits.append(told[0])
+            added.append(told[1])
+        return Site(f"the loop of {name} over {program.text(self.found.size)}", tuple(edits), tuple(added))
+
+    def _launched(self, launch: Launch) -> tuple[tuple[Path, Edit], Insertion] | None:
+        program = self.program
+        count, line = counted(program, launch), line_of(program, launch.call)
+        near = next((v for p in launch.kernel.positional if "ptr" in p and (v := passed(launch, p))), None)
+        room = self._room(launch)
+        if count is None or line is None or not isinstance(near, cst.Name) or room is None:
+            return None
+        blocks, lines = {**count.blocks}, list(count.lines)
+        for name in room:
+            if name not in blocks:
+                blocks[name] = given(program, launch, name, lines) or ""
+        if not all(blocks.values()):
+            return None
+        names = {n: fresh_in(program, launch.scope, n) for n in ("programs", "splits", "spread", "parts")}
+        size = " * ".join(["{spread}", *(blocks[n] for n in room), *self._each()])
+        texts = (
+            "{splits} = " + str(SPLITS),
+            "{spread} = {programs} * {splits}",
+            "{parts} = torch.empty((" + size + ",), dtype=torch.float32, device=" + near.value + ".device)",
+        )
+        lines.append(f"{names['programs']} = {count.text}")
+        block, index = program.place(line)
+        added = Insertion(program.tree.path(block), index, "\n".join(lines), lambda: tuple(map(statement, lines)))
+        edit = partial(
+            _choosing, kernel=self.kernel.name, names=names, lines=[t.format(**names) for t in texts], blocks=blocks
+        )
+        return (program.tree.path(line), edit), added
+
+    def _room(self, launch: Launch) -> tuple[str, ...] | None:
+        """Return the constexprs whose product is the size of a part, nothing where it is one number."""
+        if not self.found.sums[0].dot:
+            return ()
+        shape = self.found.sums[0].shape
+        return shape if all(name in launch.kernel.constexprs for name in shape) else None
+
+    def _each(self) -> tuple[str, ...]:
+        count = len(self.found.sums)
+        return (str(count),) if count > 1 else ()
+
+    def _kernels(self) -> tuple[cst.BaseStatement, ...]:
+        name, lines = self.kernel.name, [cst.EmptyLine(indent=False)] * 2
+        number = fresh_name(self.program, self.kernel, "program")
+        made = []
+        for suffix, function in (("parts", self._parts(number)), ("joined", self._joined(number))):
+            parameters = constexpr_added(with_parameter(function.params, "parts_ptr"), "SPLITS", SPLITS)
+            changes = {"name": cst.Name(f"{name}_{suffix}"), "leading_lines": lines, "params": parameters}
+            made.append(function.with_changes(**changes))
+        return tuple(made)
+
+    def _parts(self, number: str) -> cst.FunctionDef:
+        """Let every part take each SPLITS-th block of the loop, and leave what it added up."""
+        found = self.found
+        function = asking_first(self.program, self.kernel, number, f"({number} // SPLITS)")
+        body: list[Any] = list(function.body.body[: found.place + 1])
+        body.append(statement(f"part = {number} % SPLITS"))
+        body += [cst.SimpleStatementLine([bump.with_changes(value=_ahead(bump.value))]) for bump in found.bumps]
+        loop: Any = replaced(found.loop, lambda n: n in found.bumps, _farther)  # type: ignore[arg-type]
+        body.append(loop.with_changes(iter=_dealt(loop.iter)))
+        body += [statement(line) for line in self._stored(number)]
+        return function.with_changes(body=function.body.with_changes(body=body))
+
+    def _joined(self, number: str) -> cst.FunctionDef:
+        """Give what follows the loop the parts in the place of the sums."""
+        function, place = asking_first(self.program, self.kernel, number), self.found.place + 1
+        lines = [statement(line) for line in self._loaded(number)]
+        body = [*function.body.body[:place], *lines, *function.body.body[place + 1 :]]
+        return function.with_changes(body=function.body.with_changes(body=body))
+
+    def _stored(self, number: str) -> list[str]:
+        if self.found.sums[0].dot:
+            (one,) = self.found.sums
+            return [f"tl.store(parts_ptr + {number}.to(tl.int64) * {_tile(one)}, {one.name})"]
+        return [
+            f"tl.store(parts_ptr + {self._at(number, n)}, tl.{one.kind}({one.name}, axis=0))"
+            for n, one in enumerate(self.found.sums)
+        ]
+
+    def _loaded(self, number: str) -> list[str]:
+        if self.found.sums[0].dot:
+            (one,) = self.found.sums
+            part = f"tl.load(parts_ptr + ({number}.to(tl.int64) * SPLITS + part) * {_tile(one)})"
+            return [f"for part in range(SPLITS):\n    {one.name} += {part}\n"]
+        parts = f"({number} * SPLITS + tl.arange(0, SPLITS))"
+        return [f"{one.name} = tl.load(parts_ptr + {self._at(parts, n)})" for n, one in enumerate(self.found.sums)]
+
+    def _at(self, part: str, number: int) -> str:
+        """Return where the number of one sum of a part lies among those of all sums."""
+        count = len(self.found.sums)
+        return part if count == 1 else f"{part} * {count} + {number}"
+
+
+def _tile(one: Sum) -> str:
+    """Return the size of a tile, and the offsets in it."""
+    rows, columns = one.shape
+    return f"({rows} * {columns}) + tl.arange(0, {rows})[:, None] * {columns} + tl.arange(0, {columns})[None, :]"
+
+
+def _ahead(amount: cst.BaseExpression) -> cst.BaseExpression:
+    return expression("part * x", x=amount)
+
+
+def _farther(bump: cst.AugAssign) -> cst.AugAssign:
+    return bump.with_changes(value=expression("x * SPLITS", x=bump.value))
+
+
+def _dealt(call: Any) -> cst.Call:
+    first, size, step, *rest = call.args
+    start, far = expression("part * x", x=step.value), expression("x * SPLITS", x=step.value)
+    new: cst.Call = call.with_changes(args=(first.with_changes(value=start), size, step.with_changes(value=far), *rest))
+    return new
+
+
+def _choosing(line: Any, kernel: str, names: dict[str, str], lines: list[str], blocks: dict[str, str]) -> cst.If:
+    """Return a choice between a launch as it is and the launches of the two kernels where programs are few."""
+    call = line.body[0].value
+    bare = line.with_changes(leading_lines=[])
+    passing = {**blocks, "parts_ptr": names["parts"], "SPLITS": names["splits"]}
+    spread = relaunching(call, f"({names['spread']},)", passing, f"{kernel}_parts")
+    joined = relaunching(call, f"({names['programs']},)", passing, f"{kernel}_joined")
+    return cst.If(
+        test=expression(f"{names['programs']} < {FEW}"),
+        body=cst.IndentedBlock(
+            [*map(statement, lines), *(bare.with_changes(body=[cst.Expr(c)]) for c in (spread, joined))]
+        ),
+        orelse=cst.Else(cst.IndentedBlock([bare])),
+        leading_lines=line.leading_lines,
+    )

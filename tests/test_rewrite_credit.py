@@ -1,0 +1,116 @@
+"""What rewrites gained is remembered and drawn by, and two programs that were rewritten apart are crossed."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archives.candidate import Candidate, fingerprint
+from archives.events import Judged, Proposed, Refused
+from evo_kernel.rules import Rules
+from operators.catalogue import REWRITE, REWRITE_CROSS
+from operators.proposal import Context, ProposalError
+from operators.rewrites.caching import Caching
+from operators.rewrites.crossing import RewriteCross
+from operators.rewrites.exp2 import Exp2
+from operators.rewrites.operator import Rewriting
+from operators.rewrites.program import apply, read
+from operators.rewrites.ranges import TritonRange
+from suites import load
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+
+import structured
+
+SEED = load("softmax").seeds[0].source
+
+
+def context(seed: int, **more: object) -> Context:
+    return Context(np.random.default_rng(seed), lambda mark: False, "h200", "cuda", **more)
+
+
+def candidate(source: str) -> Candidate:
+    return Candidate(source, REWRITE, "", (), fingerprint(source), "s")
+
+
+def rewritten(source: str, family: object) -> str:
+    program = read(source)
+    return apply(program, list(family.sites(program)))
+
+
+def test_a_family_that_never_helps_fades_but_does_not_vanish() -> None:
+    operator = Rewriting((Exp2(), TritonRange()))
+    drawn = {}
+    for credit in ({}, {"exp-to-exp2": (0, 60), "range-stages": (6, 6)}):
+        made = [operator.propose([candidate(SEED)], context(n, credit=credit)).intent for n in range(60)]
+        drawn[bool(credit)] = Counter(intent.partition(":")[0] for intent in made)["exp-to-exp2"]
+    assert 15 < drawn[False] < 45
+    assert 1 <= drawn[True] < 9
+
+
+def test_what_became_of_operators_and_families_follows_from_the_events_and_agrees_with_them() -> None:
+    rules = Rules(operators=("knob-step", "knob-cross", REWRITE))
+    search = structured.begin("archive", rules, 64, 3)
+    events = list(structured.drive(search, structured.Landscape(3)))
+    again = structured.begin("archive", rules, 64, 3)
+    for event in events:
+        again.tell(event)
+    assert again.credit.rows() == search.credit.rows()
+    operators = {e.number: e.candidate.operator for e in events if isinstance(e, Proposed)}
+    judged = [(operators[e.number], e.evaluation.passed) for e in events if isinstance(e, Judged) and e.number]
+    for name, record in search.credit.operators.items():
+        assert record.tries == sum(operator == name for operator, _ in judged)
+        assert record.valid == sum(passed for operator, passed in judged if operator == name)
+        assert record.most >= record.mean_gain >= 1.0
+    (family,) = search.credit.families.values()
+    assert family == search.credit.operators[REWRITE]
+    assert family.gains > 0
+
+
+def test_an_operator_that_crosses_structures_is_told_how_both_parents_were_rewritten() -> None:
+    rules = Rules(operators=("knob-step", REWRITE, REWRITE_CROSS))
+    search, landscape, told = structured.begin("archive", rules, 64, 1), structured.Landscape(1), []
+    known = structured.operators(rules.operators)
+    event = Proposed(0, structured.candidate(landscape.start(), "seed", "start", ()))
+    while event is not None:
+        search.tell(event)
+        if isinstance(event, Proposed):
+            event = Judged(event.number, landscape.judge(structured.read(event.candidate.source)))
+            continue
+        requests = search.ask(1)
+        event = None
+        if requests and requests[0].operator == REWRITE_CROSS:
+            told.append(requests[0])
+            event = Refused(requests[0].number, REWRITE_CROSS, (), "only looked at")
+        elif requests:
+            event = structured.answer(search, requests[0], known)
+    assert len(told) > 5
+    for request in told:
+        assert len({parent.id for parent in request.parents}) == len(request.lineages) == 2
+    assert any(len(intents) > 1 for request in told for intents in request.lineages)
+
+
+def test_a_child_has_the_rewrites_of_both_parents() -> None:
+    one, two = rewritten(SEED, Exp2()), rewritten(SEED, Caching())
+    lineages = (("exp-to-exp2: compute (2 places)",), ("cache-hints: tell (4 places)",))
+    children = {
+        RewriteCross().propose([candidate(one), candidate(two)], context(n, lineages=lineages)).source
+        for n in range(20)
+    }
+    both = rewritten(one, Caching())
+    assert both == rewritten(two, Exp2())
+    assert both in children
+    assert one not in children
+    assert two not in children
+
+
+def test_functions_of_equal_parameters_change_places_and_others_do_not() -> None:
+    helper = "import triton\nimport triton.language as tl\n\n\n@triton.jit\ndef f(x):\n    return x + {}\n\n\n# {}\n"
+    one, two = helper.format(1, "one"), helper.format(2, "two")
+    child = RewriteCross().propose([candidate(one), candidate(two)], context(0))
+    assert child.source in (helper.format(2, "one"), helper.format(1, "two"))
+    assert child == RewriteCross().propose([candidate(one), candidate(two)], context(0))
+    with pytest.raises(ProposalError, match="no rewrite or function"):
+        RewriteCross().propose([candidate(one), candidate(two.replace("f(x)", "f(x, y=1)"))], context(0))

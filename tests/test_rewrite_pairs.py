@@ -1,0 +1,147 @@
+"""What each structural rewrite makes of a native kernel, as a difference that can be read; `tests/rewrites/` holds them.
+
+`WRITE_REWRITES=1 pytest tests/test_rewrite_pairs.py` writes them anew: read what has changed as you would read a patch.
+"""
+
+import ast
+import difflib
+import os
+from pathlib import Path
+
+import pytest
+
+from operators import knobs
+from operators.rewrites.families import FAMILIES
+from operators.rewrites.program import apply, read
+from suites import load
+
+FOLDER = Path(__file__).parent / "rewrites"
+PAIRS = {
+    "rows-per-program": ("layer_norm", ()),
+    "persistent-grid": ("flip", ()),
+    "two-level-reduction": ("row_sum", ()),
+    "split-k": ("gemm_fp16", ()),
+    "one-pass-statistics": ("layer_norm", ()),
+    "two-pass-statistics": ("softmax", ("one-pass-statistics",)),
+    "bump-pointers": ("embedding", ()),
+    "recompute-offsets": ("gemm_fp16", ()),
+    "block-pointers": ("softmax", ()),
+    "pointer-arithmetic": ("transpose", ("block-pointers",)),
+    "loop-over-block": ("vector_add", ()),
+    "split-kernel": ("softmax", ()),
+    "fuse-kernels": ("rms_norm", ("split-kernel",)),
+    "accumulator-dtype": ("gemm_fp16", ()),
+    "expose-knob": ("row_sum", ("range-stages",)),
+}
+HELPERS = '''import triton
+import triton.language as tl
+
+
+@triton.jit
+def gate(x, scale: tl.constexpr, shift=1):
+    """Squash what is scaled."""
+    y = x * scale  # kept
+    y += shift
+    return y / (1.0 + tl.exp(-y))
+
+
+@triton.jit
+def kernel(out_ptr, x_ptr):
+    offs = tl.arange(0, 128)
+    y = tl.load(x_ptr + offs)
+    if y:
+        y = gate(y, 2)
+    tl.store(out_ptr + offs, gate(y + 1, 2 + 3) * gate(y, scale=4, shift=y))
+
+
+def run(out, x):
+    kernel[(x.numel() // 128,)](out, x)
+'''
+
+
+def rewritten(source: str, name: str) -> str:
+    family = next(f for f in FAMILIES if f.name == name)
+    program = read(source)
+    return apply(program, list(family.sites(program)))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_rewrite_of_a_native_kernel_is_the_one_that_was_read(name: str) -> None:
+    task, earlier = PAIRS[name]
+    before = load(task).seeds[0].source
+    for family in earlier:
+        before = rewritten(before, family)
+    after = rewritten(before, name)
+    ast.parse(after)
+    shown = "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), task, name, n=1))
+    file = FOLDER / f"{name}.diff"
+    if os.environ.get("WRITE_REWRITES"):
+        file.write_text(shown)
+    assert shown == file.read_text()
+    assert shown
+
+
+def test_a_helper_is_written_out_with_names_of_its_own() -> None:
+    after = rewritten(HELPERS, "inline-helper").partition("def kernel")[2]
+    assert "gate(" not in after.partition("def run")[0]
+    assert (
+        """
+    if y:
+        gate_shift = 1
+        gate_y = y * 2  # kept
+        gate_y += gate_shift
+        y = (gate_y / (1.0 + tl.exp(-gate_y)))
+"""
+        in after
+    )
+    assert "gate_x_1 = (y + 1)" in after
+    assert "gate_y_1 = gate_x_1 * (2 + 3)  # kept" in after
+    assert "gate_y_2 += y" in after
+
+
+def test_a_size_that_a_kernel_holds_becomes_a_knob_together_with_its_grid() -> None:
+    after = rewritten(HELPERS, "expose-knob")
+    assert {k.name: k.value for k in knobs.find(after, "cuda")}["kernel.BLOCK"] == 128
+    moved = knobs.rewrite(after, {"kernel.BLOCK": 256})
+    assert "BLOCK: tl.constexpr = 256" in moved
+    assert "x.numel() // 256" in moved
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "wanted"),
+    [
+        ("rows-per-program", "flip", {"flip_kernel.BLOCK", "flip_kernel.ROWS_PER_PROGRAM"}),
+        ("persistent-grid", "gemm_fp16", {"gemm_kernel.BLOCK_M", "gemm_kernel.PROGRAMS_PER_UNIT"}),
+        ("two-level-reduction", "row_sum", {"row_sum_kernel_parts.BLOCK", "row_sum_kernel_parts.SPLITS"}),
+        ("split-k", "gemm_fp16", {"gemm_kernel_parts.BLOCK_M", "gemm_kernel_parts.SPLITS", "gemm_kernel.BLOCK_M"}),
+        ("loop-over-block", "vector_add", {"add_kernel.BLOCK", "add_kernel.PARTS"}),
+    ],
+)  # fmt: skip
+def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, task: str, wanted: set[str]) -> None:
+    after = rewritten(load(task).seeds[0].source, name)
+    assert wanted <= {knob.name for knob in knobs.find(after, "cuda")}
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "old", "new"),
+    [
+        # a row's end that differs from row to row, and an operation that joins rows
+        ("rows-per-program", "layer_norm", "range(0, cols, BLOCK)", "range(0, cols - row, BLOCK)"),
+        ("rows-per-program", "row_sum", "tl.sum(total, axis=0)", "tl.cumsum(total, axis=0)"),
+        ("persistent-grid", "flip", "    mask = offs < cols\n", "    if row < 0:\n        return\n    mask = offs < cols\n"),
+        ("persistent-grid", "flip", "flip_kernel[grid]", "flip_kernel[(rows, triton.cdiv(cols, 256))]"),
+        ("two-level-reduction", "row_sum", "tl.sum(total, axis=0)", "tl.sum(total * total, axis=0)"),
+        ("two-level-reduction", "row_sum", "tl.zeros((BLOCK,), tl.float32)", "tl.full((BLOCK,), 1.0, tl.float32)"),
+        ("split-k", "gemm_fp16", "a_ptrs += BLOCK_K * stride_ak", "a_ptrs += left * stride_ak"),
+        ("one-pass-statistics", "softmax", "    norm = tl.sum(total, axis=0)", "    norm = tl.sum(total * peak, axis=0)"),
+        ("recompute-offsets", "gemm_fp16", "    c_ptrs = c_ptr +", "    a_ptrs += b_ptrs\n    c_ptrs = c_ptr +"),
+        ("block-pointers", "vector_add", "mask = offs < n - start", "mask = offs <= n - start"),
+        ("split-kernel", "rms_norm", "square, axis=0)", "square, axis=0, keep_dims=True)"),
+        ("loop-over-block", "vector_add", "z = x.to(tl.float32)", "z = tl.sum(x, axis=0) + x.to(tl.float32)"),
+    ],
+)  # fmt: skip
+def test_what_would_change_the_meaning_is_no_place_for_a_rewrite(name: str, task: str, old: str, new: str) -> None:
+    source = load(task).seeds[0].source
+    assert source.count(old) >= 1
+    assert rewritten(source, name) != source
+    assert rewritten(source.replace(old, new), name) == source.replace(old, new)
