@@ -70,7 +70,7 @@ def test_what_became_of_operators_and_families_follows_from_the_events_and_agree
 
 
 def test_an_operator_that_crosses_structures_is_told_how_both_parents_were_rewritten() -> None:
-    rules = Rules(operators=("knob-step", REWRITE, REWRITE_CROSS))
+    rules = Rules(operators=("knob-step", REWRITE, REWRITE_CROSS), crossover=0.3)
     search, landscape, told = structured.begin("archive", rules, 64, 1), structured.Landscape(1), []
     known = structured.operators(rules.operators)
     event = Proposed(0, structured.candidate(landscape.start(), "seed", "start", ()))
