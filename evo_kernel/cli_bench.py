@@ -29,7 +29,7 @@ def _share(context: click.Context, parameter: click.Parameter, value: float) -> 
 @click.option("--noise", type=float, callback=_share, default=0.0, help="Standard deviation of a time, relative [0].")
 @click.option("--failures", type=float, callback=_share, default=0.0, help="Share of evaluations made to fail [0].")
 @click.option("--table", "tables", multiple=True, help="Only tables of this name; may be given several times.")
-@click.option("--evaluations", type=click.IntRange(min=1), default=EVALUATIONS, show_default=True, help="A search.")
+@click.option("--evaluations", type=click.IntRange(min=2), default=EVALUATIONS, show_default=True, help="A search.")
 @click.option("--first-seed", type=click.IntRange(min=0), default=0, help="Begin with this seed [0].")
 @click.option(
     "--kernel-tuner",
@@ -64,6 +64,6 @@ def landscapes(folder: Path, seeds: int, first_seed: int, tables: tuple[str, ...
         landscapes_bench.check_plot(plot)
     found, peers = landscapes_bench.compare(wanted, say)
     document = landscapes_report.summary(wanted.policy, found, peers, wanted.strategies)
+    click.echo(json.dumps(document, indent=2) if as_json else landscapes_report.text(document))
     if plot is not None:
         landscapes_bench.draw(plot, found)
-    click.echo(json.dumps(document, indent=2) if as_json else landscapes_report.text(document))

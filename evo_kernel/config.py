@@ -217,7 +217,7 @@ def load(file: str | None, given: Mapping[str, Any]) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}{_given(e)}" for e in error.errors()]
+        faults = [f"{_place(e)}{_plain(e['msg'])}{_given(e)}" for e in error.errors()]
         raise ConfigError("wrong settings: " + "; ".join(faults)) from error
 
 
@@ -285,9 +285,14 @@ def _nearest(word: str, known: Any) -> str:
     return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
 
 
+def _place(fault: Any) -> str:
+    """Say which setting is meant; none is where several do not go together."""
+    return "".join(f"{part}: " for part in [".".join(map(str, fault["loc"]))] if part)
+
+
 def _given(fault: Any) -> str:
     """Repeat what was given, but for tables of models: somebody may have put a key there."""
-    return "" if fault["loc"][:1] == ("models",) else f" (got {fault['input']!r})"
+    return "" if fault["loc"][:1] in ((), ("models",)) else f" (got {fault['input']!r})"
 
 
 def _plain(message: str) -> str:

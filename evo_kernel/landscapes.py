@@ -6,7 +6,8 @@ configuration, in the order of `params`), `time_ms` (same order; null where the 
 
 import gzip
 import json
-import math
+import keyword
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from operators.tune.space import Config, Parameter, Space, SpaceError
 SUFFIX = ".json.gz"
 COLUMNS = ("kernel", "gpu", "params", "configs", "time_ms")
 PEERS = "kernel_tuner_*.json"  # what Kernel Tuner's strategies reach on the same tables
+RESERVED = ("mean", "policy", "seeds", "kernel_tuner_live")
+LONGEST_MS = 3e10
 COUNTS = ("20", "50", "100", "200")  # evaluations at which figures are given
 
 
@@ -59,7 +62,7 @@ def read(file: Path) -> Landscape:
     try:
         with gzip.open(file, "rt", encoding="utf-8") as opened:
             document = json.load(opened)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error, RecursionError) as error:
         raise LandscapeError(f"{file} is no gzip JSON file: {error}") from error
     if not isinstance(document, dict):
         raise LandscapeError(f"{file} holds no table: expected an object with {', '.join(COLUMNS)}")
@@ -68,7 +71,7 @@ def read(file: Path) -> Landscape:
         raise LandscapeError(f"{file} lacks {', '.join(missing)}: a table has {', '.join(COLUMNS)}")
     try:
         return _made(file.name.removesuffix(SUFFIX), document)
-    except (SpaceError, LandscapeError, TypeError, AttributeError) as error:
+    except (SpaceError, LandscapeError, TypeError, AttributeError, OverflowError) as error:
         raise LandscapeError(f"{file}: {error}") from error
 
 
@@ -86,6 +89,8 @@ def peers(folder: Path) -> dict[tuple[str, str], list[Peer]]:
 
 
 def _made(name: str, document: dict[str, Any]) -> Landscape:
+    if name in RESERVED:
+        raise LandscapeError(f"a table cannot be called {name}: the summary has a part of that name")
     parameters = [_parameter(key, values) for key, values in document["params"].items()]
     rows, times = document["configs"], document["time_ms"]
     if len(rows) != len(times):
@@ -95,8 +100,8 @@ def _made(name: str, document: dict[str, Any]) -> Landscape:
     places = [{value: at for at, value in enumerate(p.values)} for p in parameters]
     configs = [_config(row, parameters, places) for row in rows]
     space = Space.table(parameters, configs)
-    if any(t is not None and not (isinstance(t, (int, float)) and math.isfinite(t) and t > 0) for t in times):
-        raise LandscapeError("times must be positive milliseconds, or null for a failure")
+    if not all(t is None or (type(t) in (int, float) and 0 < t < LONGEST_MS) for t in times):
+        raise LandscapeError("times must be positive milliseconds, less than a year of them, or null for a failure")
     worked = [t for t in times if t is not None]
     if not worked:
         raise LandscapeError("no configuration ran: every time is null")
@@ -107,6 +112,8 @@ def _made(name: str, document: dict[str, Any]) -> Landscape:
 
 def _parameter(name: str, values: list[Any]) -> Parameter:
     """Tell a parameter's kind by its values: numbers have an order, anything else has none."""
+    if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name):
+        raise LandscapeError(f"{name!r} cannot be a parameter: expected a name such as block_size_x")
     if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
         return Parameter(name, tuple(sorted(values)), "ordinal")
     return Parameter(name, tuple(values), "categorical")

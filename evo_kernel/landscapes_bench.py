@@ -32,6 +32,11 @@ class Wanted:
     kept: Path | None
     strategies: tuple[str, ...] = ()  # of Kernel Tuner, to be run here
 
+    def named(self, table: str, seed: int) -> str:
+        """Name the folder of one run: with all that makes it another run."""
+        trouble = f"-noise-{self.noise:g}-failures-{self.failures:g}" if self.noise or self.failures else ""
+        return f"{table}-{self.policy}-{self.evaluations}{trouble}-{seed}"
+
 
 Peers = dict[tuple[str, str], list[Peer]]
 
@@ -68,12 +73,15 @@ def check_plot(file: Path) -> None:
 
 def draw(file: Path, found: list[Figures]) -> None:
     """Write the mean curves as a picture."""
-    landscapes_plot.write(file, {f.landscape.name: f.curves for f in found})
+    try:
+        landscapes_plot.write(file, {f.landscape.name: f.curves for f in found})
+    except OSError as error:
+        raise LandscapeError(f"the plot cannot be written to {file}: {error.strerror}") from error
 
 
 def _curve(landscape: Landscape, wanted: Wanted, seed: int) -> list[float]:
     faults = Faults(wanted.noise, wanted.failures)
-    folder = None if wanted.kept is None else wanted.kept / f"{landscape.name}-{wanted.policy}-{seed}"
+    folder = None if wanted.kept is None else wanted.kept / wanted.named(landscape.name, seed)
     return Replay(landscape, wanted.policy, seed, wanted.evaluations, faults).run(folder)
 
 

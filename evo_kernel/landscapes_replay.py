@@ -80,12 +80,15 @@ class Replay:
     def _first(self) -> tuple[Candidate, int]:
         """Draw the configuration to begin with: the first of random ones that runs, and how many did not."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(0xF1A5,)))
-        for wasted in range(len(self.landscape.times)):
+        worked = [c for c, time in self.landscape.times.items() if time is not None]
+        for wasted in range(self.evaluations):
             config = tuple(self.landscape.space.draw(rng, 1)[0].tolist())
+            if wasted == self.evaluations - 1:  # only failures were drawn: the last must work
+                config = worked[int(rng.integers(len(worked)))]
             if self.landscape.times[config] is not None:
                 source = self._programs().write(config)
                 return Candidate(source, "imported", "drawn", (), fingerprint(source), self.landscape.name), wasted
-        raise LandscapeError(f"{self.landscape.name}: no configuration to begin with was found")
+        raise AssertionError("a table has a configuration that works")
 
     def _curve(self, folder: Path, programs: Programs, judge: TableJudge, reachable: float) -> list[float]:
         """Return how near to the best reachable time what looked best truly was, after each verdict in the journal."""

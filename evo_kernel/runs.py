@@ -75,7 +75,10 @@ def fold_events(events: Iterable[Event], origin: str) -> State:
     )  # fmt: skip
     with _uncollected():
         for event in stream:
-            search.tell(event)
+            try:
+                search.tell(event)
+            except ValueError as error:
+                raise RunError(f"{origin} contradicts itself, somebody has changed it: {error}") from error
             if isinstance(event, Extended) and event.prices:
                 settings = settings.model_copy(update={"models": repriced(settings.models, event.prices)})
     try:

@@ -200,7 +200,7 @@ class Search:
         archive = self.archive
         entry = archive.get(candidate.id)
         time_us = entry.score_us if entry is not None else _score_us(event.evaluation)
-        self.structures.judged(event.number, candidate, time_us, self._best_us)
+        self.structures.judged(event.number, candidate, time_us, self._best_us, entry is not None)
         self.letters.failed(event, candidate)
         if not given:
             self._policy.judged(event.number, entry, archive, self.evaluations / self.budget)

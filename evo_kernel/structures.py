@@ -44,15 +44,19 @@ class Structures:
                 mine.kin[other] = None
                 self._of(other).kin[candidate.structure] = None
 
-    def judged(self, number: int, candidate: Candidate, time_us: float | None, best_us: float | None) -> None:
-        """Note a verdict; `best_us` is the run's best after it."""
+    def judged(self, number: int, candidate: Candidate, time_us: float | None, best_us: float | None,
+               held: bool = True) -> None:  # fmt: skip
+        """Note a verdict; `best_us` is the run's best after it; `held`: whether the archive holds what passed.
+
+        Known code under another name teaches its time, and is nothing that a trial could begin with.
+        """
         mine = self._of(candidate.structure)
         mine.pending.pop(number, None)
         self._observe(mine, candidate, time_us)
         mine.tried += 1
-        if time_us is not None and mine.best is None:
+        if time_us is not None and held and mine.best is None:
             self._young[candidate.structure] = None
-        if time_us is not None and time_us < mine.best_us:
+        if time_us is not None and held and time_us < mine.best_us:
             mine.best, mine.best_us = candidate.id, time_us
         if not promising(mine.best_us, mine.tried, best_us):
             self._young.pop(candidate.structure, None)

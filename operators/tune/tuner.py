@@ -67,7 +67,9 @@ def design(space: Space) -> int:
 
 def informed(space: Space, own: Sequence[Observation], prior: Sequence[Observation], busy: int) -> bool:
     """Tell whether enough is known to ask the models; two observations of relatives count as one."""
-    times = {o.time for o in (*own, *prior) if o.time is not None}
+    measured = {tuple(o.config) for o in own}
+    times = {o.time for o in own if o.time is not None}
+    times |= {o.time for o in prior if o.time is not None and tuple(o.config) not in measured}
     return len(times) > 2 and len(own) + busy + len(prior) // 2 >= design(space)
 
 
