@@ -32,6 +32,7 @@ class Settings(BaseModel):
     also: tuple[str, ...] = ()  # targets on which a program must pass too, and is predicted
     # mechanisms: 0 or false switches one off; evo_kernel/rules.py says what each is
     history: float = Field(Rules().history, ge=0.0, le=1.0)
+    fallback: bool = Rules().fallback
     broadening: bool = Rules().broadening
     crossover: float = Field(Rules().crossover, ge=0.0, lt=1.0)
     tuner: float = Field(Rules().tuner, ge=0.0, le=1.0)
@@ -179,6 +180,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "search": ("generations", "population", "target", "seed", "policy", "operators", "objectives", "also"),
     "mechanisms": (
         "history",
+        "fallback",
         "broadening",
         "crossover",
         "tuner",
@@ -197,8 +199,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 MOVED = {("search", "history"): "mechanisms"}  # keys that stood elsewhere in older files, still read there
 # what a journal from before there were these settings was begun with
 BEFORE: Mapping[str, Any] = {
-    "basis": "predicted", "broadening": True, "bandit": False, "halving": False, "lexicase": 0.0, "tuner": 0.0,
-    "history": 0.2, "crossover": 0.3, "operators": ("knob-step", "knob-cross"),
+    "basis": "predicted", "fallback": False, "broadening": True, "bandit": False, "halving": False, "lexicase": 0.0,
+    "tuner": 0.0, "history": 0.2, "crossover": 0.3, "operators": ("knob-step", "knob-cross"),
 }  # fmt: skip
 # what a resumed run takes from the machine it is resumed on
 MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")

@@ -12,6 +12,7 @@ class Rules:
 
     operators: tuple[str, ...] = OPERATORS
     history: float = 0.0  # share of parents from everything that ever passed
+    fallback: bool = True  # parents come from history where the operators have nothing new beside the best
     broadening: bool = False  # more of history when nothing has improved for long
     crossover: float = 0.0  # share of requests that cross two parents, where the bandit does not choose
     tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
@@ -44,6 +45,7 @@ class Limits:
 MECHANISMS = {
     # name on the command line -> (setting, off, on)
     "history": ("history", 0.0, 0.2),
+    "fallback": ("fallback", False, True),
     "broadening": ("broadening", False, True),
     "crossover": ("crossover", 0.0, 0.3),
     "tuner": ("tuner", 0.0, 0.5),

@@ -132,6 +132,8 @@ class TestCommand:
             ({"time_ms": [None] * 80}, "no configuration ran"),
             ({"time_ms": [-1.0] * 80}, "times must be positive"),
             ({"params": {**PARAMS, "tile": [1, 2]}}, "is no value of tile"),
+            ({"time_ms": [True] * 80}, "times must be positive"),
+            ({"params": {"a b": [16]}}, "'a b' cannot be a parameter"),
             ({"params": {"block": [16]}}, "has 4 values, the table 1 parameters"),
         ],
     )
@@ -152,6 +154,19 @@ class TestCommand:
         self.refused(bench(tmp_path / "empty"), "holds no tables")
         (tmp_path / "empty" / "x.json.gz").write_text("{}")
         self.refused(bench(tmp_path / "empty"), "is no gzip JSON file")
+
+    def test_kept_runs_are_those_of_the_same_question(self, tables: Path, tmp_path: Path) -> None:
+        given = ("--seeds", 1, "--evaluations", 10, "--json")
+        for trouble in ((), ("--noise", 0.3, "--failures", 0.5)):
+            kept, fresh = (bench(tables, *given, *trouble, *where) for where in (("--runs", tmp_path / "k"), ()))
+            assert kept.stdout == fresh.stdout
+
+    def test_figures_are_printed_though_the_plot_cannot_be_written(self, tables: Path, tmp_path: Path) -> None:
+        (tmp_path / "x.svg").mkdir()
+        done = bench(tables, "--seeds", 1, "--evaluations", 5, "--plot", tmp_path / "x.svg")
+        assert done.exit_code == 1
+        assert "the plot cannot be written" in done.stderr
+        assert "toy_CHIP" in done.stdout
 
     def test_kernel_tuner_is_asked_for_where_it_is_not_installed(
         self, tables: Path, monkeypatch: pytest.MonkeyPatch

@@ -356,7 +356,9 @@ class TestPopulation:
         old = replace(started, settings={k: started.settings[k] for k in known})
         search = runs.fold_events([old, *others], "old").search
         assert search.evaluations == 48
-        assert search.rules == Rules(("knob-step", "knob-cross"), broadening=True, crossover=0.3, tuner=0.0)
+        assert search.rules == Rules(
+            ("knob-step", "knob-cross"), fallback=False, broadening=True, crossover=0.3, tuner=0.0
+        )
 
     def test_a_failing_seed_stops_the_run_and_keeps_saying_so(self, tmp_path: Path, numbers: Task) -> None:
         wrong = replace(numbers, seeds=(replace(numbers.seeds[0], source="x = 10"),))

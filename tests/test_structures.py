@@ -1,6 +1,7 @@
 """The tuner and the search together on programs of several structures: who gets a trial, who is given up, and replay."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,6 +126,19 @@ class TestTrials:
         assert len(cuts) > TRIAL
         for cut in cuts[::3]:
             assert answer(folded(run[:cut])) == run[cut]
+
+    def test_known_code_under_another_structure_is_no_trial(self) -> None:
+        search, seed = begun(), Proposed(0, candidate(KERNEL, "seed"))
+        verdict = replace(judged(seed).evaluation, program="the same code")
+        twin = Proposed(1, candidate(KERNEL.replace("    tl.store", MORE + "    tl.store"), "rewrite"))
+        for event in (seed, Judged(0, verdict), twin, Judged(1, verdict)):
+            search.tell(event)
+        assert search.archive.twins == 1
+        for number in range(2, 2 + TRIAL):  # the seed's own trial ends
+            proposed = Proposed(number, candidate(KERNEL.replace("BLOCK=256", f"BLOCK={number}"), "knob-step"))
+            search.tell(proposed)
+            search.tell(Judged(number, replace(verdict, program=f"program {number}")))
+        assert all(search.ask(1) for _ in range(20))
 
 
 class TestGivingUp:

@@ -117,6 +117,14 @@ class TestProposals:
         observed = [Observation((n,), 1.0 + n) for n in range(4)]
         assert propose(space, observed, (), np.random.default_rng(0), 2) == []
 
+    def test_relatives_that_tried_the_same_say_nothing_more(self) -> None:
+        space = Space.product((STAGES, ORDER))
+        rows = [tuple(row) for row in space.rows.tolist()]
+        prior = [Observation(row, 1.0 + n) for n, row in enumerate(rows[:3])]
+        for worked in (None, 2.0):
+            own = [Observation(rows[0], worked), *(Observation(row, None) for row in rows[1:3])]
+            assert len(propose(space, own, (), np.random.default_rng(0), 1, prior)) == 1
+
     def test_it_learns_to_stay_out_of_where_programs_fail(self) -> None:
         def judge(space: Space, config: Config) -> float | None:
             v = space.values(config)

@@ -37,7 +37,7 @@ class Greedy:
 
     def _share(self, view: View) -> float:
         """Return how many parents come from history now."""
-        if view.dry or (view.stagnant and self._rules.broadening):
+        if (view.dry and self._rules.fallback) or (view.stagnant and self._rules.broadening):
             return max(self._rules.history, BROAD_HISTORY)
         return self._rules.history
 
