@@ -275,7 +275,7 @@ def test_a_proposal_of_a_long_program_takes_a_moment() -> None:
 
 
 @pytest.mark.parametrize("source", [
-    BEFORE, "", "x = 1 \\\ny = 2\n", 'x = """\na\nb"""\ny = 1\n', "if a:\n  b\nelse:\n  c\n", "x = (\ny\n)\nz\n",
+    BEFORE, "", "x = 1 + \\\ny\n", 'x = """\na\nb"""\ny = 1\n', "if a:\n  b\nelse:\n  c\n", "x = (\ny\n)\nz\n",
     "@d\n@e(\n1)\n\nclass A:\n  pass\na; b\n", "try:\n  a\nfinally: b\nc\n", "a\r\nb\r\n",
 ])  # fmt: skip
 def test_a_program_put_together_of_pieces_is_what_it_is_as_a_whole(source: str) -> None:
