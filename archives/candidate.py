@@ -1,10 +1,10 @@
 """A program the search has seen, and the two identities that tell whether it has been seen before."""
 
-import ast
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from suites.parsing import parse
+from archives.canonical import canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,11 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
+# An operator asks whether its program is new, and so does whoever takes it.
+@lru_cache(maxsize=64)
 def fingerprint(source: str) -> str:
     """Hash a program with comments, docstrings and formatting taken out; unparsable text is hashed as it is."""
     try:
-        tree = parse(source)
+        return digest(canonical(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return digest(source)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return digest(ast.dump(tree))

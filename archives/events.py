@@ -17,7 +17,7 @@ from fitness.evaluation import Evaluation
 
 FORMAT = 3  # 2: Measured, and measured evaluations; 3: Stopped, limits, GPU seconds
 # of events that not every run has, so that an older program still reads the runs that have none
-SINCE = {"asked": 4, "answered": 4, "sealed": 5}
+SINCE = {"asked": 4, "answered": 4, "sealed": 5, "learned": 6}
 NEWEST = max(SINCE.values())
 
 
@@ -109,7 +109,14 @@ class Sealed:
     fingerprint: str
 
 
-Event = Asked | Answered | Started | Proposed | Refused | Judged | Extended | Measured | Sealed | Stopped
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What an earlier run knew of families of rewrites: target, kind of kernel, family, gains and misses of each."""
+
+    outcomes: tuple[tuple[str, str, str, float, float], ...]
+
+
+Event = Asked | Answered | Started | Proposed | Refused | Judged | Extended | Measured | Learned | Sealed | Stopped
 
 
 class EventError(ValueError):
@@ -135,6 +142,8 @@ def encode(event: Event) -> tuple[str, bytes]:
         body = [event.why]
     elif isinstance(event, Sealed):
         body = [event.fingerprint]
+    elif isinstance(event, Learned):
+        body = [event.outcomes]
     elif isinstance(event, Asked):
         body = [event.number, event.operator, event.model, event.parents]
     elif isinstance(event, Answered):
@@ -170,6 +179,7 @@ _DECODERS: dict[str, Any] = {
     "extended": Extended,
     "stopped": Stopped,
     "sealed": Sealed,
+    "learned": Learned,
     "asked": Asked,
     "answered": Answered,
     "measured": lambda candidate, plain: Measured(candidate, evaluations.unpack(plain)),

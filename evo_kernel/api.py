@@ -85,7 +85,7 @@ def search(
     isolation.require_here(chosen)
     talks.require(chosen, what)
     folder = Path(run) if run else free_folder(what.name, chosen.target)
-    runs.begin(folder, chosen, what, runs.elites(Path(seed_from), what) if seed_from else ())
+    runs.begin(folder, chosen, what, runs.start_from(Path(seed_from), what) if seed_from else runs.Start())
     drive(folder, chosen, on_progress)
     return Run(folder)
 

@@ -36,6 +36,7 @@ class Settings(BaseModel):
     broadening: bool = Rules().broadening
     crossover: float = Field(Rules().crossover, ge=0.0, lt=1.0)
     tuner: float = Field(Rules().tuner, ge=0.0, le=1.0)
+    macro: bool = Rules().macro
     lexicase: float = Field(Rules().lexicase, ge=0.0, le=1.0)
     bandit: bool = Rules().bandit
     halving: bool = Rules().halving
@@ -184,6 +185,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "broadening",
         "crossover",
         "tuner",
+        "macro",
         "lexicase",
         "bandit",
         "halving",
@@ -200,7 +202,7 @@ MOVED = {("search", "history"): "mechanisms"}  # keys that stood elsewhere in ol
 # what a journal from before there were these settings was begun with
 BEFORE: Mapping[str, Any] = {
     "basis": "predicted", "fallback": False, "broadening": True, "bandit": False, "halving": False, "lexicase": 0.0,
-    "tuner": 0.0, "history": 0.2, "crossover": 0.3, "operators": ("knob-step", "knob-cross"),
+    "tuner": 0.0, "macro": False, "history": 0.2, "crossover": 0.3, "operators": ("knob-step", "knob-cross"),
 }  # fmt: skip
 # what a resumed run takes from the machine it is resumed on
 MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")

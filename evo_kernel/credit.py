@@ -4,14 +4,15 @@ Families are drawn by it: those that helped come first more often, those that ne
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from archives.candidate import Candidate
 from operators.catalogue import REWRITE
 
-Outcomes = Mapping[str, tuple[int, int]]  # gains and misses, by family
+PRIOR = 3.0  # tries at most that earlier runs' word on a family is worth
+Kind = tuple[str, str]  # a target and a kind of kernel
+Outcome = tuple[str, str, str, float, float]  # target, kind of kernel, family, gains, misses
 
 
 @dataclass(slots=True)
@@ -48,16 +49,37 @@ class Credit:
     def __init__(self) -> None:
         self.operators: dict[str, Record] = {}
         self.families: dict[str, Record] = {}
+        self.earlier: tuple[Outcome, ...] = ()
+        self._kinds: dict[tuple[Kind, str], tuple[int, int]] = {}
 
-    def tell(self, name: str, candidate: Candidate, passed: bool, gain: float | None) -> None:
+    def tell(self, name: str, candidate: Candidate, passed: bool, gain: float | None, on: Kind) -> None:
         """Remember a verdict on a program of an operator, and of a family where it was rewritten by one."""
         self.operators.setdefault(name, Record()).tell(passed, gain)
         if candidate.operator == REWRITE:
-            self.families.setdefault(candidate.intent.partition(":")[0], Record()).tell(passed, gain)
+            family = candidate.intent.partition(":")[0]
+            self.families.setdefault(family, Record()).tell(passed, gain)
+            gains, misses = self._kinds.get((on, family), (0, 0))
+            self._kinds[on, family] = (gains + (gain is not None), misses + (gain is None))
 
-    def outcomes(self) -> dict[str, tuple[int, int]]:
-        """Return what the operator that rewrites draws by."""
-        return {name: (record.gains, record.tries - record.gains) for name, record in self.families.items()}
+    def learn(self, outcomes: tuple[Outcome, ...]) -> None:
+        """Take what earlier runs knew; of all, only what is of a program's target and kind is used."""
+        self.earlier = outcomes
+
+    def outcomes(self, on: Kind) -> dict[str, tuple[float, float]]:
+        """Return gains and misses of each family, for the operator that draws by them."""
+        found = {family: _weighed(*rest) for target, kernel, family, *rest in self.earlier if (target, kernel) == on}
+        for name, record in self.families.items():
+            gains, misses = found.get(name, (0.0, 0.0))
+            found[name] = (gains + record.gains, misses + record.tries - record.gains)
+        return found
+
+    def passed_on(self) -> tuple[Outcome, ...]:
+        """Return what a later run may begin with: what this one was given and what it saw, in order of names."""
+        found = {(target, kernel, family): (g, m) for target, kernel, family, g, m in self.earlier}
+        for ((target, kernel), family), (gains, misses) in self._kinds.items():
+            before = found.get((target, kernel, family), (0.0, 0.0))
+            found[target, kernel, family] = (before[0] + gains, before[1] + misses)
+        return tuple((*key, gains, misses) for key, (gains, misses) in sorted(found.items()))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the records as plain data: operators, then families, those that gained most often first."""
@@ -65,7 +87,23 @@ class Credit:
             {"kind": kind, "name": name, **asdict(one), "mean_gain": one.mean_gain}
             for kind, some in (("operator", self.operators), ("rewrite", self.families))
             for name, one in sorted(some.items(), key=lambda item: (-item[1].gains / item[1].tries, item[0]))
+        ] + [
+            {
+                "kind": "earlier",
+                "target": target,
+                "kernel": kernel,
+                "name": family,
+                "tries": gains + misses,
+                "gains": gains,
+            }
+            for target, kernel, family, gains, misses in self.earlier
         ]
+
+
+def _weighed(gains: float, misses: float) -> tuple[float, float]:
+    """Shrink what earlier runs saw of a family to PRIOR tries."""
+    share = min(1.0, PRIOR / (gains + misses))
+    return share * gains, share * misses
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -77,5 +115,14 @@ def table(rows: list[dict[str, Any]]) -> str:
         f"{row['kind']:<10}{row['name']:<26}{row['tries']:>7}{row['valid'] / row['tries']:>8.0%}"
         f"{row['gains'] / row['tries']:>8.0%}{row['mean_gain']:>10.2f}x{row['most']:>8.2f}x"
         for row in rows
+        if row["kind"] != "earlier"
+    ]
+    earlier = [row for row in rows if row["kind"] == "earlier"]
+    if earlier:
+        lines.append(f"from earlier runs, where a family is worth {PRIOR:.0f} tries at most:")
+    lines += [
+        f"{'':<10}{row['name']:<26}{row['tries']:>7.0f}{row['gains'] / row['tries']:>16.0%}"
+        f"  {row['kernel']}, {row['target']}"
+        for row in earlier
     ]
     return "\n".join(lines)

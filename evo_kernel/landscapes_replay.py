@@ -46,7 +46,7 @@ class Replay:
 
     def begin(self, folder: Path) -> None:
         """Write the journal's first events."""
-        runs.begin(folder, self._settings(), task(self.landscape), (self._first()[0],))
+        runs.begin(folder, self._settings(), task(self.landscape), runs.Start((self._first()[0],)))
 
     def _run(self, folder: Path, until: int) -> list[float]:
         programs = self._programs()

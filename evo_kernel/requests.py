@@ -21,7 +21,7 @@ class Request:
     relatives: tuple[Observed, ...] = field(default=(), compare=False, repr=False)
     pending: tuple[str, ...] = field(default=(), compare=False, repr=False)
     best_us: float | None = field(default=None, compare=False, repr=False)  # of the run
-    credit: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+    credit: Mapping[str, tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
     lineages: tuple[tuple[str, ...], ...] = field(default=(), compare=False, repr=False)
 
     @property

@@ -16,6 +16,7 @@ class Rules:
     broadening: bool = False  # more of history when nothing has improved for long
     crossover: float = 0.0  # share of requests that cross two parents, where the bandit does not choose
     tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
+    macro: bool = True  # a rewrite is tuned at once, and judged with the trial of its structure as one proposal
     lexicase: float = 0.0  # share of parents from the Pareto front; partners are chosen so too
     bandit: bool = False  # operators are chosen by what they gained for what they cost
     halving: bool = False  # several lines of descent, the worse half given up at 25, 50 and 75% of the budget
@@ -49,6 +50,7 @@ MECHANISMS = {
     "broadening": ("broadening", False, True),
     "crossover": ("crossover", 0.0, 0.3),
     "tuner": ("tuner", 0.0, 0.5),
+    "macro": ("macro", False, True),
     "lexicase": ("lexicase", 0.0, 0.1),
     "bandit": ("bandit", False, True),
     "halving": ("halving", False, True),

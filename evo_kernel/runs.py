@@ -13,10 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from archives.candidate import Candidate, fingerprint
-from archives.events import Event, Extended, Proposed, Started
+from archives.events import Event, Extended, Learned, Proposed, Started
 from archives.journal import Journal
 from evo_kernel import __version__
 from evo_kernel.config import BEFORE, Settings
+from evo_kernel.credit import Outcome
 from evo_kernel.errors import RunError
 from evo_kernel.search import Search
 from fitness.evaluation import Basis
@@ -38,17 +39,26 @@ class State:
     wall_seconds: float = 0.0
 
 
-def begin(folder: Path, settings: Settings, task: Task, imported: Iterable[Candidate] = ()) -> None:
-    """Create a run: what it is, and the programs it begins with."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a run begins with beside its task: programs, and what an earlier run knew of rewrites."""
+
+    programs: tuple[Candidate, ...] = ()
+    credit: tuple[Outcome, ...] = ()
+
+
+def begin(folder: Path, settings: Settings, task: Task, start: Start = Start()) -> None:
+    """Create a run: what it is, and what it begins with."""
     given = [Candidate(s.source, "seed", s.name, (), fingerprint(s.source), structure(s.source)) for s in task.seeds]
     known = {c.fingerprint for c in given}
-    for candidate in imported:
+    for candidate in start.programs:
         if candidate.fingerprint not in known:
             known.add(candidate.fingerprint)
             given.append(candidate)
     if "auto" in (settings.target, settings.basis):
         raise ValueError("a run begins with a target and a basis: machine.resolve settles them")
     first: list[Event] = [Started(settings.frozen, tasks.pack(task), _versions(), _machine(settings))]
+    first += [Learned(start.credit)] if start.credit else []
     first += [Proposed(number, candidate) for number, candidate in enumerate(given)]
     Journal.create(folder, ((event, 0.0) for event in first)).close()
 
@@ -115,13 +125,14 @@ def extend(folder: Path, generations: int, limits: dict[str, Any] | None = None,
         journal.append(Extended(generations, limits or {}, prices or {}))
 
 
-def elites(folder: Path, task: Task) -> list[Candidate]:
-    """Return a run's elites as programs that another run of a task can begin with."""
+def start_from(folder: Path, task: Task) -> Start:
+    """Return what another run of a task can begin with: a run's elites, and what it knew of rewrites."""
     state = read(folder)
     if state.task.entry != task.entry:
         raise RunError(f"{folder} is a run of {state.task.name}, whose launcher is not `{task.entry}` of {task.name}")
-    ranked = state.search.archive.ranked()
-    return [replace(e.candidate, operator="imported", intent=f"elite of {folder.name}", parents=()) for e in ranked]
+    found = [entry.candidate for entry in state.search.archive.ranked()]
+    programs = [replace(c, operator="imported", intent=f"elite of {folder.name}", parents=()) for c in found]
+    return Start(tuple(programs), state.search.credit.passed_on())
 
 
 def _known_settings(settings: dict[str, Any]) -> dict[str, Any]:

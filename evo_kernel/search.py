@@ -13,24 +13,36 @@ from dataclasses import replace
 import numpy as np
 
 from archives import selection
-from archives.archive import Archive, Entry
+from archives.archive import Archive
 from archives.candidate import Candidate
-from archives.events import Answered, Asked, Event, Extended, Judged, Measured, Proposed, Refused, Started, Stopped
+from archives.events import (
+    Answered,
+    Asked,
+    Event,
+    Extended,
+    Judged,
+    Learned,
+    Measured,
+    Proposed,
+    Refused,
+    Started,
+    Stopped,
+)  # fmt: skip
 from evo_kernel import bandit, policies, stopping
-from evo_kernel.bandit import Bandit
 from evo_kernel.correspondence import REFLECT, Correspondence, alone, joined
-from evo_kernel.credit import Credit
+from evo_kernel.learning import Learning
+from evo_kernel.macros import Macros
+from evo_kernel.numbers import Numbers
 from evo_kernel.policies import View
 from evo_kernel.requests import Request
 from evo_kernel.rules import Limits, Rules
 from evo_kernel.structures import Structures
-from fitness.evaluation import Basis, Evaluation, Failure
+from fitness.evaluation import Basis, Failure
 from operators import catalogue
 from operators.catalogue import REWRITE, REWRITE_CROSS, TUNER
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
-TRIALS = 0.25  # share of requests that tune new structures, while there are any
 UNTAUGHT = ("knob-step", "knob-cross")  # operators that look at their parents alone: to gather more takes longer
 GIVEN = ("seed", "imported")  # programs that came with the run: their verdicts cost no budget
 
@@ -45,8 +57,6 @@ class Search:
         self.rules, self.limits = rules or Rules(), limits or Limits()
         self.archive = Archive(basis, objectives=self.rules.objectives)
         self.structures = Structures()
-        self.bandit = Bandit()
-        self.credit = Credit()
         self.letters = Correspondence(self.rules)
         self.pending: dict[int, Candidate] = {}  # proposed, not judged yet
         self.seeds: list[str] = []
@@ -61,9 +71,11 @@ class Search:
         self._seed = seed
         self._policy = policies.make(policy, self.rules)
         self._shares = bandit.shares(self.rules, self._policy.crosses, self._policy.tunes)
+        macros = Macros(self.rules.macro and TUNER in self._shares)
+        self.learned = Learning(self._policy, self.archive, self.structures, macros)
+        self.bandit, self.credit = self.learned.bandit, self.learned.credit
         self._known: dict[str, str] = {}  # fingerprint -> id
-        self._next = 0
-        self._unanswered: set[int] = set()
+        self._numbers = Numbers()
 
     def ask(self, count: int, models: tuple[str, ...] = ()) -> tuple[Request, ...]:
         """Return up to `count` requests; none while no program has passed or the budget is handed out.
@@ -72,7 +84,7 @@ class Search:
         """
         if self.archive.best is None or self.done:
             return ()
-        return tuple(self._request(self._take_number(), models) for _ in range(min(count, self._room)))
+        return tuple(self._request(self._numbers.take(), models) for _ in range(min(count, self._room)))
 
     @property
     def leads(self) -> bool:
@@ -93,27 +105,20 @@ class Search:
         structure = parents[0].structure if parents else ""
         known = () if operator in UNTAUGHT else self.structures.relatives(structure)
         pending = self.structures.pending(structure)
-        credit = self.credit.outcomes() if operator == REWRITE else {}
-        lineages = tuple(map(self._rewrites, parents)) if operator == REWRITE_CROSS else ()
+        credit = self.learned.outcomes(parents[0]) if operator == REWRITE else {}
+        lineages = tuple(map(self.learned.rewrites, parents)) if operator == REWRITE_CROSS else ()
         return Request(number, operator, parents, self._seed, model, known, pending, self._best_us, credit, lineages)
-
-    def _rewrites(self, candidate: Candidate) -> tuple[str, ...]:
-        """Return the intents of the rewrites that led to a program, the oldest first."""
-        line = [entry.candidate for entry in self.archive.lineage(candidate.id)]
-        return tuple(c.intent for c in reversed(line) if c.operator in (REWRITE, REWRITE_CROSS))
 
     def _owed(self, models: tuple[str, ...]) -> bool:
         """Tell whether all that is left is the models', so that not even a new structure is tuned."""
         return bool(models) and not self.rules.bandit and self.letters.part(self.budget, self._room) >= 1
 
     def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[Candidate, ...]] | None:
-        """Tune a structure that is new, if there is one and a tuner."""
+        """Tune a structure that is new, if there is one and a tuner: one that a rewrite made at once."""
         if TUNER not in self._shares:
             return None
-        young = self.structures.on_trial()
-        if young is None or rng.random() >= TRIALS:
-            return None
-        return TUNER, (self.archive[young].candidate,)
+        young = self.learned.trial(rng)
+        return None if young is None else (TUNER, (young,))
 
     def _choice(
         self, number: int, rng: np.random.Generator, models: tuple[str, ...]
@@ -160,10 +165,12 @@ class Search:
             self._measure(event)
         elif isinstance(event, Extended):
             self._extend(event)
+        elif isinstance(event, Learned):
+            self.credit.learn(event.outcomes)
         elif isinstance(event, Stopped):
             self.stopped = event.why
         elif isinstance(event, Asked):
-            self._answer(event.number)
+            self._numbers.answered(event.number)
             self.letters.ask(event)
         elif isinstance(event, Answered):
             self.letters.answer(event)
@@ -172,7 +179,7 @@ class Search:
 
     def _propose(self, event: Proposed) -> None:
         candidate = event.candidate
-        self._answer(event.number)
+        self._numbers.answered(event.number)
         self.dry = 0
         self.pending[event.number] = candidate
         self.letters.proposed(event.number, candidate.operator)
@@ -199,40 +206,32 @@ class Search:
         """Tell of a verdict whoever learns from it."""
         archive = self.archive
         entry = archive.get(candidate.id)
-        time_us = entry.score_us if entry is not None else _score_us(event.evaluation)
+        time_us = (
+            entry.score_us if entry is not None else (event.evaluation.score_us if event.evaluation.passed else None)
+        )
         self.structures.judged(event.number, candidate, time_us, self._best_us, entry is not None)
         self.letters.failed(event, candidate)
-        if not given:
-            self._policy.judged(event.number, entry, archive, self.evaluations / self.budget)
-            name, cost = self.letters.ended(event.number, candidate.operator)
-            self.bandit.tell(name, self._gained(candidate, entry), 1.0 + cost)
-            self.credit.tell(name, candidate, event.evaluation.passed, self._gain(candidate, entry))
-        elif entry is not None:
-            self._policy.seeded(entry, archive.published(entry))
+        if given:
+            if entry is not None:
+                self._policy.seeded(entry, archive.published(entry))
+            return
+        name, cost = self.letters.ended(event.number, candidate.operator)
+        self.learned.judged(event, candidate, name, 1.0 + cost, time_us, self.evaluations / self.budget)
+        self._settle()
 
-    def _gained(self, candidate: Candidate, entry: Entry | None) -> bool:
-        """Tell whether a program gained: over its first parent that passed, by repair, or as the best of all."""
-        if entry is None or candidate.operator == REFLECT:
-            return entry is not None
-        if not candidate.parents:
-            return self.archive.best == candidate.id
-        return self._gain(candidate, entry) is not None
-
-    def _gain(self, candidate: Candidate, entry: Entry | None) -> float | None:
-        """Return how much faster a program is than its first parent that passed; None where that is no gain."""
-        before = next((self.archive[p].score_us for p in candidate.parents if p in self.archive), None)
-        if entry is None or before is None or entry.score_us >= bandit.GAIN * before:
-            return None
-        return before / entry.score_us
+    def _settle(self) -> None:
+        """Have rewrites judged whose trials are over, all of them at the end of the run."""
+        self.learned.settle(self.done, self.evaluations / self.budget)
 
     def _refuse(self, event: Refused) -> None:
-        self._answer(event.number)
+        self._numbers.answered(event.number)
         self.refusals += 1
         self.dry += 1
         name, cost = self.letters.ended(event.number, event.operator)
-        self.bandit.tell(name, gained=False, cost=bandit.REFUSAL + cost)
+        self.learned.refused(name, cost)
         if event.operator == TUNER and event.parents and event.parents[0] in self.archive:
             self.structures.spent(self.archive[event.parents[0]].candidate.structure)
+        self._settle()
 
     def _measure(self, event: Measured) -> None:
         """Take what a device said of a program; a seed that fails there stops the run."""
@@ -241,6 +240,7 @@ class Search:
         entry = self.archive[event.candidate]
         if e.failure is not None or self.archive.basis is Basis.MEASURED:
             self.structures.remeasured(candidate, None if e.failure is not None else entry.score_us)
+            self._settle()
         self._policy.remeasured(entry, e.passed, self.archive.published(entry))
         if e.failure is not None and candidate.operator == "seed":
             self.failed_seeds.append((candidate, e.failure))
@@ -296,25 +296,3 @@ class Search:
     def stagnant(self) -> bool:
         """Whether the best is old."""
         return self.dry > 0 or self.evaluations - self.improved_at >= PATIENCE * self.population
-
-    def _take_number(self) -> int:
-        """Hand out the lowest number that has no answer and is not out."""
-        if self._unanswered:
-            number = min(self._unanswered)
-            self._unanswered.discard(number)
-            return number
-        self._next += 1
-        return self._next - 1
-
-    def _answer(self, number: int) -> None:
-        """Note an answer; numbers below it that a killed process had asked for will be asked again."""
-        if number >= self._next:
-            self._unanswered.update(range(self._next, number))
-            self._next = number + 1
-        else:
-            self._unanswered.discard(number)
-
-
-def _score_us(evaluation: Evaluation) -> float | None:
-    """Return the time of a program that has no entry: known code under another name, or a failure."""
-    return evaluation.score_us if evaluation.passed else None

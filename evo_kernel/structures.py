@@ -76,7 +76,22 @@ class Structures:
     def on_trial(self) -> str | None:
         """Return the fastest program of the structure that has been on trial longest."""
         oldest = next(iter(self._young), None)
-        return None if oldest is None else self._known[oldest].best
+        return None if oldest is None else self.best(oldest)
+
+    def young(self, structure: str) -> bool:
+        """Tell whether a structure is on trial."""
+        return structure in self._young
+
+    def best(self, structure: str) -> str:
+        """Return the fastest program of a structure on trial."""
+        found = self._known[structure].best
+        assert found is not None, "a structure is on trial when one of its programs has passed"
+        return found
+
+    def handed(self, structure: str) -> int:
+        """Return how many of a structure's programs were judged or are being judged."""
+        known = self._known[structure]
+        return known.tried + len(known.pending)
 
     def relatives(self, structure: str) -> tuple[Observed, ...]:
         """Return what was observed of a structure, then of those next to it, the last REMEMBERED at most."""

@@ -61,6 +61,12 @@ class Scope:
         return tuple(home.bindings[name]) if home else ()
 
 
+@lru_cache(maxsize=256)
+def names_in(scope: Scope) -> frozenset[str]:
+    """Return the names that a scope binds or reads."""
+    return frozenset((*scope.bindings, *(read.value for read in scope.reads)))
+
+
 class Tree:
     """A parsed program. Class bodies count as part of the scope around them."""
 

@@ -51,7 +51,7 @@ class Context:
     relatives: tuple[Observed, ...] = ()
     pending: tuple[str, ...] = ()
     best_us: float | None = None
-    credit: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    credit: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     lineages: tuple[tuple[str, ...], ...] = ()
 
 

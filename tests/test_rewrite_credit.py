@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from archives.candidate import Candidate, fingerprint
-from archives.events import Judged, Proposed, Refused
+from archives.events import Judged, Learned, Proposed, Refused, decode, encode
+from evo_kernel.credit import PRIOR, table
 from evo_kernel.rules import Rules
 from operators.catalogue import REWRITE, REWRITE_CROSS
 from operators.proposal import Context, ProposalError
@@ -114,3 +115,23 @@ def test_functions_of_equal_parameters_change_places_and_others_do_not() -> None
     assert child == RewriteCross().propose([candidate(one), candidate(two)], context(0))
     with pytest.raises(ProposalError, match="no rewrite or function"):
         RewriteCross().propose([candidate(one), candidate(two.replace("f(x)", "f(x, y=1)"))], context(0))
+
+
+def test_what_a_run_saw_of_families_is_worth_a_few_tries_to_the_next_one_on_such_a_kernel() -> None:
+    rules = Rules(operators=("knob-step", REWRITE))
+    search = structured.begin("archive", rules, 64, 3)
+    events = list(structured.drive(search, structured.Landscape(3)))
+    (record,) = search.credit.families.values()
+    ((target, kernel, family, gains, misses),) = search.credit.passed_on()
+    assert (gains, misses) == (record.gains, record.tries - record.gains)
+    later = structured.begin("archive", rules, 64, 3)
+    later.tell(decode(*encode(Learned(search.credit.passed_on()))))
+    told = later.credit.outcomes((target, kernel))
+    assert sum(told[family]) == pytest.approx(PRIOR)
+    assert told[family][0] / PRIOR == pytest.approx(record.gains / record.tries)
+    assert later.credit.outcomes((target, "products")) == later.credit.outcomes(("another", kernel)) == {}
+    assert f"{kernel}, {target}" in table(later.credit.rows())
+    for event in events:
+        later.tell(event)
+    assert later.credit.passed_on() == ((target, kernel, family, 2 * gains, 2 * misses),)
+    assert later.credit.outcomes((target, kernel))[family][0] == pytest.approx(record.gains + told[family][0])

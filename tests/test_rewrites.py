@@ -6,11 +6,11 @@ import re
 import time
 from pathlib import Path
 
-import libcst as cst
 import numpy as np
 import pytest
 
 from archives.candidate import Candidate, fingerprint
+from archives.canonical import canonical
 from operators import knobs
 from operators.proposal import Context, ProposalError
 from operators.rewrites.families import FAMILIES
@@ -265,12 +265,19 @@ def test_a_proposal_of_a_long_program_takes_a_moment() -> None:
     parent = candidate(HEAD + "\n\n".join(kernels))
     assert parent.source.count("\n") > 280
     read(parent.source)  # an accepted program was parsed for its structure
-    began = time.process_time()
-    cst.parse_module(parent.source)
-    parsing, spent = time.process_time() - began, []
-    for seed in range(12):
+    spent = []
+    for seed in range(24):
         began = time.process_time()
         Rewriting().propose([parent], context(seed))
         spent.append(time.process_time() - began)
-    # about 50 ms on the machine that this was written on; a bound in seconds would measure who else is at work
-    assert sorted(spent)[len(spent) // 2] < parsing
+    # benchmarks/rewrites.py --time prints them; twice the 30 ms that are aimed at, because others use this machine too
+    assert sorted(spent)[len(spent) // 2] < 0.060
+
+
+@pytest.mark.parametrize("source", [
+    BEFORE, "", "x = 1 + \\\ny\n", 'x = """\na\nb"""\ny = 1\n', "if a:\n  b\nelse:\n  c\n", "x = (\ny\n)\nz\n",
+    "@d\n@e(\n1)\n\nclass A:\n  pass\na; b\n", "try:\n  a\nfinally: b\nc\n", "a\r\nb\r\n",
+])  # fmt: skip
+def test_a_program_put_together_of_pieces_is_what_it_is_as_a_whole(source: str) -> None:
+    assert canonical(source) == ast.dump(ast.parse(source))
+    assert canonical(f'# note\nr"""What it is."""\n{source}# the end') == canonical(source or "pass")

@@ -357,7 +357,7 @@ class TestPopulation:
         search = runs.fold_events([old, *others], "old").search
         assert search.evaluations == 48
         assert search.rules == Rules(
-            ("knob-step", "knob-cross"), fallback=False, broadening=True, crossover=0.3, tuner=0.0
+            ("knob-step", "knob-cross"), fallback=False, broadening=True, crossover=0.3, tuner=0.0, macro=False
         )
 
     def test_a_failing_seed_stops_the_run_and_keeps_saying_so(self, tmp_path: Path, numbers: Task) -> None:
@@ -371,7 +371,7 @@ class TestPopulation:
         populate(tmp_path / "one", numbers).close()
         best = runs.read(tmp_path / "one").search.archive
         runs.begin(
-            tmp_path / "two", settled(generations=1, pool="inline"), numbers, runs.elites(tmp_path / "one", numbers)
+            tmp_path / "two", settled(generations=1, pool="inline"), numbers, runs.start_from(tmp_path / "one", numbers)
         )
         populate(tmp_path / "two", numbers).close()
         second = runs.read(tmp_path / "two").search

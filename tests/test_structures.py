@@ -116,8 +116,8 @@ class TestTrials:
         assert set(programs) == {0, 1, 2}
         assert programs.count(1) >= TRIAL
         searches = [folded(run[:n]) for n in range(2, len(run))]
-        young = [s.archive[found].candidate for s in searches if (found := s.structures.on_trial())]
-        assert {c.source.count(MORE) for c in young} == {0, 1}
+        programs = {e.candidate.structure: e.candidate.source.count(MORE) for e in run if isinstance(e, Proposed)}
+        assert {programs[one] for one in programs if any(s.structures.young(one) for s in searches)} == {0, 1}
 
     def test_a_run_that_is_cut_in_the_middle_of_a_trial_goes_on_as_if_it_had_not_been(self, run: list[Event]) -> None:
         cuts = [
@@ -139,6 +139,44 @@ class TestTrials:
             search.tell(proposed)
             search.tell(Judged(number, replace(verdict, program=f"program {number}")))
         assert all(search.ask(1) for _ in range(20))
+
+
+class TestMacroSteps:
+    def test_a_rewrite_and_its_trial_are_one_proposal_with_the_gain_of_the_fastest(self, run: list[Event]) -> None:
+        began = next(n for n in range(3, len(run)) if folded(run[:n]).learned.macros.oldest())
+        ended = next(n for n in range(began, len(run)) if not folded(run[:n]).learned.macros.oldest())
+        before, after, step = folded(run[: began - 1]), folded(run[:ended]), run[began:ended]
+        rewritten = run[began - 2]
+        assert isinstance(rewritten, Proposed)
+        assert rewritten.candidate.operator == "rewrite"
+        tuned = [e.candidate for e in step if isinstance(e, Proposed)]
+        assert {(c.operator, c.structure) for c in tuned} == {("knob-tune", rewritten.candidate.structure)}
+        assert 0 < len(tuned) < TRIAL
+        assert after.evaluations == before.evaluations + 1 + len(tuned)
+        assert {"rewrite"} == after.bandit.arms.keys() - before.bandit.arms.keys()
+        assert after.bandit.arms["rewrite"].cost == 1 + len(tuned)
+        record = after.credit.operators["rewrite"]
+        assert record.tries == 1
+        fastest = min(time_us(c.source) for c in [rewritten.candidate, *tuned])
+        parent = before.archive[rewritten.candidate.parents[0]].score_us
+        assert record.most == pytest.approx(max(1.0, parent / fastest))
+
+    def test_a_run_that_is_cut_in_the_middle_of_a_step_judges_it_alike(self, run: list[Event]) -> None:
+        cuts = [n for n in range(2, len(run)) if folded(run[:n]).learned.macros.oldest()]
+        assert cuts
+        for cut in cuts:
+            if not isinstance(run[cut], Judged):
+                assert answer(folded(run[:cut])) == run[cut]
+
+    def test_without_macro_steps_a_rewrite_is_judged_by_its_first_program(self, run: list[Event]) -> None:
+        search = Search(3, 8, EVALUATIONS // 8, "archive", Rules(operators=tuple(OPERATORS), macro=False))
+        for event in run[:2]:
+            search.tell(event)
+        made = Rewrite().propose((run[0].candidate,), Context(np.random.default_rng(0), search.known, "mi300", "hip"))
+        event = Proposed(1, candidate(made.source, "rewrite", (run[0].candidate.id,)))
+        search.tell(event)
+        search.tell(judged(event))
+        assert search.credit.operators["rewrite"].tries == 1
 
 
 class TestGivingUp:

@@ -61,7 +61,7 @@ def _rewritten(first: Candidate, second: Candidate,
         source, applied = parent.source, []
         for name in (n for n in other if n not in own):
             program = read(source)
-            new = apply(program, list(BY_NAME[name].sites(program)))
+            new = apply(program, program.places(BY_NAME[name]))
             applied += [name] if new != source else []
             source = new
         if applied:

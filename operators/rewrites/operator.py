@@ -40,7 +40,7 @@ class Rewriting:
             raise ProposalError(f"program {parent.id} cannot be rewritten: {error}") from error
         tried = 0
         for family in _ordered(self.families, context):
-            for sites in _choices(list(family.sites(program)), context.rng):
+            for sites in _choices(program.places(family), context.rng):
                 tried += 1
                 source = apply(program, sites)
                 if source != parent.source and not context.known(fingerprint(source)):
@@ -62,7 +62,7 @@ def _ordered(families: Sequence[Rewrite], context: Context) -> list[Rewrite]:
     return [families[int(index)] for index in np.argsort(draws)[::-1]]
 
 
-def _choices(sites: list[Site], rng: np.random.Generator) -> Iterator[list[Site]]:
+def _choices(sites: Sequence[Site], rng: np.random.Generator) -> Iterator[list[Site]]:
     """Give sets of places to rewrite: all and single ones, in random order."""
     if not sites:
         return
@@ -85,5 +85,5 @@ def _intent(family: Rewrite, sites: Sequence[Site]) -> str:
 
 def sites_of(program: Program) -> dict[str, list[Site]]:
     """List where every family applies, by its name; families that do not apply are left out."""
-    found = {family.name: list(family.sites(program)) for family in FAMILIES}
+    found = {family.name: list(program.places(family)) for family in FAMILIES}
     return {name: sites for name, sites in found.items() if sites}

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import libcst as cst
 
 from operators.launches import Kernel, Launch, kernels, launches
-from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, parse, passing
+from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, names_in, parse, passing
 
 _BINDING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
 SHOWN = 60  # characters of a site's text in a message
@@ -102,6 +102,12 @@ class Program:
         """Return the loops around a node, the innermost first."""
         return [n for n in self.tree.around(node) if isinstance(n, (cst.For, cst.While))]
 
+    def places(self, family: Rewrite) -> tuple[Site, ...]:
+        """Return where a rewrite applies; it is looked for once, however often a parent is chosen."""
+        if family not in self._places:
+            self._places[family] = tuple(family.sites(self))
+        return self._places[family]
+
     def text(self, node: cst.CSTNode) -> str:
         """Return a node's text, cut where it is long."""
         plain = re.sub(r"\s+", " ", self.tree.module.code_for_node(node)).strip()
@@ -110,6 +116,10 @@ class Program:
     def function(self, kernel: Kernel) -> cst.FunctionDef:
         """Return a kernel's definition."""
         return self._functions[kernel.scope]
+
+    @cached_property
+    def _places(self) -> dict[Rewrite, tuple[Site, ...]]:
+        return {}
 
     @cached_property
     def _homes(self) -> dict[Scope, Kernel]:
@@ -294,5 +304,6 @@ def bound(node: cst.CSTNode) -> tuple[str, ...]:
 
 def fresh_name(program: Program, kernel: Kernel, wanted: str) -> str:
     """Return a name that a kernel does not use, as near to what is wanted as can be."""
-    taken = {*kernel.scope.bindings, *(r.value for r in kernel.scope.reads), *program.tree.top.bindings}
-    return next(n for n in (wanted, *(f"{wanted}_{i}" for i in range(2, 1000))) if n not in taken)
+    taken, above = names_in(kernel.scope), program.tree.top.bindings
+    wishes = (wanted, *(f"{wanted}_{i}" for i in range(2, 1000)))
+    return next(n for n in wishes if n not in taken and n not in above)

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, Scope, descend, edited, passing
+from operators.program_tree import Edit, Path, Scope, descend, edited, names_in, passing
 from operators.rewrites.program import Insertion, Program, dotted, expression, open_to_keywords, statement, statements
 from operators.rewrites.special import passed, replaced, walk
 from operators.rewrites.sums import code
@@ -165,13 +165,8 @@ def with_parameter(parameters: cst.Parameters, name: str) -> cst.Parameters:
 
 def fresh_in(program: Program, scope: Scope, wanted: str) -> str:
     """Return a name that a launcher does not use, as near to what is wanted as can be."""
-    taken = set().union(*(_known(outer) for outer in scope.chain()))
+    taken = set().union(*(names_in(outer) for outer in scope.chain()))
     return next(n for n in (wanted, *(f"{wanted}_{i}" for i in range(2, 1000))) if n not in taken)
-
-
-@lru_cache(maxsize=256)
-def _known(scope: Scope) -> frozenset[str]:
-    return frozenset((*scope.bindings, *(read.value for read in scope.reads)))
 
 
 def _grid(launch: Launch) -> tuple[cst.BaseExpression, str] | None:

@@ -1,0 +1,97 @@
+"""Tells whoever learns from outcomes what became of requests: the policy, the bandit, and the credit of rewrites."""
+
+import numpy as np
+
+from archives.archive import Archive, Entry
+from archives.candidate import Candidate
+from archives.events import Judged
+from evo_kernel import bandit
+from evo_kernel.bandit import Bandit
+from evo_kernel.correspondence import REFLECT
+from evo_kernel.credit import Credit
+from evo_kernel.macros import Macros, Step
+from evo_kernel.policies import Policy
+from evo_kernel.structures import Structures
+from operators.catalogue import REWRITE, REWRITE_CROSS
+from operators.rewrites.kinds import kind
+from operators.tune.outlook import TRIAL
+
+TRIALS = 0.25  # share of requests that tune new structures, while there are any
+
+
+class Learning:
+    """What a run has learned of its operators; a rewrite and its trial count as one proposal."""
+
+    def __init__(self, policy: Policy, archive: Archive, structures: Structures, macros: Macros) -> None:
+        self.bandit, self.credit, self.macros = Bandit(), Credit(), macros
+        self._policy, self._archive, self._structures = policy, archive, structures
+
+    def trial(self, rng: np.random.Generator) -> Candidate | None:
+        """Return the fastest program of a structure to tune next: one that a rewrite made at once, others at times."""
+        rewritten = self.macros.oldest()
+        if rewritten is not None and self._structures.handed(rewritten) < TRIAL:
+            return self._archive[self._structures.best(rewritten)].candidate
+        young = self._structures.on_trial()
+        return self._archive[young].candidate if young is not None and rng.random() < TRIALS else None
+
+    def outcomes(self, parent: Candidate) -> dict[str, tuple[float, float]]:
+        """Return how families of rewrites did, in this run and in earlier ones on such kernels of this target."""
+        return self.credit.outcomes((self._archive[parent.id].evaluation.target, kind(parent.source)))
+
+    def rewrites(self, candidate: Candidate) -> tuple[str, ...]:
+        """Return the intents of the rewrites that led to a program, the oldest first."""
+        line = [entry.candidate for entry in self._archive.lineage(candidate.id)]
+        return tuple(c.intent for c in reversed(line) if c.operator in (REWRITE, REWRITE_CROSS))
+
+    def judged(self, event: Judged, candidate: Candidate, arm: str, cost: float, time_us: float | None,
+               spent: float) -> None:  # fmt: skip
+        """Hear of a verdict, after its structure has; `cost` is in evaluations, `spent` a share of the budget."""
+        young = self._structures.young(candidate.structure)
+        target = event.evaluation.target
+        if self.macros.continues(candidate, time_us):
+            self._credit(candidate, arm, target, event.evaluation.passed, self._archive.get(candidate.id))
+        elif time_us is None or not self.macros.begins(
+            Step(event.number, candidate, target, arm, candidate.id, time_us, cost), young
+        ):
+            entry = self._archive.get(candidate.id)
+            self._tell(event.number, candidate, arm, cost, entry, spent)
+            self._credit(candidate, arm, target, event.evaluation.passed, entry)
+
+    def settle(self, done: bool, spent: float) -> None:
+        """Tell of the steps that are over, each as its fastest program; all are when the run is done."""
+        for step in self.macros.ended(lambda one: self._structures.young(one) and not done):
+            entry = self._archive.get(step.best)
+            self._tell(step.number, step.first, step.arm, step.cost, entry, spent)
+            self._credit(step.first, step.arm, step.target, True, entry)
+
+    def refused(self, arm: str, cost: float) -> None:
+        """Hear that an operator had nothing to give."""
+        self.bandit.tell(arm, gained=False, cost=bandit.REFUSAL + cost)
+
+    def _tell(self, number: int, candidate: Candidate, arm: str, cost: float, entry: Entry | None,
+              spent: float) -> None:  # fmt: skip
+        self._policy.judged(number, entry, self._archive, spent)
+        self.bandit.tell(arm, self._gained(candidate, entry), cost)
+
+    def _credit(self, candidate: Candidate, arm: str, target: str, passed: bool, entry: Entry | None) -> None:
+        parent = self._parent(candidate)
+        kernel = kind(candidate.source if parent is None else parent.candidate.source)
+        self.credit.tell(arm, candidate, passed, self._gain(candidate, entry), (target, kernel))
+
+    def _gained(self, candidate: Candidate, entry: Entry | None) -> bool:
+        """Tell whether a program gained: over its first parent that passed, by repair, or as the best of all."""
+        if entry is None or candidate.operator == REFLECT:
+            return entry is not None
+        if not candidate.parents:
+            return self._archive.best == entry.candidate.id
+        return self._gain(candidate, entry) is not None
+
+    def _gain(self, candidate: Candidate, entry: Entry | None) -> float | None:
+        """Return how much faster a program is than a candidate's first parent that passed; None where it is no gain."""
+        parent = self._parent(candidate)
+        if entry is None or parent is None or entry.score_us >= bandit.GAIN * parent.score_us:
+            return None
+        return parent.score_us / entry.score_us
+
+    def _parent(self, candidate: Candidate) -> Entry | None:
+        return next((self._archive[p] for p in candidate.parents if p in self._archive), None)
