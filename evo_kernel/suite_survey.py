@@ -1,5 +1,6 @@
 """Says what a checkout of a suite holds: tasks by level, what can be used, and why the rest cannot."""
 
+import difflib
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,16 @@ def survey(name: str, root: Path | None) -> Survey:
         raise SuiteError(f"suite {name} needs --root CHECKOUT: a folder with {looks_for} below it")
     place: Any = root  # None for the native tasks alone
     return Survey(name, tuple(found.load(place)), tuple(found.notes(place)))
+
+
+def chosen(tasks: tuple[Loaded, ...], names: tuple[str, ...]) -> tuple[Loaded, ...]:
+    """Return the tasks of these names, or all where none is given; SuiteError for a name that is none."""
+    known_names = [t.name for t in tasks]
+    for name in names:
+        if name not in known_names:
+            near = ", ".join(difflib.get_close_matches(name, known_names, n=3, cutoff=0.4)) or "none"
+            raise SuiteError(f"no task named {name!r} in this suite (nearest: {near})")
+    return tuple(t for t in tasks if not names or t.name in names)
 
 
 def known() -> list[tuple[str, str, tuple[str, ...]]]:

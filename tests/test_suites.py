@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evo_kernel.cli import main
+from fitness.foreign import FLAVOUR, check
+from fitness.jail import Jail
 from suites import foreign
 from suites.foreign import Loaded, registry
 
@@ -79,6 +83,75 @@ class TestWhatIsReadOfACheckout:
             assert show(name, trap)["loaded"]
         assert not mark.exists()
         assert before == {p: p.read_bytes() for p in trap.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def jail() -> Iterator[Jail]:
+    jail = Jail(FLAVOUR)
+    yield jail
+    jail.close()
+
+
+def task(name: str, suite: str = "tritonbench-revised") -> Loaded:
+    return next(t for t in foreign.loader(suite).load(GEAK) if t.name == name)
+
+
+class TestWhatRunsWithoutAGpu:
+    """The fixtures name their device as programs for a GPU do; they run in the jail, under the interpreter."""
+
+    def test_a_sound_test_runs_and_refuses_a_program_that_launches_nothing(self, jail: Jail) -> None:
+        found = check(task("double"), jail)
+        assert (found.ran, found.audit, found.itself, found.why) == (True, "tests", True, "")
+
+    def test_a_test_that_passes_with_every_launch_left_out_is_flagged(self, jail: Jail) -> None:
+        double = task("double")
+        spoiled = double.tests.replace("return {", "double(torch.ones(3)); return {'x': torch.ones(3)} or {")
+        found = check(replace(double, tests=spoiled), jail)
+        assert (found.ran, found.audit, found.flagged) == (True, "vacuous", True)
+        assert check(task("increment"), jail).audit == "empty"
+
+    def test_a_test_that_says_nothing_is_flagged_even_where_its_reference_never_ends(self, jail: Jail) -> None:
+        found = check(task("endless"), jail, seconds=1.0)
+        assert not found.ran
+        assert "did not finish within 1 s" in found.why
+        assert found.audit == "empty"
+
+    def test_a_result_with_nan_is_said_to_be_unequal_to_itself(self, jail: Jail) -> None:
+        double = task("double")
+        found = check(replace(double, tests=double.tests.replace("torch.ones(3)", "torch.tensor([torch.nan])")), jail)
+        assert (found.ran, found.itself) == (True, False)
+
+    def test_a_reference_that_fails_says_why_in_one_line(self, jail: Jail) -> None:
+        double = task("double")
+        found = check(replace(double, source=double.source.replace("y = torch", "y = nothing.torch")), jail)
+        assert not found.ran
+        assert found.why == "exception: NameError: name 'nothing' is not defined"
+
+    def test_tests_by_pytest_run_but_for_those_that_take_times(self, jail: Jail) -> None:
+        halve = task("halve", "rocm")
+        found = check(halve, jail)
+        assert (found.ran, found.audit, found.itself, found.why) == (True, "tests", True, "")
+        wrong = check(replace(halve, source=halve.source.replace("/ 2", "/ 3")), jail)
+        assert not wrong.ran
+        assert wrong.why.startswith("tests: 2 of 2 tests failed, test_halve[5]")
+
+    def test_a_check_that_was_killed_goes_on_where_it_stopped(self, tmp_path: Path) -> None:
+        results = tmp_path / "checked.jsonl"
+        options = ("suite", "check", "tritonbench-revised", "--root", GEAK, "--seconds", 20, "--results", results)
+        first = run(*options, "--task", "unlisted", "--task", "lost", "--json")
+        assert first.exit_code == 0, first.output
+        whole = results.read_bytes()
+        results.write_bytes(whole[: whole.index(b"\n") + 9])  # the second line is cut, as a kill leaves it
+        again = run(*options, "--task", "unlisted", "--task", "lost", "--task", "increment")
+        assert "1 of 3 tasks are in" in again.stderr
+        assert "1 of 3 references run" in again.stdout
+        assert "only None, integers and shapes: increment" in again.stdout
+        names = [json.loads(line)["name"] for line in results.read_text().splitlines()]
+        assert sorted(names) == ["increment", "lost", "unlisted"]
+        results.write_text("no result\n" + results.read_text())
+        refused = run(*options)
+        assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
+        assert "line 1: no result of a check" in refused.output
 
 
 class TestWhatCannotBeRead:
