@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from evo_kernel import suite_check
 from evo_kernel.cli import main
 from fitness.foreign import FLAVOUR, check
 from fitness.jail import Jail
@@ -135,7 +136,10 @@ class TestWhatRunsWithoutAGpu:
         assert not wrong.ran
         assert wrong.why.startswith("tests: 2 of 2 tests failed, test_halve[5]")
 
-    def test_a_check_that_was_killed_goes_on_where_it_stopped(self, tmp_path: Path) -> None:
+    def test_a_check_that_was_killed_goes_on_where_it_stopped(
+        self, jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(suite_check, "Jail", lambda _: jail)  # the one that is warm
         results = tmp_path / "checked.jsonl"
         options = ("suite", "check", "tritonbench-revised", "--root", GEAK, "--seconds", 20, "--results", results)
         first = run(*options, "--task", "unlisted", "--task", "lost", "--json")
