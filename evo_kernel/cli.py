@@ -23,6 +23,7 @@ from evo_kernel.cli_options import (
     say,
 )
 from evo_kernel.cli_running import drive, exported, tell_exported
+from evo_kernel.cli_suite import suite
 
 DEFAULT_TASK = "softmax"
 
@@ -53,11 +54,12 @@ def _expected(error: Exception) -> int | None:
     from operators.llm.errors import ModelError
     from operators.llm.lessons import LessonsError
     from operators.llm.model import ModelSpecError
+    from suites.foreign import SuiteError
     from suites.loading import TaskError
 
     if isinstance(error, (ConfigError, TargetError, ModelSpecError)):
         return 2
-    known = (EvoKernelError, JournalError, TaskError, DeviceUnavailable, ModelError, LessonsError)
+    known = (EvoKernelError, JournalError, TaskError, SuiteError, DeviceUnavailable, ModelError, LessonsError)
     return 1 if isinstance(error, known) else None
 
 
@@ -277,7 +279,7 @@ def merge(one: Path, other: Path, out: Path | None) -> None:
     click.echo(f"merged into {out}")
 
 
-for command in (measure, judge, tasks, doctor, bench, prompt):
+for command in (measure, judge, tasks, suite, doctor, bench, prompt):
     main.add_command(command)
 
 if __name__ == "__main__":

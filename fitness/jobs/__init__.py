@@ -3,6 +3,7 @@
 import torch
 
 from fitness.jobs.compile import compile_kernels, warm_up
+from fitness.jobs.foreign import run as run_foreign
 from fitness.jobs.interpret import interpret
 from fitness.jobs.linting import run as lint
 from fitness.jobs.open import run_interpreted, run_open
@@ -13,7 +14,7 @@ _WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth,
 JOBS = {
     "compiled": _WITHOUT_DEVICE,
     "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open},
-    "interpreter": {"interpret": interpret, "open-interpreted": run_interpreted},
+    "interpreter": {"interpret": interpret, "open-interpreted": run_interpreted, "foreign": run_foreign},
 }
 
 

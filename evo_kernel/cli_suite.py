@@ -1,0 +1,84 @@
+"""Commands about other people's benchmarks: what there is, what a checkout holds, what of it runs here."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def suite() -> None:
+    """Read the benchmarks of others from their checkouts, which are never written to."""
+
+
+_root = click.option(
+    "--root", type=click.Path(path_type=Path), metavar="CHECKOUT", help="Root of the suite's checkout."
+)
+
+
+@suite.command("list")
+def suite_list() -> None:
+    """List the suites that can be read, and what is looked for in a checkout."""
+    from evo_kernel import suite_survey
+
+    for name, about, looks_for in suite_survey.known():
+        click.echo(f"{name:<20} {about}")
+        if looks_for:
+            click.echo(f"{'':<20} looks for {', '.join(looks_for)}")
+
+
+@suite.command("show")
+@click.argument("name")
+@_root
+@click.option("--tasks", "every", is_flag=True, help="List every task too.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def suite_show(name: str, root: Path | None, every: bool, as_json: bool) -> None:
+    """Show what a checkout of the suite NAME holds: tasks by level, and why any cannot be used.
+
+    \b
+    Examples:
+      evo-kernel suite show tritonbench-revised --root GEAK-eval
+      evo-kernel suite show kernelbench --root KernelBench --json
+      evo-kernel suite show native --tasks
+
+    Files are read as text; nothing of theirs is run.
+    """
+    from evo_kernel import suite_survey
+
+    found = suite_survey.survey(name, root)
+    click.echo(json.dumps(suite_survey.plain(found), indent=2) if as_json else suite_survey.text(found, every))
+
+
+@suite.command("check")
+@click.argument("name")
+@_root
+@click.option("--task", "names", multiple=True, metavar="TASK", help="Only this task; may be given several times.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many tasks.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Tasks at once.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=170.0, show_default=True,
+              help="For one task.")  # fmt: skip
+@click.option("--results", type=click.Path(dir_okay=False, path_type=Path),
+              help="Keep results in this file, and do not check again what is in it.")  # fmt: skip
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int | None, as_json: bool, quiet: bool,
+                workers: int, seconds: float, results: Path | None) -> None:  # fmt: skip
+    """Run the references of the suite NAME without a GPU, and ask whether their tests test anything.
+
+    \b
+    Examples:
+      evo-kernel suite check tritonbench-revised --root GEAK-eval --workers 4 --results checked.jsonl
+      evo-kernel suite check rocm --root GEAK-eval --task gemm --json
+
+    Each runs in a jail under Triton's interpreter, first with every launch left out: where their own comparison takes
+    that result for right, the task is flagged. PyTorch modules are called on tensors that hold nothing. Exits with 0
+    once all was checked, whatever was found.
+    """
+    from evo_kernel import suite_check as module
+    from evo_kernel import suite_survey
+    from evo_kernel.cli_options import say
+
+    tasks = suite_survey.chosen(suite_survey.survey(name, root).tasks, names)[:limit]
+    wanted = module.Wanted(workers, seconds, results)
+    found = module.run(tasks, wanted, (lambda _: None) if quiet else say)
+    click.echo(json.dumps(module.plain(name, found), indent=2) if as_json else module.text(name, found))

@@ -1,0 +1,170 @@
+"""Runs a suite's references without a GPU, several at once, and keeps what was found so that a check can be resumed."""
+
+import hashlib
+import json
+import queue
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from evo_kernel.errors import RunError
+from fitness.foreign import FLAVOUR, SECONDS, Checked, check
+from fitness.jail import Jail, WorkerLost
+from suites.foreign import Loaded
+
+_FORM = "1"  # of a check and of the file; results of another form are not taken over
+_AUDITS = {
+    "vacuous": "passes with every launch left out",
+    "empty": "its result holds no values, only None, integers and shapes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asked for."""
+
+    workers: int = 1
+    seconds: float = SECONDS
+    results: Path | None = None
+
+
+def run(tasks: Sequence[Loaded], wanted: Wanted, say: Callable[[str], None]) -> list[Checked]:
+    """Check tasks, those in the results file excepted; return what was found in the order of the tasks."""
+    keys = {t.name: _key(t, wanted.seconds) for t in tasks}
+    known = _known(wanted.results)
+    found = {t.name: known[keys[t.name]] for t in tasks if keys[t.name] in known}
+    if found:
+        say(f"{len(found)} of {len(tasks)} tasks are in {wanted.results} already")
+    for checked in _checked([t for t in tasks if t.name not in found], wanted):
+        found[checked.name] = checked
+        _keep(wanted.results, keys[checked.name], checked)
+        say(f"[{len(found)}/{len(tasks)}] {line(checked)}")
+    return [found[t.name] for t in tasks]
+
+
+def _checked(tasks: Sequence[Loaded], wanted: Wanted) -> Iterator[Checked]:
+    """Check tasks in as many jails as there are workers, and yield verdicts as they come."""
+    if not tasks:
+        return
+    jails: queue.SimpleQueue[Jail] = queue.SimpleQueue()
+    every = [Jail(FLAVOUR) for _ in range(min(wanted.workers, len(tasks)))]
+    for jail in every:
+        jails.put(jail)
+
+    def one(task: Loaded) -> Checked:
+        with _taken(jails) as jail:
+            try:
+                return check(task, jail, wanted.seconds)
+            except WorkerLost as error:
+                return Checked(task.name, False, f"lost: {error}", 0.0)
+
+    pool = ThreadPoolExecutor(len(every))
+    try:
+        for done in as_completed([pool.submit(one, task) for task in tasks]):
+            yield done.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for jail in every:
+            jail.close()
+
+
+@contextmanager
+def _taken(jails: "queue.SimpleQueue[Jail]") -> Iterator[Jail]:
+    """Take a jail that nobody uses, and put it back."""
+    jail = jails.get()
+    try:
+        yield jail
+    finally:
+        jails.put(jail)
+
+
+def _key(task: Loaded, seconds: float) -> str:
+    """Name a check by all that it depends on."""
+    text = json.dumps([_FORM, seconds, task.name, task.style, task.source, task.tests, task.needs, task.problem])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _known(file: Path | None) -> dict[str, Checked]:
+    """Read what was kept; a line that a kill cut off is left out."""
+    if file is None or not file.exists():
+        return {}
+    found = {}
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"results file {file} cannot be read: {error}") from error
+    for number, text in enumerate(lines, 1):
+        try:
+            row = json.loads(text)
+            key = str(row.pop("key"))
+            found[key] = Checked(**row)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            if number < len(lines):
+                raise RunError(f"results file {file}, line {number}: no result of a check") from error
+    return found
+
+
+def _keep(file: Path | None, key: str, checked: Checked) -> None:
+    """Append one result; begin on a line of its own where a kill left half of one."""
+    if file is None:
+        return
+    try:
+        with open(file, "a+b") as target:
+            size = target.seek(0, 2)
+            if size:
+                target.seek(size - 1)
+                if target.read(1) != b"\n":
+                    _cut(target)
+            target.write(json.dumps({"key": key, **asdict(checked)}).encode() + b"\n")
+    except OSError as error:
+        raise RunError(f"results file {file} cannot be written: {error}") from error
+
+
+def _cut(target: Any) -> None:
+    """Drop the half line at the end."""
+    target.seek(0)
+    target.truncate(target.read().rfind(b"\n") + 1)
+
+
+def line(checked: Checked) -> str:
+    """Say what became of one task."""
+    state = "runs" if checked.ran else f"does not run: {checked.why}"
+    flag = f"; FLAGGED: {_AUDITS[checked.audit]}" if checked.flagged else ""
+    unlike = "; not equal to itself under their comparison" if checked.itself is False else ""
+    return f"{checked.name}  {state} ({checked.seconds:.1f} s){flag}{unlike}"
+
+
+def plain(suite: str, found: Sequence[Checked]) -> dict[str, Any]:
+    """Return what was found as JSON holds it."""
+    rows = [asdict(c) | {"flagged": c.flagged} for c in found]
+    return {"suite": suite, "checked": len(found), "ran": sum(c.ran for c in found),
+            "flagged": [c.name for c in found if c.flagged], "tasks": rows}  # fmt: skip
+
+
+def text(suite: str, found: Sequence[Checked]) -> str:
+    """Return what was found as lines: how many run, why the others do not, and whose tests test nothing."""
+    ran = sum(c.ran for c in found)
+    lines = [f"{suite}: {ran} of {len(found)} references run under the interpreter"]
+    for why, count in Counter(_kind(c) for c in found if not c.ran).most_common():
+        names = ", ".join(c.name for c in found if not c.ran and _kind(c) == why)
+        lines.append(f"  {count:>4}  {why}: {names}")
+    for audit, words in _AUDITS.items():
+        names = ", ".join(c.name for c in found if c.audit == audit)
+        if names:
+            lines.append(f"flagged, {words}: {names}")
+    unlike = ", ".join(c.name for c in found if c.itself is False)
+    if unlike:
+        lines.append(f"not equal to itself under their comparison: {unlike}")
+    open_ones = sum(c.audit == "unknown" for c in found)
+    if open_ones:
+        lines.append(f"{open_ones} tests could not be audited: there was no result to compare")
+    return "\n".join(lines)
+
+
+def _kind(checked: Checked) -> str:
+    """Return the part of a reason that many tasks share."""
+    return checked.why.partition(":")[0]

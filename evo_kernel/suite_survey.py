@@ -1,0 +1,88 @@
+"""Says what a checkout of a suite holds: tasks by level, what can be used, and why the rest cannot."""
+
+import difflib
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from suites.foreign import Loaded, SuiteError, loader, loaders
+
+ROOTLESS = "native"
+NAMED = 5  # tasks listed with a reason
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A suite as it was found at a root."""
+
+    suite: str
+    tasks: tuple[Loaded, ...]
+    notes: tuple[str, ...]
+
+
+def survey(name: str, root: Path | None) -> Survey:
+    """Read a whole checkout."""
+    found = loader(name)
+    if root is None and name != ROOTLESS:
+        looks_for = ", ".join(found.looks_for)
+        raise SuiteError(f"suite {name} needs --root CHECKOUT: a folder with {looks_for} below it")
+    place: Any = root  # None for the native tasks alone
+    return Survey(name, tuple(found.load(place)), tuple(found.notes(place)))
+
+
+def chosen(tasks: tuple[Loaded, ...], names: tuple[str, ...]) -> tuple[Loaded, ...]:
+    """Return the tasks of these names, or all where none is given; SuiteError for a name that is none."""
+    known_names = [t.name for t in tasks]
+    for name in names:
+        if name not in known_names:
+            near = ", ".join(difflib.get_close_matches(name, known_names, n=3, cutoff=0.4)) or "none"
+            raise SuiteError(f"no task named {name!r} in this suite (nearest: {near})")
+    return tuple(t for t in tasks if not names or t.name in names)
+
+
+def known() -> list[tuple[str, str, tuple[str, ...]]]:
+    """List every suite's name, what it is, and what is looked for below a root."""
+    return [(name, one.about, one.looks_for) for name, one in loaders().items()]
+
+
+def plain(found: Survey) -> dict[str, Any]:
+    """Return a survey as JSON holds it; programs are left out, their sizes stay."""
+    tasks = []
+    for task in found.tasks:
+        row = asdict(task)
+        row |= {part: len(row[part]) for part in ("source", "tests", "instruction")}
+        tasks.append({"loaded": task.problem is None, **row})
+    loaded = sum(t.problem is None for t in found.tasks)
+    return {"suite": found.suite, "count": len(tasks), "loaded": loaded, "notes": list(found.notes), "tasks": tasks}
+
+
+def text(found: Survey, every: bool = False) -> str:
+    """Return a survey as a table by level, with every reason and whom it concerns; `every` lists all tasks."""
+    good = sum(t.problem is None for t in found.tasks)
+    lines = [f"{found.suite}: {len(found.tasks)} tasks, {good} loaded", f"{'level':<12} {'tasks':>6} {'loaded':>7}"]
+    for group in sorted({t.group or "-" for t in found.tasks}):
+        inside = [t for t in found.tasks if (t.group or "-") == group]
+        lines.append(f"{group:<12} {len(inside):>6} {sum(t.problem is None for t in inside):>7}")
+    lines += _reasons("not loaded:", [(t.name, t.problem) for t in found.tasks if t.problem])
+    lacking = [(t.name, lacks(t)) for t in found.tasks if t.needs]
+    lines += _reasons("loaded, and cannot run here:", lacking)
+    lines += [f"note: {note}" for note in found.notes]
+    if every:
+        lines += [f"{t.name:<40} {t.group or '-':<8} {t.problem or ', '.join(t.entries)}" for t in found.tasks]
+    return "\n".join(lines)
+
+
+def lacks(task: Loaded) -> str:
+    """Say which packages a task needs that are not here."""
+    return f"needs {', '.join(task.needs)}, not installed here"
+
+
+def _reasons(title: str, found: list[tuple[str, str]]) -> list[str]:
+    """List every reason with its count and the first few it concerns."""
+    lines = [title] if found else []
+    for reason, count in Counter(why for _, why in found).most_common():
+        names = [name for name, why in found if why == reason]
+        more = f" and {count - NAMED} more" if count > NAMED else ""
+        lines.append(f"  {count:>4}  {reason}: {', '.join(names[:NAMED])}{more}")
+    return lines

@@ -1,0 +1,91 @@
+"""Checks one task of somebody else's benchmark in a jail: whether its reference runs, and whether its test tests."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fitness.child import Limits
+from fitness.jail import Jail, Outcome
+from fitness.words import message
+from suites.foreign import Loaded
+
+SECONDS = 170.0  # for the reference and the run without launches together
+_EMPTY = frozenset(("none", "integer"))  # a result of these alone says nothing of what a kernel computed
+FLAVOUR = "interpreter"
+
+Audit = Literal["tests", "vacuous", "empty", "unknown"]
+"""What the run without launches came to: refused; taken for right; right, and without any value; no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of one task."""
+
+    name: str
+    ran: bool
+    why: str  # it did not run; empty where it did
+    seconds: float
+    audit: Audit = "unknown"
+    itself: bool | None = None  # whether their comparison takes the reference for right; NaN makes it say no
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the task's test passes a program that computes nothing."""
+        return self.audit in ("vacuous", "empty")
+
+
+def check(task: Loaded, jail: Jail, seconds: float = SECONDS) -> Checked:
+    """Run a task's reference, and before it the same without launches."""
+    if task.problem is not None or task.needs:
+        why = task.problem or f"needs {', '.join(task.needs)}, not installed here"
+        return Checked(task.name, False, why, 0.0)
+    if task.style == "native":
+        return Checked(task.name, False, f"native: evo-kernel tasks check {task.name}", 0.0)
+    outcome = _run(task, jail, seconds, idle=task.style != "model", reference=True)
+    took = outcome.seconds
+    idles = not (outcome.stage == "idle" and outcome.kind is not None)
+    if not idles:  # without launches it hangs or crashes, which is no answer
+        outcome = _run(task, jail, seconds, idle=False, reference=True)
+        took += outcome.seconds
+    if outcome.kind is None:
+        said = _said(outcome.value)
+        return Checked(task.name, True, "", took, _audit(said), said.get("itself"))
+    held: dict[str, Any] = {}
+    if idles and task.style != "model":  # the reference itself fails: what a result is made of can be seen all the same
+        alone = _run(task, jail, seconds, idle=True, reference=False)
+        held = _said(alone.value) if alone.kind is None else {}
+        took += alone.seconds
+    return Checked(task.name, False, _why(outcome), took, "empty" if _is_empty(held) else "unknown")
+
+
+def _run(task: Loaded, jail: Jail, seconds: float, idle: bool, reference: bool) -> Outcome:
+    payload = {"source": task.source, "tests": task.tests, "style": task.style, "idle": idle, "reference": reference}
+    return jail.run("foreign", payload, Limits(seconds=seconds))
+
+
+def _said(value: Any) -> dict[str, Any]:
+    """Take what a child said where it has the form of an answer: a program of theirs may have sent anything."""
+    if not isinstance(value, dict):
+        return {}
+    held = value.get("held")
+    kinds = tuple(held) if isinstance(held, (list, tuple)) and all(isinstance(k, str) for k in held) else None
+    flags = {key: value[key] if isinstance(value.get(key), bool) else None for key in ("passes", "itself")}
+    return {"held": kinds, **flags}
+
+
+def _audit(said: dict[str, Any]) -> Audit:
+    if said.get("passes") is None:
+        return "unknown"
+    if not said["passes"]:
+        return "tests"
+    return "empty" if _is_empty(said) else "vacuous"
+
+
+def _is_empty(said: dict[str, Any]) -> bool:
+    """Say whether a result without launches holds no values of any kernel."""
+    return bool(said.get("held")) and _EMPTY.issuperset(said["held"])
+
+
+def _why(outcome: Outcome) -> str:
+    """Say in one line why a reference did not run."""
+    lines = message(outcome.message).splitlines() or [""]
+    return f"{outcome.kind}: {lines[0][:300]}" if lines[0] else str(outcome.kind)

@@ -1,0 +1,43 @@
+"""What a suite's loader gives: one record for each task of theirs, whole or with the reason why it cannot be used."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+Style = Literal["module", "pytest", "model", "native"]
+"""How a task's own test is run: by importing the file, by pytest, as a torch module, or by our own judge."""
+
+
+class SuiteError(Exception):
+    """A checkout that cannot be used: what was looked for, what was found, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One task of a suite, as text; `problem` says in one line why it cannot be used."""
+
+    name: str
+    file: str  # its path below the root
+    style: Style
+    group: str | None = None  # its difficulty level or category, as the suite calls it
+    source: str = ""  # the program that a candidate would replace
+    tests: str = ""  # what runs and compares it
+    entries: tuple[str, ...] = ()  # the kernels, functions or classes that a candidate must define
+    instruction: str = ""  # what the suite tells a model
+    needs: tuple[str, ...] = ()  # packages that it imports and that are not installed here: it loads, and cannot run
+    problem: str | None = None
+
+
+class Loader(Protocol):
+    """Reads one suite. Other people's are found by the entry point group `evo_kernel.suites`."""
+
+    name: str
+    about: str  # one line
+    looks_for: tuple[str, ...]  # paths below the root that show it is this suite; the first that is missing is named
+
+    def load(self, root: Path) -> Iterator[Loaded]:
+        """Yield every task; raise SuiteError where the root is not this suite."""
+
+    def notes(self, root: Path) -> tuple[str, ...]:
+        """Say in a line each what the checkout lacks, and what is not known of its version."""

@@ -1,0 +1,6 @@
+from setuptools import setup
+
+setup(
+    name="geak-eval",
+    version="0.1.0",
+)

@@ -1,0 +1,230 @@
+"""Other people's benchmarks: what is read of a checkout, what of it runs without a GPU, and which tests test nothing."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from evo_kernel import suite_check
+from evo_kernel.cli import main
+from fitness.foreign import FLAVOUR, check
+from fitness.jail import Jail
+from suites import foreign
+from suites.foreign import Loaded, registry
+
+HERE = Path(__file__).parent / "suites"
+GEAK, KERNELBENCH = HERE / "geak", HERE / "kernelbench"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def show(name: str, root: Path) -> dict:
+    result = run("suite", "show", name, "--root", root, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+class TestWhatIsReadOfACheckout:
+    def test_every_task_loads_or_is_named_with_its_reason(self) -> None:
+        found = {t.name: t for t in foreign.loader("tritonbench-revised").load(GEAK)}
+        assert list(found) == ["double", "increment", "lost", "endless", "unlisted"]
+        assert found["lost"].problem == "lost.py is missing"
+        assert "146 #" in (found["unlisted"].problem or "")
+        double = found["double"]
+        assert (double.problem, double.group, double.entries) == (None, "1", ("double_kernel",))
+        assert "def double(x)" in double.source
+        assert "def double(x)" not in double.tests
+        assert "result_gold = test_double()" in double.tests
+
+    def test_a_newer_checkout_without_the_list_of_tasks_is_read_by_its_folder_and_says_what_is_unknown(
+        self, tmp_path: Path
+    ) -> None:
+        newer = tmp_path / "newer"
+        shutil.copytree(GEAK, newer)
+        loader = foreign.loader("tritonbench-revised")
+        for file in newer.rglob("*.json"):
+            file.unlink()
+        (newer / "setup.py").write_text('setup(version="9.9")')
+        found = {t.name: t for t in loader.load(newer)}
+        assert set(found) == {"double", "increment", "endless", "unlisted"}
+        assert found["double"].problem is None
+        assert found["double"].group is None
+        notes = "\n".join(loader.notes(newer))
+        assert "instructions and levels are unknown" in notes
+        assert "version 9.9 is unknown (tried: 0.1.0)" in notes
+
+    def test_problems_of_kernelbench_come_in_the_order_of_their_numbers_and_name_the_packages_they_lack(self) -> None:
+        told = show("kernelbench", KERNELBENCH)
+        assert [t["name"] for t in told["tasks"]][:2] == ["level1/2_Relu", "level1/10_Relu"]
+        foreign_one, half = told["tasks"][2:]
+        assert (foreign_one["loaded"], foreign_one["needs"]) == (True, ["a_package_that_nobody_has"])
+        assert half["problem"] == "it does not define Model, get_init_inputs"
+        assert "level3 has 0 problems; the versions that were tried have 50" in told["notes"]
+
+    def test_the_native_tasks_are_a_suite_too(self) -> None:
+        told = json.loads(run("suite", "show", "native", "--json").stdout)
+        assert told["loaded"] == told["count"] >= 10
+        assert ["softmax"] in [t["entries"] for t in told["tasks"]]
+
+    def test_reading_runs_nothing_and_writes_nothing(self, tmp_path: Path) -> None:
+        trap = tmp_path / "trap"
+        shutil.copytree(GEAK, trap)
+        mark = tmp_path / "it ran"
+        for file in trap.rglob("*.py"):
+            file.write_text(f"open({str(mark)!r}, 'w')\n" + file.read_text())
+        before = {p: p.read_bytes() for p in trap.rglob("*") if p.is_file()}
+        for name in ("tritonbench-revised", "rocm"):
+            assert show(name, trap)["loaded"]
+        assert not mark.exists()
+        assert before == {p: p.read_bytes() for p in trap.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def jail() -> Iterator[Jail]:
+    jail = Jail(FLAVOUR)
+    yield jail
+    jail.close()
+
+
+def task(name: str, suite: str = "tritonbench-revised") -> Loaded:
+    return next(t for t in foreign.loader(suite).load(GEAK) if t.name == name)
+
+
+class TestWhatRunsWithoutAGpu:
+    """The fixtures name their device as programs for a GPU do; they run in the jail, under the interpreter."""
+
+    def test_a_sound_test_runs_and_refuses_a_program_that_launches_nothing(self, jail: Jail) -> None:
+        found = check(task("double"), jail)
+        assert (found.ran, found.audit, found.itself, found.why) == (True, "tests", True, "")
+
+    def test_a_test_that_passes_with_every_launch_left_out_is_flagged(self, jail: Jail) -> None:
+        double = task("double")
+        spoiled = double.tests.replace("return {", "double(torch.ones(3)); return {'x': torch.ones(3)} or {")
+        found = check(replace(double, tests=spoiled), jail)
+        assert (found.ran, found.audit, found.flagged) == (True, "vacuous", True)
+        assert check(task("increment"), jail).audit == "empty"
+
+    def test_a_test_that_says_nothing_is_flagged_even_where_its_reference_never_ends(self, jail: Jail) -> None:
+        found = check(task("endless"), jail, seconds=1.0)
+        assert not found.ran
+        assert "did not finish within 1 s" in found.why
+        assert found.audit == "empty"
+
+    def test_a_result_with_nan_is_said_to_be_unequal_to_itself(self, jail: Jail) -> None:
+        double = task("double")
+        found = check(replace(double, tests=double.tests.replace("torch.ones(3)", "torch.tensor([torch.nan])")), jail)
+        assert (found.ran, found.itself) == (True, False)
+
+    def test_a_reference_that_fails_says_why_in_one_line(self, jail: Jail) -> None:
+        double = task("double")
+        found = check(replace(double, source=double.source.replace("y = torch", "y = nothing.torch")), jail)
+        assert not found.ran
+        assert found.why == "exception: NameError: name 'nothing' is not defined"
+
+    def test_tests_by_pytest_run_but_for_those_that_take_times(self, jail: Jail) -> None:
+        halve = task("halve", "rocm")
+        found = check(halve, jail)
+        assert (found.ran, found.audit, found.itself, found.why) == (True, "tests", True, "")
+        wrong = check(replace(halve, source=halve.source.replace("/ 2", "/ 3")), jail)
+        assert not wrong.ran
+        assert wrong.why.startswith("tests: 2 of 2 tests failed, test_halve[5]")
+
+    def test_a_check_that_was_killed_goes_on_where_it_stopped(
+        self, jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(suite_check, "Jail", lambda _: jail)  # the one that is warm
+        results = tmp_path / "checked.jsonl"
+        options = ("suite", "check", "tritonbench-revised", "--root", GEAK, "--seconds", 20, "--results", results)
+        first = run(*options, "--task", "unlisted", "--task", "lost", "--json")
+        assert first.exit_code == 0, first.output
+        whole = results.read_bytes()
+        results.write_bytes(whole[: whole.index(b"\n") + 9])  # the second line is cut, as a kill leaves it
+        again = run(*options, "--task", "unlisted", "--task", "lost", "--task", "increment")
+        assert "1 of 3 tasks are in" in again.stderr
+        assert "1 of 3 references run" in again.stdout
+        assert "only None, integers and shapes: increment" in again.stdout
+        names = [json.loads(line)["name"] for line in results.read_text().splitlines()]
+        assert sorted(names) == ["increment", "lost", "unlisted"]
+        results.write_text("no result\n" + results.read_text())
+        refused = run(*options)
+        assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
+        assert "line 1: no result of a check" in refused.output
+
+
+class TestWhatCannotBeRead:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("kernelbench", "--root", GEAK), "looked for the folder KernelBench"),
+            (("rocm", "--root", GEAK / "absent"), "is no folder"),
+            (("rocm",), "needs --root CHECKOUT"),
+            (("kernelbnch", "--root", GEAK), "nearest: kernelbench"),
+        ],
+    )
+    def test_a_root_that_is_not_the_suite_is_refused_in_one_line(self, arguments: tuple, words: str) -> None:
+        result = run("suite", "show", *arguments)
+        assert result.exit_code == 1
+        assert words in result.output
+        assert len(result.output.strip().splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("{", "is no JSON"),
+            ('[{"file": 3}]', "no text under file"),
+            ('[{"file": "../x", "instruction": ""}]', "outside"),
+        ],
+    )
+    def test_a_list_of_tasks_that_is_broken_is_refused_in_one_line(self, tmp_path: Path, text: str, words: str) -> None:
+        broken = tmp_path / "broken"
+        shutil.copytree(GEAK, broken)
+        next(broken.rglob("ROCm*.json")).write_text(text)
+        result = run("suite", "show", "rocm", "--root", broken)
+        assert result.exit_code == 1
+        assert words in result.output
+        assert len(result.output.strip().splitlines()) == 1
+
+
+class Mine:
+    """A suite of somebody else's."""
+
+    name, about, looks_for = "mine", "one task", ()
+
+    def load(self, root: Path) -> list[Loaded]:
+        return [Loaded(name="only", file="only.py", style="module", source="x = 1\n", entries=("x",))]
+
+    def notes(self, root: Path) -> tuple[str, ...]:
+        return (f"read at {root.name}",)
+
+
+class TestOtherPeoplesSuites:
+    def plug(self, monkeypatch: pytest.MonkeyPatch, value: str, name: str = "mine") -> None:
+        point = metadata.EntryPoint(name, value, registry.GROUP)
+        monkeypatch.setattr(metadata, "entry_points", lambda group: (point,) if group == registry.GROUP else ())
+
+    def test_a_loader_is_found_by_its_entry_point(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        self.plug(monkeypatch, f"{__name__}:Mine")
+        assert "one task" in run("suite", "list").stdout
+        told = show("mine", tmp_path)
+        assert [t["name"] for t in told["tasks"]] == ["only"]
+        assert told["notes"] == [f"read at {tmp_path.name}"]
+
+    @pytest.mark.parametrize(
+        ("value", "name", "words"),
+        [("absent_module:Mine", "mine", "No module named"), ("json:loads", "mine", "lacks name, about, looks_for"),
+         ("json:loads", "rocm", "a suite rocm already")],
+    )  # fmt: skip
+    def test_what_is_no_loader_is_named(
+        self, monkeypatch: pytest.MonkeyPatch, value: str, name: str, words: str
+    ) -> None:
+        self.plug(monkeypatch, value, name)
+        result = run("suite", "list")
+        assert result.exit_code == 1
+        assert words in result.output
