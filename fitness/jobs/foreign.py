@@ -98,6 +98,8 @@ def _pytest(payload: Any, name: str) -> tuple[Any, str]:
     seen = _Seen()
     chosen = [_write(payload, name), "-q", "-p", "no:cacheprovider", "-k", _LEFT_OUT, "--capture=sys", "--tb=line"]
     code = pytest.main([*chosen, "--rootdir=.", "--confcutdir=.", "-c", os.devnull], plugins=[seen])
+    if seen.failed and not seen.count:
+        return seen.result, seen.failed[0]
     if seen.failed:
         return seen.result, f"{len(seen.failed)} of {seen.count} tests failed, {seen.failed[0]}"
     if code != 0 or not seen.passed:
