@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fitness.judge import Judge
 from operators import knobs
 from operators.rewrites.families import FAMILIES
 from operators.rewrites.program import apply, read
@@ -97,6 +98,16 @@ def test_a_helper_is_written_out_with_names_of_its_own() -> None:
     assert "gate_x_1 = (y + 1)" in after
     assert "gate_y_1 = gate_x_1 * (2 + 3)  # kept" in after
     assert "gate_y_2 += y" in after
+
+
+def test_a_kernel_whose_helper_is_written_out_is_right(judge: Judge) -> None:
+    seed = judge.task.seeds[0].source
+    helper = "@triton.jit\ndef twice(x, factor: tl.constexpr = 2):\n    y = x * factor\n    return y\n\n\n"
+    before = seed.replace("@triton.jit\n", f"{helper}@triton.jit\n", 1).replace("offs, x * 2,", "offs, twice(x),")
+    after = rewritten(before, "inline-helper")
+    assert "twice(x)," in before
+    assert "twice(x)," not in after
+    assert judge.judge(after).passed
 
 
 def test_a_size_that_a_kernel_holds_becomes_a_knob_together_with_its_grid() -> None:

@@ -164,6 +164,25 @@ def test_what_a_store_may_have_changed_is_loaded_again() -> None:
     assert apply(program, list(family("drop-redundant").sites(program))) == wanted
 
 
+@pytest.mark.parametrize(("between", "dead"), [
+    ("    y = 2 * n\n", True),
+    ("    tl.store(out_ptr + n, y)\n", True),
+    ("    y = tl.load(x_ptr)\n", False),
+    ("    n = n + 1\n", False),
+    ("    if n:\n        y = 2\n", False),
+    ("    tl.debug_barrier()\n", False),
+])  # fmt: skip
+def test_a_store_goes_that_another_overwrites_before_anything_may_read_it(between: str, dead: bool) -> None:
+    text = HEAD + "@triton.jit\ndef kernel(out_ptr, x_ptr, n):\n    y = 1\n{}{}    tl.store(out_ptr, y, mask=n > 1)\n"
+    before = text.format("    tl.store(out_ptr, 0, mask=n > 1)\n", between)
+    program = read(before)
+    assert apply(program, list(family("drop-redundant").sites(program))) == (
+        text.format("", between) if dead else before
+    )
+    program = read(before.replace("0, mask=n > 1", "0, mask=n > 2"))
+    assert not list(family("drop-redundant").sites(program))
+
+
 def test_what_a_loop_does_not_change_is_computed_before_it() -> None:
     before = BEFORE.replace(
         "        offs = start",

@@ -1,4 +1,4 @@
-"""What was computed or loaded before, under the same name from the same values, is not done again."""
+"""What was computed or loaded before, under the same name from the same values, is not done again; dead stores go."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ import libcst as cst
 
 from operators.program_tree import descend
 from operators.rewrites.program import Program, Site, bound, dotted, removed
+from operators.rewrites.stores import overwritten
 
 PLAIN = ("float", "int", "min", "max", "abs", "len")  # Python's own, which compute
 EFFECTS = ("store", "atomic", "debug_barrier", "device_print", "inline_asm", "advance")
@@ -15,17 +16,17 @@ EFFECTS = ("store", "atomic", "debug_barrier", "device_print", "inline_asm", "ad
 
 @dataclass(frozen=True, slots=True)
 class Redundant:
-    """Drops an assignment that gives a name the value it has."""
+    """Drops an assignment that gives a name the value it has, and a store that is overwritten before it is read."""
 
     name: str = "drop-redundant"
-    intent: str = "load and compute once what is there already"
+    intent: str = "load and compute once what is there already, store only what stays"
 
     def sites(self, program: Program) -> Iterator[Site]:
-        """Find such assignments within one block, with nothing stored in between that a load could see."""
+        """Find both within one block, with nothing in between that could change or see what matters."""
         for kernel in program.kernels.values():
             for node in descend(program.function(kernel).body):
                 if isinstance(node, cst.IndentedBlock):
-                    for index in _repeated(program, node):
+                    for index in sorted({*_repeated(program, node), *overwritten(program, node, _effects)}):
                         yield Site(
                             program.text(node.body[index]),
                             ((program.tree.path(node.body[index]), removed),),

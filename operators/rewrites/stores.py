@@ -1,0 +1,57 @@
+"""Stores that nobody can see: another one writes the same addresses before anything in the program reads them."""
+
+from collections.abc import Callable, Iterator
+
+import libcst as cst
+
+from operators.program_tree import descend
+from operators.rewrites.program import Program, bound, dotted
+
+Effects = Callable[[cst.CSTNode], bool]
+Address = tuple[str, ...]  # the text of everything that a store is passed but the value
+
+
+def overwritten(program: Program, block: cst.IndentedBlock, effects: Effects) -> Iterator[int]:
+    """Count the statements of a block that are such stores; any statement that is not understood may read."""
+    waiting: dict[Address, tuple[int, set[str]]] = {}
+    for index, line in enumerate(block.body):
+        call = _store(line)
+        looked_at = line if call is None else [argument.value for argument in call.args]
+        if _may_read(looked_at, effects) or (call is None and not _assigns(line)):
+            waiting.clear()
+        elif call is not None:
+            address = _address(program, call)
+            if address in waiting:
+                yield waiting[address][0]
+            waiting[address] = (index, {n.value for n in descend(call) if isinstance(n, cst.Name)})
+        changed = set(bound(line))
+        waiting = {address: (at, names) for address, (at, names) in waiting.items() if not names & changed}
+
+
+def _store(line: cst.CSTNode) -> cst.Call | None:
+    """Return the call of a line that is one plain `tl.store(...)`."""
+    if not isinstance(line, cst.SimpleStatementLine) or len(line.body) != 1 or not isinstance(line.body[0], cst.Expr):
+        return None
+    call = line.body[0].value
+    plain = isinstance(call, cst.Call) and dotted(call.func, "store") and len(call.args) > 1
+    return call if plain and isinstance(call, cst.Call) and all(_plain(n, a) for n, a in enumerate(call.args)) else None
+
+
+def _plain(place: int, argument: cst.Arg) -> bool:
+    """Tell whether an argument is the pointer or the value by place, or another one by name."""
+    return not argument.star and (argument.keyword is None) == (place < 2)
+
+
+def _address(program: Program, call: cst.Call) -> Address:
+    named = (f"{a.keyword.value}={program.tree.module.code_for_node(a.value)}" for a in call.args if a.keyword)
+    return (program.tree.module.code_for_node(call.args[0].value), *sorted(named))
+
+
+def _assigns(line: cst.CSTNode) -> bool:
+    return isinstance(line, cst.SimpleStatementLine) and all(isinstance(one, cst.Assign) for one in line.body)
+
+
+def _may_read(looked_at: cst.CSTNode | list[cst.BaseExpression], effects: Effects) -> bool:
+    nodes = looked_at if isinstance(looked_at, list) else [looked_at]
+    loads = (isinstance(n, cst.Call) and dotted(n.func, "load") for node in nodes for n in descend(node))
+    return any(loads) or any(map(effects, nodes))
