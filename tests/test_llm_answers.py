@@ -2,7 +2,7 @@
 
 import pytest
 
-from operators.llm import answers, clients, errors
+from operators.llm import answers, clients, errors, replies
 from operators.llm.errors import ModelError, scrub
 from operators.llm.model import ModelSpecError, parse
 
@@ -60,6 +60,11 @@ def test_counts_that_are_none_are_refused(tokens: object) -> None:
 def test_a_number_of_too_many_digits_is_malformed_json() -> None:
     with pytest.raises(ModelError, match="malformed JSON"):
         clients._json(MODEL, b'{"n": ' + b"9" * 6000 + b"}")
+
+
+def test_what_a_terminal_would_obey_is_in_no_message() -> None:
+    said = "\ud800 \x1b[2J\x1b]0;title\x07\x00 plain\x9b1m\u202e\nwords"
+    assert str(ModelError(errors.SERVER, said)) == str(replies.ReplyError(said)) == "? plain words"
 
 
 def test_a_long_word_of_a_server_is_cut_in_every_message() -> None:

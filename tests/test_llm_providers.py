@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -154,6 +155,7 @@ MATRIX = [
     ("prompt too large", faults.status(413), errors.REQUEST, 1, "lower the context size"),
     ("redirection", faults.status(307, location="http://127.0.0.1:9/elsewhere"), errors.REQUEST, 1, "give the address http://127.0"),
     ("endless error", faults.endless_error, errors.REQUEST, 1, "HTTP 400"),
+    *((f"charset {c}", faults.charset(c), errors.REQUEST, 1, "odd") for c in ("base64", "rot13", "undefined", "idna")),
     ("bad request", faults.status(400, "max_tokens: too many"), errors.REQUEST, 1, "max_tokens: too many"),
 ]  # fmt: skip
 
@@ -402,9 +404,12 @@ class TestRecording:
             run(providers.client(Model("replay", str(file))).complete(Prompt("", "another"), 5))
 
     def test_a_file_that_is_no_recording_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / "bad").write_text('{"digest": 1}\n')
-        with pytest.raises(ModelError, match="line 1, is no recorded answer"):
-            providers.client(Model("replay", str(tmp_path / "bad")))
+        row = '{"digest": "d", "model": "m", "reply": %s, "usage": %s}'
+        for bad in ('{"digest": 1}', row % ("null", "null"), row % ('"\\ud800"', "null"), row % ('"r"', "[1e400]"),
+                    row % ("1", "null"), row % ('"r"', f"[{10**30}]"), "[" * 100_000):  # fmt: skip
+            (tmp_path / "bad").write_text(f"{bad}\n")
+            with pytest.raises(ModelError, match="line 1, is no recorded answer"):
+                providers.client(Model("replay", str(tmp_path / "bad")))
         with pytest.raises(ModelError, match="cannot read the recording"):
             providers.client(Model("replay", str(tmp_path / "none")))
 
@@ -475,6 +480,18 @@ class TestMailbox:
         with pytest.raises(ModelError, match=words[kind]):
             self.asking(box)
 
+    def test_a_folder_that_is_taken_away_is_said_to_be_gone(self, tmp_path: Path) -> None:
+        client = mailbox.MailboxClient(Model("mailbox", str(tmp_path / "box")), look=0.01)
+
+        async def exchange() -> None:
+            waiting = asyncio.create_task(client.complete(PROMPT, 5, "k"))
+            await asyncio.sleep(0.05)
+            shutil.rmtree(tmp_path / "box")
+            await waiting
+
+        with pytest.raises(ModelError, match="it is gone"):
+            run(exchange())
+
     def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(ModelError, match="is not writable"):
@@ -534,13 +551,15 @@ def test_a_model_that_never_helps_is_not_asked_for_ever(server: LlmServer) -> No
     assert "not asked any more" in caller.down["openai:tiny"]
 
 
-def test_a_server_that_counts_more_than_there_can_be_is_not_asked_again(server: LlmServer) -> None:
+@pytest.mark.parametrize("tokens", [10**6, 1 << 40])
+def test_a_server_that_counts_more_than_there_can_be_is_not_asked_again(server: LlmServer, tokens: int) -> None:
     answer = {
         "choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 10**6, "completion_tokens": 5},
+        "usage": {"prompt_tokens": tokens, "completion_tokens": tokens},
     }
     server.faults.append(faults.raw(json.dumps(answer).encode()))
-    found, _, caller = ask(served("openai", server, concurrency=1), calls=3)
+    found, budget, caller = ask(served("openai", server, concurrency=1), calls=3)
     assert sum(a.reply is not None for a in found) == 1
-    assert "counted 1,000,005 tokens" in caller.down["openai:tiny"]
+    assert budget.spent().dollars < 1 << 62
+    assert f"counted {2 * tokens:,} tokens" in caller.down["openai:tiny"]
     assert sum(isinstance(a.failure, ModelDown) for a in found) == 2

@@ -118,6 +118,8 @@ def _hooks() -> dict[str, list[Any]]:
     async def shorten(response: Any) -> None:
         if response.headers.get("content-encoding", "").lower() not in ("gzip", "deflate"):
             response.headers.pop("content-encoding", None)  # others, which nobody asked for, unpack to a million times
+        # the SDKs decode errors as it says, and `base64` or `rot13` are no ways to write a text: all is read as UTF-8
+        response.headers["content-type"] = response.headers.get("content-type", "").partition(";")[0]
         if not response.is_success:
             response.stream = Beginning(response.stream)
 

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 
 from operators.llm.model import SECRET, Usage
+from operators.llm.plain import plain
 
 LONGEST = 800  # characters of a message, which may repeat what a server said
 _SHORTEST = 6  # characters: a shorter value would be found everywhere
@@ -30,6 +31,7 @@ HUGE = Kind("huge", billed=True)
 EMPTY = Kind("empty", billed=True)
 TRUNCATED = Kind("truncated", billed=True)
 REFUSED = Kind("refused", billed=True)
+UNREADABLE = Kind("unreadable", billed=True)
 STOPPED = Kind("unknown-stop", billed=True)
 KEY = Kind("key", final=True)
 MODEL = Kind("model", final=True)
@@ -46,7 +48,7 @@ class ModelError(Exception):
     """A model gave no usable answer. `usage` is what it still counted; `after` the seconds it asks to wait."""
 
     def __init__(self, kind: Kind, message: str, after: float | None = None, usage: Usage | None = None) -> None:
-        words = scrub(" ".join(message.split()))  # cut last, a part of a key would be left
+        words = scrub(plain(message))  # cut last, a part of a key would be left
         super().__init__(words if len(words) <= LONGEST else f"{words[:LONGEST]} ...")
         self.kind, self.after, self.usage = kind, after, usage
 

@@ -62,7 +62,7 @@ class MailboxClient:
         whole = re.sub(r"[^\w.:/-]", "_", f"{key}/{prompt.digest}" if key else prompt.digest)
         end, seen = time.monotonic() + seconds, Sighting()
         while True:
-            number = self._post(whole, prompt)
+            number = self._place(whole, prompt)
             path = self._folder / f"{number:03}.answer.md"
             seen = sighted(path, seen)
             if seen.rested(self._quiet) and (text := self._answer(path, whole)) is not None:
@@ -87,6 +87,16 @@ class MailboxClient:
         with contextlib.suppress(OSError):
             path.rename(path.with_name(f"{path.name.removesuffix('.md')}-of-another-{time.time_ns()}.md"))
         return None
+
+    def _place(self, key: str, prompt: Prompt) -> int:
+        """Return the number of a prompt; whoever takes the folder away ends this mailbox, not the run."""
+        try:
+            if self._folder.is_dir():
+                return self._post(key, prompt)
+            why = "it is gone"
+        except OSError as error:
+            why = str(error.strerror)
+        raise ModelError(errors.MAILBOX, f"the mailbox {self._folder} cannot be used: {why}; make it again and resume")
 
     def _post(self, key: str, prompt: Prompt) -> int:
         """Return the number of the prompt with this key, after writing it if there is none."""
