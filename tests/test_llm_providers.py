@@ -373,6 +373,13 @@ class TestCommand:
                 )
             )
 
+    def test_what_a_command_leaves_behind_does_not_hold_its_answer(self) -> None:
+        began = time.monotonic()
+        assert (
+            run(providers.client(Model("command", "sh -c 'echo yes; sleep 50 &'")).complete(PROMPT, 9)).text == "yes\n"
+        )
+        assert time.monotonic() - began < 5
+
     def test_a_quotation_that_does_not_end_is_said_at_once(self) -> None:
         with pytest.raises(ModelError, match="cannot be read"):
             providers.client(Model("command", "sh -c 'oops"))

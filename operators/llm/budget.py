@@ -98,9 +98,9 @@ class Budget:
             wake()
 
     def used(self, reservation: Reservation, usage: Usage | None) -> Amount:
-        """Return what an answered attempt used: what was counted; all that was reserved without a count, or with one beyond MOST.
+        """Return what an answered attempt used: what was counted, or else what was reserved.
 
-        A recording repeats what its answers used once: now they use nothing but a call.
+        A count beyond MOST is none. A recording repeats what its answers used once: now they use nothing but a call.
         """
         model = self._models[reservation.model]
         if usage is None or not model.counted:

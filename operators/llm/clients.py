@@ -19,6 +19,7 @@ from typing import Any
 from operators.llm import answers, errors
 from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, Reply
+from operators.llm.secrets import scrub
 
 LARGEST = 8 << 20  # bytes of a reply
 _PACKED = {"accept-encoding": "gzip, deflate"}
@@ -157,7 +158,7 @@ async def _send(model: Model, sdk: Any, stream: Any, seconds: float) -> dict[str
 
     try:
         async with asyncio.timeout(seconds), stream as response:
-            kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+            kind = scrub(response.headers.get("content-type", "")).split(";")[0].strip().lower()
             body = await _read(model, response.iter_bytes())
     except (TimeoutError, sdk.APITimeoutError, httpx2.TimeoutException) as error:
         raise ModelError(errors.TIMEOUT, f"{model.label} did not finish within {seconds:g} s") from error

@@ -1,10 +1,11 @@
 """What is said to a model and what it says back, as plain data."""
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
+
+from operators.llm.secrets import SECRET, holder
 
 PICO = 10**12  # of a dollar: the price of one token is a whole number of these
 
@@ -75,7 +76,6 @@ class Limits:
 
 PROVIDERS = ("anthropic", "openai", "command", "mailbox", "replay")
 UNCOUNTED = ("command", "mailbox", "replay")  # whose tokens nobody counts: they are budgeted by calls
-SECRET = re.compile(r"\w*(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)", re.IGNORECASE)  # variables that are scrubbed
 SECONDS = 600.0  # that one attempt may take
 PATIENCE = {"mailbox": 30 * 86400.0}  # where people answer
 
@@ -104,6 +104,13 @@ class Model:
     def __post_init__(self) -> None:
         if self.provider not in PROVIDERS:
             raise ModelSpecError(f"unknown provider {self.provider!r}: expected one of {', '.join(PROVIDERS)}")
+        if self.provider == "command" and (variable := holder(self.name)) is not None:
+            raise ModelSpecError(
+                f"the command holds the value of {variable}, and commands are kept with a run: let it read that "
+                f"variable, as command:sh -c 'agent --api-key \"${variable}\"' does if your shell does not fill it in"
+            )
+        if "\0" in self.name:
+            raise ModelSpecError(f"a {self.provider} model's name holds a NUL character: leave it out")
         if not self.name:
             raise ModelSpecError(f"a model is written {self.provider}:NAME; no name came after the colon")
         if self.output < 1 or self.seconds <= 0 or self.concurrency < 1:

@@ -8,9 +8,10 @@ from typing import Any
 
 from operators.llm import errors
 from operators.llm.answers import MOST
-from operators.llm.errors import ModelError, scrub
+from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, Reply, Usage
 from operators.llm.providers import Client
+from operators.llm.secrets import scrubbed
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Recorder:
         }  # fmt: skip
         try:
             with self._file.open("a", encoding="utf-8") as file:
-                file.write(scrub(json.dumps(line)) + "\n")
+                file.write(json.dumps(scrubbed(line)) + "\n")
         except OSError as error:  # the answer was paid for: the run keeps it elsewhere, and must not lose it
             logger.warning("an answer is missing in the recording %s: %s", self._file, error.strerror)
         return reply
