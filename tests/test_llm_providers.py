@@ -460,6 +460,25 @@ class TestMailbox:
         with pytest.raises(ModelError, match=r"nobody wrote .*003.answer.md"):  # the same place in a copied run
             self.asking(tmp_path, Prompt("", "another"))
 
+    @pytest.mark.parametrize("before", ["\ufeff", "\n \n", " ", "```markdown\n"])
+    def test_the_key_of_an_answer_is_found_behind_what_editors_put_there(self, tmp_path: Path, before: str) -> None:
+        with pytest.raises(ModelError):
+            self.asking(tmp_path)
+        path = tmp_path / "001.answer.md"
+        path.write_text(f"{before}<!-- evo-kernel run/9/9/another -->\nto another")
+        with pytest.raises(ModelError, match="nobody wrote"):
+            self.asking(tmp_path)
+        path.write_text(f"{before}<!-- evo-kernel run/1/0/{PROMPT.digest} -->\nto this one")
+        assert self.asking(tmp_path) == f"{before if '`' in before else ''}to this one"
+
+    def test_no_number_is_given_twice_though_its_files_are_gone(self, tmp_path: Path) -> None:
+        (tmp_path / "999999999.prompt.md").write_text("x")
+        for number in (10**9, 10**9 + 1):
+            with pytest.raises(ModelError, match=f"{number}.answer.md"):
+                self.asking(tmp_path)
+            for path in tmp_path.glob("*.md"):
+                path.unlink()
+
     def test_a_time_stamp_of_the_future_delays_no_answer(self, tmp_path: Path) -> None:
         with pytest.raises(ModelError):
             self.asking(tmp_path)

@@ -2,12 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from operators.llm.secrets import SECRET, holder
 
 PICO = 10**12  # of a dollar: the price of one token is a whole number of these
+LARGEST = 10**6 * PICO  # the most money that is written anywhere: sums of it fit into 64 bits
 
 
 class ModelSpecError(ValueError):
@@ -206,10 +207,10 @@ def _pico(per_million: str) -> int:
     """Turn dollars per million tokens into 10^-12 dollars per token."""
     try:
         exact = Decimal(per_million) * (PICO // 10**6)
-    except InvalidOperation as error:
+    except ArithmeticError as error:
         raise ModelSpecError(
             f"a price is dollars per million tokens, such as 3 or 0.25; got {per_million!r}"
         ) from error
-    if not exact.is_finite() or exact < 0 or exact != int(exact):
+    if not exact.is_finite() or not 0 <= exact <= LARGEST or exact != int(exact):
         raise ModelSpecError(f"a price is not negative and has at most six decimals; got {per_million!r}")
     return int(exact)
