@@ -5,6 +5,7 @@ are not in the journal yet is open: after a kill its stored prompts are asked ag
 stored answers are used where one did. An attempt that was out when the process died counts as all that it had reserved.
 """
 
+import contextlib
 import sqlite3
 import threading
 import time
@@ -18,7 +19,7 @@ import msgpack
 
 from evo_kernel.errors import RunError
 from operators.llm.budget import Amount
-from operators.llm.model import Prompt, Usage
+from operators.llm.model import Prompt, Reply, Usage
 
 FILE = "calls.db"
 SCHEMA = 1
@@ -63,7 +64,7 @@ class Calls:
     """The file of one run. Any thread may use it; every write is on disk when it returns."""
 
     def __init__(self, folder: Path) -> None:
-        self._path, self._lock = folder / FILE, threading.Lock()
+        self._path, self._lock = folder / FILE, threading.RLock()
         try:
             self._db = sqlite3.connect(self._path, isolation_level=None, timeout=10, check_same_thread=False)
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -93,13 +94,25 @@ class Calls:
         row = (reply, counted, time.time(), number, turn)
         self._write("UPDATE turns SET reply = ?, usage = ?, answered = ? WHERE number = ? AND turn = ?", row)
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Let what is written inside be on disk as a whole or not at all."""
+        with self._lock:
+            self._write("BEGIN IMMEDIATE", ())
+            try:
+                yield
+                self._write("COMMIT", ())
+            except BaseException:
+                self._db.rollback()
+                raise
+
     def close_request(self, number: int) -> None:
         """Note that the journal knows what became of a request."""
         self._write("UPDATE requests SET closed = 1 WHERE number = ?", (number,))
 
-    def account(self, number: int, model: str) -> "RequestAccount":
-        """Return where one request's attempts are written down."""
-        return RequestAccount(self, number, model)
+    def account(self, number: int, model: str, turn: int) -> "RequestAccount":
+        """Return where the attempts at one turn of a request are written down."""
+        return RequestAccount(self, number, model, turn)
 
     def open_requests(self) -> list[Asking]:
         """Return requests that the journal may not know the end of, in order."""
@@ -178,10 +191,10 @@ class Calls:
 
 
 class RequestAccount:
-    """Writes one request's attempts down."""
+    """Writes the attempts at one turn of a request down."""
 
-    def __init__(self, calls: Calls, number: int, model: str) -> None:
-        self._calls, self._number, self._model = calls, number, model
+    def __init__(self, calls: Calls, number: int, model: str, turn: int) -> None:
+        self._calls, self._number, self._model, self._turn = calls, number, model, turn
 
     def reserve(self, amount: Amount) -> int:
         """Write down what an attempt may use, before it is made."""
@@ -190,7 +203,10 @@ class RequestAccount:
             "INSERT INTO attempts (number, model, tokens, pico, calls, settled) VALUES (?, ?, ?, ?, ?, 0)", row
         )
 
-    def settle(self, attempt: int, used: Amount) -> None:
-        """Write down what it used."""
+    def settle(self, attempt: int, used: Amount, reply: Reply | None) -> None:
+        """Write down at once what it used and what was answered: a kill between would lose what was paid for."""
         row = (used.tokens, used.dollars, used.calls, attempt)
-        self._calls._write("UPDATE attempts SET tokens = ?, pico = ?, calls = ?, settled = 1 WHERE id = ?", row)
+        with self._calls.together():
+            if reply is not None:
+                self._calls.hear(self._number, self._turn, reply.text, reply.usage)
+            self._calls._write("UPDATE attempts SET tokens = ?, pico = ?, calls = ?, settled = 1 WHERE id = ?", row)

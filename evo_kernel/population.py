@@ -258,17 +258,20 @@ class Population:
         self, number: int, operator: str, parents: tuple[str, ...], proposal: Proposal, seconds: float
     ) -> Candidate | None:
         """Write a proposal down, or why it is none."""
-        mark = fingerprint(proposal.source)
         try:
+            mark = fingerprint(proposal.source)
             if self.search.known(mark):
                 raise ProposalError("the program was proposed before")
             proposal.source.encode()
-        except (ProposalError, UnicodeEncodeError) as error:
+            made = proposal.structure or structure(proposal.source)
+        except ProposalError as error:
             self._record(Refused(number, operator, parents, str(error)), seconds)
             return None
-        candidate = Candidate(
-            proposal.source, operator, proposal.intent, parents, mark, proposal.structure or structure(proposal.source)
-        )
+        except (ValueError, ArithmeticError, RecursionError, MemoryError) as error:
+            why = f"the program cannot be read: {type(error).__name__}: {error}"
+            self._record(Refused(number, operator, parents, why), seconds)
+            return None
+        candidate = Candidate(proposal.source, operator, proposal.intent, parents, mark, made)
         self._record(Proposed(number, candidate), seconds)
         return candidate
 

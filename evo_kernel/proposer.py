@@ -155,16 +155,15 @@ class Proposer:
         await self._caller.close()
 
     async def _ask(self, asking: Asking, turn: int, prompt: Prompt) -> None:
-        """Ask a model, keep its answer, and only then put it where `wait` looks."""
+        """Ask a model and put its answer, which is on disk by then, where `wait` looks."""
         key = f"{self._calls.run}/{asking.number}/{turn}"
         if (task := asyncio.current_task()) is not None:
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
         try:
-            account = self._calls.account(asking.number, asking.model)
+            account = self._calls.account(asking.number, asking.model, turn)
             answer = await self._caller.ask(asking.model, prompt, key, account)
             if answer.reply is not None:
-                self._calls.hear(asking.number, turn, answer.reply.text, answer.reply.usage)
                 self._heard.put((asking.number, answer.reply.text))
             else:
                 self._heard.put((asking.number, answer.failure or AssertionError("neither reply nor failure")))

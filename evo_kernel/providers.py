@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from evo_kernel.gpus import Finding
+from operators.llm import errors
 from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, dollars
 from operators.llm.providers import Unasked, client
@@ -45,4 +46,6 @@ def _try(model: Model) -> Finding:
     try:
         return asyncio.run(ask())
     except ModelError as error:
+        if error.kind is errors.TRUNCATED:  # it thought longer than this small limit, which a search does not have
+            return Finding(topic, True, f"answers (cut off at doctor's own limit of {model.output} tokens)")
         return Finding(topic, False, f"{error.kind.name}: {error}")

@@ -10,7 +10,7 @@ from archives.journal import Journal
 from evo_kernel.calls import FILE, Asking, Calls, Turn
 from evo_kernel.errors import RunError
 from fitness.evaluation import Evaluation
-from operators.llm.errors import scrub
+from operators.llm.secrets import scrubbed
 
 
 def write(folder: Path, file: Path) -> int:
@@ -21,7 +21,7 @@ def write(folder: Path, file: Path) -> int:
         raise RunError(f"{folder} asked no model: it has no {FILE}")
     calls = Calls(folder)
     try:
-        rows = [scrub(json.dumps(row)) for row in _rows(calls, _Outcomes(events))]
+        rows = [json.dumps(scrubbed(row)) for row in _rows(calls, _Outcomes(events))]
     finally:
         calls.close()
     try:

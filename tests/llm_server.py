@@ -172,6 +172,11 @@ def document(asked: Asked, text: str, bill: Billed, stop: str | None = None, blo
             "choices": [choice] * blocks, "usage": usage}  # fmt: skip
 
 
+def charset(name: str) -> Fault:
+    """Answer with an error that says it is written in an encoding."""
+    return lambda handler, asked: handler.send(400, b"odd \xff", f"text/plain; charset={name}")
+
+
 def status(code: int, message: str = "no", kind: str = "error", **headers: str) -> Fault:
     """Answer with an error status."""
 

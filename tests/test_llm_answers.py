@@ -2,9 +2,10 @@
 
 import pytest
 
-from operators.llm import answers, clients, errors
-from operators.llm.errors import ModelError, scrub
+from operators.llm import answers, clients, errors, replies
+from operators.llm.errors import ModelError
 from operators.llm.model import ModelSpecError, parse
+from operators.llm.secrets import ended, scrub, scrubbed
 
 MODEL = parse("openai:tiny@http://localhost:1/v1")
 KEY = "sk-leaky-0123456789"
@@ -15,6 +16,18 @@ def test_a_key_is_taken_out_however_it_is_written(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OPENAI_API_KEY", value)
     for text in (value, value.strip(), repr(value), f"Illegal header value {f'Bearer {value}'.encode()!r}"):
         assert KEY not in scrub(f"it said: {text}")
+
+
+def test_a_masked_or_cut_key_is_taken_out_and_a_word_or_a_number_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("MENU_KEY", "escape")
+    monkeypatch.setenv("PIN_TOKEN", "123456")
+    assert scrub(f"key:{KEY[:8]}********{KEY[-4:]}. a ** b") == "key:[secret]. a ** b"
+    assert ended(f"saw {KEY[:9]}") == "saw "
+    assert scrubbed({"escape": [KEY, 123456, "escape 123456"]}) == {"escape": ["[secret]", 123456, "escape [secret]"]}
+    with pytest.raises(ModelSpecError, match="holds the value of OPENAI_API_KEY") as raised:
+        parse(f"command:agent --api-key {KEY}")
+    assert KEY not in str(raised.value)
 
 
 def test_a_key_where_a_message_is_cut_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +73,11 @@ def test_counts_that_are_none_are_refused(tokens: object) -> None:
 def test_a_number_of_too_many_digits_is_malformed_json() -> None:
     with pytest.raises(ModelError, match="malformed JSON"):
         clients._json(MODEL, b'{"n": ' + b"9" * 6000 + b"}")
+
+
+def test_what_a_terminal_would_obey_is_in_no_message() -> None:
+    said = "\ud800 \x1b[2J\x1b]0;title\x07\x00 plain\x9b1m\u202e\nwords"
+    assert str(ModelError(errors.SERVER, said)) == str(replies.ReplyError(said)) == "? plain words"
 
 
 def test_a_long_word_of_a_server_is_cut_in_every_message() -> None:

@@ -109,6 +109,11 @@ def test_doctor_asks_each_model_one_cheap_question_and_explains_failures(monkeyp
     assert "set ANTHROPIC_API_KEY in the environment" in found[2].detail
     assert "exited with 1" in found[3].detail
     assert all(a.limit <= providers.OUTPUT for a in server.asked)
+    with LlmServer() as server:
+        server.faults.append(llm_server.stopped("max_tokens", "length", ""))
+        (found,) = [f for f in providers.findings([parse(f"openai:tiny@{server.openai}")]) if ":" in f.topic]
+    assert found.works
+    assert "doctor's own limit of 256 tokens" in found.detail
 
 
 def test_doctor_tries_a_folder_and_a_recording_without_a_question(
@@ -164,6 +169,8 @@ class TestModelSettings:
         (model,) = settings.made([settings.ModelSettings(**table)])
         assert model.price == Price(75_000, 300_000, 75_000, 75_000)
         assert model.limits == Limits(dollars=2_500_000_000_000)
+        (cached,) = settings.made([settings.ModelSettings(**table | {"model": "anthropic:x@http://h"})])
+        assert cached.price.cache_write == 93_750
         assert (model.url, model.temperature) == ("http://h/v1", 0.2)
         assert settings.limits("5", None, 9, None) == Limits(None, 5 * 10**12, 9, None)
 
@@ -189,6 +196,8 @@ class TestSearchWithModels:
             (("--model", "anthropic:x"), 1, "anthropic:x needs a key: set ANTHROPIC_API_KEY in the environment"),
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "5"), 2, "a dollar budget needs the price of openai:x"),
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "five"), 2, "an amount of money is dollars"),
+            (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "1e999999"), 2, "an amount of money is dollars"),
+            (("--model", "command:cat \0x"), 2, "holds a NUL character"),
             (("--model", "openai:x", "--price", "openai:y=1/2"), 2, "--price is MODEL=INPUT/OUTPUT"),
             (("--model", "openai:x@http://localhost:1/v1", "--price", "openai:x@http://localhost:1/v1=1/much"), 2, "a price is dollars"),
             (("--model", "mailbox:m", "--config", "archives.toml"), 1, "/nowhere"),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -154,6 +155,7 @@ MATRIX = [
     ("prompt too large", faults.status(413), errors.REQUEST, 1, "lower the context size"),
     ("redirection", faults.status(307, location="http://127.0.0.1:9/elsewhere"), errors.REQUEST, 1, "give the address http://127.0"),
     ("endless error", faults.endless_error, errors.REQUEST, 1, "HTTP 400"),
+    *((f"charset {c}", faults.charset(c), errors.REQUEST, 1, "odd") for c in ("base64", "rot13", "undefined", "idna")),
     ("bad request", faults.status(400, "max_tokens: too many"), errors.REQUEST, 1, "max_tokens: too many"),
 ]  # fmt: skip
 
@@ -371,6 +373,13 @@ class TestCommand:
                 )
             )
 
+    def test_what_a_command_leaves_behind_does_not_hold_its_answer(self) -> None:
+        began = time.monotonic()
+        assert (
+            run(providers.client(Model("command", "sh -c 'echo yes; sleep 50 &'")).complete(PROMPT, 9)).text == "yes\n"
+        )
+        assert time.monotonic() - began < 5
+
     def test_a_quotation_that_does_not_end_is_said_at_once(self) -> None:
         with pytest.raises(ModelError, match="cannot be read"):
             providers.client(Model("command", "sh -c 'oops"))
@@ -402,9 +411,12 @@ class TestRecording:
             run(providers.client(Model("replay", str(file))).complete(Prompt("", "another"), 5))
 
     def test_a_file_that_is_no_recording_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / "bad").write_text('{"digest": 1}\n')
-        with pytest.raises(ModelError, match="line 1, is no recorded answer"):
-            providers.client(Model("replay", str(tmp_path / "bad")))
+        row = '{"digest": "d", "model": "m", "reply": %s, "usage": %s}'
+        for bad in ('{"digest": 1}', row % ("null", "null"), row % ('"\\ud800"', "null"), row % ('"r"', "[1e400]"),
+                    row % ("1", "null"), row % ('"r"', f"[{10**30}]"), "[" * 100_000):  # fmt: skip
+            (tmp_path / "bad").write_text(f"{bad}\n")
+            with pytest.raises(ModelError, match="line 1, is no recorded answer"):
+                providers.client(Model("replay", str(tmp_path / "bad")))
         with pytest.raises(ModelError, match="cannot read the recording"):
             providers.client(Model("replay", str(tmp_path / "none")))
 
@@ -448,6 +460,25 @@ class TestMailbox:
         with pytest.raises(ModelError, match=r"nobody wrote .*003.answer.md"):  # the same place in a copied run
             self.asking(tmp_path, Prompt("", "another"))
 
+    @pytest.mark.parametrize("before", ["\ufeff", "\n \n", " ", "```markdown\n"])
+    def test_the_key_of_an_answer_is_found_behind_what_editors_put_there(self, tmp_path: Path, before: str) -> None:
+        with pytest.raises(ModelError):
+            self.asking(tmp_path)
+        path = tmp_path / "001.answer.md"
+        path.write_text(f"{before}<!-- evo-kernel run/9/9/another -->\nto another")
+        with pytest.raises(ModelError, match="nobody wrote"):
+            self.asking(tmp_path)
+        path.write_text(f"{before}<!-- evo-kernel run/1/0/{PROMPT.digest} -->\nto this one")
+        assert self.asking(tmp_path) == f"{before if '`' in before else ''}to this one"
+
+    def test_no_number_is_given_twice_though_its_files_are_gone(self, tmp_path: Path) -> None:
+        (tmp_path / "999999999.prompt.md").write_text("x")
+        for number in (10**9, 10**9 + 1):
+            with pytest.raises(ModelError, match=f"{number}.answer.md"):
+                self.asking(tmp_path)
+            for path in tmp_path.glob("*.md"):
+                path.unlink()
+
     def test_a_time_stamp_of_the_future_delays_no_answer(self, tmp_path: Path) -> None:
         with pytest.raises(ModelError):
             self.asking(tmp_path)
@@ -474,6 +505,18 @@ class TestMailbox:
                  "bytes": "no UTF-8"}  # fmt: skip
         with pytest.raises(ModelError, match=words[kind]):
             self.asking(box)
+
+    def test_a_folder_that_is_taken_away_is_said_to_be_gone(self, tmp_path: Path) -> None:
+        client = mailbox.MailboxClient(Model("mailbox", str(tmp_path / "box")), look=0.01)
+
+        async def exchange() -> None:
+            waiting = asyncio.create_task(client.complete(PROMPT, 5, "k"))
+            await asyncio.sleep(0.05)
+            shutil.rmtree(tmp_path / "box")
+            await waiting
+
+        with pytest.raises(ModelError, match="it is gone"):
+            run(exchange())
 
     def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
@@ -534,13 +577,15 @@ def test_a_model_that_never_helps_is_not_asked_for_ever(server: LlmServer) -> No
     assert "not asked any more" in caller.down["openai:tiny"]
 
 
-def test_a_server_that_counts_more_than_there_can_be_is_not_asked_again(server: LlmServer) -> None:
+@pytest.mark.parametrize("tokens", [10**6, 1 << 40])
+def test_a_server_that_counts_more_than_there_can_be_is_not_asked_again(server: LlmServer, tokens: int) -> None:
     answer = {
         "choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 10**6, "completion_tokens": 5},
+        "usage": {"prompt_tokens": tokens, "completion_tokens": tokens},
     }
     server.faults.append(faults.raw(json.dumps(answer).encode()))
-    found, _, caller = ask(served("openai", server, concurrency=1), calls=3)
+    found, budget, caller = ask(served("openai", server, concurrency=1), calls=3)
     assert sum(a.reply is not None for a in found) == 1
-    assert "counted 1,000,005 tokens" in caller.down["openai:tiny"]
+    assert budget.spent().dollars < 1 << 62
+    assert f"counted {2 * tokens:,} tokens" in caller.down["openai:tiny"]
     assert sum(isinstance(a.failure, ModelDown) for a in found) == 2

@@ -65,7 +65,8 @@ BAD = {
                       whole(CHILD + "class A:\n    def f(self):\n        global double")],
     "not-python": [whole(CHILD + "def ("), whole("\0" + CHILD), whole("(" * 3000)],
     "too-long": [whole(CHILD + "#" * replies.LARGEST), "x" * (replies.LONGEST + 1), edit("a", "b") * (replies.MOST + 1),
-                 whole(CHILD + f"x = {'+'.join('1' * 900)}"), edit("    return x", "#" * replies.LARGEST)],
+                 whole(CHILD + f"x = {'+'.join('1' * 900)}"), edit("    return x", "#" * replies.LARGEST),
+                 whole(CHILD + f"X = 0x{'f' * 5000}"), whole(CHILD.replace("(1, 2)", f"0x{'f' * 5000}"))],
     "bad-plan": ['```plan\n{"title": 1}\n```\n' + whole(CHILD), "```plan\nnot json\n```\n" + whole(CHILD),
                  '```plan\n{"run": "rm -rf /"}\n```\n' + whole(CHILD), '```plan\n{}\n```\n```plan\n{}\n```\n' + whole(CHILD)],
 }  # fmt: skip

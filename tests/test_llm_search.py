@@ -1,5 +1,6 @@
 """Searches that ask models: over HTTP to a better kernel, killed anywhere, with models that fail for good."""
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -38,7 +39,8 @@ from evo_kernel.population import Population, Progress
 from fitness.evaluation import Stage
 from operators import catalogue
 from operators.llm import mailbox
-from operators.llm.model import ModelSpecError, Prompt, Usage
+from operators.llm.budget import Amount
+from operators.llm.model import ModelSpecError, Prompt, Reply, Usage
 from operators.llm.operators import talkers
 from suites import Task
 
@@ -457,6 +459,19 @@ def test_one_models_own_budget_does_not_end_the_others(tmp_path: Path, double_ta
     assert "the anthropic:tiny model's budget of 2 calls has 0 left" in progress.notes[0]
     assert Counter(a.api for a in server.asked)["anthropic"] == 2
     assert Counter(a.api for a in server.asked)["openai"] > 2
+
+
+def test_an_answer_and_what_it_cost_are_kept_together_or_not_at_all(tmp_path: Path) -> None:
+    with contextlib.closing(Calls(tmp_path)) as calls:
+        calls.ask(Asking(1, "optimize", "m", ()))
+        calls.say(1, 0, Prompt("s", "p"))
+        account = calls.account(1, "m", 0)
+        attempt = account.reserve(Amount(9, 9, 1))
+        with pytest.raises(OverflowError):
+            account.settle(attempt, Amount(1 << 70, 1, 1), Reply("answer", None, "m"))
+        assert (calls.turns(1)[0].reply, calls.cost(1)) == (None, Amount(9, 9, 1))
+        account.settle(attempt, Amount(2, 3, 1), Reply("answer", None, "m"))
+        assert (calls.turns(1)[0].reply, calls.cost(1)) == ("answer", Amount(2, 3, 1))
 
 
 def test_an_answer_on_disk_is_used_without_asking_though_the_prompt_would_now_be_another(

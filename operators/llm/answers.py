@@ -8,6 +8,7 @@ from typing import Any
 from operators.llm import errors
 from operators.llm.errors import Kind, ModelError
 from operators.llm.model import Model, Reply, Usage
+from operators.llm.secrets import ended, scrub
 
 _STATUS: Mapping[int, tuple[Kind, str]] = {
     400: (errors.REQUEST, "refuses the request"),
@@ -31,9 +32,12 @@ def failure(model: Model, status: int, headers: Mapping[str, str], body: object)
     if any(mark in said for mark in _BROKE):
         kind, words = _STATUS[402]
     if 300 <= status < 400:
-        words = f"sends elsewhere, where no key is taken: give the address {headers.get('location', 'it means')[:200]}"
+        where = scrub(headers.get("location", "it means"))[:200]
+        words = "sends elsewhere, where no key is taken: give the address " + where.replace("{", "{{").replace(
+            "}", "}}"
+        )
     words = words.format(key=model.key_variable)
-    detail = f": {errors.scrub(said)[:300]}" if said else ""  # cut first, a part of a key would be left
+    detail = f": {ended(said)[:300]}" if said else ""  # cut first, a part of a key would be left
     return ModelError(kind, f"{model.label} {words} (HTTP {status}){detail}", _after(headers))
 
 

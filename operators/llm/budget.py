@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from operators.llm.model import Limits, Model, ModelSpecError, Prompt, Usage, dollars
 
+MOST = 1 << 56  # of tokens and of 10^-12 dollars (72,000 dollars) in one attempt: sums of many fit into 64 bits
+
 
 class OverBudget(Exception):
     """A call that would exceed a limit, of the run or of one `model`.
@@ -73,6 +75,10 @@ class Budget:
         """Set aside the most that one attempt can use, or raise OverBudget and set nothing aside."""
         price = model.price.most(prompt.most_tokens, model.output) if model.price else 0
         amount = Amount(model.most(prompt), price if model.counted else 0, 1)
+        if max(amount.tokens, amount.dollars) > MOST:
+            raise OverBudget(
+                f"a call may cost {dollars(amount.dollars)}, more than is counted here", False, model.label
+            )
         with self._lock:
             seconds = min(model.seconds, *(self._left(name) for name in (RUN, model.label)))
             for name in (RUN, model.label):
@@ -92,14 +98,15 @@ class Budget:
             wake()
 
     def used(self, reservation: Reservation, usage: Usage | None) -> Amount:
-        """Return what an answered attempt used: what was counted, or with nothing counted all that was reserved.
+        """Return what an answered attempt used: what was counted, or else what was reserved.
 
-        A recording repeats what its answers used once: now they use nothing but a call.
+        A count beyond MOST is none. A recording repeats what its answers used once: now they use nothing but a call.
         """
         model = self._models[reservation.model]
         if usage is None or not model.counted:
             return reservation.amount
-        return Amount(usage.tokens, model.price.of(usage) if model.price else 0, 1)
+        counted = Amount(usage.tokens, model.price.of(usage) if model.price else 0, 1)
+        return counted if max(counted.tokens, counted.dollars) <= MOST else reservation.amount
 
     def when_settled(self, wake: Callable[[], None]) -> None:
         """Call `wake` once, from any thread, after the next settling."""

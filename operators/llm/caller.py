@@ -9,11 +9,12 @@ from typing import Protocol
 
 from operators.llm import errors
 from operators.llm.budget import Amount, Budget, OverBudget, Reservation
-from operators.llm.errors import Kind, ModelError, scrub
-from operators.llm.model import Model, Prompt, Reply
+from operators.llm.errors import Kind, ModelError
+from operators.llm.model import Model, Prompt, Reply, Usage
 from operators.llm.pace import Pace, Sent
 from operators.llm.providers import Client
 from operators.llm.retries import Clock, Patience, persist
+from operators.llm.secrets import scrub
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,8 @@ class Account(Protocol):
     def reserve(self, amount: Amount) -> int:
         """Write down what an attempt may use, before it is made; return its number."""
 
-    def settle(self, attempt: int, used: Amount) -> None:
-        """Write down what it used."""
+    def settle(self, attempt: int, used: Amount, reply: Reply | None) -> None:
+        """Write down at once what it used and what was answered: no kill may come between."""
 
 
 class NoAccount:
@@ -47,7 +48,7 @@ class NoAccount:
         """Do nothing."""
         return 0
 
-    def settle(self, attempt: int, used: Amount) -> None:
+    def settle(self, attempt: int, used: Amount, reply: Reply | None) -> None:
         """Do nothing."""
 
 
@@ -119,28 +120,36 @@ class Caller:
         """Make one attempt inside the budget."""
         reservation, sent = await self._turn(model, line, prompt)
         attempt = account.reserve(reservation.amount)
+        reply: Reply | None = None
+        usage: Usage | None = None
         amount = reservation.amount  # a call that is cancelled may have been billed
         try:
-            reply = await line.client.complete(prompt, reservation.seconds, key)
-            reply = replace(reply, text=scrub(reply.text))  # a server or a command may repeat a key
-            amount = self._budget.used(reservation, reply.usage)
+            answer = await line.client.complete(prompt, reservation.seconds, key)
+            reply = replace(answer, text=scrub(answer.text))  # a server or a command may repeat a key
+            usage = reply.usage
+            amount = self._budget.used(reservation, usage)
         except ModelError as error:
             free = error.usage is None and not error.kind.billed
             amount = Amount(calls=1) if free else self._budget.used(reservation, error.usage)
+            usage = error.usage
             raise
+        except Exception as error:  # whatever a server can send ends this request, not the run
+            logger.debug("%s", model.label, exc_info=True)
+            why = f"{model.label} sent what cannot be read: {type(error).__name__}: {error}"
+            raise ModelError(errors.UNREADABLE, why) from error
         finally:
             used.append(amount)
             sent.tokens = amount.tokens
-            account.settle(attempt, amount)
+            account.settle(attempt, amount, reply)
             self._budget.settle(reservation, amount)
-            self._check_count(line, reservation, amount)
+            self._check_count(line, reservation, usage if model.counted else None)
         return reply
 
-    def _check_count(self, line: _Line, reservation: Reservation, amount: Amount) -> None:
+    def _check_count(self, line: _Line, reservation: Reservation, usage: Usage | None) -> None:
         """Ask a server no more that counts more than a prompt and an answer can have: no budget holds there."""
-        if amount.tokens > reservation.amount.tokens and line.down is None:
+        if usage is not None and usage.tokens > reservation.amount.tokens and line.down is None:
             line.down = (
-                f"{reservation.model} is not asked any more: it counted {amount.tokens:,} tokens where at most "
+                f"{reservation.model} is not asked any more: it counted {usage.tokens:,} tokens where at most "
                 f"{reservation.amount.tokens:,} were possible"
             )
             logger.warning("%s", line.down)

@@ -19,6 +19,7 @@ from typing import Any
 from operators.llm import answers, errors
 from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, Reply
+from operators.llm.secrets import scrub
 
 LARGEST = 8 << 20  # bytes of a reply
 _PACKED = {"accept-encoding": "gzip, deflate"}
@@ -118,6 +119,8 @@ def _hooks() -> dict[str, list[Any]]:
     async def shorten(response: Any) -> None:
         if response.headers.get("content-encoding", "").lower() not in ("gzip", "deflate"):
             response.headers.pop("content-encoding", None)  # others, which nobody asked for, unpack to a million times
+        # the SDKs decode errors as it says, and `base64` or `rot13` are no ways to write a text: all is read as UTF-8
+        response.headers["content-type"] = response.headers.get("content-type", "").partition(";")[0]
         if not response.is_success:
             response.stream = Beginning(response.stream)
 
@@ -155,7 +158,7 @@ async def _send(model: Model, sdk: Any, stream: Any, seconds: float) -> dict[str
 
     try:
         async with asyncio.timeout(seconds), stream as response:
-            kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+            kind = scrub(response.headers.get("content-type", "")).split(";")[0].strip().lower()
             body = await _read(model, response.iter_bytes())
     except (TimeoutError, sdk.APITimeoutError, httpx2.TimeoutException) as error:
         raise ModelError(errors.TIMEOUT, f"{model.label} did not finish within {seconds:g} s") from error

@@ -10,8 +10,11 @@ import signal
 from operators.llm import errors
 from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, Reply
+from operators.llm.secrets import ended
 
 LARGEST = 8 << 20  # bytes of an answer
+GRACE = 1.0  # seconds to the end of the outputs after the command itself has ended: what it started may hold them
+LOOK = 0.1  # seconds between looks
 # The pipe on descriptor 3 (sh knows none beyond 9) ends when this process does, however that may be; the group of the
 # command, which is all that it started and that did not leave the group, is killed then.
 _KEPT = """
@@ -92,16 +95,23 @@ class CommandClient:
                 await pipe.drain()
             pipe.close()
 
-        _, out, err = await asyncio.gather(write(process.stdin), _bounded(process.stdout), _bounded(process.stderr))
-        await process.wait()
-        return out, err
+        out, err = bytearray(), bytearray()
+        talk = asyncio.gather(write(process.stdin), _bounded(process.stdout, out), _bounded(process.stderr, err))
+        try:
+            while process.returncode is None:  # `wait` would wait for the pipes too, on some versions of Python
+                await (asyncio.sleep(0.01) if talk.done() else asyncio.wait([talk], timeout=LOOK))
+            await asyncio.wait([talk], timeout=GRACE)
+        finally:
+            talk.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await talk
+        return bytes(out), bytes(err)
 
     def _read(self, status: int | None, out: bytes, err: bytes) -> Reply:
         label = self._model.label
         if status != 0:
-            last = (err.decode(errors="replace").strip().splitlines() or ["nothing on stderr"])[-1]
-            said = errors.scrub(last)[:300]
-            raise ModelError(errors.EXIT, f"{label} exited with {status}: {said}; run it by hand to see why")
+            last = (ended(err.decode(errors="replace")).strip().splitlines() or ["nothing on stderr"])[-1]
+            raise ModelError(errors.EXIT, f"{label} exited with {status}: {last[:300]}; run it by hand to see why")
         if len(out) > LARGEST:
             raise ModelError(errors.HUGE, f"{label} wrote more than {LARGEST >> 20} MiB: the answer is dropped")
         try:
@@ -120,12 +130,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """Kill a command with all that it has started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    if process.returncode is None:
+        await process.wait()
+    process._transport.close()  # type: ignore[attr-defined]  # what left the group may hold its pipes for ever
+    await asyncio.sleep(0)
 
 
-async def _bounded(pipe: asyncio.StreamReader) -> bytes:
+async def _bounded(pipe: asyncio.StreamReader, kept: bytearray) -> None:
     """Read to the end, but keep no more than one byte beyond the limit."""
-    kept = bytearray()
     while chunk := await pipe.read(1 << 16):
         kept += chunk[: LARGEST + 1 - len(kept)]
-    return bytes(kept)

@@ -1,13 +1,12 @@
 """Why a model gave no usable answer, in kinds that a caller can act on."""
 
-import json
-import os
 from dataclasses import dataclass
 
-from operators.llm.model import SECRET, Usage
+from operators.llm.model import Usage
+from operators.llm.plain import plain
+from operators.llm.secrets import scrub
 
 LONGEST = 800  # characters of a message, which may repeat what a server said
-_SHORTEST = 6  # characters: a shorter value would be found everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,7 @@ HUGE = Kind("huge", billed=True)
 EMPTY = Kind("empty", billed=True)
 TRUNCATED = Kind("truncated", billed=True)
 REFUSED = Kind("refused", billed=True)
+UNREADABLE = Kind("unreadable", billed=True)
 STOPPED = Kind("unknown-stop", billed=True)
 KEY = Kind("key", final=True)
 MODEL = Kind("model", final=True)
@@ -46,15 +46,6 @@ class ModelError(Exception):
     """A model gave no usable answer. `usage` is what it still counted; `after` the seconds it asks to wait."""
 
     def __init__(self, kind: Kind, message: str, after: float | None = None, usage: Usage | None = None) -> None:
-        words = scrub(" ".join(message.split()))  # cut last, a part of a key would be left
+        words = scrub(plain(message))  # cut last, a part of a key would be left
         super().__init__(words if len(words) <= LONGEST else f"{words[:LONGEST]} ...")
         self.kind, self.after, self.usage = kind, after, usage
-
-
-def scrub(text: str) -> str:
-    """Take the values of secret-looking environment variables out of a text, however they are written there."""
-    values = {v for k, v in os.environ.items() if SECRET.fullmatch(k)}
-    forms = {form for v in values for form in (v, v.strip(), *v.split(), repr(v)[1:-1], json.dumps(v)[1:-1])}
-    for value in sorted((f for f in forms if len(f) >= _SHORTEST), key=len, reverse=True):
-        text = text.replace(value, "[secret]")
-    return text

@@ -28,8 +28,12 @@ from operators.llm.model import Model, Prompt, Reply
 
 QUIET = 0.5  # seconds an answer must rest
 LOOK = 0.1  # seconds between looks
-_NAME = re.compile(r"(\d{3,9})\.(prompt|answer)\.md")
-_KEY = re.compile(r"<!-- evo-kernel (\S{1,300}) -->\s*\n?")
+NUMBERS = ".numbers"  # every number that was ever given, one a line: none is given again once its files are gone
+_NAME = re.compile(r"([0-9]{3,})\.(prompt|answer)\.md")
+# whoever answers may put a mark of byte order, blank lines or the opening of a fence before it
+_KEY = re.compile(
+    r"\ufeff?\s{0,99}(?P<fence>(?:(?:`{3,}|~{3,})[^\n]*\n)?)\s{0,99}<!-- evo-kernel (?P<key>\S{1,300}) -->\s*\n?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class MailboxClient:
         whole = re.sub(r"[^\w.:/-]", "_", f"{key}/{prompt.digest}" if key else prompt.digest)
         end, seen = time.monotonic() + seconds, Sighting()
         while True:
-            number = self._post(whole, prompt)
+            number = self._place(whole, prompt)
             path = self._folder / f"{number:03}.answer.md"
             seen = sighted(path, seen)
             if seen.rested(self._quiet) and (text := self._answer(path, whole)) is not None:
@@ -82,11 +86,21 @@ class MailboxClient:
         except ValueError as error:
             raise ModelError(errors.MALFORMED, f"{path} {error}") from error
         named = _KEY.match(text)
-        if named is None or named[1] == key:
-            return text[named.end() :] if named else text
+        if named is None or named["key"] == key:
+            return text if named is None else named["fence"] + text[named.end() :]
         with contextlib.suppress(OSError):
             path.rename(path.with_name(f"{path.name.removesuffix('.md')}-of-another-{time.time_ns()}.md"))
         return None
+
+    def _place(self, key: str, prompt: Prompt) -> int:
+        """Return the number of a prompt; whoever takes the folder away ends this mailbox, not the run."""
+        try:
+            if self._folder.is_dir():
+                return self._post(key, prompt)
+            why = "it is gone"
+        except OSError as error:
+            why = str(error.strerror)
+        raise ModelError(errors.MAILBOX, f"the mailbox {self._folder} cannot be used: {why}; make it again and resume")
 
     def _post(self, key: str, prompt: Prompt) -> int:
         """Return the number of the prompt with this key, after writing it if there is none."""
@@ -102,8 +116,10 @@ class MailboxClient:
         """Give a prompt the next number that neither a prompt nor an answer has; it appears whole."""
         try:
             with draft(self._folder, text) as written:
-                first = max((n for n, _, _ in _files(self._folder)), default=0) + 1
-                for number in itertools.count(first):
+                first = max((n for n, _, _ in _files(self._folder)), default=0)
+                for number in itertools.count(max(first, _last(self._folder)) + 1):
+                    with (self._folder / NUMBERS).open("a", encoding="utf-8") as given:
+                        given.write(f"{number}\n")
                     with contextlib.suppress(FileExistsError):
                         os.link(written, self._folder / f"{number:03}.prompt.md")
                         return number
@@ -158,10 +174,19 @@ def _files(folder: Path) -> Iterator[tuple[int, str, Path]]:
             yield int(match[1]), match[2], path
 
 
+def _last(folder: Path) -> int:
+    """Return the highest number that was given in a folder, whatever is left there of it."""
+    try:
+        lines = read(folder / NUMBERS).split()
+    except (FileNotFoundError, ValueError):  # also where somebody else put something of that name there
+        return 0
+    return max((int(line) for line in lines if len(line) < 20 and line.isascii() and line.isdigit()), default=0)
+
+
 def _key(path: Path) -> str:
     """Read the key of a prompt or an answer; what is not there, or has none, gives an empty one."""
     try:
         match = _KEY.match(read(path, most=400, cut=True))
     except (OSError, ValueError):
         return ""
-    return match[1] if match else ""
+    return match["key"] if match else ""

@@ -1,12 +1,14 @@
 """What is said to a model and what it says back, as plain data."""
 
 import hashlib
-import re
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from urllib.parse import urlsplit
 
+from operators.llm.secrets import SECRET, holder
+
 PICO = 10**12  # of a dollar: the price of one token is a whole number of these
+LARGEST = 10**6 * PICO  # the most money that is written anywhere: sums of it fit into 64 bits
 
 
 class ModelSpecError(ValueError):
@@ -75,7 +77,6 @@ class Limits:
 
 PROVIDERS = ("anthropic", "openai", "command", "mailbox", "replay")
 UNCOUNTED = ("command", "mailbox", "replay")  # whose tokens nobody counts: they are budgeted by calls
-SECRET = re.compile(r"\w*(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)", re.IGNORECASE)  # variables that are scrubbed
 SECONDS = 600.0  # that one attempt may take
 PATIENCE = {"mailbox": 30 * 86400.0}  # where people answer
 
@@ -104,6 +105,13 @@ class Model:
     def __post_init__(self) -> None:
         if self.provider not in PROVIDERS:
             raise ModelSpecError(f"unknown provider {self.provider!r}: expected one of {', '.join(PROVIDERS)}")
+        if self.provider == "command" and (variable := holder(self.name)) is not None:
+            raise ModelSpecError(
+                f"the command holds the value of {variable}, and commands are kept with a run: let it read that "
+                f"variable, as command:sh -c 'agent --api-key \"${variable}\"' does if your shell does not fill it in"
+            )
+        if "\0" in self.name:
+            raise ModelSpecError(f"a {self.provider} model's name holds a NUL character: leave it out")
         if not self.name:
             raise ModelSpecError(f"a model is written {self.provider}:NAME; no name came after the colon")
         if self.output < 1 or self.seconds <= 0 or self.concurrency < 1:
@@ -199,10 +207,10 @@ def _pico(per_million: str) -> int:
     """Turn dollars per million tokens into 10^-12 dollars per token."""
     try:
         exact = Decimal(per_million) * (PICO // 10**6)
-    except InvalidOperation as error:
+    except ArithmeticError as error:
         raise ModelSpecError(
             f"a price is dollars per million tokens, such as 3 or 0.25; got {per_million!r}"
         ) from error
-    if not exact.is_finite() or exact < 0 or exact != int(exact):
+    if not exact.is_finite() or not 0 <= exact <= LARGEST or exact != int(exact):
         raise ModelSpecError(f"a price is not negative and has at most six decimals; got {per_million!r}")
     return int(exact)

@@ -15,6 +15,7 @@ from archives.candidate import Candidate
 from operators.llm import launcher, prompting, replies
 from operators.llm.briefing import Brief, Briefed, Tried
 from operators.llm.model import Prompt
+from operators.llm.plain import plain
 from operators.proposal import Context, Proposal, ProposalError
 
 Conversation = Generator[Prompt, str, Proposal]
@@ -253,4 +254,4 @@ def _progress(intent: str) -> tuple[int, int, str, tuple[str, ...]] | None:
 
 def _plain(text: str) -> str:
     """Make one line of a model's words, without what separates the parts of an intent."""
-    return " ".join(text.replace('"', "'").replace("|", "/").split())[:400]
+    return plain(text.replace('"', "'").replace("|", "/"))[:400]

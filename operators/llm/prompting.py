@@ -18,8 +18,8 @@ from fitness.feedback import feedback, shortened
 from operators.knowledge import sameness, sheets
 from operators.llm import briefing, launcher
 from operators.llm.briefing import Brief, Tried
-from operators.llm.errors import scrub
 from operators.llm.model import Prompt
+from operators.llm.secrets import scrub
 
 FOLDER = Path(__file__).parent / "prompts"
 SIZE = 60_000  # characters of a prompt: about 15,000 tokens

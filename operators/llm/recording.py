@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from operators.llm import errors
-from operators.llm.errors import ModelError, scrub
+from operators.llm.answers import MOST
+from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, Reply, Usage
 from operators.llm.providers import Client
+from operators.llm.secrets import scrubbed
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ class Recorder:
         }  # fmt: skip
         try:
             with self._file.open("a", encoding="utf-8") as file:
-                file.write(scrub(json.dumps(line)) + "\n")
+                file.write(json.dumps(scrubbed(line)) + "\n")
         except OSError as error:  # the answer was paid for: the run keeps it elsewhere, and must not lose it
             logger.warning("an answer is missing in the recording %s: %s", self._file, error.strerror)
         return reply
@@ -58,10 +60,9 @@ class ReplayClient:
         self._answers: dict[str, deque[Reply]] = defaultdict(deque)
         for number, line in enumerate(self._lines(), 1):
             try:
-                row: dict[str, Any] = json.loads(line)
-                usage = None if row["usage"] is None else Usage(*row["usage"])
-                self._answers[row["digest"]].append(Reply(row["reply"], usage, row["model"]))
-            except (ValueError, KeyError, TypeError) as error:
+                digest, reply = _read(json.loads(line))
+                self._answers[digest].append(reply)
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise ModelError(
                     errors.REPLAY, f"{self._file}, line {number}, is no recorded answer: {error}"
                 ) from error
@@ -87,3 +88,17 @@ class ReplayClient:
 
     async def close(self) -> None:
         """Do nothing."""
+
+
+def _read(row: dict[str, Any]) -> tuple[str, Reply]:
+    """Read one answer and the digest of its prompt; a ValueError, KeyError or TypeError says what is wrong."""
+    texts = [row[name] for name in ("digest", "reply", "model")]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("its digest, reply and model are to be texts")
+    for text in texts:
+        text.encode()
+    counts = row["usage"]
+    if counts is not None and not all(type(n) is int and 0 <= n <= MOST for n in counts):
+        raise ValueError("its usage is to be null or a list of counts of tokens")
+    digest, reply, model = texts
+    return digest, Reply(reply, None if counts is None else Usage(*counts), model)

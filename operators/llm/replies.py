@@ -20,12 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archives.candidate import fingerprint
 from operators.llm.launcher import Launcher
+from operators.llm.plain import plain
 from operators.proposal import ProposalError
 from suites.parsing import parse
 
 LARGEST = 200_000  # characters of a program
 LONGEST = 2_000_000  # characters of a reply: edits of many large parts, with words around them
 DEEPEST = 150  # levels of a syntax tree
+DIGITS = 4000  # of an integer: Python writes no more than 4300
+_LARGE = 10**DIGITS
 MOST = 200  # edits of one reply
 WORDS = 500  # characters of a refusal, which may repeat what the reply says
 
@@ -40,7 +43,7 @@ class ReplyError(ProposalError):
     name = "reply"
 
     def __init__(self, message: str) -> None:
-        words = " ".join(message.split())
+        words = plain(message)
         super().__init__(words if len(words) <= WORDS else f"{words[:WORDS]} ...")
 
 
@@ -152,7 +155,7 @@ def lesson(text: str) -> str:
     """Return what a reply says is to be remembered; nothing where it does not say it in the form asked for."""
     try:
         blocks, _ = _split(text)
-        return " ".join(_plan([b for b in blocks if b.language == "plan"]).lesson.split())
+        return plain(_plan([b for b in blocks if b.language == "plan"]).lesson)
     except ReplyError:
         return ""
 
@@ -210,10 +213,22 @@ def check(source: str, parent: str | None, launcher: Launcher) -> None:
         raise NotPython(f"the program is no Python: {said}{where}") from error
     if _deep(tree):
         raise TooLong(f"the program nests its parts more than {DEEPEST} deep: write it in shorter statements")
-    if (fault := launcher.fault(tree)) is not None:
+    if any(_long(node) for node in ast.walk(tree)):
+        raise TooLong(f"the program holds an integer of more than {DIGITS} digits: write it as an expression")
+    try:
+        fault = launcher.fault(tree)
+        same = parent is not None and fingerprint(source) == fingerprint(parent)
+    except (ValueError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise NotPython(f"the program cannot be read: {type(error).__name__}: {error}") from error
+    if fault is not None:
         raise EntryChanged(fault)
-    if parent is not None and fingerprint(source) == fingerprint(parent):
+    if same:
         raise Unchanged("the program does what its parent does: but for comments and spacing nothing was changed")
+
+
+def _long(node: ast.AST) -> bool:
+    """Tell whether a node is an integer that cannot be written in decimal, as hashing a program would."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, int) and abs(node.value) >= _LARGE
 
 
 def _deep(tree: ast.AST) -> bool:

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from operators.llm.model import PICO, Limits, Model, ModelSpecError, Price, parse
+from operators.llm.model import LARGEST, PICO, Limits, Model, ModelSpecError, Price, parse
 
 # TOML has floats; written out again they are the decimals that the person wrote
 Money = Annotated[str, BeforeValidator(lambda value: str(value))]
@@ -23,7 +23,7 @@ class ModelSettings(BaseModel):
     price_input: Money | None = None
     price_output: Money | None = None
     price_cache_read: Money | None = None  # None: what input costs
-    price_cache_write: Money | None = None  # None: what input costs
+    price_cache_write: Money | None = None  # None: what input costs, of Anthropic 1.25 times that
     max_tokens: int | None = Field(default=None, ge=1)
     max_cost: Money | None = None  # dollars
     max_calls: int | None = Field(default=None, ge=1)
@@ -82,10 +82,10 @@ def pico(amount: str) -> int:
     """Turn dollars into 10^-12 dollars."""
     try:
         exact = Decimal(amount) * PICO
-    except InvalidOperation as error:
+    except ArithmeticError as error:
         raise ModelSpecError(f"an amount of money is dollars, such as 5 or 0.50; got {amount!r}") from error
-    if not exact.is_finite() or exact <= 0 or exact != int(exact):
-        raise ModelSpecError(f"an amount of money is positive; got {amount!r}")
+    if not exact.is_finite() or not 0 < exact <= LARGEST or exact != int(exact):
+        raise ModelSpecError(f"an amount of money is positive and at most a million dollars; got {amount!r}")
     return int(exact)
 
 
@@ -96,6 +96,8 @@ def _made(s: ModelSettings) -> Model:
     price = None
     if s.price_input is not None and s.price_output is not None:
         price = Price.per_million(s.price_input, s.price_output, s.price_cache_read, s.price_cache_write)
+        if s.price_cache_write is None and named.provider == "anthropic":  # whose prompts are marked for the cache
+            price = replace(price, cache_write=-(-price.input * 5 // 4))
     own = Limits(s.max_tokens, None if s.max_cost is None else pico(s.max_cost), s.max_calls,
                  None if s.max_minutes is None else 60 * s.max_minutes)  # fmt: skip
     return Model(named.provider, named.name, named.url, price, own, s.temperature, s.output,
