@@ -2,7 +2,7 @@
 
 import pytest
 
-from operators.llm import answers, clients, errors, replies
+from operators.llm import answers, clients, errors, refusals
 from operators.llm.errors import ModelError
 from operators.llm.model import ModelSpecError, parse
 from operators.llm.secrets import ended, scrub, scrubbed
@@ -77,7 +77,7 @@ def test_a_number_of_too_many_digits_is_malformed_json() -> None:
 
 def test_what_a_terminal_would_obey_is_in_no_message() -> None:
     said = "\ud800 \x1b[2J\x1b]0;title\x07\x00 plain\x9b1m\u202e\nwords"
-    assert str(ModelError(errors.SERVER, said)) == str(replies.ReplyError(said)) == "? plain words"
+    assert str(ModelError(errors.SERVER, said)) == str(refusals.ReplyError(said)) == "? plain words"
 
 
 def test_a_long_word_of_a_server_is_cut_in_every_message() -> None:

@@ -19,7 +19,7 @@ from fitness import targets
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from operators.knowledge import sameness
 from operators.knowledge.library import Example, Library
-from operators.llm import prompting, replies
+from operators.llm import prompting, refusals
 from operators.llm.briefing import Brief, Briefed, Tried
 from operators.llm.lessons import LIFE, Lesson, LessonsError, add, chosen, confirm, read, write
 from operators.llm.model import Prompt
@@ -252,13 +252,13 @@ class TestConversations:
     )
     def test_plans_that_are_none_are_refused_by_name(self, double_task: Task, reply: str) -> None:
         _, talk = begin(Strategise(), brief(double_task, "wide"))
-        with pytest.raises(replies.BadPlan):
+        with pytest.raises(refusals.BadPlan):
             talk.send(reply)
 
     def test_a_child_equal_to_either_parent_is_refused(self, double_task: Task) -> None:
         for parent in ("wide", "many"):
             _, talk = begin(Recombine(), brief(double_task, "wide", "many"))
-            with pytest.raises(replies.Unchanged):
+            with pytest.raises(refusals.Unchanged):
                 talk.send(fence(known(double_task)[parent].source))
 
     def test_operators_refuse_parents_that_they_cannot_use(self, double_task: Task) -> None:
@@ -277,7 +277,7 @@ class TestConversations:
     def test_fresh_code_is_a_whole_program_and_not_the_failed_one(self, double_task: Task) -> None:
         edit = "<<<<<<< SEARCH\n    n = x.numel()\n=======\n    n = 1\n>>>>>>> REPLACE\n"
         broken = known(double_task)["broken"].source
-        for reply, fault in ((edit, replies.NoMatch), (fence(broken), replies.Unchanged)):
+        for reply, fault in ((edit, refusals.NoMatch), (fence(broken), refusals.Unchanged)):
             _, talk = begin(Reflect(most=2), brief(double_task, "broken", repairs=2))
             with pytest.raises(fault):
                 talk.send(reply)

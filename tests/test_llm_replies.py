@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.llm import replies
+from operators.llm import refusals, replies
 from operators.llm.launcher import Launcher
 from operators.llm.operators import strategies
 from operators.proposal import ProposalError
@@ -80,7 +80,7 @@ def test_a_reply_that_keeps_to_the_form_makes_its_program(text: str) -> None:
 @pytest.mark.parametrize(("name", "text"), [(n, t) for n, texts in BAD.items() for t in texts])
 def test_a_reply_that_does_not_is_refused_by_name_before_it_costs_anything(name: str, text: str) -> None:
     parent = PARENT.replace("    a = ", "    # twice\n    # twice\n    a = ")
-    with pytest.raises(replies.ReplyError) as caught:
+    with pytest.raises(refusals.ReplyError) as caught:
         replies.program(text, parent, DOUBLE)
     assert caught.value.name == name
     assert isinstance(caught.value, ProposalError)
@@ -88,7 +88,7 @@ def test_a_reply_that_does_not_is_refused_by_name_before_it_costs_anything(name:
 
 
 def test_every_named_fault_has_a_reply_that_shows_it() -> None:
-    named = {c.name for c in replies.ReplyError.__subclasses__()}
+    named = {c.name for c in refusals.ReplyError.__subclasses__()}
     assert named == set(BAD)
 
 
@@ -96,7 +96,7 @@ def test_every_named_fault_has_a_reply_that_shows_it() -> None:
     "text", [t for n in ("entry-changed", "too-long", "not-python") for t in BAD[n] if t[0] != "<"]
 )
 def test_what_is_no_program_of_the_task_is_refused_also_where_there_is_no_parent(text: str) -> None:
-    with pytest.raises((replies.EntryChanged, replies.TooLong, replies.NotPython)):
+    with pytest.raises((refusals.EntryChanged, refusals.TooLong, refusals.NotPython)):
         replies.program(text, None, DOUBLE)
 
 
@@ -120,14 +120,14 @@ LINES = "a\n" * 90_000
 def test_a_reply_of_a_megabyte_is_refused_in_a_moment_and_in_few_words(text: str) -> None:
     began = process_time()
     for read in (lambda: replies.program(text, LINES, DOUBLE), lambda: strategies(text)):
-        with pytest.raises(replies.ReplyError) as caught:
+        with pytest.raises(refusals.ReplyError) as caught:
             read()
-        assert len(str(caught.value)) <= replies.WORDS + 4
+        assert len(str(caught.value)) <= refusals.WORDS + 4
     assert process_time() - began < 1
 
 
 def test_edits_need_a_program_to_edit() -> None:
-    with pytest.raises(replies.NoMatch, match="give a whole program"):
+    with pytest.raises(refusals.NoMatch, match="give a whole program"):
         replies.program(edit("a", "b"), None, DOUBLE)
     assert replies.program(whole(CHILD), None, DOUBLE).source.startswith(CHILD)
 
@@ -135,9 +135,9 @@ def test_edits_need_a_program_to_edit() -> None:
 def test_a_plan_alone_is_read_where_it_was_asked_for() -> None:
     read = replies.plan('Words.\n```plan\n{"title": "two passes", "steps": ["split", "fuse"]}\n```\n')
     assert read.steps == ("split", "fuse")
-    with pytest.raises(replies.BadPlan, match="no steps"):
+    with pytest.raises(refusals.BadPlan, match="no steps"):
         replies.plan("```plan\n{}\n```")
-    with pytest.raises(replies.BadPlan, match="got 0"):
+    with pytest.raises(refusals.BadPlan, match="got 0"):
         replies.plan("split, then fuse")
 
 
@@ -147,6 +147,6 @@ def test_a_plan_alone_is_read_where_it_was_asked_for() -> None:
 def test_no_reply_at_all_makes_anything_but_a_program_or_a_named_refusal(parts: list[str]) -> None:
     try:
         made = replies.program("".join(parts), PARENT, DOUBLE).source
-    except replies.ReplyError:
+    except refusals.ReplyError:
         made = None
     assert made != PARENT

@@ -12,7 +12,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from archives.candidate import Candidate
-from operators.llm import launcher, prompting, replies
+from operators.llm import launcher, prompting, refusals, replies
 from operators.llm.briefing import Brief, Briefed, Tried
 from operators.llm.model import Prompt
 from operators.llm.plain import plain
@@ -193,15 +193,15 @@ def strategies(reply: str) -> tuple[Strategy, ...]:
     """Read a list of plans; those of equal titles are one."""
     found = replies.fences(reply, "plans", "plan", "json")
     if len(found) != 1:
-        raise replies.BadPlan(f"expected one fence marked `plans`, got {len(found)}")
+        raise refusals.BadPlan(f"expected one fence marked `plans`, got {len(found)}")
     try:
         plans = TypeAdapter(tuple[Strategy, ...]).validate_json(found[0])
     except ValidationError as error:
         first = error.errors()[0]
-        raise replies.BadPlan(f"the plans are not of the form asked for: {first['loc']}: {first['msg']}") from error
+        raise refusals.BadPlan(f"the plans are not of the form asked for: {first['loc']}: {first['msg']}") from error
     distinct = tuple({p.title.lower(): p for p in plans}.values())
     if not distinct:
-        raise replies.BadPlan("the list of plans is empty")
+        raise refusals.BadPlan("the list of plans is empty")
     return distinct
 
 
@@ -239,7 +239,7 @@ def _proposal(reply: str, parent: str | None, brief: Brief, otherwise: str) -> P
 
 def _whole(read: replies.Read) -> str:
     if read.source is None:
-        raise replies.MissingCode("the reply holds no program")
+        raise refusals.MissingCode("the reply holds no program")
     return read.source
 
 

@@ -21,7 +21,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from archives.candidate import fingerprint
 from operators.llm.launcher import Launcher
 from operators.llm.plain import plain
-from operators.proposal import ProposalError
+from operators.llm.refusals import (
+    BadPlan,
+    BrokenFence,
+    EntryChanged,
+    ManyMatches,
+    MissingCode,
+    NoMatch,
+    NotPython,
+    ReplyError,
+    TooLong,
+    TwoPrograms,
+    Unchanged,
+)
 from suites.parsing import parse
 
 LARGEST = 200_000  # characters of a program
@@ -30,81 +42,10 @@ DEEPEST = 150  # levels of a syntax tree
 DIGITS = 4000  # of an integer: Python writes no more than 4300
 _LARGE = 10**DIGITS
 MOST = 200  # edits of one reply
-WORDS = 500  # characters of a refusal, which may repeat what the reply says
 
 _FENCE = re.compile(r"^(?P<marks>`{3,}|~{3,})[ \t]*(?P<language>[\w.+-]*)[^\n]*$")
 _SEARCH, _MIDDLE, _REPLACE = (re.compile(rf"^{mark}{{5,9}}(?: {word})?\s*$") for mark, word in (
     ("<", "SEARCH"), ("=", ""), (">", "REPLACE")))  # fmt: skip
-
-
-class ReplyError(ProposalError):
-    """A reply that makes no program. `name` is the fault's own; the message says what to do next time."""
-
-    name = "reply"
-
-    def __init__(self, message: str) -> None:
-        words = plain(message)
-        super().__init__(words if len(words) <= WORDS else f"{words[:WORDS]} ...")
-
-
-class MissingCode(ReplyError):
-    """There is neither a fence with a program nor an edit."""
-
-    name = "missing-code"
-
-
-class TwoPrograms(ReplyError):
-    """There is more than one fence with code, so it cannot be known which is meant."""
-
-    name = "two-fences"
-
-
-class BrokenFence(ReplyError):
-    """A fence or an edit begins and does not end."""
-
-    name = "broken-fence"
-
-
-class NoMatch(ReplyError):
-    """The SEARCH part of an edit is not in the program."""
-
-    name = "no-match"
-
-
-class ManyMatches(ReplyError):
-    """The SEARCH part of an edit is in the program more than once."""
-
-    name = "many-matches"
-
-
-class Unchanged(ReplyError):
-    """The program is its parent, but perhaps for comments and spacing."""
-
-    name = "unchanged"
-
-
-class EntryChanged(ReplyError):
-    """The launcher's name or parameters are not those of the task, or it is defined more than once."""
-
-    name = "entry-changed"
-
-
-class NotPython(ReplyError):
-    """The program does not parse."""
-
-    name = "not-python"
-
-
-class TooLong(ReplyError):
-    """The program or the reply is longer than any needs to be."""
-
-    name = "too-long"
-
-
-class BadPlan(ReplyError):
-    """The plan is not of the form that was asked for."""
-
-    name = "bad-plan"
 
 
 class Plan(BaseModel):
