@@ -248,6 +248,14 @@ class TestArchive:
             assert set(archive.front.members) == expected
             assert {selection.compromise(archive, np.random.default_rng(i)) for i in range(20)} <= expected
 
+    def test_of_equals_the_first_is_the_best_and_leads_the_hall_of_fame(self) -> None:
+        made = entries(8)
+        archive = Archive()
+        for one in made:
+            archive.add(one, verdict(1.0))
+        assert archive.best == made[0].id
+        assert archive.top(1)[0].candidate.id == archive.best
+
     def test_where_portability_is_an_objective_what_is_fast_elsewhere_stays_a_parent(self) -> None:
         made = entries(3)
         archive = Archive(objectives=("latency", "portability"))

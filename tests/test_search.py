@@ -360,6 +360,14 @@ class TestPopulation:
             ("knob-step", "knob-cross"), fallback=False, broadening=True, crossover=0.3, tuner=0.0, macro=False
         )
 
+    def test_a_journal_that_somebody_changed_is_refused_in_one_line(self, tmp_path: Path, numbers: Task) -> None:
+        populate(tmp_path / "run", numbers, steps=3).close()
+        with Journal.read(tmp_path / "run") as journal:
+            events = list(journal.events())
+        twice = next(e for e in events if isinstance(e, Judged))
+        with pytest.raises(RunError, match="contradicts itself, somebody has changed it: verdict on request"):
+            runs.fold_events([*events, twice], "here")
+
     def test_a_failing_seed_stops_the_run_and_keeps_saying_so(self, tmp_path: Path, numbers: Task) -> None:
         wrong = replace(numbers, seeds=(replace(numbers.seeds[0], source="x = 10"),))
         runs.begin(tmp_path / "run", settled(pool="inline"), wrong)

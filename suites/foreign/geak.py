@@ -5,6 +5,7 @@ instructions and levels are unknown.
 """
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ _VERSIONS = ("0.1.0",)
 _DATA = "geak_eval/data"
 
 
-class _Programs:
+class _Programs(ABC):
     """What the two benchmarks share: a folder of programs with their tests, and a JSON list that may be missing."""
 
     name: str
@@ -97,9 +98,9 @@ class _Programs:
     def _entries(self, program: ast.Module, record: dict[str, Any]) -> tuple[str, ...]:
         return checkout.kernels(program)
 
+    @abstractmethod
     def _fault(self, test: ast.Module) -> str | None:
         """Say what a task's tests lack of what the suite's harness asks for."""
-        raise NotImplementedError
 
 
 class TritonBenchRevised(_Programs):
