@@ -3,18 +3,18 @@
 import os
 import statistics
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from fitness.build import Builder, Purpose
 from fitness.child import Limits
 from fitness.gpu import calibrate
-from fitness.gpu.calibration import SHORT_US
+from fitness.gpu.calibration import SHORT_US, Calibration
 from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, Hearing, Program
 from fitness.targets import Target
-from suites import read
+from suites import Case, Task, read
 
 # a size more than what a device is calibrated with: of a launch of about 10 us
 COPY = calibrate.COPY.replace('case("64 MiB"', 'case("16 MiB", 1 << 22), case("64 MiB"')
@@ -29,6 +29,20 @@ MORE = COPY.replace(
     "    extra = torch.empty_like(x)\n    blocks = triton.cdiv(x.numel(), 2048)\n"
     "    copy_kernel[(blocks + PART,)](out, extra, x, x.numel(), blocks, BLOCK=2048, num_warps=8)",
 )  # fmt: skip
+# one block that computes: its time grows with its steps, whatever memory does; the compiler cannot know that no value
+# passes 2
+LOOP = (
+    COPY.replace("def copy_kernel(out_ptr, x_ptr, n, ", "def copy_kernel(out_ptr, x_ptr, n, steps, ")
+    .replace(
+        "    tl.store(out_ptr + offs, tl.load(x_ptr + offs, mask=offs < n), mask=offs < n)",
+        "    x = tl.load(x_ptr + offs, mask=offs < n)\n    spun = (offs % 256).to(tl.float32) / 256\n"
+        "    for _ in range(steps):\n        spun = spun * 0.5 + 0.25\n"
+        "    tl.store(out_ptr + offs, tl.where(spun > 2, x + 1, x), mask=offs < n)",
+    )
+    .replace("(out, x, x.numel(), ", "(out, x, x.numel(), STEPS, ")
+)
+LOOPS = (600, 1200, 2400)  # 5 us and more on an H200
+BOUND = 128 << 20  # bytes of a copy that takes memory's time; those of smaller ones are mostly waited for
 
 
 def clock(target: Target, comparisons: int, beside: bool) -> dict:
@@ -76,34 +90,52 @@ def _clock(target: Target, comparisons: int, judges: int) -> dict:
     task, court = read(COPY, "calibration"), Court(target, judges=judges)
     court.start()
     court.begin(task, int.from_bytes(os.urandom(6), "little"))
-    found = calibrate.nulls(court, task, target, comparisons)
-    rows = []
-    for null in found:
-        called = sum(_different(r, 0.01) for r in null.ratios)
-        rows.append([null.case, null.time_us, null.percentile, called, len(null.ratios)])
-        print(f"A/A copy of {null.case:<8} {null.time_us:8.2f} us: 99% of |ratio - 1| below {null.percentile:.2%}, "
-              f"called different {called} of {len(null.ratios)}", flush=True)  # fmt: skip
-    slower = []
+    calibration = Calibration.of(court.device.name, target)
+    how = "calibrated" if calibration.measured else "not calibrated"
+    print(
+        f"a difference has to pass {calibration.null:.2%}, below {SHORT_US:g} us {calibration.short_null:.2%} ({how})"
+    )
     builder = Builder(task, target, Limits(), Purpose(code=True))
-    long = {null.case for null in found if null.time_us >= SHORT_US}
-    for case in (c for c in task.cases if c.name in long):
-        blocks = -(-case.inputs["x"].elements // 2048)
-        plain = MORE.replace("blocks + PART", "blocks")
-        more = MORE.replace("blocks + PART", f"blocks + {round(blocks * 0.02)}")
+    equal = [_equal(f"copy of {n.case}", n.time_us, n.ratios, calibration)
+             for n in calibrate.nulls(court, task, target, comparisons)]  # fmt: skip
+    slower = []
+    for name, case, plain, more in _pairs(task):
         built = [builder.build(read(text, "x").seeds[0].source, (case,), ()) for text in (plain, more)]
-        programs = [Program(b.recorded[0].full, b.code) for b in built]
-        estimate = court.verify([Hearing(case.name, ("base",) * 3, p) for p in programs])[0].time_us
-        ratios = [
-            calibrate.compare(court, case.name, programs[1], programs[0], estimate)[0] for _ in range(comparisons)
-        ]
-        called = sum(r.slower(0.01) for r in ratios)
-        slower.append([case.name, statistics.median(r.value for r in ratios), called, comparisons])
-        print(f"2% more work, copy of {case.name}: ratio {slower[-1][1]:.4f}, called slower {called} of {comparisons}",
-              flush=True)  # fmt: skip
+        one, other = (Program(b.recorded[0].full, b.code) for b in built)
+        estimate = court.verify([Hearing(case.name, ("base",) * 3, p) for p in (one, other)])[0].time_us
+        if name.startswith("loop"):
+            ratios, times = [], []
+            for _ in range(comparisons):
+                ratio, samples = calibrate.compare(court, case.name, one, one, estimate)
+                ratios.append(ratio)
+                times += samples
+            equal.append(_equal(name, statistics.median(times), ratios, calibration))
+        ratios = [calibrate.compare(court, case.name, other, one, estimate)[0] for _ in range(comparisons)]
+        called = sum(r.slower(calibration.null) for r in ratios)
+        slower.append([name, statistics.median(r.value for r in ratios), called, comparisons])
+        print(f"2% more work, {name}: ratio {slower[-1][1]:.4f}, called slower {called} of {comparisons}", flush=True)
     builder.close()
     court.close()
-    return {"equal": rows, "slower": slower}
+    return {"null": [calibration.null, calibration.short_null], "equal": equal, "slower": slower}
 
 
-def _different(ratio: Ratio, null: float) -> bool:
-    return ratio.faster(null) or ratio.slower(null)
+def _pairs(task: Task) -> Iterator[tuple[str, Case, str, str]]:
+    """Yield programs of which one does 2% more: steps of a loop, and bytes of copies that memory alone bounds."""
+    for steps in LOOPS:
+        plain, more = (LOOP.replace("STEPS", str(s)) for s in (steps, round(steps * 1.02)))
+        yield f"loop of {steps} steps", task.cases[0], plain, more
+    for case in task.cases:
+        if case.bytes >= BOUND:
+            blocks = -(-case.inputs["x"].elements // 2048)
+            plain, more = (MORE.replace("PART", str(extra)) for extra in (0, round(blocks * 0.02)))
+            yield f"copy of {case.name}", case, plain, more
+
+
+def _equal(name: str, time_us: float, ratios: Sequence[Ratio], calibration: Calibration) -> list:
+    """Say what comparing a program with itself showed."""
+    off = calibrate.nearest_rank([abs(r.value - 1) for r in ratios], 0.99)
+    null = calibration.null_of([time_us])
+    called = sum(r.faster(null) or r.slower(null) for r in ratios)
+    print(f"A/A {name:<18} {time_us:8.2f} us: 99% of |ratio - 1| below {off:.2%}, called different {called} of "
+          f"{len(ratios)}", flush=True)  # fmt: skip
+    return [name, time_us, off, called, len(ratios)]

@@ -34,7 +34,8 @@ class Utilisation:
         except OSError:
             self._process = None
             return self
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
         return self
 
     def _read(self) -> None:
@@ -46,6 +47,8 @@ class Utilisation:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._reading.join()
+            self._process.stdout.close()
 
     @property
     def mean(self) -> float:

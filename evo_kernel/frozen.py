@@ -24,8 +24,13 @@ def hold(folder: Path, limits: Limits) -> None:
         raise RunError(f"{complaint}; begin another run here, or resume this one where it began")
     if not limits.keys() <= kept.keys():
         scratch = folder / f"{FILE}.new"
-        scratch.write_bytes(msgpack.packb([FORMAT, {**kept, **limits}]))
+        scratch.write_bytes(msgpack.packb([FORMAT, {**limits, **kept}]))
         os.replace(scratch, folder / FILE)
+
+
+def release(folder: Path) -> None:
+    """Forget the limits of a run whose secret is gone: no judge can come to the same again."""
+    (folder / FILE).unlink(missing_ok=True)
 
 
 def read(folder: Path) -> Limits:

@@ -16,12 +16,14 @@ from evo_kernel.measuring import build as build_one
 from evo_kernel.pools import make_measuring_judge
 from fitness import build as builds
 from fitness import evaluation as evaluations
+from fitness.correctness import Limits
 from fitness.evaluation import Failure, Stage
 from fitness.gpu.court import DeviceUnavailable
 from fitness.jail import WorkerLost
 from suites import Task, TaskError
 from suites import task as tasks
 
+Answer = tuple[str, Any, float, Limits]  # how it went, the verdict or why there is none, seconds, new limits
 MakeJudge = Callable[[Task, Settings, bool], Measurer]  # the last: whether it is the first on its GPU
 
 
@@ -72,7 +74,7 @@ class MeasureActor:
         except (RunError, TaskError) as error:
             return "unavailable", str(error)
 
-    def measure(self, built: bytes, against: dict[str, str]) -> tuple[str, Any, float]:
+    def measure(self, built: bytes, against: dict[str, str]) -> Answer:
         """Return a packed verdict, or say why there is none. A builder's child had a hand in what was built."""
         try:
             with builds.understood(Stage.COMPILE):
@@ -82,23 +84,24 @@ class MeasureActor:
             return self._answer(lambda j: j.refusal(failure))
         return self._answer(lambda j: j.measure(found, against))
 
-    def refuse(self, failure: list[Any]) -> tuple[str, Any, float]:
+    def refuse(self, failure: list[Any]) -> Answer:
         """Return the packed verdict on what could not be built."""
         stage, *rest = failure
         return self._answer(lambda j: j.refusal(Failure(Stage(stage), *rest)))
 
-    def _answer(self, question: Callable[[Measurer], evaluations.Evaluation]) -> tuple[str, Any, float]:
+    def _answer(self, question: Callable[[Measurer], evaluations.Evaluation]) -> Answer:
         started = monotonic()
         try:
             if self._judge is None:
                 raise WorkerLost("the process was started again in between")
-            return "judged", evaluations.pack(question(self._judge)), monotonic() - started
+            found = evaluations.pack(question(self._judge))
+            return "judged", found, monotonic() - started, self._judge.news()
         except WorkerLost as error:
-            return "lost", str(error), monotonic() - started
+            return "lost", str(error), monotonic() - started, {}
         except TaskError as error:
-            return "task", str(error), monotonic() - started
+            return "task", str(error), monotonic() - started, {}
         except DeviceUnavailable as error:
-            return "unavailable", str(error), monotonic() - started
+            return "unavailable", str(error), monotonic() - started, {}
 
 
 def own_judge(task: Task, settings: Settings, first: bool, secret: int | None = None) -> Measurer:

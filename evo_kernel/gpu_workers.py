@@ -187,7 +187,7 @@ class MeasuringRayPool:
         """Take one verdict."""
         attempt, judge = self._measuring.pop(reference)
         try:
-            kind, told, seconds = ray.get(reference)
+            kind, told, seconds, limits = ray.get(reference)
         except LOST as error:
             self._lost(judge, error)
             return Done(attempt.ticket, None, attempt.seconds, f"the GPU's process died ({type(error).__name__})")
@@ -207,7 +207,7 @@ class MeasuringRayPool:
         if kind == "lost":
             self._again(judge)
             return Done(attempt.ticket, None, spent, told)
-        return Done(attempt.ticket, evaluations.unpack(told), spent, gpu_seconds=seconds)
+        return Done(attempt.ticket, evaluations.unpack(told), spent, limits=limits, gpu_seconds=seconds)
 
     def _again(self, judge: Any) -> None:
         """Have a judge that may be a new process start its device before it gets more."""

@@ -21,6 +21,7 @@ from evo_kernel.errors import RunError
 from evo_kernel.pools import Done, InlinePool, Pool, child_limits, make_measuring_judge
 from fitness import targets
 from fitness.build import Builder, Built, Purpose, Refusal
+from fitness.correctness import Limits
 from fitness.evaluation import Evaluation, Failure
 from fitness.gpu.court import DeviceUnavailable
 from fitness.jail import WorkerLost
@@ -39,6 +40,9 @@ class Measurer(Protocol):
 
     def refusal(self, failure: Failure) -> Evaluation:
         """Return the verdict on a program that could not be built."""
+
+    def news(self) -> Limits:
+        """Return the limits that were computed since this was last asked."""
 
     def pids(self) -> list[int]:
         """Return the processes."""
@@ -137,13 +141,13 @@ class MeasuringPool:
         if isinstance(made.result, Failure):
             return Done(order.ticket, self._judge.refusal(made.result), made.seconds)
         try:
-            evaluation = self._judge.measure(made.result, order.against)
+            evaluation, limits = self._judge.measure(made.result, order.against), self._judge.news()
         except WorkerLost as error:
             return Done(order.ticket, None, made.seconds + monotonic() - started, str(error))
         except DeviceUnavailable as error:
             raise RunError(f"the GPU cannot be used any more: {error}; resume when it can") from error
         on_device = monotonic() - started
-        return Done(order.ticket, evaluation, made.seconds + on_device, gpu_seconds=on_device)
+        return Done(order.ticket, evaluation, made.seconds + on_device, limits=limits, gpu_seconds=on_device)
 
 
 def build(builder: Building, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]

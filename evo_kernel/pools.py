@@ -182,7 +182,7 @@ class InlinePool:
                 evaluation, lost = self._judge.judge(source), ""
             except WorkerLost as error:
                 evaluation, lost = None, str(error)
-            limits = self._judge.correctness.news() if isinstance(self._judge, Judge) else {}  # or of a secret seed
+            limits = self._judge.correctness.news()
             seconds = monotonic() - started
             on_device = seconds if isinstance(self._judge, OpenJudge) else 0.0
             done.append(Done(ticket, evaluation, seconds, lost, limits, on_device))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from archives.events import Sealed
 from archives.journal import Journal
+from evo_kernel import frozen
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 
@@ -39,6 +40,7 @@ def settle(journal: Journal, settings: Settings) -> tuple[int | None, tuple[str,
             f"the secret that {journal.folder} draws inputs from is {state}: a new one is drawn, so limits move once",
         )
         secret = None
+        frozen.release(journal.folder)
     secret = secret or _draw(journal.folder)
     if known != Sealed(fingerprint(secret)):
         journal.append(Sealed(fingerprint(secret)))

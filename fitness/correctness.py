@@ -21,6 +21,7 @@ from suites.trials import BASE, Trial, few, interpretable
 TRUTH_SECONDS = 300.0  # for all trials of a task together
 UNWRITTEN = "depends on what memory held before the launch, so something is read that was never written"
 SLACK = 0.01  # by how much a limit may differ between machines
+FULL = "full size "  # before the names of limits of a GPU's judge, which draws other inputs
 
 Limits = dict[str, tuple[float, ...]]  # the figures of each yardstick, by case/trial/output
 

@@ -12,9 +12,9 @@ import random
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from fitness import race
+from fitness import child, race
 from fitness.build import Builder, Built, Purpose, Refusal, digest, timed, understood
-from fitness.child import Limits
+from fitness.correctness import FULL, Limits
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Stage
 from fitness.gpu import clock
 from fitness.gpu.calibration import Calibration
@@ -38,10 +38,10 @@ CONFIRMATION = "confirmation"  # within the time of Stage.TIMING
 class MeasuringJudge:
     """The pipeline of one task on one device. What it says of equal programs differs by the noise of the clock."""
 
-    def __init__(self, task: Task, target: Target, limits: Limits | None = None, court: Court | None = None,
+    def __init__(self, task: Task, target: Target, limits: child.Limits | None = None, court: Court | None = None,
                  jail: Jail | None = None, imports: bool = True, secret: int | None = None) -> None:  # fmt: skip
         self.task, self.target = task, target
-        self._builder = Builder(task, target, limits or Limits(), Purpose(code=True, imports=imports), jail)
+        self._builder = Builder(task, target, limits or child.Limits(), Purpose(code=True, imports=imports), jail)
         self._rng = random.Random(os.urandom(16))  # of what no record needs to repeat
         self._court = court or Court(target)
         self._court.start()
@@ -108,6 +108,13 @@ class MeasuringJudge:
     def refusal(self, failure: Failure) -> Evaluation:
         """Return the verdict on what no builder could build."""
         return Evaluation(self.target.name, Basis.MEASURED, str(self.standing), failure, device=self.device)
+
+    def news(self) -> Limits:
+        """Return the limits that were computed since this was last asked, to be kept with a run."""
+        try:
+            return {f"{FULL}{name}": figures for name, figures in self._court.news().items()}
+        except MachineFailed as error:
+            raise WorkerLost(str(error)) from error
 
     def rest(self) -> None:
         """End the processes of this task, and leave the court to others."""

@@ -106,19 +106,14 @@ def _steady(court: Court, heats: Sequence[Heat]) -> list[tuple[list[list[float]]
     """
     clocked = court.time(heats)
     for _ in range(ATTEMPTS - 1):
-        moved = [n for n, c in enumerate(clocked) if not any(c.kept)]
+        moved = [n for n, c in enumerate(clocked) if not c.settled]
         for number, again in zip(moved, court.time([heats[n] for n in moved]) if moved else [], strict=True):
             clocked[number] = again
     found = []
     for one in clocked:
-        kept = one.kept
-        settled = any(kept)
         if why := next((h for h in one.held if h), ""):
             logger.warning("the device held its clocks down while it was timed: %s", why)
-        found.append((
-            [[s for cycle, ok in zip(cycles, kept, strict=True) if ok or not settled for s in cycle]
-             for cycles in one.samples], settled,
-        ))  # fmt: skip
+        found.append((one.times(), one.settled))
     return found
 
 

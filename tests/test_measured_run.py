@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import evo_kernel
-from evo_kernel import machine, runs
+from evo_kernel import frozen, machine, runs
+from fitness.correctness import FULL
 from fitness.evaluation import Basis
 from fitness.gpu import discover
+from suites import load
 
 EVO = [sys.executable, "-m", "evo_kernel"]
 TARGETS = machine.own_targets()
@@ -40,6 +42,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "times are measured" in said.stderr
     assert "predicted" not in said.stdout
     assert "exported: " in said.stdout
+    assert {name.split("/")[0] for name in frozen.read(folder)} >= {f"{FULL}{c.name}" for c in load("softmax").cases}
     return folder
 
 

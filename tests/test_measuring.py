@@ -25,6 +25,7 @@ from evo_kernel.population import Population
 from evo_kernel.search import Search
 from fitness import build, targets
 from fitness.build import Built, Recorded, Refusal
+from fitness.correctness import Limits
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Resources, Stage, unpack
 from fitness.feedback import CUT, advice, feedback
 from fitness.gpu import discover
@@ -243,7 +244,7 @@ def test_what_cannot_be_unpacked_is_the_candidates_failure(double_task: Task) ->
     assert unpack(actor.measure(build.pack(built), {})[1]).passed
     too_many = build.pack(replace(built, notes=("n",) * 70_000))
     for body in (too_many, b"\x81\x80\xc0", b"\xc0", b"\x92\x01\x02", build.pack(built)[:-3]):
-        state, verdict, _ = actor.measure(body, {})
+        state, verdict, *_ = actor.measure(body, {})
         failure = unpack(verdict).failure
         assert (state, failure and failure.kind) == ("judged", "malformed")
 
@@ -288,6 +289,9 @@ class Judge:
             raise DeviceUnavailable("it fell off the bus")
         return measured(5.0)
 
+    def news(self) -> Limits:
+        return {f"full size a/base/{len(self.seen)}": (0.5, float(len(self.seen)))}
+
     def refusal(self, failure: Failure) -> Evaluation:
         return refused(failure)
 
@@ -324,6 +328,7 @@ class TestMeasuringPool:
         assert all(d.seconds >= 0.04 for d in done.values())
         assert 0 < done[0].gpu_seconds < done[0].seconds
         assert done[1].gpu_seconds == done[2].gpu_seconds == 0
+        assert done[0].limits == {"full size a/base/1": (0.5, 1.0)}  # what the judge computed for it, to be held
         pool.close()
         assert judge.closed
         assert all(b.closed for b in builders)

@@ -14,6 +14,7 @@ from evo_kernel.errors import RunError
 from evo_kernel.gpu_workers import MeasuringRayPool
 from evo_kernel.pools import Done
 from fitness.build import Built
+from fitness.correctness import Limits
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure
 from suites import Case, Task
 
@@ -38,6 +39,9 @@ class Judge:
         size = sum(len(c.binary) for c in built.code.values())
         case = CaseResult(built.recorded[0].case.name, float(size), 0.0, 1.0, ",".join(against))
         return Evaluation("h200", Basis.MEASURED, "process", None, (case,), program=built.program)
+
+    def news(self) -> Limits:
+        return {"full size a/base/0": (0.5,)}
 
     def refusal(self, failure: Failure) -> Evaluation:
         return Evaluation("h200", Basis.MEASURED, "process", failure)
@@ -98,6 +102,7 @@ def test_builders_build_and_the_gpu_measures_and_a_lost_one_costs_its_attempt(
         assert good is not None
         assert good.cases[0].time_us > 1000  # bytes of machine code for sm_90
         assert good.cases[0].bound == "baseline"
+        assert done[1].limits == {"full size a/base/0": (0.5,)}
         assert bad is not None
         assert bad.failure is not None
         assert bad.failure.stage == "static"

@@ -8,7 +8,7 @@ import pytest
 
 from archives.events import Sealed
 from archives.journal import FILE, Journal
-from evo_kernel import measuring, pools, runs, secret, workers
+from evo_kernel import frozen, measuring, pools, runs, secret, workers
 from evo_kernel.config import Settings
 from evo_kernel.pools import Done
 from evo_kernel.population import Population
@@ -74,6 +74,7 @@ def test_whoever_resumes_a_measured_run_judges_by_the_same_secret_inputs(run: Pa
 @pytest.mark.parametrize("harm", [Path.unlink, lambda p: p.write_bytes(bytes(32)), lambda p: p.write_bytes(b"cut")])
 def test_a_lost_secret_is_said_replaced_once_and_noted(run: Path, harm: Callable[[Path], object]) -> None:
     before, _ = opened(run)
+    frozen.hold(run, {"full size a/base/0": (1.0,)})
     harm(run / secret.FILE)
     after, (said,) = opened(run)
     assert f"the secret that {run} draws inputs from is" in said
@@ -81,6 +82,7 @@ def test_a_lost_secret_is_said_replaced_once_and_noted(run: Path, harm: Callable
     assert opened(run) == (after, ())
     assert after != before
     assert len(sealed(run)) == 2
+    assert frozen.read(run) == {}  # they were of the inputs that nobody can draw again
 
 
 def test_a_prediction_has_no_secret_for_it_must_repeat(tmp_path: Path, double_task: Task) -> None:

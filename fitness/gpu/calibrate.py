@@ -119,10 +119,8 @@ def compare(court: Court, case: str, one: Program, other: Program, estimate: flo
             ) -> tuple[Ratio, list[float]]:  # fmt: skip
     """Compare two programs once, as a search does; return the ratio and the first one's samples."""
     (clocked,) = court.time([Heat(case, (one, other), (estimate, estimate), pairs)])
-    kept = clocked.kept
-    kept = kept if any(kept) else [True] * len(kept)
-    flat = [[s for cycle, ok in zip(cycles, kept, strict=True) if ok for s in cycle] for cycles in clocked.samples]
-    return clock.ratio(*flat), flat[0]
+    own, others = clocked.times()
+    return clock.ratio(own, others), own
 
 
 def nearest_rank(values: list[float], share: float) -> float:

@@ -207,7 +207,10 @@ class Court(Hearings):
         return 2 * side + flush, (0, side, side), (2 * side, flush)
 
     def _pool(self, heat: Heat, room: int) -> tuple[int, int]:
-        """Choose how many sets all programs rotate through, and how many replays make one timed item."""
+        """Choose how many sets all programs rotate through, and how many replays make one timed item.
+
+        Groups of sets are a multiple of the programs, which change places among as many (`Clocked.times`).
+        """
         programs, largest = len(heat.programs), _largest(heat)
         batch = max(1, round(ITEM_US / max(min(heat.estimates), 1.0)))
         cold = -(-2 * self.device.cache // min(arena.size(p.plan) for p in heat.programs))
@@ -218,7 +221,7 @@ class Court(Hearings):
         groups = max(programs, min(GROUPS, heat.pairs, most))
         batch = max(1, min(batch, most // groups))
         groups = max(groups, min(-(-cold // batch), most // batch))
-        return groups * batch, batch
+        return groups // programs * programs * batch, batch
 
 
 def _largest(heat: Heat) -> int:

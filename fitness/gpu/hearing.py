@@ -94,6 +94,10 @@ class Hearings(Pair):
             self._names[case] = list(self._ask("names", case))
         return list(self._names[case])
 
+    def news(self) -> dict[str, tuple[float, ...]]:
+        """Return the limits that the referee computed since this was last asked, in a few numbers each."""
+        return {str(name): tuple(map(float, figures)) for name, figures in self._ask("news")}
+
     def verify(self, hearings: Sequence[Hearing]) -> list[Verified]:
         """Hear all; Fault says what the first that is wrong does, and in which case.
 

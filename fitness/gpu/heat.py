@@ -1,5 +1,6 @@
 """Programs that are timed beside each other: what is asked for, how it is laid out, and what it took."""
 
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,29 @@ class Clocked:
     def kept(self) -> list[bool]:
         """Tell for each cycle whether the device's clocks stood still, of memory and of the units."""
         return [ok and not why for ok, why in zip(clock.steady(self.anchors), self.held, strict=True)]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the clocks stood still in any cycle."""
+        return any(self.kept)
+
+    def times(self) -> list[list[float]]:
+        """Return every program's times, paired, of the cycles that are kept, or of all where none is.
+
+        A time is the geometric mean over as many groups of sets as there are programs: each was on each of them once,
+        and each had one of them in every round. So neither what a place is worth nor a round that was slower as a
+        whole is in a ratio; a pair on one group alone would hold the difference of two rounds.
+        """
+        kept = self.kept if self.settled else [True] * len(self.samples[0])
+        return [
+            [
+                statistics.geometric_mean(cycle[first : first + len(self.samples)])
+                for cycle, ok in zip(cycles, kept, strict=True)
+                if ok
+                for first in range(0, len(cycle), len(self.samples))
+            ]
+            for cycles in self.samples
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class Referee:
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         self._known: OrderedDict[Key, Known] = OrderedDict()
+        self._untold: dict[str, tuple[float, ...]] = {}  # limits in a few numbers, by case/trial/output
         self._mapping: SharedMemory | None = None
         self._arena = torch.empty(0, dtype=torch.uint8)
         self._task: tasks.Task | None = None
@@ -80,6 +81,7 @@ class Referee:
         self._task, self._seed = tasks.unpack(packed), seed
         self._functions = functions(self._task)
         self._known.clear()
+        self._untold.clear()
         return None
 
     def map(self, handle: bytes, size: int) -> Any:
@@ -116,6 +118,11 @@ class Referee:
     def prepare(self, case: str, trial: str) -> Any:
         """Compute a trial's inputs and limits; return the limits as numbers for the record."""
         return [[y.dtype, list(y.shape), y.whole, y.peak] for y in self._find(case, trial).wanted]
+
+    def news(self) -> Any:
+        """Return the limits that were computed since this was last asked."""
+        told, self._untold = self._untold, {}
+        return [[name, list(figures)] for name, figures in told.items()]
 
     def clear(self, stretches: Any) -> Any:
         """Write what red zones hold over memory that is to be looked at: [offset, bytes]."""
@@ -211,6 +218,7 @@ class Referee:
             name = trial.removeprefix(TURNED)
             wanted = next(t for t in self._trials(case) if t.name == name)
             self._known[key] = self._compute(wanted, turned=name != trial)
+            self._untold |= {f"{case}/{trial}/{n}": y.figures for n, y in enumerate(self._known[key].wanted)}
             while len(self._known) > 1 and sum(k.bytes for k in self._known.values()) > self._memory:
                 self._known.popitem(last=False)
             if torch.cuda.memory_reserved(self._device) > 2 * self._memory:  # each time would cost 10 ms and more
