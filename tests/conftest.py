@@ -73,6 +73,19 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.update(CUDA_VISIBLE_DEVICES="", HIP_VISIBLE_DEVICES="")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Share tests out by module; the many programs of cheats and honest by task, and last, so that no worker idles."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        module = item.nodeid.partition("::")[0]
+        parameters = getattr(item, "callspec", None)
+        program = parameters and next((v for v in parameters.params.values() if hasattr(v, "task")), None)
+        item.add_marker(pytest.mark.xdist_group(f"{module} of {program.task}" if program else module))
+    items.sort(key=lambda i: i.path.stem in ("test_cheats", "test_honest"))
+
+
 @pytest.fixture(scope="session")
 def double_task() -> Task:
     return read(SCALE, "double")
