@@ -229,9 +229,9 @@ class TestOperator:
         assert tuning.changes(config) == {}
 
     def test_a_value_that_only_a_relative_has_is_in_the_space(self) -> None:
-        odd = program(256, 4).source.replace("num_warps=4", "num_warps=32")
-        tuning = Tuning(program(256, 4).source, "hip", [odd])
-        assert tuning.space.values(tuning.config(odd))["softmax_kernel.num_warps"] == 32
+        odd = program(256, 32)
+        tuning = Tuning(program(256, 4).source, "hip", [judged(odd, 1.0)])
+        assert tuning.space.values(tuning.config(odd.source))["softmax_kernel.num_warps"] == 32
 
     def test_a_program_without_knobs_gives_a_proposal_error(self) -> None:
         bare = Candidate("x = 1", "seed", "", (), fingerprint("x = 1"), structure("x = 1"))

@@ -113,7 +113,7 @@ def _gather(space: Space, own: Sequence[Observation], prior: Sequence[Observatio
 
 
 def _logs(observations: Sequence[Observation]) -> Floats:
-    return np.array([np.nan if o.time is None else np.log(o.time) for o in observations], dtype=float)
+    return np.log(np.array([np.nan if o.time is None else o.time for o in observations], dtype=float))
 
 
 def _offset(x: Floats, logs: Floats, theirs: Floats) -> float:

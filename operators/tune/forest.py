@@ -60,7 +60,7 @@ class _Growth:
 
     def grow(self, rng: np.random.Generator) -> None:
         """Split every open node that can be split by the best of a few random splits."""
-        order = np.argsort(self.at, kind="stable")
+        order = np.argsort(self.at.astype(np.min_scalar_type(len(self.open))), kind="stable")  # 16 bits sort fastest
         self.at, self.point = self.at[order], self.point[order]
         feature, threshold, right, gain = self._try(rng)
         chosen, nodes = gain.argmax(0), np.arange(len(self.open))

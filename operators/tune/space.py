@@ -80,7 +80,7 @@ class Space:
         """Make a space of all combinations that meet every constraint."""
         _check(parameters)
         space = cls(parameters, None, constraints)
-        if math.prod(len(p.values) for p in parameters) <= LISTED:
+        if space._combinations <= LISTED:
             grids = np.meshgrid(*(np.arange(len(p.values)) for p in parameters), indexing="ij")
             space.rows = space._met(np.stack([g.ravel() for g in grids], axis=1))
             found, tried = len(space.rows), len(grids[0].ravel())
@@ -126,9 +126,36 @@ class Space:
 
     def free(self, taken: Iterable[Config]) -> NDArray[np.bool_]:
         """Tell of each listed configuration whether it is not taken."""
-        free = np.ones(len(self._known), dtype=bool)
-        free[[self._known[c] for c in taken if c in self._known]] = False
+        free = np.ones(len(self._all()), dtype=bool)
+        free[self._places(taken)] = False
         return free
+
+    def _places(self, configs: Iterable[Config]) -> NDArray[np.int64]:
+        """Return where those of some configurations stand that are listed."""
+        some = list(configs)
+        if self._numbered is None:
+            return np.array([self._known[c] for c in some if c in self._known], dtype=np.int64)
+        order, numbers = self._numbered
+        wanted = self._number(np.array(some, dtype=np.int64).reshape(-1, len(self.parameters)))
+        found = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+        return order[found[numbers[found] == wanted]]
+
+    @cached_property
+    def _numbered(self) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """Return the listed configurations' places and numbers in rising order; None where numbers get too large."""
+        if self._combinations > np.iinfo(np.int64).max:
+            return None
+        numbers = self._number(self._all())
+        order = np.argsort(numbers, kind="stable")
+        return order, numbers[order]
+
+    def _number(self, rows: Rows) -> NDArray[np.int64]:
+        """Return a number for each row, rising with the rows' order."""
+        return np.ravel_multi_index(tuple(rows.T), [len(p.values) for p in self.parameters])
+
+    @cached_property
+    def _combinations(self) -> int:
+        return math.prod(len(p.values) for p in self.parameters)
 
     @cached_property
     def _compact(self) -> NDArray[np.uint16]:
@@ -161,7 +188,7 @@ class Space:
             batch = min(max(2 * count, 64), DRAWS - tried)
             tried += batch
             fresh = self._met(rng.integers(sizes, size=(batch, len(sizes))))
-            found = np.unique(np.concatenate([found, fresh]), axis=0)
+            found = self._once(np.concatenate([found, fresh]))
         return found if len(found) <= count else found[rng.choice(len(found), count, replace=False)]
 
     def _changed(self, centre: Rows) -> Rows:
@@ -176,13 +203,20 @@ class Space:
     def _changed_twice(self, centre: Rows, rng: np.random.Generator) -> Rows:
         if len(self.parameters) < 2:
             return np.empty((0, len(self.parameters)), dtype=np.int64)
-        rows = np.repeat(centre[None, :], TWICE, axis=0)
         sizes = np.array([len(p.values) for p in self.parameters])
-        for row in rows:
-            places = rng.choice(len(sizes), 2, replace=False)
-            row[places] = rng.integers(sizes[places])
-        rows = np.unique(rows, axis=0)
+        first = rng.integers(len(sizes), size=TWICE)
+        second = (first + rng.integers(1, len(sizes), size=TWICE)) % len(sizes)
+        rows = np.repeat(centre[None, :], TWICE, axis=0)
+        for places in (first, second):
+            rows[np.arange(TWICE), places] = rng.integers(sizes[places])
+        rows = self._once(rows)
         return np.asarray(rows[(rows != centre).sum(1) == 2])
+
+    def _once(self, rows: Rows) -> Rows:
+        """Return each row once, in order: compared as single numbers where these are not too large."""
+        if self._combinations > np.iinfo(np.int64).max:
+            return np.unique(rows, axis=0)
+        return np.asarray(rows[np.unique(self._number(rows), return_index=True)[1]])
 
 
 def _check(parameters: Sequence[Parameter]) -> None:
