@@ -37,8 +37,8 @@ class Site:
 class Place:
     """A number that may be a knob, wherever it stands.
 
-    `call` is the call that may pass it as a keyword argument or leave it out, in which case `value` is None; `idle` says
-    that passing it would then hardly change anything.
+    `call` is the call that may pass it as a keyword argument or leave it out, in which case `value` is None; `idle`
+    says that passing it would then hardly change anything.
     """
 
     label: str
@@ -233,7 +233,7 @@ def _configured(tree: Tree, config: Config, told: Numbers) -> Iterator[Place]:
 
 
 def _value(number: cst.Integer, told: Numbers) -> int:
-    return told[number] if number in told else number.evaluated_value
+    return told.get(number, number.evaluated_value)
 
 
 def _is_room(node: cst.CSTNode) -> bool:

@@ -2,8 +2,8 @@
 
     softmax_kernel[(rows,)](out, x, cols, BLOCK=[256], num_warps=[4][any other options])
 
-Parsing a program takes some 20 ms, and a tuner learns from hundreds that differ in these numbers alone. A text that does
-not fit is none of this form, whatever the reason; it is then parsed.
+Parsing a program takes some 20 ms, and a tuner learns from hundreds that differ in these numbers alone. A text that
+does not fit is none of this form, whatever the reason; it is then parsed.
 """
 
 import re
@@ -88,8 +88,8 @@ class Text:
         parts, end = [], 0
         for hole, (first, last) in zip(self.form.holes, self.spans, strict=True):
             if hole.slot is not None:
-                fresh = [(key, name) for key, name in hole.slot.items() if name in changed and self.values[name] is None]
-                parts += [self.source[end:last], *(f", {key}={changed[name]}" for key, name in fresh)]
+                fresh = {key: name for key, name in hole.slot.items() if name in changed and self.values[name] is None}
+                parts += [self.source[end:last], *(f", {key}={changed[name]}" for key, name in fresh.items())]
                 end = last
             elif hole.name in changed and first >= 0:
                 parts += [self.source[end:first], str(changed[hole.name] + hole.shift)]
@@ -104,7 +104,8 @@ def form(source: str, tree: Tree, found: tuple[Place, ...]) -> Form | None:
     holes, edits = _marks(found)
     pieces = re.split(MARK + r"(\d{4})", edited(tree.module, edits).code)
     keys = {place.name: place.key for place in found if place.call is not None}
-    pattern, order = [], [holes[int(number)] for number in pieces[1::2]]
+    pattern: list[str] = []
+    order = [holes[int(number)] for number in pieces[1::2]]
     for before, hole in zip(pieces[::2], order, strict=False):
         passed = _passed(before, keys.get(hole.name), hole)
         if passed is None:

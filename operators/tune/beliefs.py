@@ -113,7 +113,8 @@ def _gather(space: Space, own: Sequence[Observation], prior: Sequence[Observatio
 
 
 def _logs(observations: Sequence[Observation]) -> Floats:
-    return np.log(np.array([np.nan if o.time is None else o.time for o in observations], dtype=float))
+    logs: Floats = np.log(np.array([np.nan if o.time is None else o.time for o in observations], dtype=float))
+    return logs
 
 
 def _offset(x: Floats, logs: Floats, theirs: Floats) -> float:

@@ -138,7 +138,7 @@ class Space:
         order, numbers = self._numbered
         wanted = self._number(np.array(some, dtype=np.int64).reshape(-1, len(self.parameters)))
         found = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
-        return order[found[numbers[found] == wanted]]
+        return np.asarray(order[found[numbers[found] == wanted]])
 
     @cached_property
     def _numbered(self) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
@@ -151,7 +151,7 @@ class Space:
 
     def _number(self, rows: Rows) -> NDArray[np.int64]:
         """Return a number for each row, rising with the rows' order."""
-        return np.ravel_multi_index(tuple(rows.T), [len(p.values) for p in self.parameters])
+        return np.asarray(np.ravel_multi_index(tuple(rows.T), [len(p.values) for p in self.parameters]))
 
     @cached_property
     def _combinations(self) -> int:
