@@ -6,7 +6,6 @@ it or behind it. Whatever the boxes, no member is beaten in every respect by a p
 still here: who kept that one out would keep out the member too. That holds because boxes of every width are nested.
 """
 
-from collections.abc import Sequence
 from operator import le
 
 import numpy as np
@@ -110,7 +109,7 @@ class Front:
             if (self._boxes[other] != box).any() or not (mine <= rival).all() or (mine == rival).all():
                 return
         if len(self._members):
-            self._keep((self._boxes < box).any(axis=1))
+            self._keep(np.asarray((self._boxes < box).any(axis=1)))
         self._members = np.append(self._members, place)
         self._boxes = np.append(self._boxes.reshape(-1, len(box)), box[None], axis=0)
         self._choose_strongest()
@@ -138,7 +137,7 @@ class Front:
 
 
 def _standing(places: Ints, boxes: Ints, values: NDArray[np.float64]) -> tuple[Ints, Ints]:
-    """Return those of some programs whose boxes no other's box keeps out; of several in one box, one that none beats."""
+    """Return those of some programs whose boxes no other's box keeps out; of one box, one that none beats."""
     order = np.lexsort((places, values[places].sum(axis=1), boxes.astype(float).sum(axis=1)))
     places, boxes = places[order], boxes[order]
     chosen: list[int] = []

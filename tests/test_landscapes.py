@@ -135,10 +135,22 @@ class TestCommand:
             ({"time_ms": [True] * 80}, "times must be positive"),
             ({"params": {"a b": [16]}}, "'a b' cannot be a parameter"),
             ({"params": {"block": [16]}}, "has 4 values, the table 1 parameters"),
+            ({"constraints": ["tile > 2", "tile < 2"]}, "both 'tile > 2' and 'tile < 2': they contradict each other"),
+            ({"constraints": ["block * tile > 9999"]}, "none of 80 configurations meets 'block * tile > 9999'"),
+            ({"constraints": ["tiel > 2"]}, "names tiel, which is none of block, tile, unroll, order"),
+            ({"constraints": ["open('x')"]}, "may hold names, numbers, arithmetic and comparisons alone"),
+            ({"constraints": "tile > 2"}, "constraints must be a list"),
         ],
     )
     def test_a_bad_table_is_refused_in_one_line(self, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
         self.refused(bench(write(tmp_path / "bad", document(**changes))), message)
+
+    def test_what_does_not_meet_a_tables_constraints_is_left_out(self, tmp_path: Path) -> None:
+        table = document(constraints=["block * tile <= 128 and not order == 'rows'"])
+        (read,) = landscapes.load(write(tmp_path / "tables", table))
+        values = [read.space.values(config) for config in read.times]
+        assert 0 < len(values) < 80
+        assert all(v["block"] * v["tile"] <= 128 and v["order"] == "columns" for v in values)
 
     def test_a_missing_column_is_named(self, tmp_path: Path) -> None:
         table = document()

@@ -1,22 +1,24 @@
 """What a tuner chooses from: parameters, their values, and which configurations of them are legal."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.tune.constraints import Constraint, blame
+
 LISTED = 20_000  # a product with at most so many combinations is listed in full, a larger one is drawn from
 DRAWS = 20_000  # combinations tried before constraints are said to contradict each other
+BLAMED = 2_000  # of them, drawn evenly, on which it is found out which ones do
 TWICE = 400  # draws of configurations that differ in two parameters
 
 Kind = Literal["categorical", "ordinal", "power-of-two"]
 Value = int | float | str | bool | None
 Config = tuple[int, ...]  # one index into each parameter's values
-Constraint = Callable[[Mapping[str, Any]], bool]  # sees values by name
 Rows = NDArray[np.int64]
 
 
@@ -82,15 +84,14 @@ class Space:
         space = cls(parameters, None, constraints)
         if space._combinations <= LISTED:
             grids = np.meshgrid(*(np.arange(len(p.values)) for p in parameters), indexing="ij")
-            space.rows = space._met(np.stack([g.ravel() for g in grids], axis=1))
-            found, tried = len(space.rows), len(grids[0].ravel())
+            tried = np.stack([g.ravel() for g in grids], axis=1)
+            space.rows = found = space._met(tried)
         else:
-            found, tried = len(space._drawn(np.random.default_rng(0), 1)), DRAWS
-        if not found:
-            raise SpaceError(
-                f"the space has no legal configuration: none of {tried:,} combinations meets its constraints "
-                f"({len(constraints)}), which may contradict each other"
-            )
+            tried = Space(parameters).draw(np.random.default_rng(0), BLAMED)
+            found = space._drawn(np.random.default_rng(0), 1)
+        if not len(found):
+            every = [space.values(tuple(row)) for row in tried.tolist()]
+            raise SpaceError(f"the space has no legal configuration: {blame(constraints, every)}")
         return space
 
     @property
