@@ -15,7 +15,7 @@ found, with the 95% interval of its mean (bootstrap); the test is a paired one, 
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -49,6 +49,7 @@ STRUCTURES: dict[str, constants.Values] = {
     "giving up after 16": {f"{OUTLOOK}.AFTER_DESIGN": 2, f"{OUTLOOK}.MOST": 16},
     "giving up below 1.1": {f"{OUTLOOK}.MARGIN": 1.1},
 }
+EARLY = (40, 80)  # evaluations at which figures are given too, on made-up landscapes
 COUNTS = (50, 100)  # evaluations at which figures are given too, on measured tables
 
 
@@ -86,28 +87,37 @@ def conflicting(operators: tuple[str, ...]) -> dict[str, Variant]:
     return found
 
 
-def quality(variant: Variant, budget: int, noise: float, measure: str, seed: int) -> float:
-    """Run one variant on one landscape."""
+def quality(variant: Variant, counts: Sequence[int], noise: float, measure: str, seed: int) -> list[float]:
+    """Run one variant on one landscape; return its figure after so many evaluations each, a short run's last again."""
     landscape = structured.Landscape(seed, noise)
+    figure = structured.tradeoff if measure == TRADEOFF else structured.quality
+    found: list[float] = []
     with constants.changed(variant.values):
-        search = structured.begin(variant.policy, variant.rules, budget, seed)
+        search = structured.begin(variant.policy, variant.rules, counts[-1], seed)
         for _ in structured.drive(search, landscape):
-            pass
-    return (structured.tradeoff if measure == TRADEOFF else structured.quality)(search, landscape)
+            if search.evaluations >= counts[len(found)]:
+                found.append(figure(search, landscape))
+                if len(found) == len(counts):
+                    break
+    return found + [figure(search, landscape)] * (len(counts) - len(found))
 
 
-def structured_rows(given: argparse.Namespace) -> list[dict[str, Any]]:
+def structured_rows(given: argparse.Namespace) -> dict[int, list[dict[str, Any]]]:
     """Compare on made-up landscapes."""
     seeds = range(given.first, given.first + given.seeds)
     operators = ("knob-step", "knob-cross") if given.knobs else (*structured.OPERATORS, "knob-tune")
     compared = chosen((conflicting if given.error else variants)(operators), given)
-    measure = TRADEOFF if given.error else TIME
+    measure, counts = (TRADEOFF if given.error else TIME), counted(given.budget, EARLY)
     os.environ.setdefault(THREADS, "1")
     with ProcessPoolExecutor(given.workers) as pool:
-        asked = {
-            n: pool.map(partial(quality, v, given.budget, given.noise, measure), seeds) for n, v in compared.items()
-        }
-        return paired.rows({n: np.array([list(made)]) for n, made in asked.items()}, "archive")
+        asked = {n: pool.map(partial(quality, v, counts, given.noise, measure), seeds) for n, v in compared.items()}
+        found = {n: np.array(list(made)) for n, made in asked.items()}
+    return {c: paired.rows({n: v[:, at][None] for n, v in found.items()}, "archive") for at, c in enumerate(counts)}
+
+
+def counted(budget: int, early: Sequence[int]) -> list[int]:
+    """Return after how many evaluations figures are given."""
+    return [*(n for n in early if n < budget), budget]
 
 
 def chosen(compared: Mapping[str, V], given: argparse.Namespace) -> dict[str, V]:
@@ -121,7 +131,7 @@ def recorded_rows(given: argparse.Namespace) -> dict[int, list[dict[str, Any]]]:
     asked = replays.Asked(seeds, given.budget, Faults(given.noise, given.failures), given.keep, given.workers)
     tables = [t for t in landscapes.load(given.landscapes) if not given.table or t.name in given.table]
     found = replays.gather(tables, chosen(replays.variants(), given), asked)
-    counts = [*(n for n in COUNTS if n < given.budget), given.budget]
+    counts = counted(given.budget, COUNTS)
     return {n: paired.rows({k: v[:, :, n - 1] for k, v in found.items()}, "archive") for n in counts}
 
 
@@ -142,7 +152,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="with --landscapes: a folder for the curves of every variant")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    rows = {given.budget: structured_rows(given)} if given.landscapes is None else recorded_rows(given)
+    rows = structured_rows(given) if given.landscapes is None else recorded_rows(given)
     if given.json:
         print(json.dumps({**vars(given), "rows": rows}, indent=2, default=str))
         return
