@@ -1,7 +1,7 @@
 """Everything a run has judged: history, one elite per cell, the Pareto front, and the best.
 
-Adding a program and giving it another score cost the same at any size: nothing here is ever searched from end to end
-while a search goes on.
+Adding a program and giving it another score cost the same at any size: nothing here is searched from end to end while
+a search goes on, but for one pass over an array of times when a member of the front is taken out.
 """
 
 import math
