@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from archives.candidate import Candidate, fingerprint
+from evo_kernel.cli import main
+from operators.knob_operators import KnobStep
 from operators.knobs import structure, values
 from operators.proposal import Context, Observed, ProposalError
 from operators.tune import constraints, failures, outlook
+from operators.tune.constraints import Constraint
 from operators.tune.operator import KnobTune, Tuning
 from operators.tune.space import Config, Parameter, Space, SpaceError
 from operators.tune.tuner import Observation, propose
@@ -204,8 +208,9 @@ def judged(candidate: Candidate, time_us: float | None) -> Observed:
     return Observed(candidate.source, time_us, candidate.structure)
 
 
-def context(seed: int, relatives: tuple[Observed, ...] = (), known: frozenset[str] = frozenset()) -> Context:
-    return Context(np.random.default_rng(seed), known.__contains__, "mi300", "hip", relatives)
+def context(seed: int, relatives: tuple[Observed, ...] = (), constraints_: tuple[Constraint, ...] = ()) -> Context:
+    rng = np.random.default_rng(seed)
+    return Context(rng, lambda _: False, "mi300", "hip", relatives, constraints=constraints_)
 
 
 class TestOperator:
@@ -221,6 +226,33 @@ class TestOperator:
             relatives.append(judged(child, 10.0 + 5 * float(off)))
         assert len({o.source for o in relatives}) == 26
         assert min(o.time_us for o in relatives if o.time_us) <= 15.0
+
+    def test_no_operator_on_knobs_proposes_what_breaks_a_constraint(self) -> None:
+        parent, other = program(256, 4), program(32, 16)
+        narrow = constraints.read("BLOCK * num_warps <= 1024 and waves_per_eu == 0")
+        relatives = (judged(parent, 5.0), judged(other, 6.0), judged(program(64, 8), 4.0))
+        for seed in range(8):
+            given = context(seed, relatives, (narrow,))
+            made = [KnobTune().propose((parent,), given), KnobStep().propose((parent,), given)]
+            for now in (values(m.source) for m in made):
+                assert now["softmax_kernel.BLOCK"] * now["softmax_kernel.num_warps"] <= 1024
+                assert not now["softmax_kernel.waves_per_eu"]
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            (["BLOCK > 64", "BLOCK < 64"], "meets both 'BLOCK > 64' and 'BLOCK < 64': they contradict each other"),
+            (["BLOCK > 10000000"], "none of 1,000 configurations meets 'BLOCK > 10000000'"),
+            (["BLOK > 1"], "names BLOK, which no launch of plain has together"),
+            (["BLOCK >"], "is no condition"),
+        ],
+    )
+    def test_constraints_that_nothing_meets_are_refused_in_one_line(self, given: list[str], message: str) -> None:
+        options = [part for one in given for part in ("--constraint", one)]
+        done = CliRunner().invoke(main, ["search", "softmax", "--target", "mi300", "--basis", "predicted", *options])
+        assert done.exit_code == 2
+        assert message in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
 
     def test_an_option_left_out_stands_at_its_default(self) -> None:
         tuning = Tuning(program(256, 4).source, "hip")

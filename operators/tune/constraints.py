@@ -7,7 +7,7 @@ and, or, not. Nothing is called, so a table or a configuration from elsewhere ca
 import ast
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -30,13 +30,14 @@ class Constraint:
     """One condition on a configuration; where it divides by zero, or sets a text against a number, it is not met."""
 
     text: str
-    tree: ast.expr
+    tree: ast.expr = field(compare=False, repr=False)
     names: frozenset[str]
+    prefix: str = ""  # of its parameters' names among the values: `softmax_kernel.` for the knobs of one launch
 
     def __call__(self, values: Mapping[str, Any]) -> bool:
         """Tell whether it is met by the values of its parameters."""
         try:
-            return bool(_value(self.tree, values))
+            return bool(_value(self.tree, {name: values[self.prefix + name] for name in self.names}))
         except (ZeroDivisionError, TypeError):
             return False
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from archives.candidate import Candidate, fingerprint
+from operators.knob_constraints import at_launches, present
 from operators.knobs import Knob, find, holds, known_values, rewrite
 from operators.proposal import Context, Observed, Proposal, ProposalError
+from operators.tune.constraints import Constraint
 from operators.tune.outlook import hopeless
 from operators.tune.space import Config, Kind, Parameter, Space, Value
 from operators.tune.tuner import Observation, propose
@@ -36,7 +38,7 @@ class KnobTune:
         if len(parents) != 1:
             raise ValueError(f"{self.name} expected 1 parent, got {len(parents)}")
         parent, home = parents[0].source, parents[0].structure
-        tuning = Tuning(parent, context.backend, context.relatives, home)
+        tuning = Tuning(parent, context.backend, context.relatives, home, context.constraints)
         own, prior = tuning.observed(home), tuning.observed(home, others=True)
         if context.best_us is not None and hopeless(tuning.space, own, context.best_us, context.rng):
             raise ProposalError(f"after {len(own)} programs the structure has no hope of coming near the run's best")
@@ -56,15 +58,19 @@ class Tuning:
     `judged` are programs that were judged, whose values join the space; `home` is the program's structure, if known.
     """
 
-    def __init__(self, source: str, backend: str, judged: Iterable[Observed] = (), home: str = "") -> None:
-        self._knobs = {knob.name: knob for knob in find(source, backend, home)}
+    def __init__(
+        self, source: str, backend: str, judged: Iterable[Observed] = (), home: str = "",
+        constraints: Sequence[Constraint] = (),
+    ) -> None:  # fmt: skip
+        found = find(source, backend, home)
+        self._knobs = {knob.name: knob for knob in found}
         if not self._knobs:
             raise ProposalError(f"the program has no knobs on {backend} that could be tuned")
         self._names = tuple((name, knob.default) for name, knob in self._knobs.items())
         self._judged = [(one, self._numbers(one.source, one.structure)) for one in judged]
         columns = list(zip(*(numbers for _, numbers in self._judged), strict=True)) or [()] * len(self._knobs)
         seen = (frozenset(n for n in column if n is not None) for column in columns)
-        self.space = _space(tuple(map(_parameter, self._knobs.values(), seen)))
+        self.space = _space(tuple(map(_parameter, found, seen)), at_launches(constraints, found))
         self._place = [{value: at for at, value in enumerate(p.values)} for p in self.space.parameters]
 
     def config(self, source: str, structure: str = "") -> Config | None:
@@ -83,7 +89,7 @@ class Tuning:
     def changes(self, config: Config) -> dict[str, int]:
         """Return the knobs that must be written to bring the program to a configuration."""
         wanted = {name: _whole(value) for name, value in self.space.values(config).items()}
-        return {n: v for n, v in wanted.items() if v != _effective(self._knobs[n].value, self._knobs[n])}
+        return {n: v for n, v in wanted.items() if v != present(self._knobs[n])}
 
     def intent(self, changes: Mapping[str, int]) -> str:
         """Say what changes, such as `tuned: softmax_kernel.BLOCK 256 -> 1024`."""
@@ -119,26 +125,22 @@ def _matched(knobs: Collection[str], numbers: Numbers) -> dict[str, int | None]:
     return found
 
 
-def _effective(value: int | None, knob: Knob) -> int | None:
-    return _or(value, knob.default)
-
-
 def _or(value: int | None, default: int | None) -> int | None:
     return default if value is None else value
 
 
 def _parameter(knob: Knob, seen: frozenset[int]) -> Parameter:
     """Return a knob's legal values, those of the programs seen, and its default."""
-    present = _effective(knob.value, knob)
-    numbers = sorted({*knob.legal, *seen} | ({present} if present is not None else set()))
+    now = present(knob)
+    numbers = sorted({*knob.legal, *seen} | ({now} if now is not None else set()))
     powers = all(n > 0 and n & (n - 1) == 0 for n in numbers)
     kind: Kind = "power-of-two" if powers else "ordinal"
     return Parameter(knob.name, tuple(numbers), kind)
 
 
 @lru_cache(maxsize=16)
-def _space(parameters: tuple[Parameter, ...]) -> Space:
-    return Space.product(parameters)
+def _space(parameters: tuple[Parameter, ...], constraints: tuple[Constraint, ...]) -> Space:
+    return Space.product(parameters, constraints)
 
 
 def _whole(value: Value) -> int:
