@@ -2,17 +2,20 @@
 
 import gzip
 import json
+import struct
 import sys
+import zlib
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from archives.events import Judged, Started
 from archives.journal import Journal
-from evo_kernel import landscapes, runs
+from evo_kernel import font, landscapes, runs
 from evo_kernel.cli import main
 from evo_kernel.landscapes_judge import Faults, TableJudge
 from evo_kernel.landscapes_replay import Replay
@@ -55,6 +58,21 @@ def tables(tmp_path: Path) -> Path:
 
 def bench(*arguments: object) -> Any:
     return CliRunner().invoke(main, ["bench", "landscapes", *map(str, arguments)])
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    """Read a PNG of this package's making: which dots are dark."""
+    wide, high = struct.unpack(">II", picture[16:24])
+    end = picture.index(b"IDAT") + 4
+    (size,) = struct.unpack(">I", picture[end - 8 : end - 4])
+    rows = np.frombuffer(zlib.decompress(picture[end : end + size]), dtype=np.uint8).reshape(high, 1 + 3 * wide)
+    return rows[:, 1:].reshape(high, wide, 3).max(axis=2) < 100
+
+
+def shown(dots: np.ndarray, word: str) -> bool:
+    """Tell whether a word's letters stand anywhere."""
+    high, wide = dots.shape[0] - font.HEIGHT, dots.shape[1] - font.width(word)
+    return bool(np.all([dots[d : d + high, r : r + wide] for r, d in font.dots(word)], axis=0).any())
 
 
 class TestReplay:
@@ -118,11 +136,17 @@ class TestCommand:
         assert "policy best-of-n, 2 seeds" in done.stdout
         assert "pso 0.500" in done.stdout
 
-    @pytest.mark.parametrize(("name", "start"), [("p.svg", b"<svg"), ("p.png", b"\x89PNG")])
-    def test_the_curves_can_be_drawn(self, tables: Path, tmp_path: Path, name: str, start: bytes) -> None:
-        done = bench(tables, "--seeds", 1, "--evaluations", 8, "--plot", tmp_path / name)
-        assert done.exit_code == 0, done.output
-        assert (tmp_path / name).read_bytes().startswith(start)
+    def test_the_curves_can_be_drawn_with_words(self, tables: Path, tmp_path: Path) -> None:
+        for name in ("p.svg", "p.png"):
+            done = bench(tables, "--seeds", 1, "--evaluations", 4, "--plot", tmp_path / name)
+            assert done.exit_code == 0, done.output
+        text = (tmp_path / "p.svg").read_text()
+        words = ("toy_CHIP", "evaluations", "optimum / best so far", "policy tuner")
+        assert all(word in text for word in words)
+        dots = pixels((tmp_path / "p.png").read_bytes())
+        for word in words:
+            assert shown(dots, word), word
+        assert not shown(dots, "nonsense")
 
     @pytest.mark.parametrize(
         ("changes", "message"),

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from operators.tune.features import Floats, Singles
 
-TREES = 16
-SPLITS = 6  # random splits tried at a node
-DEPTH = 10
+TREES = 16  # as many as a proposal's time allows: their spread is what counts as doubt, and more change it little
+SPLITS = 6  # random splits tried at a node: some of a few dozen columns, so that trees differ
+DEPTH = 10  # splits a few hundred points down to single ones
 PURE = 1e-12
 
 Ints = NDArray[np.int64]
