@@ -1,7 +1,7 @@
 """Everything a run has judged: history, one elite per cell, the Pareto front, and the best.
 
-Adding a program and giving it another score cost the same at any size: nothing here is ever searched from end to end
-while a search goes on.
+Adding a program and giving it another score cost the same at any size: nothing here is searched from end to end while
+a search goes on, but for one pass over an array of times when a member of the front is taken out.
 """
 
 import math
@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from archives import selection
 from archives.candidate import Candidate
 from archives.descriptors import CELLS, Cell, cell
 from archives.front import Front, Vector
@@ -58,7 +57,8 @@ class Archive:
         self.basis, self.objectives = basis, tuple(objectives)
         self.history = Roster()  # ids that passed
         self.elites: dict[Cell, str] = {}
-        self.front = Front(selection.uncrowded)
+        self.front = Front()
+        self.crowned = Roster()  # the elites' ids
         self.failures: Counter[str] = Counter()  # by stage
         self.twins = 0
         self.measured: dict[str, Evaluation] = {}  # what a device said after the search had judged
@@ -114,16 +114,12 @@ class Archive:
             raise ValueError(f"a {evaluation.basis} verdict is no measurement")
         self.measured[identity] = evaluation
         entry = self._entries[identity]
-        in_front = identity in self.front
         self._remove(identity, entry.cell)
         if evaluation.failure is None:
             if self.basis is Basis.MEASURED:
                 entry = replace(entry, evaluation=evaluation, score_us=evaluation.score_us)
                 self._entries[identity] = entry
             self._place(identity, entry)
-        if in_front:  # whom it stood before may stand there now; rare enough to ask every elite
-            for elite in self.elites.values():
-                self._offer(elite, self._entries[elite])
 
     def published(self, entry: Entry) -> bool:
         """Tell whether a program's time may be published: predictions, confirmed measurements, and labelled claims."""
@@ -153,17 +149,18 @@ class Archive:
         if before == now:
             return
         if before is not None:
+            self.crowned.discard(before)
             self._by_structure[self._entries[before].candidate.structure].discard(before)
         if now is None:
             del self.elites[where]
             return
         self.elites[where] = now
+        self.crowned.add(now)
         self._by_structure.setdefault(self._entries[now].candidate.structure, Roster()).add(now)
 
     def _offer(self, identity: str, entry: Entry) -> None:
         vector: Vector = tuple(c.time_us for c in entry.evaluation.cases)
-        if identity not in self.front:
-            self.front.offer(identity, (*vector, *entry.beside_latency(self.objectives)))
+        self.front.offer(identity, (*vector, *entry.beside_latency(self.objectives)))
 
     def elites_of(self, structure: str) -> Roster:
         """Return the elites of one structure."""

@@ -55,11 +55,10 @@ def partner(archive: "Archive", parent: str, rng: np.random.Generator, lexical: 
 def stranger(archive: "Archive", parent: str, rng: np.random.Generator, lexical: bool = True) -> str | None:
     """Return an elite of another cell than the parent's, whatever its structure; None if there is none."""
     home = archive[parent].cell
-    others = sorted(i for cell, i in archive.elites.items() if cell != home and i != parent)
-    if not others:
+    drawn = archive.crowned.sample(POOL + 1, rng)  # one of them may live there
+    pool = [archive[i] for i in drawn if i != parent and archive[i].cell != home][:POOL]
+    if not pool:
         return None
-    drawn = rng.permutation(len(others))[:POOL]
-    pool = [archive[others[int(place)]] for place in drawn]
     chosen = lexicase(pool, rng) if lexical else min(pool, key=lambda e: (e.score_us, e.candidate.id))
     return chosen.candidate.id
 

@@ -2,27 +2,29 @@
 
     python benchmarks/policies.py --seeds 20 --budget 160      made-up landscapes
     python benchmarks/policies.py --knobs                      with knob-step and knob-cross alone
+    python benchmarks/policies.py --error                      where error is an objective beside the time
     python benchmarks/policies.py --landscapes DIR --workers 16    measured tables, with the operators as shipped
     python benchmarks/policies.py --json                       the same for machines
 
 Made up, seed n is a landscape of its own, with a search seed of its own; on a table, seed n draws the program to begin
 with and is the search's seed. All variants meet the same. A figure is the optimum over the true time of the program
 found, with the 95% interval of its mean (bootstrap); the test is a paired one, of random signs of the differences to
-`archive`, two-sided.
+`archive`, two-sided: over searches, and on tables also over the tables' means (benchmarks/paired.py).
 """
 
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import constants  # beside this file, as the next three
 import numpy as np
-import paired  # beside this file
+import paired
 import replays
 import structured
 
@@ -32,42 +34,90 @@ from evo_kernel.landscapes_judge import Faults
 from evo_kernel.rules import MECHANISMS, Rules
 
 V = TypeVar("V")
+TIME = "optimum / time found"
+TRADEOFF = "share reached of what is better than the start in log-time and error"
+OUTLOOK, LEARNING = "operators.tune.outlook", "evo_kernel.learning"
+COMPROMISES = "evo_kernel.policies.greedy.COMPROMISES"
+STRUCTURES: dict[str, constants.Values] = {
+    # what is done with new structures, the other way round or with other constants
+    "archive without trials": {f"{OUTLOOK}.TRIAL": 0, f"{LEARNING}.TRIAL": 0},
+    "trials of 4": {f"{OUTLOOK}.TRIAL": 4, f"{LEARNING}.TRIAL": 4},
+    "trials of 16": {f"{OUTLOOK}.TRIAL": 16, f"{LEARNING}.TRIAL": 16},
+    "trials within 1.15": {f"{OUTLOOK}.NEAR": 1.15},
+    "trials within 1.6": {f"{OUTLOOK}.NEAR": 1.6},
+    "archive without giving up": {f"{OUTLOOK}.AFTER_DESIGN": 10**9, f"{OUTLOOK}.MOST": 10**9},
+    "giving up after 16": {f"{OUTLOOK}.AFTER_DESIGN": 2, f"{OUTLOOK}.MOST": 16},
+    "giving up below 1.1": {f"{OUTLOOK}.MARGIN": 1.1},
+}
+EARLY = (40, 80)  # evaluations at which figures are given too, on made-up landscapes
 COUNTS = (50, 100)  # evaluations at which figures are given too, on measured tables
 
 
-def variants(operators: tuple[str, ...]) -> dict[str, tuple[str, Rules]]:
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A policy with its mechanisms, and constants that are not as shipped."""
+
+    policy: str
+    rules: Rules
+    values: constants.Values = field(default_factory=dict)
+
+
+def variants(operators: tuple[str, ...]) -> dict[str, Variant]:
     """Name what is compared: every policy, and the archive with one mechanism the other way round."""
     shipped = Rules(operators=operators)
-    found = {name: (name, shipped) for name in policies.NAMES}
+    found = {name: Variant(name, shipped) for name in policies.NAMES}
     for name, (setting, off, on) in MECHANISMS.items():
         standing = getattr(shipped, setting)
         other = off if standing else on
         if name != "tuner" or "knob-tune" in operators:
             how = "without" if standing else "with"
-            found[f"archive {how} {name}"] = ("archive", replace(shipped, **{setting: other}))
+            found[f"archive {how} {name}"] = Variant("archive", replace(shipped, **{setting: other}))
+    if "knob-tune" in operators:
+        found |= {name: Variant("archive", shipped, given) for name, given in STRUCTURES.items()}
     return found
 
 
-def quality(policy: str, rules: Rules, budget: int, noise: float, seed: int) -> float:
-    """Run one variant on one landscape."""
+def conflicting(operators: tuple[str, ...]) -> dict[str, Variant]:
+    """Name what is compared where error is an objective too: how many parents are compromises."""
+    both = Rules(operators=operators, objectives=("latency", "error"))
+    found = {"archive": Variant("archive", both)}
+    for share in (0.0, 0.15, 0.6):
+        found[f"compromises {share:g}"] = Variant("archive", both, {COMPROMISES: share})
+    found["latency alone"] = Variant("archive", Rules(operators=operators))
+    return found
+
+
+def quality(variant: Variant, counts: Sequence[int], noise: float, measure: str, seed: int) -> list[float]:
+    """Run one variant on one landscape; return its figure after so many evaluations each, a short run's last again."""
     landscape = structured.Landscape(seed, noise)
-    search = structured.begin(policy, rules, budget, seed)
-    for _ in structured.drive(search, landscape):
-        pass
-    return structured.quality(search, landscape)
+    figure = structured.tradeoff if measure == TRADEOFF else structured.quality
+    found: list[float] = []
+    with constants.changed(variant.values):
+        search = structured.begin(variant.policy, variant.rules, counts[-1], seed)
+        for _ in structured.drive(search, landscape):
+            if search.evaluations >= counts[len(found)]:
+                found.append(figure(search, landscape))
+                if len(found) == len(counts):
+                    break
+    return found + [figure(search, landscape)] * (len(counts) - len(found))
 
 
-def structured_rows(given: argparse.Namespace) -> list[dict[str, Any]]:
+def structured_rows(given: argparse.Namespace) -> dict[int, list[dict[str, Any]]]:
     """Compare on made-up landscapes."""
     seeds = range(given.first, given.first + given.seeds)
     operators = ("knob-step", "knob-cross") if given.knobs else (*structured.OPERATORS, "knob-tune")
-    compared = chosen(variants(operators), given)
+    compared = chosen((conflicting if given.error else variants)(operators), given)
+    measure, counts = (TRADEOFF if given.error else TIME), counted(given.budget, EARLY)
     os.environ.setdefault(THREADS, "1")
     with ProcessPoolExecutor(given.workers) as pool:
-        asked = {
-            n: pool.map(partial(quality, p, r, given.budget, given.noise), seeds) for n, (p, r) in compared.items()
-        }
-        return paired.rows({n: np.array([list(made)]) for n, made in asked.items()}, "archive")
+        asked = {n: pool.map(partial(quality, v, counts, given.noise, measure), seeds) for n, v in compared.items()}
+        found = {n: np.array(list(made)) for n, made in asked.items()}
+    return {c: paired.rows({n: v[:, at][None] for n, v in found.items()}, "archive") for at, c in enumerate(counts)}
+
+
+def counted(budget: int, early: Sequence[int]) -> list[int]:
+    """Return after how many evaluations figures are given."""
+    return [*(n for n in early if n < budget), budget]
 
 
 def chosen(compared: Mapping[str, V], given: argparse.Namespace) -> dict[str, V]:
@@ -81,7 +131,7 @@ def recorded_rows(given: argparse.Namespace) -> dict[int, list[dict[str, Any]]]:
     asked = replays.Asked(seeds, given.budget, Faults(given.noise, given.failures), given.keep, given.workers)
     tables = [t for t in landscapes.load(given.landscapes) if not given.table or t.name in given.table]
     found = replays.gather(tables, chosen(replays.variants(), given), asked)
-    counts = [*(n for n in COUNTS if n < given.budget), given.budget]
+    counts = counted(given.budget, COUNTS)
     return {n: paired.rows({k: v[:, :, n - 1] for k, v in found.items()}, "archive") for n in counts}
 
 
@@ -94,6 +144,7 @@ def main() -> None:
     parser.add_argument("--failures", type=float, default=0.0, help="with --landscapes: share made to fail")
     parser.add_argument("--first", type=int, default=100, help="the first landscape, or seed")
     parser.add_argument("--knobs", action="store_true")
+    parser.add_argument("--error", action="store_true", help="made up: error is an objective too")
     parser.add_argument("--landscapes", type=Path, metavar="DIR", help="measured tables in place of made-up landscapes")
     parser.add_argument("--table", action="append", help="with --landscapes: this table alone; may be repeated")
     parser.add_argument("--variant", action="append", help="this one beside archive; may be repeated")
@@ -101,14 +152,15 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="with --landscapes: a folder for the curves of every variant")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    rows = {given.budget: structured_rows(given)} if given.landscapes is None else recorded_rows(given)
+    rows = structured_rows(given) if given.landscapes is None else recorded_rows(given)
     if given.json:
         print(json.dumps({**vars(given), "rows": rows}, indent=2, default=str))
         return
     tables = len(rows[given.budget][0]["by_landscape"])
     where = f"{tables} tables x {given.seeds} seeds" if given.landscapes else f"{given.seeds} made-up landscapes"
     for at, made in rows.items():
-        print(f"\noptimum / time found after {at} evaluations, {where}, noise {given.noise:.0%}")
+        figure = TRADEOFF if given.error else TIME
+        print(f"\n{figure} after {at} evaluations, {where}, noise {given.noise:.0%}")
         print(paired.text(made, "archive", tables))
 
 

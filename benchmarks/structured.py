@@ -14,6 +14,7 @@ and everything in it is drawn from the landscape's seed:
 - Failures: programs whose knobs sum to more than the structure allows fail, and FAILING of all others, by a hash.
 - Noise: a verdict is the time times a log-normal factor. Quality is judged by the time without it.
 - Three cases weigh the knobs differently; the score is their geometric mean.
+- Error: what a rewrite gains in time it may cost in error, each option by its own factor; knobs do not matter to it.
 
 The knobs' best places are legal, so the optimum is the smallest floor of all structures: exact, not searched for.
 """
@@ -30,7 +31,11 @@ from archives.events import Event, Judged, Proposed, Refused
 from evo_kernel.rules import Rules
 from evo_kernel.search import Request, Search
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
-from operators.proposal import Context, Operator, Proposal, ProposalError
+from operators.proposal import Context, Observed, Operator, Proposal, ProposalError
+from operators.tune.operator import TRIES
+from operators.tune.outlook import hopeless
+from operators.tune.space import Parameter, Space
+from operators.tune.tuner import Observation, propose
 
 SLOTS, OPTIONS = 4, 4  # option 0 leaves the code as it is
 KNOBS, VALUES = 6, 8
@@ -40,6 +45,7 @@ POPULATION = 8
 OPERATORS = ("knob-step", "knob-cross", "rewrite")
 
 Config = tuple[int, ...]
+SPACE = Space.product([Parameter(f"knob {n}", tuple(range(VALUES)), "ordinal") for n in range(KNOBS)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class Landscape:
         self._weights = rng.uniform(0.02, 0.08, (CASES, KNOBS))
         self._couplings = rng.uniform(0, 0.03, (KNOBS, KNOBS))
         self._slack = int(rng.integers(4, 10))
+        self._rounding = np.random.default_rng((seed, 8)).uniform(0, 0.55, (SLOTS, OPTIONS))
         self.optimum_us = min(self.floor_us(rewrites) for rewrites in itertools.product(range(OPTIONS), repeat=SLOTS))
 
     def best_place(self, rewrites: Config) -> Config:
@@ -91,6 +98,10 @@ class Landscape:
         """Return the time of a structure whose knobs are at their best place."""
         return math.exp(self._floor(rewrites))
 
+    def error(self, rewrites: Config) -> float:
+        """Return the largest error of a structure; 1 is the limit, and no structure reaches it."""
+        return 0.05 + sum(float(self._rounding[s, o] * self._gains[s, o]) for s, o in enumerate(rewrites))
+
     def start(self) -> Program:
         """Return the seed: no rewrite, knobs that are legal and far from their best place."""
         place = self.best_place((0,) * SLOTS)
@@ -105,7 +116,8 @@ class Landscape:
             return Evaluation("mi300", Basis.PREDICTED, "none", Failure(Stage.COMPILE, "shared", "does not fit"))
         factor = np.exp(np.random.default_rng(int(own, 16)).normal(0, self._noise, CASES))
         times = self._cases(program) * factor
-        cases = tuple(CaseResult(f"case {i}", float(t), 0.1, 1e-3, "memory") for i, t in enumerate(times))
+        error = self.error(program.rewrites)
+        cases = tuple(CaseResult(f"case {i}", float(t), error, 1e-3, "memory") for i, t in enumerate(times))
         return Evaluation("mi300", Basis.PREDICTED, "none", None, cases, (_resources(program),), own)
 
     def _floor(self, rewrites: Config) -> float:
@@ -187,33 +199,27 @@ class Rewrite:
 
 
 class Tune:
-    """A small tuner of this landscape: quadratic regression of log times of one structure, then the best neighbour."""
+    """The tuner that kernels get, over this landscape's knobs: other structures' programs are its prior."""
 
     name, arity = "knob-tune", 1
 
     def propose(self, parents: Sequence[Candidate], context: Context) -> Proposal:
-        """Propose what the regression likes best among neighbours of the best three and some random programs."""
+        """Do as `operators/tune/operator.py` does to a kernel; a hopeless structure is given up."""
         parent = read(parents[0].source)
-        seen = [o for o in context.relatives if o.structure == parents[0].structure and o.time_us is not None]
-        known = [(read(o.source).knobs, math.log(o.time_us or 1.0)) for o in seen]
-        if len(known) < 3:
-            return Step().propose(parents, context)
-        x, y = np.array([_features(k) for k, _ in known]), np.array([t for _, t in known])
-        middle = y.mean()
-        weights = np.linalg.solve(x.T @ x + 0.3 * np.eye(x.shape[1]), x.T @ (y - middle))
-        best = [k for k, _ in sorted(known, key=lambda one: one[1])[:3]]
-        near = [_changed(k, place, v) for k in best for place in range(KNOBS) for v in range(VALUES)]
-        near += [tuple(map(int, row)) for row in context.rng.integers(0, VALUES, (30, KNOBS))]
-        guesses = np.array([_features(k) for k in near]) @ weights
-        for place in np.argsort(guesses, kind="stable"):
-            if made := _fresh(Program(parent.rewrites, near[int(place)]), "tune", context):
-                return made
-        raise ProposalError("every neighbour is known")
+        own = [_observation(o) for o in context.relatives if o.structure == parents[0].structure]
+        prior = [_observation(o) for o in context.relatives if o.structure != parents[0].structure]
+        if context.best_us is not None and hopeless(SPACE, own, context.best_us, context.rng):
+            raise ProposalError("no hope")
+        pending = [read(source).knobs for source in context.pending]
+        for count in (1, TRIES):
+            for knobs in propose(SPACE, own, pending, context.rng, count, prior):
+                if made := _fresh(Program(parent.rewrites, knobs), "tuned", context):
+                    return made
+        raise ProposalError("the tuner finds nothing new")
 
 
-def _features(knobs: Config) -> list[float]:
-    scaled = [k / VALUES - 0.5 for k in knobs]
-    return [*scaled, *(k * k for k in scaled)]
+def _observation(observed: Observed) -> Observation:
+    return Observation(read(observed.source).knobs, observed.time_us)
 
 
 def operators(names: Sequence[str]) -> dict[str, Operator]:
@@ -266,3 +272,24 @@ def quality(search: Search, landscape: Landscape) -> float:
         landscape.optimum_us if "rewrite" in search.rules.operators else landscape.floor_us(landscape.start().rewrites)
     )
     return reach / landscape.time_us(read(search.archive[search.archive.best].candidate.source))
+
+
+def tradeoff(search: Search, landscape: Landscape) -> float:
+    """Return the share reached of what is better than the start in log-time and error: 1 is perfect."""
+    start = landscape.start()
+    corner = (math.log(landscape.time_us(start)), 1.0)
+    found = [read(search.archive[i].candidate.source) for i in search.archive.history]
+    points = [(math.log(landscape.time_us(p)), landscape.error(p.rewrites)) for p in found]
+    every = itertools.product(range(OPTIONS), repeat=SLOTS)
+    best = [(math.log(landscape.floor_us(r)), landscape.error(r)) for r in every]
+    return _area(points, corner) / _area(best, corner)
+
+
+def _area(points: list[tuple[float, float]], corner: tuple[float, float]) -> float:
+    """Return the area between some points and a corner that is worse than all that counts."""
+    total, lowest = 0.0, corner[1]
+    for time, error in sorted(points):
+        if time < corner[0] and error < lowest:
+            total += (corner[0] - time) * (lowest - error)
+            lowest = error
+    return total

@@ -1,90 +1,155 @@
-"""What a proposal of the tuner costs: processor time at 200 observations and 15,000 candidate configurations.
+"""What a proposal of the tuner costs: processor time of the operator's `propose`, and of the models in it.
 
     OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/tuner.py
 
-In a search one proposal follows another, from 200 observations on: the process's shape is fitted anew at every tenth.
-The first one after a resume is cold: it fits the shape in any case. A tenth of the observations failed by accident, or
-all in one place did.
+The operator reads the knobs of every program that it learns from, asks the models, and writes the program that they
+choose. In a search one proposal follows another, from 200 observations on, and one in FOLLOWED has a new parent; the
+process's shape is fitted anew at every tenth. The first one after a resume is cold: it is timed in a new process that
+has read nothing. A tenth of the observations failed by accident, or all in one place did.
 """
 
 import os
 import statistics
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 from time import process_time
 
 import numpy as np
 
-from operators.tune.space import Config, Parameter, Space
+from archives.candidate import Candidate, fingerprint
+from operators.knobs import rewrite, structure
+from operators.proposal import Context, Observed
+from operators.tune.operator import KnobTune, Tuning
+from operators.tune.space import Config
 from operators.tune.tuner import Observation, propose
+from suites import load
 
 OBSERVATIONS = 200
 REPEATS = 100
 FOLLOWED = 20
+COLD = 5
 FAILED = 0.1
 BOUND = 30.0  # milliseconds
+LISTED = """
+import torch, triton
+import triton.language as tl
+
+@triton.jit
+def kernel(a, b, c, K, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, UNROLL: tl.constexpr):
+    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    rows, columns, depth = tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_K)
+    for start in range(0, K, BLOCK_K * UNROLL):
+        for step in tl.static_range(UNROLL):
+            k = start + step * BLOCK_K + depth
+            acc = tl.dot(tl.load(a + rows[:, None] * K + k[None, :]), tl.load(b + k[:, None] * 4096 + columns), acc)
+    tl.store(c + rows[:, None] * 4096 + columns[None, :], acc)
+
+def run(a, b):
+    c = torch.empty((4096, 4096), device=a.device)
+    kernel[(1,)](a, b, c, 4096, BLOCK_M=64, BLOCK_N=64, BLOCK_K=32, UNROLL=4, num_warps=4, num_stages=3)
+    return c
+"""
+PROGRAMS = {"listed": (LISTED, "cuda"), "drawn from": (load("gemm_fp16").seeds[0].source, "hip")}
 
 
-def space() -> Space:
-    """Make a space of 15,000 configurations with seven parameters, as kernels have them."""
-    sizes = [Parameter(name, (16, 32, 64, 128, 256), "power-of-two") for name in ("block_m", "block_n", "block_k")]
-    rest = [
-        Parameter("num_warps", (1, 2, 4, 8, 16), "power-of-two"),
-        Parameter("num_stages", (1, 2, 3, 4)),
-        Parameter("waves", (0, 1, 2)),
-        Parameter("order", ("rows", "columns"), "categorical"),
-    ]
-    return Space.product([*sizes, *rest])
+class Kernel:
+    """A program whose knobs are tuned, and made-up times of its settings."""
+
+    def __init__(self, source: str, backend: str) -> None:
+        self.backend, self.tuning = backend, Tuning(source, backend)
+        self.home = structure(source)
+        self.parent = Candidate(source, "seed", "", (), fingerprint(source), self.home)
+        self.sizes = np.array([len(p.values) for p in self.tuning.space.parameters])
+
+    @property
+    def settings(self) -> int:
+        """How many there are."""
+        return int(self.sizes.prod())
+
+    def observe(self, count: int, seed: int, placed: bool) -> tuple[list[Observation], list[Observed]]:
+        """Observe settings drawn evenly, of which some failed: as configurations and as programs."""
+        rng = np.random.default_rng(seed)
+        rows = rng.permutation(self.tuning.space.draw(rng, count)).tolist()
+        bad = [row[0] + row[1] == self.sizes[:2].sum() - 2 or row[-1] == 0 < row[0] - 2 for row in rows]
+        failed = bad if placed else rng.random(count) < FAILED
+        times = [None if f else time_of(row, self.sizes, rng) for row, f in zip(rows, failed, strict=True)]
+        made = [Observation(tuple(row), time) for row, time in zip(rows, times, strict=True)]
+        sources = [rewrite(self.parent.source, self.tuning.changes(o.config), self.home) for o in made]
+        return made, [Observed(s, o.time, self.home) for s, o in zip(sources, made, strict=True)]
+
+    def propose(self, parent: str, observed: Sequence[Observed], seed: int) -> float:
+        """Time one proposal of the operator."""
+        context = Context(np.random.default_rng(seed), lambda _: False, "", self.backend, tuple(observed))
+        candidate = Candidate(parent, "knob-tune", "", (), "", self.home)
+        started = process_time()
+        KnobTune().propose((candidate,), context)
+        return 1000 * (process_time() - started)
+
+    def ask(self, observed: Sequence[Observation], seed: int) -> float:
+        """Time the models' part of the same."""
+        rng = np.random.default_rng(seed)
+        started = process_time()
+        propose(self.tuning.space, observed, (), rng, 1)
+        return 1000 * (process_time() - started)
 
 
-def time_of(config: Config, rng: np.random.Generator) -> float:
+def time_of(config: Config, sizes: np.ndarray, rng: np.random.Generator) -> float:
     """Make up a time: a valley with some noise."""
-    off = sum((index - middle) ** 2 for index, middle in zip(config, (2, 3, 1, 2, 1, 2, 0), strict=True))
+    off = float(((np.array(config) - sizes // 2) ** 2).sum())
     return float((1 + off / 5) * (1 + 0.02 * rng.standard_normal()))
 
 
-def observe(where: Space, count: int, seed: int, placed: bool) -> list[Observation]:
-    """Observe configurations drawn evenly, of which some failed: by accident or in one place."""
-    rng = np.random.default_rng(seed)
-    rows = where.draw(rng, count).tolist()
-    failed = (
-        [row[0] + row[1] == 8 or row[2] == 4 > row[3] + 2 for row in rows] if placed else rng.random(count) < FAILED
-    )
-    return [Observation(tuple(r), None if f else time_of(tuple(r), rng)) for r, f in zip(rows, failed, strict=True)]
+def followed(kernel: Kernel, placed: bool) -> tuple[list[float], list[float]]:
+    """Time proposals one after the other, as a search asks, in a few searches: the operator's, and the models'."""
+    whole, models = [], []
+    for seed in range(REPEATS // FOLLOWED):
+        made, programs = kernel.observe(OBSERVATIONS + FOLLOWED, seed, placed)
+        parents = [programs[seed].source, programs[seed + 50].source]  # a new best, half way
+        kernel.propose(parents[0], programs[: OBSERVATIONS - 1], seed)
+        for n in range(FOLLOWED):
+            whole.append(kernel.propose(parents[n >= FOLLOWED // 2], programs[: OBSERVATIONS + n], n))
+            models.append(kernel.ask(made[: OBSERVATIONS + n], n))
+    return whole, models
 
 
-def milliseconds(where: Space, observations: list[Observation], seed: int) -> float:
-    """Time one proposal."""
-    started = process_time()
-    propose(where, observations, (), np.random.default_rng(seed), 1)
-    return 1000 * (process_time() - started)
+def first(name: str, programs: list[Observed], seed: int) -> float:
+    """Time the first proposal of a process that has proposed for another kernel and read none of these programs."""
+    other = Kernel(load("softmax").seeds[0].source, "cuda")
+    other.propose(other.parent.source, other.observe(20, seed, False)[1], seed)  # modules are loaded
+    kernel = Kernel.__new__(Kernel)
+    kernel.backend, kernel.home = PROGRAMS[name][1], programs[0].structure
+    return kernel.propose(programs[-1].source, programs, seed)
 
 
-def followed(where: Space, placed: bool) -> list[float]:
-    """Time proposals one after the other, as a search asks, in a few searches."""
-    every = [observe(where, OBSERVATIONS + FOLLOWED, seed, placed) for seed in range(REPEATS // FOLLOWED)]
-    return [milliseconds(where, o[: OBSERVATIONS + n], n) for o in every for n in range(FOLLOWED)]
+def cold(name: str) -> list[float]:
+    """Time first proposals, each in a process of its own."""
+    kernel = Kernel(*PROGRAMS[name])
+    programs = [kernel.observe(OBSERVATIONS, 100 + seed, True)[1] for seed in range(COLD)]
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+        return list(pool.map(first, [name] * COLD, programs, range(COLD)))
 
 
-def cold(where: Space, placed: bool) -> list[float]:
-    """Time first proposals of both models."""
-    count = OBSERVATIONS + 1
-    return [milliseconds(where, observe(where, count, seed, placed), seed) for seed in range(100, 100 + REPEATS)]
+def shown(cost: list[float]) -> str:
+    """Write a row's figures."""
+    return f"mean {statistics.fmean(cost):5.1f}   median {statistics.median(cost):5.1f}   worst {max(cost):5.1f}"
 
 
 def main() -> None:
     """Measure and print."""
-    where = space()
-    for seed in range(3):  # what is listed once for a space is listed, and numpy is awake
-        milliseconds(where, observe(where, OBSERVATIONS + seed, 1000 + seed, True), seed)
-    machine = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    print(f"{REPEATS} proposals each, {where.size:,} configurations, {machine}; bound: {BOUND:.0f} ms")
-    for name, measure in (("in a search", followed), ("cold", cold)):
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    print(f"processor milliseconds, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; bound: {BOUND:.0f} ms")
+    for name, given in PROGRAMS.items():
+        kernel = Kernel(*given)
+        print(f"{kernel.settings:,} settings, {name}; {REPEATS} proposals at {OBSERVATIONS} observations and more")
         for placed in (False, True):
-            cost = measure(where, placed)
-            failures = "in one place" if placed else "by accident"
-            print(
-                f"  {name:11}  failures {failures:12}  mean {statistics.fmean(cost):5.1f} ms   "
-                f"median {statistics.median(cost):5.1f} ms   worst {max(cost):5.1f} ms"
-            )
+            whole, models = followed(kernel, placed)
+            failures = "failures in one place" if placed else "failures by accident"
+            print(f"  operator, {failures:22}  {shown(whole)}")
+            print(f"    of it the models {'':16}{shown(models)}")
+        print(f"  operator, first after a resume    {shown(cold(name))}   ({COLD} processes)")
 
 
 if __name__ == "__main__":

@@ -92,6 +92,8 @@ def main(verbose: bool) -> None:
 @click.option("--operators", help="Names with commas between: knob-step, knob-cross, knob-tune [these], rewrite, "
               "rewrite-cross; those that cross two parents want --with crossover.")  # fmt: skip
 @click.option("--objectives", help="latency; with commas, error and portability too: parents then weigh all [latency].")
+@click.option("--constraint", "constraints", multiple=True, metavar="CONDITION",
+              help="On knobs, such as 'BLOCK_M * BLOCK_N <= 16384'; may be repeated.")  # fmt: skip
 @click.option("--also", help="Targets on which programs must pass too, predicted: mi250, or several with commas.")
 @click.option(
     "--model",
@@ -133,6 +135,7 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     if both := set(without) & set(having):
         raise click.UsageError(f"--with and --without both name {', '.join(sorted(both))}")
     given["models"] = priced(given["models"], given.pop("prices")) or None
+    given["constraints"] = given["constraints"] or None
     given["port"] = given["port"] and config.text(given["port"])
     settings = machine.resolve(config.load(config_file, {**given, **rules.switched(without, having)}), say)
     what = load(task)

@@ -66,4 +66,4 @@ def landscapes(folder: Path, seeds: int, first_seed: int, tables: tuple[str, ...
     document = landscapes_report.summary(wanted.policy, found, peers, wanted.strategies)
     click.echo(json.dumps(document, indent=2) if as_json else landscapes_report.text(document))
     if plot is not None:
-        landscapes_bench.draw(plot, found)
+        landscapes_bench.draw(plot, found, wanted)

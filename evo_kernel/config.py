@@ -15,6 +15,7 @@ from evo_kernel.rules import Limits, Rules
 from fitness import targets
 from operators import catalogue
 from operators.llm.settings import ModelSettings, Money, made, pico
+from operators.tune.constraints import read as read_constraint
 
 
 class Settings(BaseModel):
@@ -29,6 +30,7 @@ class Settings(BaseModel):
     policy: Literal["archive", "best-of-n", "sequential", "restarts", "islands"] = "archive"
     operators: tuple[str, ...] = Field(Rules().operators, min_length=1)
     objectives: tuple[Literal["latency", "error", "portability"], ...] = ("latency",)
+    constraints: tuple[str, ...] = ()  # on knobs, such as "BLOCK_M * BLOCK_N <= 16384"
     also: tuple[str, ...] = ()  # targets on which a program must pass too, and is predicted
     # mechanisms: 0 or false switches one off; evo_kernel/rules.py says what each is
     history: float = Field(Rules().history, ge=0.0, le=1.0)
@@ -87,6 +89,13 @@ class Settings(BaseModel):
     @classmethod
     def _known_targets(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(cls._known_target(name) for name in given))
+
+    @field_validator("constraints")
+    @classmethod
+    def _conditions(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for one in given:
+            read_constraint(one)  # its errors are ValueErrors
+        return given
 
     @field_validator("models", mode="before")
     @classmethod
@@ -178,7 +187,17 @@ class Settings(BaseModel):
 ABOUT_MODELS = ("model_operators", "model_share", "conversations", "context", "evaluation_dollars", "record", "lessons",
                 "archives", "port", "max_cost", "max_tokens", "max_calls")  # fmt: skip
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "search": ("generations", "population", "target", "seed", "policy", "operators", "objectives", "also"),
+    "search": (
+        "generations",
+        "population",
+        "target",
+        "seed",
+        "policy",
+        "operators",
+        "objectives",
+        "also",
+        "constraints",
+    ),
     "mechanisms": (
         "history",
         "fallback",

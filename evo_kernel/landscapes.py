@@ -1,7 +1,8 @@
 """Measured tuning landscapes: every configuration of a kernel with its time, read from tables in a folder.
 
 One gzip JSON file a kernel and GPU: `kernel`, `gpu`, `params` (name -> allowed values), `configs` (one row per legal
-configuration, in the order of `params`), `time_ms` (same order; null where the configuration failed to run).
+configuration, in the order of `params`), `time_ms` (same order; null where the configuration failed to run). It may
+have `constraints`, such as ["block_size_x * block_size_y <= 1024"]: configurations that do not meet them are left out.
 """
 
 import gzip
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from evo_kernel.errors import RunError
+from operators.tune.constraints import ConstraintError, about, blame
 from operators.tune.space import Config, Parameter, Space, SpaceError
 
 SUFFIX = ".json.gz"
+CONSTRAINTS = "constraints"
 COLUMNS = ("kernel", "gpu", "params", "configs", "time_ms")
 PEERS = "kernel_tuner_*.json"  # what Kernel Tuner's strategies reach on the same tables
 RESERVED = ("mean", "policy", "seeds", "kernel_tuner_live")
@@ -71,7 +74,7 @@ def read(file: Path) -> Landscape:
         raise LandscapeError(f"{file} lacks {', '.join(missing)}: a table has {', '.join(COLUMNS)}")
     try:
         return _made(file.name.removesuffix(SUFFIX), document)
-    except (SpaceError, LandscapeError, TypeError, AttributeError, OverflowError) as error:
+    except (SpaceError, ConstraintError, LandscapeError, TypeError, AttributeError, OverflowError) as error:
         raise LandscapeError(f"{file}: {error}") from error
 
 
@@ -98,16 +101,32 @@ def _made(name: str, document: dict[str, Any]) -> Landscape:
     if not rows:
         raise LandscapeError("the space has no legal configuration: configs is empty")
     places = [{value: at for at, value in enumerate(p.values)} for p in parameters]
-    configs = [_config(row, parameters, places) for row in rows]
-    space = Space.table(parameters, configs)
+    measured = {_config(row, parameters, places): time for row, time in zip(rows, times, strict=True)}
+    if len(measured) < len(rows):
+        raise LandscapeError("the table holds a configuration twice")
+    legal = _legal(parameters, list(measured), document.get(CONSTRAINTS, []))
+    space = Space.table(parameters, legal)
     if not all(t is None or (type(t) in (int, float) and 0 < t < LONGEST_MS) for t in times):
         raise LandscapeError("times must be positive milliseconds, less than a year of them, or null for a failure")
-    worked = [t for t in times if t is not None]
+    found = {config: measured[config] for config in legal}
+    worked = [t for t in found.values() if t is not None]
     if not worked:
         raise LandscapeError("no configuration ran: every time is null")
-    return Landscape(
-        name, str(document["kernel"]), str(document["gpu"]), space, dict(zip(configs, times, strict=True)), min(worked)
-    )
+    return Landscape(name, str(document["kernel"]), str(document["gpu"]), space, found, min(worked))
+
+
+def _legal(parameters: list[Parameter], configs: list[Config], texts: Any) -> list[Config]:
+    """Keep the configurations that meet every constraint of a table."""
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise LandscapeError(
+            f"{CONSTRAINTS} must be a list of conditions such as 'block_size_x * block_size_y <= 1024'"
+        )
+    constraints = [about(text, [p.name for p in parameters]) for text in texts]
+    every = [{p.name: p.values[at] for p, at in zip(parameters, c, strict=True)} for c in configs]
+    kept = [c for c, values in zip(configs, every, strict=True) if all(test(values) for test in constraints)]
+    if not kept:
+        raise LandscapeError(f"the space has no legal configuration: {blame(constraints, every)}")
+    return kept
 
 
 def _parameter(name: str, values: list[Any]) -> Parameter:

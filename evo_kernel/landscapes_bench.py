@@ -71,10 +71,12 @@ def check_plot(file: Path) -> None:
         raise LandscapeError(f"no folder {file.parent} to write the plot {file.name} into")
 
 
-def draw(file: Path, found: list[Figures]) -> None:
+def draw(file: Path, found: list[Figures], wanted: Wanted) -> None:
     """Write the mean curves as a picture."""
+    trouble = f", noise {wanted.noise:g}, failures {wanted.failures:g}" if wanted.noise or wanted.failures else ""
+    title = f"policy {wanted.policy}, mean of {len(wanted.seeds)} searches{trouble}; times recorded"
     try:
-        landscapes_plot.write(file, {f.landscape.name: f.curves for f in found})
+        landscapes_plot.write(file, {f.landscape.name: f.curves for f in found}, title)
     except OSError as error:
         raise LandscapeError(f"the plot cannot be written to {file}: {error.strerror}") from error
 

@@ -49,6 +49,7 @@ def summary(
         tables[one.landscape.name] = {
             **{n: statistics.fmean(one.at(n)) for n in COUNTS},
             "intervals": {n: interval([one.at(n)]) for n in COUNTS},
+            "searches": {n: one.at(n) for n in COUNTS},
             "kernel_tuner": {p.strategy: p.fractions for p in known},
         }
     every = {n: [one.at(n) for one in found] for n in COUNTS}

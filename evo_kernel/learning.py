@@ -16,7 +16,7 @@ from operators.catalogue import REWRITE, REWRITE_CROSS
 from operators.rewrites.kinds import kind
 from operators.tune.outlook import TRIAL
 
-TRIALS = 0.25  # share of requests that tune new structures, while there are any
+TRIALS = 0.25  # share of requests that tune new structures, while there are any: what is best is worked on meanwhile
 
 
 class Learning:

@@ -28,6 +28,7 @@ from fitness.walls.standing import UNKNOWN
 from operators import catalogue
 from operators.knobs import structure
 from operators.proposal import Context, Operator, Proposal, ProposalError
+from operators.tune.constraints import read
 from suites import Task
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Population:
             self._before, self._opened, self._noted = state.wall_seconds, monotonic(), 0.0
             self.task, self.search = state.task, state.search
             self.settings = state.settings.model_copy(update=settings or {})
+            self._constraints = tuple(map(read, self.settings.constraints))
             self._operators = {o.name: o for o in operators or catalogue.make(self.settings.operators)}
             self._check_operators()
             self._check_seeds()
@@ -245,7 +247,7 @@ class Population:
         target = targets.find(self.settings.target)
         context = Context(
             request.rng, self.search.known, target.name, target.backend, request.relatives, request.pending,
-            request.best_us, request.credit, request.lineages,
+            request.best_us, request.credit, request.lineages, self._constraints,
         )  # fmt: skip
         try:
             proposal = self._operators[request.operator].propose(request.parents, context)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Extended, Learned, Proposed, Started
 from archives.journal import Journal
-from evo_kernel import __version__
+from evo_kernel import __version__, constrained
 from evo_kernel.config import BEFORE, Settings
 from evo_kernel.credit import Outcome
 from evo_kernel.errors import RunError
@@ -57,6 +57,7 @@ def begin(folder: Path, settings: Settings, task: Task, start: Start = Start()) 
             given.append(candidate)
     if "auto" in (settings.target, settings.basis):
         raise ValueError("a run begins with a target and a basis: machine.resolve settles them")
+    constrained.require(settings, given)
     first: list[Event] = [Started(settings.frozen, tasks.pack(task), _versions(), _machine(settings))]
     first += [Learned(start.credit)] if start.credit else []
     first += [Proposed(number, candidate) for number, candidate in enumerate(given)]

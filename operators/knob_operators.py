@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 
 from archives.candidate import Candidate, fingerprint
+from operators.knob_constraints import met
 from operators.knobs import Knob, find, rewrite, structure, values
 from operators.proposal import Context, Proposal, ProposalError
 
@@ -112,11 +113,12 @@ def _neighbours(knob: Knob, others: Sequence[int]) -> list[int]:
 
 
 def _fresh(source: str, changes: Values, context: Context) -> str | None:
-    """Rewrite a program, or return None if the result is known or its knobs are no longer the same ones."""
+    """Rewrite a program; None if the result is known, breaks a constraint, or has no longer the same knobs."""
     new = rewrite(source, changes)
     # Two values that become equal can tie to one number of a grid, which from then on follows both.
     known = context.known(fingerprint(new))
-    return None if known or structure(new) != structure(source) else new
+    fits = not known and structure(new) == structure(source) and met(new, context.backend, context.constraints)
+    return new if fits else None
 
 
 def _intent(before: Values, changes: Values) -> str:

@@ -1,7 +1,9 @@
 """Where a program's tunable numbers stand: what flows into each launch and config, and what must move with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 import libcst as cst
 
@@ -20,6 +22,8 @@ from operators.launches import (
 )
 from operators.program_tree import Path, Scope, Tree, last_name
 
+Numbers = Mapping[cst.Integer, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -33,8 +37,8 @@ class Site:
 class Place:
     """A number that may be a knob, wherever it stands.
 
-    `call` is the call that may pass it as a keyword argument or leave it out, in which case `value` is None and
-    `idle` says that passing it would hardly change anything.
+    `call` is the call that may pass it as a keyword argument or leave it out, in which case `value` is None; `idle`
+    says that passing it would then hardly change anything.
     """
 
     label: str
@@ -67,27 +71,38 @@ class _Group:
     value: int
     numbers: dict[cst.Integer, int]
     call: cst.Call | None
+    idle: bool
 
 
-def places(tree: Tree) -> tuple[Place, ...]:
-    """Find every number of a program that may be a knob on some backend, launch by launch."""
-    jitted = kernels(tree)
-    found, tuned = launches(tree, jitted), configs(tree, jitted)
-    every = list(_Flows(tree, jitted, found).places())
+def places(tree: Tree, told: Numbers = MappingProxyType({})) -> tuple[Place, ...]:
+    """Find every number of a program that may be a knob on some backend, launch by launch.
+
+    `told` are numbers of the tree that are taken for others: so one tree answers for programs that differ in these.
+    """
+    jitted, found, tuned = _launched(tree)
+    every = list(_Flows(tree, jitted, found, told).places())
     for launch in found:
         every += _absent(tree, launch)
     for config in tuned:
-        every += _configured(tree, config)
+        every += _configured(tree, config, told)
     labels = [*(launch.label for launch in found), *(config.label for config in tuned)]
     order = {label: number for number, label in enumerate(labels)}
     return tuple(sorted(every, key=lambda place: (order[place.label], place.rank)))
 
 
+@lru_cache(maxsize=32)
+def _launched(tree: Tree) -> tuple[dict[str, Kernel], tuple[Launch, ...], tuple[Config, ...]]:
+    """Return what of a program does not depend on its numbers."""
+    jitted = kernels(tree)
+    return jitted, launches(tree, jitted), configs(tree, jitted)
+
+
 class _Flows:
     """Follows literals to the launches of a program."""
 
-    def __init__(self, tree: Tree, jitted: dict[str, Kernel], found: tuple[Launch, ...]) -> None:
+    def __init__(self, tree: Tree, jitted: dict[str, Kernel], found: tuple[Launch, ...], told: Numbers) -> None:
         self._tree = tree
+        self._told = told
         self._launches = found
         self._kernels = {kernel.scope for kernel in jitted.values()}
         self._grids = [grid(launch) for launch in found]
@@ -106,19 +121,19 @@ class _Flows:
         for group in {id(group): group for group in self._groups.values()}.values():
             sites = tuple(Site(self._tree.path(n), shift) for n, shift in group.numbers.items())
             call = self._tree.path(group.call) if group.call else None
-            yield Place(group.label, group.key, group.kind, group.value, sites, call)
+            yield Place(group.label, group.key, group.kind, group.value, sites, call, idle=group.idle)
 
     def _flows(self, launch: Launch) -> Iterator[tuple[str, cst.Integer]]:
         """Give the constexprs of a launch that get a tunable literal, and enter literals not met before."""
         for name, (node, scope) in launch.values.items():
             number = self._number(node, scope)
-            sort = launch.kernel.kind(name, _value(number)) if number else None
+            sort = launch.kernel.kind(name, self._value(number)) if number else None
             if number is None or sort is None:
                 continue
             if number not in self._groups:
                 droppable = number is node and name in launch.optional
-                call = launch.call if droppable else None
-                self._groups[number] = _Group(launch.label, name, sort, _value(number), {number: 0}, call)
+                call, idle = (launch.call, not launch.kernel.facts.heed(name)) if droppable else (None, False)
+                self._groups[number] = _Group(launch.label, name, sort, self._value(number), {number: 0}, call, idle)
             if name not in OPTIONS:
                 yield name, number
 
@@ -129,7 +144,7 @@ class _Flows:
         possible: list[tuple[cst.Integer, int]] = []
         for name, number in values.items():
             splits = name.upper().startswith("SPLIT")
-            shift = self._shift(_value(number), other, splits)
+            shift = self._shift(self._value(number), other, splits)
             if shift is not None:
                 sized = self._groups[number].kind in ("size", "tile")
                 possible.append((number, shift))
@@ -139,9 +154,12 @@ class _Flows:
 
     def _shift(self, value: int, other: cst.Integer, splits: bool) -> int | None:
         """Return what a number of a grid differs by if it repeats a value, None if it does not."""
-        if _value(other) == value and (value > 1 or splits):  # a 1 mostly stands for an unused axis
+        if self._value(other) == value and (value > 1 or splits):  # a 1 mostly stands for an unused axis
             return 0
-        return -1 if _value(other) == value - 1 and self._rounds_up(other) else None
+        return -1 if self._value(other) == value - 1 and self._rounds_up(other) else None
+
+    def _value(self, number: cst.Integer) -> int:
+        return _value(number, self._told)
 
     def _join(self, number: cst.Integer, other: cst.Integer, shift: int) -> None:
         group, second = self._groups[number], self._groups.get(other)
@@ -173,7 +191,7 @@ class _Flows:
         number = literal(values[0]) if len(values) == 1 and values[0] is not None else None
         if number is None or home is None or values[0] is None:
             return None
-        declared, value = is_declared(self._tree, values[0]), _value(number)
+        declared, value = is_declared(self._tree, values[0]), self._value(number)
         reads = self._tree.reads.get((home, node.value), [])
         return number if all(self._is_harmless(*read, value, declared) for read in reads) else None
 
@@ -198,23 +216,24 @@ def _absent(tree: Tree, launch: Launch) -> Iterator[Place]:
         yield Place(launch.label, option, option, None, (), tree.path(launch.call), idle=idle)
 
 
-def _configured(tree: Tree, config: Config) -> Iterator[Place]:
+def _configured(tree: Tree, config: Config, told: Numbers) -> Iterator[Place]:
     passed = {a.keyword.value for a in config.call.args if a.keyword is not None}
     path = tree.path(config.call)
     for name, node in config.values.items():
         number = literal(node)
-        value = _value(number) if number else 0
+        value = _value(number, told) if number else 0
         sort = kind(name, value, name in config.facts.ranged, config.facts.dots)
         if number is not None and sort is not None:
             call = path if name in passed.intersection(config.optional) else None
-            yield Place(config.label, name, sort, value, (Site(tree.path(number)),), call, configured=True)
+            idle = call is not None and not config.facts.heed(name)
+            yield Place(config.label, name, sort, value, (Site(tree.path(number)),), call, configured=True, idle=idle)
     for option in absent(config.call, config.optional):
         idle = not config.facts.heed(option)
         yield Place(config.label, option, option, None, (), path, configured=True, idle=idle)
 
 
-def _value(number: cst.Integer) -> int:
-    return number.evaluated_value
+def _value(number: cst.Integer, told: Numbers) -> int:
+    return told.get(number, number.evaluated_value)
 
 
 def _is_room(node: cst.CSTNode) -> bool:

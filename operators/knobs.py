@@ -10,21 +10,27 @@ Only those numbers change, and an option that was left out joins its launch: com
 Names belong to the structure: two programs that differ in the values of knobs alone have equal names. Booleans
 are no knobs: a flag such as HAS_BIAS says what is computed, and one that does not cannot be told by its name.
 That a value is legal says no more than that it is worth a try; the judge sees what breaks.
+
+Whoever knows a program's structure says so (`alike`): where another of it was met, this one need not be parsed.
 """
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from types import MappingProxyType
 
 import libcst as cst
 
 from archives.candidate import fingerprint
-from operators import knob_values
+from operators import knob_texts, knob_values
 from operators.knob_sites import Place, places
+from operators.knob_texts import Text
 from operators.program_tree import Edit, Path, Tree, Unreadable, edited, parse, passing
 
 logger = logging.getLogger(__name__)
+
+FORMS = 3  # of one structure that are kept: programs that differ in comments or formatting are texts of different ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +45,36 @@ class Knob:
     value: int | None
     legal: tuple[int, ...]
     default: int | None
-    place: Place
 
 
-def find(source: str, backend: str) -> tuple[Knob, ...]:
+@lru_cache(maxsize=64)
+def find(source: str, backend: str, alike: str = "") -> tuple[Knob, ...]:
     """Return the knobs of a program on a backend, none for a program that cannot be read."""
-    knobs = tuple(_knob(place, backend) for place in _survey(source)[1] if not place.idle)
+    text = _text(source, alike)
+    found = _survey(source)[1] if text is None else text.places()
+    knobs = tuple(_knob(place, backend) for place in found if place.value is not None or not place.idle)
     return tuple(knob for knob in knobs if any(value != knob.value for value in knob.legal))
 
 
-def values(source: str) -> dict[str, int | None]:
+def values(source: str, alike: str = "") -> dict[str, int | None]:
     """Return the present value of every knob on any backend, None for an option left out."""
-    return dict(_values(source))
+    return dict(known_values(source, alike))
 
 
-def rewrite(source: str, changes: Mapping[str, int | None]) -> str:
+# The tuner asks for the values of every program that it learns from, at every proposal.
+@lru_cache(maxsize=4096)
+def known_values(source: str, alike: str = "") -> Mapping[str, int | None]:
+    """Return the same to be read alone: it is kept."""
+    text = _text(source, alike)
+    return MappingProxyType({p.name: p.value for p in _survey(source)[1]} if text is None else text.values)
+
+
+def rewrite(source: str, changes: Mapping[str, int | None], alike: str = "") -> str:
     """Set knobs by name; None takes an option out of its call. Raise ValueError for what cannot be done."""
+    text = _text(source, alike)
+    wanted = {name: value for name, value in changes.items() if value is not None and value >= 0}
+    if text is not None and len(wanted) == len(changes) and wanted.keys() <= text.values.keys():
+        return text.written(wanted)
     tree, found = _survey(source)
     unknown = sorted(set(changes).difference(place.name for place in found))
     if unknown:
@@ -63,10 +83,10 @@ def rewrite(source: str, changes: Mapping[str, int | None]) -> str:
     return edited(tree.module, edits).code if tree and edits else source
 
 
-# The tuner asks for the values of every program that it learns from, at every proposal.
-@lru_cache(maxsize=4096)
-def _values(source: str) -> tuple[tuple[str, int | None], ...]:
-    return tuple((place.name, place.value) for place in _survey(source)[1])
+def holds(source: str, changes: Mapping[str, int], alike: str) -> bool:
+    """Tell whether a program of a structure is of it still when knobs are set."""
+    text = _text(source, alike)
+    return structure(rewrite(source, changes)) == alike if text is None else text.holds(changes)
 
 
 @lru_cache(maxsize=256)
@@ -78,6 +98,30 @@ def structure(source: str) -> str:
     tree, found = _survey(source)
     edits = [edit for place in found for edit in _blanks(place)]
     return fingerprint(edited(tree.module, edits).code if tree and edits else source)
+
+
+@lru_cache(maxsize=32)
+def _text(source: str, alike: str) -> Text | None:
+    """Return a program of a known structure as a text of a form that was met; None where it must be parsed."""
+    met = _forms(alike) if alike else []
+    for form in met:
+        text = form.read(source)
+        if text is not None:
+            return text
+    if not alike or len(met) == FORMS:
+        return None
+    tree, found = _survey(source)
+    fresh = None if tree is None else knob_texts.form(source, tree, found)
+    text = None if fresh is None else fresh.read(source)
+    if text is not None:
+        met.append(text.form)
+    return text
+
+
+@lru_cache(maxsize=32)
+def _forms(structure: str) -> list[knob_texts.Form]:
+    """Return the forms of a structure that were met so far; a list to append to."""
+    return []
 
 
 # One program's tree takes about a megabyte; a proposal asks for its parents and its own.
@@ -99,7 +143,7 @@ def _knob(place: Place, backend: str) -> Knob:
     if place.kind in knob_values.OPTIONS:
         default = knob_values.default(place.kind, backend, place.configured)
     legal = knob_values.legal(place.kind, place.value, backend, default)
-    return Knob(place.name, place.kind, place.value, legal, default, place)
+    return Knob(place.name, place.kind, place.value, legal, default)
 
 
 def _edits(place: Place, value: int | None) -> list[tuple[Path, Edit]]:

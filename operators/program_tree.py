@@ -110,6 +110,13 @@ class Tree:
             steps.append((name, index))
         return tuple(reversed(steps))
 
+    def at(self, path: Path) -> Any:
+        """Return the node that steps from the module lead to."""
+        node: Any = self.module
+        for name, index in path:
+            node = getattr(node, name) if index is None else getattr(node, name)[index]
+        return node
+
     def _visit(self, node: cst.CSTNode, scope: Scope, stored: bool) -> None:
         kind = type(node)
         if isinstance(node, cst.Name):

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from archives.candidate import Candidate
+from operators.tune.constraints import Constraint
 
 
 class ProposalError(Exception):
@@ -42,6 +43,7 @@ class Context:
     are sources of its structure that are being judged now. `best_us` is the best time of the run so far.
     `credit` counts how often each family of rewrites made a program faster on this task and target, and how often not.
     `lineages` holds, for an operator that crosses by structure, the intents of the rewrites that led to each parent.
+    `constraints` are conditions that a person set on knobs.
     """
 
     rng: np.random.Generator
@@ -53,6 +55,7 @@ class Context:
     best_us: float | None = None
     credit: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     lineages: tuple[tuple[str, ...], ...] = ()
+    constraints: tuple[Constraint, ...] = ()
 
 
 class Operator(Protocol):

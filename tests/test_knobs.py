@@ -272,7 +272,12 @@ class TestRewrites:
         assert knobs.values(new) == {**knobs.values(source), **changes}
         assert list(knobs.values(new)) == list(knobs.values(source))
         assert [k.name for k in knobs.find(new, "hip")] == [k.name for k in found]
-        assert knobs.structure(new) == knobs.structure(source)
+        home = knobs.structure(source)
+        assert knobs.structure(new) == home
+        assert knobs.holds(source, changes, home)
+        assert knobs.rewrite(source, changes, home) == new
+        assert knobs.values(new, home) == knobs.values(new)
+        assert knobs.find(new, "hip", home) == knobs.find(new, "hip")
         assert knobs.rewrite(new, {k.name: k.value for k in changed}) == source
         if all(k.value is not None for k in changed):
             assert re.sub(r"\b\d\w*", "0", new) == re.sub(r"\b\d\w*", "0", source)
@@ -382,6 +387,15 @@ class TestStructure:
         kernel = COPY.replace("BLOCK:", "BLOCK_N: tl.constexpr, BLOCK:")
         call = "copy[(triton.cdiv(n, 64),)](x, y, n, BLOCK_N={}, BLOCK=64)"
         assert knobs.structure(program(call.format(64), kernel)) != knobs.structure(program(call.format(32), kernel))
+
+    def test_what_a_change_makes_of_the_structure_is_told_without_parsing(self) -> None:
+        kernel = COPY.replace("BLOCK:", "BLOCK_N: tl.constexpr, BLOCK:")
+        source = program("copy[(triton.cdiv(n, 64), triton.cdiv(n, 32))](x, y, n, BLOCK_N=32, BLOCK=64)", kernel)
+        home = knobs.structure(source)
+        changes = [{"copy.BLOCK_N": value} for value in (16, 32, 64, 3)]
+        told = [knobs.holds(source, change, home) for change in changes]
+        assert told == [knobs.structure(knobs.rewrite(source, change)) == home for change in changes]
+        assert set(told) == {True, False}
 
     def test_without_knobs_it_is_the_fingerprint(self) -> None:
         for source in ("x = 1\n", "def f(:\n", ""):

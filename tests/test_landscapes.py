@@ -2,17 +2,20 @@
 
 import gzip
 import json
+import struct
 import sys
+import zlib
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from archives.events import Judged, Started
 from archives.journal import Journal
-from evo_kernel import landscapes, runs
+from evo_kernel import font, landscapes, runs
 from evo_kernel.cli import main
 from evo_kernel.landscapes_judge import Faults, TableJudge
 from evo_kernel.landscapes_replay import Replay
@@ -55,6 +58,21 @@ def tables(tmp_path: Path) -> Path:
 
 def bench(*arguments: object) -> Any:
     return CliRunner().invoke(main, ["bench", "landscapes", *map(str, arguments)])
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    """Read a PNG of this package's making: which dots are dark."""
+    wide, high = struct.unpack(">II", picture[16:24])
+    end = picture.index(b"IDAT") + 4
+    (size,) = struct.unpack(">I", picture[end - 8 : end - 4])
+    rows = np.frombuffer(zlib.decompress(picture[end : end + size]), dtype=np.uint8).reshape(high, 1 + 3 * wide)
+    return rows[:, 1:].reshape(high, wide, 3).max(axis=2) < 100
+
+
+def shown(dots: np.ndarray, word: str) -> bool:
+    """Tell whether a word's letters stand anywhere."""
+    high, wide = dots.shape[0] - font.HEIGHT, dots.shape[1] - font.width(word)
+    return bool(np.all([dots[d : d + high, r : r + wide] for r, d in font.dots(word)], axis=0).any())
 
 
 class TestReplay:
@@ -118,11 +136,17 @@ class TestCommand:
         assert "policy best-of-n, 2 seeds" in done.stdout
         assert "pso 0.500" in done.stdout
 
-    @pytest.mark.parametrize(("name", "start"), [("p.svg", b"<svg"), ("p.png", b"\x89PNG")])
-    def test_the_curves_can_be_drawn(self, tables: Path, tmp_path: Path, name: str, start: bytes) -> None:
-        done = bench(tables, "--seeds", 1, "--evaluations", 8, "--plot", tmp_path / name)
-        assert done.exit_code == 0, done.output
-        assert (tmp_path / name).read_bytes().startswith(start)
+    def test_the_curves_can_be_drawn_with_words(self, tables: Path, tmp_path: Path) -> None:
+        for name in ("p.svg", "p.png"):
+            done = bench(tables, "--seeds", 1, "--evaluations", 4, "--plot", tmp_path / name)
+            assert done.exit_code == 0, done.output
+        text = (tmp_path / "p.svg").read_text()
+        words = ("toy_CHIP", "evaluations", "optimum / best so far", "policy tuner")
+        assert all(word in text for word in words)
+        dots = pixels((tmp_path / "p.png").read_bytes())
+        for word in words:
+            assert shown(dots, word), word
+        assert not shown(dots, "nonsense")
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -135,10 +159,22 @@ class TestCommand:
             ({"time_ms": [True] * 80}, "times must be positive"),
             ({"params": {"a b": [16]}}, "'a b' cannot be a parameter"),
             ({"params": {"block": [16]}}, "has 4 values, the table 1 parameters"),
+            ({"constraints": ["tile > 2", "tile < 2"]}, "both 'tile > 2' and 'tile < 2': they contradict each other"),
+            ({"constraints": ["block * tile > 9999"]}, "none of 80 configurations meets 'block * tile > 9999'"),
+            ({"constraints": ["tiel > 2"]}, "names tiel, which is none of block, tile, unroll, order"),
+            ({"constraints": ["open('x')"]}, "may hold names, numbers, arithmetic and comparisons alone"),
+            ({"constraints": "tile > 2"}, "constraints must be a list"),
         ],
     )
     def test_a_bad_table_is_refused_in_one_line(self, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
         self.refused(bench(write(tmp_path / "bad", document(**changes))), message)
+
+    def test_what_does_not_meet_a_tables_constraints_is_left_out(self, tmp_path: Path) -> None:
+        table = document(constraints=["block * tile <= 128 and not order == 'rows'"])
+        (read,) = landscapes.load(write(tmp_path / "tables", table))
+        values = [read.space.values(config) for config in read.times]
+        assert 0 < len(values) < 80
+        assert all(v["block"] * v["tile"] <= 128 and v["order"] == "columns" for v in values)
 
     def test_a_missing_column_is_named(self, tmp_path: Path) -> None:
         table = document()

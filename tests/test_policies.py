@@ -232,12 +232,24 @@ class TestArchive:
         }
         assert set(archive.front.members) == set(times) - beaten
 
-    def test_a_front_that_grows_too_large_is_thinned_where_it_is_crowded(self) -> None:
-        front = Front(selection.uncrowded)
-        for i in range(LARGEST + 1):
-            front.offer(str(i), (float(i), float(-i)))
-        assert len(front) < LARGEST
-        assert {"0", str(LARGEST)} <= set(front.members)
+    def test_a_front_too_large_keeps_no_program_that_any_other_beats_and_one_near_each(self) -> None:
+        rng, front, living = np.random.default_rng(2), Front(), {}
+        for number in range(1500):
+            angle = rng.random() * np.pi / 2
+            point = 5 - np.array([np.cos(angle), np.sin(angle)]) * (1 - 0.1 * rng.random() ** 8)
+            living[str(number)] = point
+            front.offer(str(number), tuple(point.tolist()))
+            if number > 600 and number % 50 == 0:  # a member that fails when it is measured
+                gone = front.members[int(rng.integers(len(front)))]
+                del living[gone]
+                front.drop(gone)
+        values = np.array(list(living.values()))
+        for name in front.members:
+            own = living[name]
+            assert not ((values <= own).all(axis=1) & (values < own).any(axis=1)).any()
+        kept = np.array([living[name] for name in front.members])
+        assert len(kept) <= LARGEST
+        assert all((kept <= 1.03 * value).all(axis=1).any() for value in values)
 
     def test_where_error_is_an_objective_precise_programs_stay_parents(self) -> None:
         made = entries(2)

@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from archives.candidate import Candidate, fingerprint
+from evo_kernel.cli import main
+from operators.knob_operators import KnobStep
 from operators.knobs import structure, values
 from operators.proposal import Context, Observed, ProposalError
-from operators.tune import failures, outlook
+from operators.tune import constraints, failures, outlook
+from operators.tune.constraints import Constraint
 from operators.tune.operator import KnobTune, Tuning
 from operators.tune.space import Config, Parameter, Space, SpaceError
 from operators.tune.tuner import Observation, propose
@@ -60,13 +64,13 @@ def best(observed: list[Observation]) -> float:
 
 class TestSpace:
     def test_constraints_that_contradict_each_other_are_said_in_one_line(self) -> None:
-        apart = [lambda v: v["BLOCK"] > 64, lambda v: v["BLOCK"] < 64]
-        with pytest.raises(SpaceError, match="none of 360 combinations meets its constraints"):
+        apart = [constraints.read("BLOCK > 64"), constraints.read("BLOCK < 64")]
+        with pytest.raises(SpaceError, match="'BLOCK > 64' and 'BLOCK < 64': they contradict each other"):
             Space.product(PARAMETERS, apart)
 
     def test_a_space_too_large_to_list_is_drawn_from_and_its_constraints_hold(self) -> None:
         many = tuple(Parameter(f"p{n}", tuple(range(1, 11))) for n in range(8))
-        space = Space.product(many, [lambda v: v["p0"] <= v["p1"]])
+        space = Space.product(many, [constraints.read("p0 <= p1")])
         assert space.size is None
         batch = propose(space, (), (), np.random.default_rng(0), 4)
         assert len(set(batch)) == 4
@@ -204,8 +208,9 @@ def judged(candidate: Candidate, time_us: float | None) -> Observed:
     return Observed(candidate.source, time_us, candidate.structure)
 
 
-def context(seed: int, relatives: tuple[Observed, ...] = (), known: frozenset[str] = frozenset()) -> Context:
-    return Context(np.random.default_rng(seed), known.__contains__, "mi300", "hip", relatives)
+def context(seed: int, relatives: tuple[Observed, ...] = (), constraints_: tuple[Constraint, ...] = ()) -> Context:
+    rng = np.random.default_rng(seed)
+    return Context(rng, lambda _: False, "mi300", "hip", relatives, constraints=constraints_)
 
 
 class TestOperator:
@@ -222,6 +227,33 @@ class TestOperator:
         assert len({o.source for o in relatives}) == 26
         assert min(o.time_us for o in relatives if o.time_us) <= 15.0
 
+    def test_no_operator_on_knobs_proposes_what_breaks_a_constraint(self) -> None:
+        parent, other = program(256, 4), program(32, 16)
+        narrow = constraints.read("BLOCK * num_warps <= 1024 and waves_per_eu == 0")
+        relatives = (judged(parent, 5.0), judged(other, 6.0), judged(program(64, 8), 4.0))
+        for seed in range(8):
+            given = context(seed, relatives, (narrow,))
+            made = [KnobTune().propose((parent,), given), KnobStep().propose((parent,), given)]
+            for now in (values(m.source) for m in made):
+                assert now["softmax_kernel.BLOCK"] * now["softmax_kernel.num_warps"] <= 1024
+                assert not now["softmax_kernel.waves_per_eu"]
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            (["BLOCK > 64", "BLOCK < 64"], "meets both 'BLOCK > 64' and 'BLOCK < 64': they contradict each other"),
+            (["BLOCK > 10000000"], "none of 1,000 configurations meets 'BLOCK > 10000000'"),
+            (["BLOK > 1"], "names BLOK, which no launch of plain has together"),
+            (["BLOCK >"], "is no condition"),
+        ],
+    )
+    def test_constraints_that_nothing_meets_are_refused_in_one_line(self, given: list[str], message: str) -> None:
+        options = [part for one in given for part in ("--constraint", one)]
+        done = CliRunner().invoke(main, ["search", "softmax", "--target", "mi300", "--basis", "predicted", *options])
+        assert done.exit_code == 2
+        assert message in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
     def test_an_option_left_out_stands_at_its_default(self) -> None:
         tuning = Tuning(program(256, 4).source, "hip")
         config = tuning.config(program(256, 4).source)
@@ -229,9 +261,9 @@ class TestOperator:
         assert tuning.changes(config) == {}
 
     def test_a_value_that_only_a_relative_has_is_in_the_space(self) -> None:
-        odd = program(256, 4).source.replace("num_warps=4", "num_warps=32")
-        tuning = Tuning(program(256, 4).source, "hip", [odd])
-        assert tuning.space.values(tuning.config(odd))["softmax_kernel.num_warps"] == 32
+        odd = program(256, 32)
+        tuning = Tuning(program(256, 4).source, "hip", [judged(odd, 1.0)])
+        assert tuning.space.values(tuning.config(odd.source))["softmax_kernel.num_warps"] == 32
 
     def test_a_program_without_knobs_gives_a_proposal_error(self) -> None:
         bare = Candidate("x = 1", "seed", "", (), fingerprint("x = 1"), structure("x = 1"))

@@ -14,11 +14,11 @@ from operators.tune import failures, forest, gaussian
 from operators.tune.features import Floats, Singles, derived, plain
 from operators.tune.space import Config, Rows, Space
 
-CUT = 1.0  # of log-time above the median: all slower times are taken for this one
-FITTED_EARLY, FITTED = 4, 10  # the process's shape is fitted anew every so many observations, up to YOUNG and after it
-YOUNG = 40
-RELATIVES = 64  # the newest observations of relatives that are heeded
-DOUBT = 0.1  # noise of a relative's observation, relative to the signal
+CUT = 1.0  # of log-time above the median: all slower times, e times as slow and more, are taken for this one
+FITTED_EARLY, FITTED = 4, 10  # the process's shape is fitted anew every so many observations, up to YOUNG and after it:
+YOUNG = 40  # early each tells much of it, later fitting costs more than it changes
+RELATIVES = 64  # the newest observations of relatives that are heeded: what costs grows with the cube of all
+DOUBT = 0.1  # noise of a relative's observation, relative to the signal: it says where to look, own ones overrule it
 CHANCE = 0.1  # noise of a failure's: it may be an accident of one measurement
 
 
@@ -113,7 +113,8 @@ def _gather(space: Space, own: Sequence[Observation], prior: Sequence[Observatio
 
 
 def _logs(observations: Sequence[Observation]) -> Floats:
-    return np.array([np.nan if o.time is None else np.log(o.time) for o in observations], dtype=float)
+    logs: Floats = np.log(np.array([np.nan if o.time is None else o.time for o in observations], dtype=float))
+    return logs
 
 
 def _offset(x: Floats, logs: Floats, theirs: Floats) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from operators.tune.features import Floats, Singles
 from operators.tune.space import Rows
 
-CAUTION = 1.0  # observations that the share of all counts for in an explanation
+CAUTION = 1.0  # observations that the share of all counts for in an explanation: one
 SURE = 0.9  # probability that failures have a place from which on they are taken to have one
 
 Flags = NDArray[np.bool_]

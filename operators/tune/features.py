@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from operators.tune.space import Parameter, Rows, Space
 
-DIVISORS = (16, 32, 64)
-REPEATED = 3  # times that the plain columns stand among the derived ones
+DIVISORS = (16, 32, 64)  # a matrix instruction's edge, a warp, a wave
+REPEATED = 3  # times that the plain columns stand among the derived ones, of which there are several a size
 RARE = 1e-9  # columns that vary less than this say nothing
 
 Floats = NDArray[np.float64]

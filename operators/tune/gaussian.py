@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from operators.tune.features import Floats, Singles
 
-STEPS = 10
+STEPS = 10  # up the likelihood, of RATE each in logarithms: as far as from the prior's median to where it is unlikely
 RATE = 0.25
-SCALE, SPREAD = 0.7, 1.0  # prior of a length scale: median, and deviation of its logarithm
-NOISE, NOISE_SPREAD = 1e-3, 1.5  # prior of the noise's variance, relative to the signal's
-QUIET, LOUD = 1e-5, 1.0  # bounds of the same
+SCALE, SPREAD = (
+    0.7,
+    1.0,
+)  # prior of a length scale, columns reaching from 0 to 1: median, and deviation of its logarithm
+NOISE, NOISE_SPREAD = 1e-3, 1.5  # prior of the noise's variance relative to the signal's: times vary by a few per cent
+QUIET, LOUD = 1e-5, 1.0  # bounds of the same: what single precision resolves, and all of it
 POINTS = 64  # that scales are fitted on; the likelihood costs the cube of them
 
 

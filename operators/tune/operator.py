@@ -1,12 +1,14 @@
 """The tuner as an operator over Triton programs: a program's knobs are the space, what was judged teaches."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from archives.candidate import Candidate, fingerprint
-from operators.knobs import Knob, find, rewrite, structure, values
+from operators.knob_constraints import at_launches, present
+from operators.knobs import Knob, find, holds, known_values, rewrite
 from operators.proposal import Context, Observed, Proposal, ProposalError
+from operators.tune.constraints import Constraint
 from operators.tune.outlook import hopeless
 from operators.tune.space import Config, Kind, Parameter, Space, Value
 from operators.tune.tuner import Observation, propose
@@ -14,6 +16,7 @@ from operators.tune.tuner import Observation, propose
 TRIES = 4  # configurations asked for when the first gave a program that is known, or of another structure
 
 Numbers = Mapping[str, int | None]
+Stand = tuple[int | None, ...]  # of each knob
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,49 +37,51 @@ class KnobTune:
         """Choose a configuration that was not judged, and write it into the parent; give up a hopeless structure."""
         if len(parents) != 1:
             raise ValueError(f"{self.name} expected 1 parent, got {len(parents)}")
-        tuning = Tuning(parents[0].source, context.backend, (o.source for o in context.relatives))
-        own = tuning.observations(o for o in context.relatives if o.structure == parents[0].structure)
-        prior = tuning.observations(o for o in context.relatives if o.structure != parents[0].structure)
+        parent, home = parents[0].source, parents[0].structure
+        tuning = Tuning(parent, context.backend, context.relatives, home, context.constraints)
+        own, prior = tuning.observed(home), tuning.observed(home, others=True)
         if context.best_us is not None and hopeless(tuning.space, own, context.best_us, context.rng):
             raise ProposalError(f"after {len(own)} programs the structure has no hope of coming near the run's best")
-        pending = [c for c in map(tuning.config, context.pending) if c is not None]
+        pending = [c for c in (tuning.config(source, home) for source in context.pending) if c is not None]
         for count in (1, TRIES):
             for config in propose(tuning.space, own, pending, context.rng, count, prior):
                 changes = tuning.changes(config)
-                source = rewrite(parents[0].source, changes)
-                if structure(source) == parents[0].structure and not context.known(fingerprint(source)):
-                    return Proposal(source, tuning.intent(changes))
+                source = rewrite(parent, changes, home)
+                if not context.known(fingerprint(source)) and holds(parent, changes, home):
+                    return Proposal(source, tuning.intent(changes), home)
         raise ProposalError(f"the tuner finds nothing new among the knobs of program {parents[0].id}")
 
 
 class Tuning:
-    """One program's knobs as a space. An option that a program leaves out stands at Triton's default."""
+    """One program's knobs as a space. An option that a program leaves out stands at Triton's default.
 
-    def __init__(self, source: str, backend: str, others: Iterable[str] = ()) -> None:
-        self._knobs = {knob.name: knob for knob in find(source, backend)}
+    `judged` are programs that were judged, whose values join the space; `home` is the program's structure, if known.
+    """
+
+    def __init__(
+        self, source: str, backend: str, judged: Iterable[Observed] = (), home: str = "",
+        constraints: Sequence[Constraint] = (),
+    ) -> None:  # fmt: skip
+        found = find(source, backend, home)
+        self._knobs = {knob.name: knob for knob in found}
         if not self._knobs:
             raise ProposalError(f"the program has no knobs on {backend} that could be tuned")
-        seen: dict[str, set[int]] = {name: set() for name in self._knobs}
-        for other in others:
-            numbers = _matched(self._knobs, values(other))
-            for name in seen:
-                number = self._number(name, numbers)
-                if number is not None:
-                    seen[name].add(number)
-        self.space = _space(tuple(_parameter(knob, seen[name]) for name, knob in self._knobs.items()))
+        self._names = tuple((name, knob.default) for name, knob in self._knobs.items())
+        self._judged = [(one, self._numbers(one.source, one.structure)) for one in judged]
+        columns = list(zip(*(numbers for _, numbers in self._judged), strict=True)) or [()] * len(self._knobs)
+        seen = (frozenset(n for n in column if n is not None) for column in columns)
+        self.space = _space(tuple(map(_parameter, found, seen)), at_launches(constraints, found))
         self._place = [{value: at for at, value in enumerate(p.values)} for p in self.space.parameters]
 
-    def config(self, source: str) -> Config | None:
+    def config(self, source: str, structure: str = "") -> Config | None:
         """Return where a program stands in the space, None if a knob is missing or has a value from outside."""
-        numbers = _matched(self._knobs, values(source))
-        found = [place.get(self._number(n, numbers)) for n, place in zip(self._knobs, self._place, strict=True)]
-        return tuple(at for at in found if at is not None) if None not in found else None
+        return self._config(self._numbers(source, structure))
 
-    def observations(self, observed: Iterable[Observed]) -> list[Observation]:
-        """Return what was judged as observations of this space, the newest word on each configuration."""
+    def observed(self, structure: str, others: bool = False) -> list[Observation]:
+        """Return what was judged of a structure, or of all others, the newest word on each configuration."""
         found: dict[Config, Observation] = {}
-        for one in observed:
-            config = self.config(one.source)
+        for one, numbers in self._judged:
+            config = self._config(numbers) if (one.structure == structure) is not others else None
             if config is not None:
                 found[config] = Observation(config, one.time_us)
         return list(found.values())
@@ -84,7 +89,7 @@ class Tuning:
     def changes(self, config: Config) -> dict[str, int]:
         """Return the knobs that must be written to bring the program to a configuration."""
         wanted = {name: _whole(value) for name, value in self.space.values(config).items()}
-        return {n: v for n, v in wanted.items() if v != _effective(self._knobs[n].value, self._knobs[n])}
+        return {n: v for n, v in wanted.items() if v != present(self._knobs[n])}
 
     def intent(self, changes: Mapping[str, int]) -> str:
         """Say what changes, such as `tuned: softmax_kernel.BLOCK 256 -> 1024`."""
@@ -94,36 +99,48 @@ class Tuning:
             parts.append(f"{name} {'default' if before is None else before} -> {value}")
         return "tuned: " + "; ".join(parts)
 
-    def _number(self, name: str, numbers: Numbers) -> int | None:
-        return _effective(numbers[name], self._knobs[name]) if name in numbers else None
+    def _config(self, numbers: Stand) -> Config | None:
+        found = tuple(map(dict.get, self._place, numbers))
+        return None if None in found else found  # type: ignore[return-value]
+
+    def _numbers(self, source: str, structure: str) -> Stand:
+        return _stand(source, structure, self._names)
 
 
-def _matched(knobs: Mapping[str, Knob], numbers: Numbers) -> dict[str, int | None]:
+# Asked for every program that is learnt from, at every proposal.
+@lru_cache(maxsize=4096)
+def _stand(source: str, structure: str, knobs: tuple[tuple[str, int | None], ...]) -> Stand:
+    """Return what a program's knobs of these names (with defaults) stand at, None for one that it does not have."""
+    numbers = _matched(tuple(name for name, _ in knobs), known_values(source, structure))
+    return tuple(_or(numbers[name], default) if name in numbers else None for name, default in knobs)
+
+
+def _matched(knobs: Collection[str], numbers: Numbers) -> dict[str, int | None]:
     """Give another program's numbers the names of these knobs: a kernel that was renamed keeps its options' names."""
     found = {name: number for name, number in numbers.items() if name in knobs}
-    for name in knobs.keys() - found.keys():
+    for name in set(knobs) - found.keys():
         same = [other for other in numbers if other.rpartition(".")[2] == name.rpartition(".")[2]]
         if len(same) == 1:
             found[name] = numbers[same[0]]
     return found
 
 
-def _effective(value: int | None, knob: Knob) -> int | None:
-    return knob.default if value is None else value
+def _or(value: int | None, default: int | None) -> int | None:
+    return default if value is None else value
 
 
-def _parameter(knob: Knob, seen: set[int]) -> Parameter:
+def _parameter(knob: Knob, seen: frozenset[int]) -> Parameter:
     """Return a knob's legal values, those of the programs seen, and its default."""
-    present = _effective(knob.value, knob)
-    numbers = sorted({*knob.legal, *seen} | ({present} if present is not None else set()))
+    now = present(knob)
+    numbers = sorted({*knob.legal, *seen} | ({now} if now is not None else set()))
     powers = all(n > 0 and n & (n - 1) == 0 for n in numbers)
     kind: Kind = "power-of-two" if powers else "ordinal"
     return Parameter(knob.name, tuple(numbers), kind)
 
 
 @lru_cache(maxsize=16)
-def _space(parameters: tuple[Parameter, ...]) -> Space:
-    return Space.product(parameters)
+def _space(parameters: tuple[Parameter, ...], constraints: tuple[Constraint, ...]) -> Space:
+    return Space.product(parameters, constraints)
 
 
 def _whole(value: Value) -> int:

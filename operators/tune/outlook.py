@@ -2,8 +2,8 @@
 
 `promising` needs no more than times, so the search asks it at every verdict. `hopeless` asks the models what the best
 configuration may still reach; the tuner asks it before it proposes, and gives a structure up by refusing. The figures
-of a trial were chosen on the landscapes 1000 to 1015 of benchmarks/structured.py, not on those that
-benchmarks/policies.py reports.
+of a trial were chosen on the landscapes 1000 to 1015 of benchmarks/structured.py; benchmarks/policies.py tries others,
+no trial and no giving up, on other landscapes.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from operators.tune.pool import pool
 from operators.tune.space import Space
 from operators.tune.tuner import design, fastest, informed
 
-HOPE = 3.0  # deviations below the mean that a configuration is granted
+HOPE = 3.0  # deviations below the mean that a configuration is granted: one in a thousand does better
 MARGIN = 1.25  # a structure whose best hope is slower than this many times the run's best is given up
-TRIAL = 8  # evaluations that a new structure gets before it is judged
+TRIAL = 8  # evaluations that a new structure gets before it is judged: about one a knob
 NEAR = 1.3  # a new structure within this factor of the run's best is worth its trial, or the rest of it
 AFTER_DESIGN = 8  # evaluations the models have chosen before anything is given up
-MOST = 24  # evaluations at most after which it may be
+MOST = 24  # evaluations at most after which it may be, however many knobs there are
 
 
 def budget(space: Space) -> int:

@@ -6,9 +6,11 @@ import numpy as np
 
 from operators.tune.space import Config, Rows, Space
 
-SIZE = 700
+SIZE = 700  # configurations that models are asked about: a proposal's time grows with them
 CENTRES = 5  # the fastest configurations, whose neighbours are looked at: of the first also those two changes away
-DISTANT = 300  # most configurations that differ in two parameters
+DISTANT = (
+    300  # most configurations that differ in two parameters: with neighbours they leave some hundreds from anywhere
+)
 
 
 def pool(space: Space, fastest: Sequence[Config], taken: Collection[Config], rng: np.random.Generator) -> Rows:

@@ -1,22 +1,24 @@
 """What a tuner chooses from: parameters, their values, and which configurations of them are legal."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.tune.constraints import Constraint, blame
+
 LISTED = 20_000  # a product with at most so many combinations is listed in full, a larger one is drawn from
 DRAWS = 20_000  # combinations tried before constraints are said to contradict each other
+BLAMED = 2_000  # of them, drawn evenly, on which it is found out which ones do
 TWICE = 400  # draws of configurations that differ in two parameters
 
 Kind = Literal["categorical", "ordinal", "power-of-two"]
 Value = int | float | str | bool | None
 Config = tuple[int, ...]  # one index into each parameter's values
-Constraint = Callable[[Mapping[str, Any]], bool]  # sees values by name
 Rows = NDArray[np.int64]
 
 
@@ -80,17 +82,16 @@ class Space:
         """Make a space of all combinations that meet every constraint."""
         _check(parameters)
         space = cls(parameters, None, constraints)
-        if math.prod(len(p.values) for p in parameters) <= LISTED:
+        if space._combinations <= LISTED:
             grids = np.meshgrid(*(np.arange(len(p.values)) for p in parameters), indexing="ij")
-            space.rows = space._met(np.stack([g.ravel() for g in grids], axis=1))
-            found, tried = len(space.rows), len(grids[0].ravel())
+            tried = np.stack([g.ravel() for g in grids], axis=1)
+            space.rows = found = space._met(tried)
         else:
-            found, tried = len(space._drawn(np.random.default_rng(0), 1)), DRAWS
-        if not found:
-            raise SpaceError(
-                f"the space has no legal configuration: none of {tried:,} combinations meets its constraints "
-                f"({len(constraints)}), which may contradict each other"
-            )
+            tried = Space(parameters).draw(np.random.default_rng(0), BLAMED)
+            found = space._drawn(np.random.default_rng(0), 1)
+        if not len(found):
+            every = [space.values(tuple(row)) for row in tried.tolist()]
+            raise SpaceError(f"the space has no legal configuration: {blame(constraints, every)}")
         return space
 
     @property
@@ -126,9 +127,36 @@ class Space:
 
     def free(self, taken: Iterable[Config]) -> NDArray[np.bool_]:
         """Tell of each listed configuration whether it is not taken."""
-        free = np.ones(len(self._known), dtype=bool)
-        free[[self._known[c] for c in taken if c in self._known]] = False
+        free = np.ones(len(self._all()), dtype=bool)
+        free[self._places(taken)] = False
         return free
+
+    def _places(self, configs: Iterable[Config]) -> NDArray[np.int64]:
+        """Return where those of some configurations stand that are listed."""
+        some = list(configs)
+        if self._numbered is None:
+            return np.array([self._known[c] for c in some if c in self._known], dtype=np.int64)
+        order, numbers = self._numbered
+        wanted = self._number(np.array(some, dtype=np.int64).reshape(-1, len(self.parameters)))
+        found = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+        return np.asarray(order[found[numbers[found] == wanted]])
+
+    @cached_property
+    def _numbered(self) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """Return the listed configurations' places and numbers in rising order; None where numbers get too large."""
+        if self._combinations > np.iinfo(np.int64).max:
+            return None
+        numbers = self._number(self._all())
+        order = np.argsort(numbers, kind="stable")
+        return order, numbers[order]
+
+    def _number(self, rows: Rows) -> NDArray[np.int64]:
+        """Return a number for each row, rising with the rows' order."""
+        return np.asarray(np.ravel_multi_index(tuple(rows.T), [len(p.values) for p in self.parameters]))
+
+    @cached_property
+    def _combinations(self) -> int:
+        return math.prod(len(p.values) for p in self.parameters)
 
     @cached_property
     def _compact(self) -> NDArray[np.uint16]:
@@ -161,7 +189,7 @@ class Space:
             batch = min(max(2 * count, 64), DRAWS - tried)
             tried += batch
             fresh = self._met(rng.integers(sizes, size=(batch, len(sizes))))
-            found = np.unique(np.concatenate([found, fresh]), axis=0)
+            found = self._once(np.concatenate([found, fresh]))
         return found if len(found) <= count else found[rng.choice(len(found), count, replace=False)]
 
     def _changed(self, centre: Rows) -> Rows:
@@ -176,13 +204,20 @@ class Space:
     def _changed_twice(self, centre: Rows, rng: np.random.Generator) -> Rows:
         if len(self.parameters) < 2:
             return np.empty((0, len(self.parameters)), dtype=np.int64)
-        rows = np.repeat(centre[None, :], TWICE, axis=0)
         sizes = np.array([len(p.values) for p in self.parameters])
-        for row in rows:
-            places = rng.choice(len(sizes), 2, replace=False)
-            row[places] = rng.integers(sizes[places])
-        rows = np.unique(rows, axis=0)
+        first = rng.integers(len(sizes), size=TWICE)
+        second = (first + rng.integers(1, len(sizes), size=TWICE)) % len(sizes)
+        rows = np.repeat(centre[None, :], TWICE, axis=0)
+        for places in (first, second):
+            rows[np.arange(TWICE), places] = rng.integers(sizes[places])
+        rows = self._once(rows)
         return np.asarray(rows[(rows != centre).sum(1) == 2])
+
+    def _once(self, rows: Rows) -> Rows:
+        """Return each row once, in order: compared as single numbers where these are not too large."""
+        if self._combinations > np.iinfo(np.int64).max:
+            return np.unique(rows, axis=0)
+        return np.asarray(rows[np.unique(self._number(rows), return_index=True)[1]])
 
 
 def _check(parameters: Sequence[Parameter]) -> None:

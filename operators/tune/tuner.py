@@ -17,9 +17,11 @@ from operators.tune.features import Floats, plain
 from operators.tune.pool import CENTRES, pool
 from operators.tune.space import Config, Rows, Space
 
+# Reasons stand beside constants; benchmarks/tuner_constants.py tries a smaller and a larger value of each on measured
+# tables, and what would have been chosen without each table, GPU and kernel.
 SPREAD = 8  # configurations from which the one farthest from all others is taken: of many it would be a corner
-STALE = 30  # observations without a gain after which every second proposal looks farther
-WIDENED = 1.25  # what deviations are multiplied by then
+STALE = 30  # observations without a gain after which every second proposal looks farther: several designs' worth
+WIDENED = 1.25  # what deviations are multiplied by then: somewhat, for the models are right more often than not
 
 __all__ = ["Observation", "design", "propose"]
 
