@@ -332,6 +332,14 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def lives(pid: str) -> bool:
+    """Tell whether a process runs; one that nobody has collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class TestCommand:
     def test_prompt_goes_in_and_answer_comes_out(self) -> None:
         reply = run(providers.client(Model("command", "tr a-z A-Z")).complete(PROMPT, 5))
@@ -357,7 +365,8 @@ class TestCommand:
 
     def test_what_a_command_started_dies_with_a_search_that_is_killed(self, tmp_path: Path) -> None:
         agent = tmp_path / "agent.sh"
-        agent.write_text(f"sleep 60 &\necho $! $$ > {tmp_path}/new && mv {tmp_path}/new {tmp_path}/pids\nwait\n")
+        note = f"echo $! $$ > {tmp_path}/new && mv {tmp_path}/new {tmp_path}/pids"
+        agent.write_text(f"setsid sh -c 'sleep 60 & {note}; wait' &\nwait\n")
         asking = (
             "import asyncio\nfrom operators.llm import providers\nfrom operators.llm.model import Model, Prompt\n"
             f"asyncio.run(providers.client(Model('command', 'sh {agent}')).complete(Prompt('', ''), 60))"
@@ -366,18 +375,20 @@ class TestCommand:
         until(lambda: (tmp_path / "pids").exists())
         search.kill()
         search.wait()
-        for pid in (tmp_path / "pids").read_text().split():
-            until(
-                lambda pid=pid: (
-                    not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
-                )
-            )
+        until(lambda: not any(map(lives, (tmp_path / "pids").read_text().split())))
 
-    def test_what_a_command_leaves_behind_does_not_hold_its_answer(self) -> None:
-        began = time.monotonic()
-        assert (
-            run(providers.client(Model("command", "sh -c 'echo yes; sleep 50 &'")).complete(PROMPT, 9)).text == "yes\n"
-        )
+    @pytest.mark.parametrize("after", ["echo yes", "kill -STOP $PPID; sleep 50"])
+    def test_nothing_of_a_command_outlives_its_call_nor_holds_its_answer(self, tmp_path: Path, after: str) -> None:
+        began, script = time.monotonic(), tmp_path / "agent.sh"
+        note = f"echo $$ > {tmp_path}/pid; exec sleep 50"
+        script.write_text(f"setsid sh -c '{note}' >&2 &\nwhile [ ! -s {tmp_path}/pid ]; do :; done\n{after}\n")
+        asking = providers.client(Model("command", f"sh {script}")).complete(PROMPT, 9 if "yes" in after else 0.3)
+        if "yes" in after:
+            assert run(asking).text == "yes\n"
+        else:
+            with pytest.raises(ModelError, match="did not finish"):
+                run(asking)
+        assert not lives((tmp_path / "pid").read_text().strip())
         assert time.monotonic() - began < 5
 
     def test_a_quotation_that_does_not_end_is_said_at_once(self) -> None:
