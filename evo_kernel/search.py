@@ -227,6 +227,7 @@ class Search:
         self._numbers.answered(event.number)
         self.refusals += 1
         self.dry += 1
+        self.letters.refused(event)
         name, cost = self.letters.ended(event.number, event.operator)
         self.learned.refused(name, cost)
         if event.operator == TUNER and event.parents and event.parents[0] in self.archive:
