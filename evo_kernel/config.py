@@ -38,7 +38,7 @@ class Settings(BaseModel):
     tuner: float = Field(Rules().tuner, ge=0.0, le=1.0)
     macro: bool = Rules().macro
     lexicase: float = Field(Rules().lexicase, ge=0.0, le=1.0)
-    bandit: bool = Rules().bandit
+    bandit: bool = Rules().bandit  # left out: true where models are named
     halving: bool = Rules().halving
     lines: int = Field(Rules().lines, ge=1, le=1000)
     migration: int = Field(Rules().migration, ge=1)
@@ -72,6 +72,13 @@ class Settings(BaseModel):
     workers: int = Field(0, ge=0)  # 0: one for every core
     judges: int = Field(1, ge=1, le=16)  # on each GPU of the Ray pool; they take turns at the clock
     address: str | None = None  # of a Ray cluster; None: embedded on this machine
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choosing(cls, given: Any) -> Any:
+        """Have the bandit choose among operators and models, unless somebody says otherwise."""
+        unsaid = isinstance(given, Mapping) and given.get("bandit") is None
+        return {**given, "bandit": bool(given.get("models"))} if unsaid else given
 
     @field_validator("target")
     @classmethod

@@ -153,7 +153,7 @@ def long_run(tmp_path_factory: pytest.TempPathFactory, double_task: Task) -> tup
     folder = tmp_path_factory.mktemp("long") / "run"
     with pytest.MonkeyPatch.context() as patch, LlmServer(skilled) as server:
         patch.setenv("ANTHROPIC_API_KEY", SECRET)
-        begin(folder, double_task, [model(server)], generations=6)
+        begin(folder, double_task, [model(server)], generations=6, bandit=False)
         return folder, server, drive(folder)
 
 
@@ -376,7 +376,7 @@ def block(source: str) -> int:
 def test_the_bandit_chooses_among_operators_with_their_models(tmp_path: Path, double_task: Task) -> None:
     with LlmServer(doubling) as good, LlmServer(lambda asked: "I would rather not.") as bad:
         models = [model(good), model(bad, "openai")]
-        given = {"generations": 5, "bandit": True, "model_operators": ("optimize",), "conversations": 1}
+        given = {"generations": 5, "model_operators": ("optimize",), "conversations": 1}
         folder = begin(tmp_path / "run", double_task, models, **given)
         drive(folder)
     by_model = Counter(e.model for e in events(folder, Asked))
