@@ -191,7 +191,7 @@ def test_half_of_the_requests_ask_models_and_none_goes_beyond_the_budget(
 
 def test_a_model_that_takes_hours_stops_neither_the_judges_nor_another_model(tmp_path: Path, double_task: Task) -> None:
     box = tmp_path / "box"
-    folder = begin(tmp_path / "alone", double_task, [f"mailbox:{box}"], model_operators=("optimize",))
+    folder = begin(tmp_path / "alone", double_task, [f"mailbox:{box}"], model_operators=("optimize",), bandit=False)
     population = Population(folder, FormulaPool)
     try:
         for _ in range(60):
@@ -418,10 +418,14 @@ def test_a_whole_search_survives_every_fault_with_an_exact_budget_and_says_what_
     for name, ((_, _, kind, _, words), spoken) in kinds.items():
         own = [r for r in rows if r["model"] == f"{spoken}:{name}"]
         assert any(words.replace("0.2 s", "0.5 s") in why for r in own for why in r["no_answer"]), (name, words, own)
-        assert sum(r["calls"] for r in own) == len(seen[name]) in ((1,) if kind.final else range(1, 5)), name
+        calls, tokens = (sum(r[what] for r in own) for what in ("calls", "tokens"))
+        assert calls in ((1,) if kind.final else range(1, 5)), name
+        if kind is TIMEOUT:  # also when this machine is too busy to take what was sent
+            assert calls >= len(seen[name]) > 0, name
+            continue
         billed = [b.input + b.output + b.cached for b in server.billed if b.model == name]
         most = sum(Prompt(a.system, a.text).most_tokens + 500 for a in seen[name]) if kind.billed else 0
-        assert sum(r["tokens"] for r in own) == (sum(billed) if billed else most), name
+        assert (calls, tokens) == (len(seen[name]), sum(billed) if billed else most), name
     good = [b for b in server.billed if b.model == "tiny"]
     paid = sum(b.input * 3 + b.output * 15 + b.cached * Decimal("0.3") for b in good) * 10**6
     assert sum(a.dollars for (_, m), a in state.search.letters.used.items() if m == "anthropic:tiny") == paid > 0
