@@ -491,6 +491,9 @@ def test_when_a_budget_is_used_up_it_is_said_and_the_search_goes_on_without(tmp_
         runs.extend(folder, 5, {"max_calls": 7})
         drive(folder)
         assert len(server.asked) == 7
+        (folder / "calls.db").unlink()
+        with pytest.raises(RunError, match=r"calls.db is gone, which holds answers and what was paid"):
+            drive(folder)
 
 
 def test_one_models_own_budget_does_not_end_the_others(tmp_path: Path, double_task: Task) -> None:
