@@ -50,7 +50,7 @@ class Talks:
         self._history = folded(events, settings.max_perf_debug_num)
         self._library = examples.of_run(folder, settings.archives, task)
         _require_files(settings)
-        if search.letters.requests and not (folder / FILE).is_file():
+        if search.letters.used and not (folder / FILE).is_file():
             raise RunError(f"{folder / FILE} is gone, which holds answers and what was paid for them: put it back")
         self._lessons = remembered(settings)
         with contextlib.ExitStack() as opened:
