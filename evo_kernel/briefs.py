@@ -7,8 +7,7 @@ from dataclasses import replace
 from archives.candidate import Candidate
 from archives.events import Event, Judged, Proposed, Refused
 from evo_kernel.calls import Calls
-from evo_kernel.correspondence import REFLECT
-from evo_kernel.proposer import NO_ANSWER
+from evo_kernel.correspondence import NO_ANSWER, REFLECT
 from fitness.targets import Target
 from operators.knowledge.library import Library
 from operators.llm import replies

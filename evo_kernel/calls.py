@@ -186,8 +186,11 @@ class Calls:
             raise RunError(f"cannot write to {self._path}: {error}; free some space, then resume") from error
 
     def _read(self, query: str, row: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
-        with self._lock:
-            return iter(self._db.execute(query, row).fetchall())
+        try:
+            with self._lock:
+                return iter(self._db.execute(query, row).fetchall())
+        except sqlite3.Error as error:
+            raise RunError(f"cannot read {self._path}: {error}") from error
 
 
 class RequestAccount:

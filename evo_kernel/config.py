@@ -14,7 +14,7 @@ from evo_kernel.errors import ConfigError
 from evo_kernel.rules import Limits, Rules
 from fitness import targets
 from operators import catalogue
-from operators.llm.settings import ModelSettings, Money, made, pico
+from operators.llm.settings import MOST, ModelSettings, Money, made, pico
 from operators.tune.constraints import read as read_constraint
 
 
@@ -40,7 +40,7 @@ class Settings(BaseModel):
     tuner: float = Field(Rules().tuner, ge=0.0, le=1.0)
     macro: bool = Rules().macro
     lexicase: float = Field(Rules().lexicase, ge=0.0, le=1.0)
-    bandit: bool = Rules().bandit
+    bandit: bool = Rules().bandit  # left out: true where models are named and none is recorded
     halving: bool = Rules().halving
     lines: int = Field(Rules().lines, ge=1, le=1000)
     migration: int = Field(Rules().migration, ge=1)
@@ -62,8 +62,8 @@ class Settings(BaseModel):
     archives: tuple[str, ...] = ()  # folders of runs whose best kernels are examples too
     port: str | None = None  # the text of a kernel in another language that `generate` ports
     max_cost: Money | None = None  # dollars
-    max_tokens: int | None = Field(None, ge=1)
-    max_calls: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1, le=MOST)
+    max_calls: int | None = Field(None, ge=1, le=MOST)
     # auto: measured where the target is this machine's GPU; recorded: only in replays of tables
     basis: Literal["auto", "predicted", "measured", "recorded"] = "auto"
     mode: Literal["sealed", "open"] = "sealed"  # open: launchers run themselves, on a GPU; nothing they say is trusted
@@ -74,6 +74,17 @@ class Settings(BaseModel):
     workers: int = Field(0, ge=0)  # 0: one for every core
     judges: int = Field(1, ge=1, le=16)  # on each GPU of the Ray pool; they take turns at the clock
     address: str | None = None  # of a Ray cluster; None: embedded on this machine
+
+    @model_validator(mode="after")
+    def _choosing(self) -> Self:
+        """Have the bandit choose among operators and models, unless somebody says otherwise.
+
+        What is recorded and replayed is drawn by lot: answers from a file cost nothing, so a bandit would ask others.
+        """
+        if "bandit" not in self.model_fields_set:
+            again = self.record is not None or any(m.model.startswith("replay:") for m in self.models)
+            object.__setattr__(self, "bandit", bool(self.models) and not again)
+        return self
 
     @field_validator("target")
     @classmethod

@@ -6,7 +6,7 @@ All of it is a function of events, so that a run rebuilt from its journal knows 
 from collections.abc import Sequence
 
 from archives.candidate import Candidate
-from archives.events import Answered, Asked, Judged
+from archives.events import Answered, Asked, Judged, Refused
 from evo_kernel.rules import Rules
 from fitness.evaluation import Stage
 from operators import catalogue
@@ -17,6 +17,8 @@ REFLECT = "reflect"
 PORTING = "generate"  # by which a kernel of another language is ported
 BROKEN = 32  # failures that are remembered for repair
 CALL = 1.0  # what a call costs that has no price, in evaluations
+REASONS = 4  # for which a model gave an operator no answer that are remembered
+NO_ANSWER = "no answer: "  # how a refusal begins that is no fault of a reply, and teaches a model nothing
 
 
 class Correspondence:
@@ -28,6 +30,7 @@ class Correspondence:
         self.answered: set[int] = set()
         self.used: dict[tuple[str, str], Amount] = {}  # by operator and model
         self.requests: dict[tuple[str, str], int] = {}
+        self.unanswered: dict[tuple[str, str], dict[str, int]] = {}  # how often and why, the latest reason last
         self.plain = 0  # programs by operators that ask nobody
         self._asked: dict[int, Asked] = {}  # until there is a verdict or a refusal
         self._costs: dict[int, float] = {}  # in evaluations, likewise
@@ -62,6 +65,16 @@ class Correspondence:
         asked = self._asked.pop(number, None)
         cost = self._costs.pop(number, 0.0)
         return (operator if asked is None else catalogue.arm(operator, asked.model)), cost
+
+    def refused(self, event: Refused) -> None:
+        """Note why a request to a model got no answer, if that is what became of it."""
+        asked = self._asked.get(event.number)
+        if asked is not None and event.why.startswith(NO_ANSWER):
+            reasons = self.unanswered.setdefault((asked.operator, asked.model), {})
+            why = event.why.removeprefix(NO_ANSWER)
+            reasons[why] = reasons.pop(why, 0) + 1
+            if len(reasons) > REASONS:
+                del reasons[next(iter(reasons))]
 
     def failed(self, event: Judged, candidate: Candidate) -> None:
         """Remember a failure that a model may repair: one of the program, not of the machine."""

@@ -1,8 +1,10 @@
 """The example kernels of a run: our own, and the best of archives that a person names.
 
-They are gathered once and kept in the run's folder: a run that is resumed shows what it showed before, whatever has
+They are settled once and kept in the run's folder: a run that is resumed shows what it showed before, whatever has
 become of those archives. Kernels of the task that is searched are left out, also where that task goes by another name:
-its text, its launcher's name, or its reference or a seed but for names and numbers is the same.
+its text, its launcher's name, its reference or a seed but for names and numbers is the same as another's, or its
+reference computes what a native task's does (fitness/likeness.py). Not known again is a task that is none of ours, was
+rewritten in all of these, and comes from an archive; and one whose tensors are others: laid out, split or joined.
 """
 
 import os
@@ -13,22 +15,26 @@ import msgpack
 
 from evo_kernel import runs
 from evo_kernel.errors import RunError
+from fitness.likeness import alike
 from operators.knowledge import library
 from operators.knowledge.library import Example, Library
 from operators.knowledge.sameness import marks
 from suites import Task
 
 FILE = "examples.msgpack"
-FORMAT = 1
+FORMAT = 2  # 1 had no tasks that compute the same
 BEST = 8  # elites of one archive
 
 
-def gather(archives: Sequence[str], task: Task) -> tuple[Example, ...]:
-    """Return the fastest elites of runs whose times may be published: confirmed where they were measured."""
+def gather(archives: Sequence[str], task: Task, same: Sequence[Task] = ()) -> tuple[Example, ...]:
+    """Return the fastest elites of runs whose times may be published: confirmed where they were measured.
+
+    `same` are native tasks that compute what the task does.
+    """
     found: dict[str, Example] = {}
     for folder in archives:
         state = runs.read(Path(folder))
-        if _same(state.task, task):
+        if any(_same(state.task, one) for one in (task, *same)):
             continue
         archive = state.search.archive
         for entry in [e for e in archive.ranked() if archive.published(e)][:BEST]:
@@ -39,24 +45,35 @@ def gather(archives: Sequence[str], task: Task) -> tuple[Example, ...]:
     return tuple(found.values())
 
 
+def of_task(archives: Sequence[str], task: Task) -> Library:
+    """Return the library of a run that has not begun."""
+    same = alike(task)
+    return library.of(gather(archives, task, same), [one.digest for one in same])
+
+
 def of_run(folder: Path, archives: Sequence[str], task: Task) -> Library:
-    """Return the library of a run; the first to ask gathers it."""
-    if not archives:
-        return library.standard()
+    """Return the library of a run; the first to ask settles it."""
     if not (folder / FILE).exists():
-        rows = [[e.source, e.task, e.entry, e.origin] for e in gather(archives, task)]
+        same = alike(task)
+        rows = [[e.source, e.task, e.entry, e.origin] for e in gather(archives, task, same)]
         scratch = folder / f"{FILE}.new"
-        scratch.write_bytes(msgpack.packb([FORMAT, rows]))
+        scratch.write_bytes(msgpack.packb([FORMAT, rows, [one.digest for one in same]]))
         os.replace(scratch, folder / FILE)
-    return library.of(_kept(folder / FILE))
+    return _kept(folder / FILE, task)
 
 
-def _kept(file: Path) -> tuple[Example, ...]:
+def shown(folder: Path, archives: Sequence[str], task: Task) -> Library:
+    """Return the library of a run without settling it: whoever looks at a run changes nothing."""
+    return _kept(folder / FILE, task) if (folder / FILE).exists() else of_task(archives, task)
+
+
+def _kept(file: Path, task: Task) -> Library:
     try:
-        version, rows = msgpack.unpackb(file.read_bytes())
-        if version != FORMAT:
+        version, rows, *same = msgpack.unpackb(file.read_bytes())
+        if version not in (1, FORMAT):
             raise ValueError(f"format {version} is not {FORMAT}")
-        return tuple(Example(str(source), str(task), str(entry), str(origin)) for source, task, entry, origin in rows)
+        more = [Example(str(source), str(task), str(entry), str(origin)) for source, task, entry, origin in rows]
+        return library.of(more, same[0] if same else [one.digest for one in alike(task)])
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{file} cannot be read: {error}; remove it, and the archives are read again") from error
 

@@ -10,7 +10,10 @@ from operators.llm.settings import ModelSettings, made
 
 
 def rows(letters: Correspondence, models: Sequence[ModelSettings]) -> list[dict[str, Any]]:
-    """Return what every operator used of every model, in answers that came; None is what nobody counts, or prices."""
+    """Return what every operator used of every model, in answers that came; None is what nobody counts, or prices.
+
+    `no_answer` counts the requests without an answer by reason, of the latest few reasons.
+    """
     known = {m.label: m for m in made(models)}
     found = []
     for (operator, model), requests in sorted(letters.requests.items()):
@@ -19,6 +22,7 @@ def rows(letters: Correspondence, models: Sequence[ModelSettings]) -> list[dict[
             "operator": operator, "model": model, "requests": requests, "calls": used.calls,
             "tokens": used.tokens if used.tokens or (model in known and known[model].counted) else None,
             "dollars": used.dollars / PICO if used.dollars or (model in known and known[model].price) else None,
+            "no_answer": dict(letters.unanswered.get((operator, model), {})),
         })  # fmt: skip
     return found
 
@@ -29,7 +33,15 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
         return []
     total = {n: _sum([row[n] for row in found]) for n in ("requests", "calls", "tokens", "dollars")}
     more = ", and what has no known price" if any(r["dollars"] is None for r in found) and total["dollars"] else ""
-    return [f"models: {_used(total)}{more}", *(f"  {r['operator']:<10} {r['model']}: {_used(r)}" for r in found)]
+    return [
+        f"models: {_used(total)}{more}",
+        *(f"  {r['operator']:<10} {r['model']}: {_used(r)}{_lost(r)}" for r in found),
+    ]
+
+
+def _lost(row: dict[str, Any]) -> str:
+    """Say how many requests got no answer, and why."""
+    return "".join(f"; {count} without an answer: {why}" for why, count in row["no_answer"].items())
 
 
 def _sum(values: list[Any]) -> Any:

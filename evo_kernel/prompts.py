@@ -17,7 +17,6 @@ from evo_kernel.talks import remembered
 from fitness import targets
 from fitness.evaluation import Evaluation
 from operators.knobs import structure
-from operators.knowledge import library
 from operators.knowledge.library import Library
 from operators.llm.briefing import Briefed, Tried
 from operators.llm.model import Prompt
@@ -42,7 +41,7 @@ def of_run(folder: Path, operator: str, size: int | None = None) -> Prompt:
         history.learn(said)
         said.close()
     settings = state.settings if size is None else state.settings.model_copy(update={"context": size})
-    known = examples.of_run(folder, settings.archives, state.task)
+    known = examples.shown(folder, settings.archives, state.task)
     waiting = state.search.letters.broken()
     broken = None if waiting is None else history.find(waiting.id) or judged(events, waiting.id)
     return _prompt(_talker(operator, settings), state.task, settings, history, known, broken)
@@ -63,7 +62,7 @@ def of_task(task: Task, operator: str, settings: Settings, program: str | None, 
                 _remember(history, source, judge_now(judge, source, task.cases, {}, confirm=False))
         finally:
             judge.close()
-    known = library.of(examples.gather(settings.archives, task)) if settings.archives else library.standard()
+    known = examples.of_task(settings.archives, task)
     return _prompt(talker, task, settings.model_copy(update={"port": port or settings.port}), history, known)
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from archives.candidate import Candidate
 from evo_kernel.calls import Asking, Calls, Turn
+from evo_kernel.correspondence import NO_ANSWER
 from operators.llm.budget import Amount, Budget
 from operators.llm.caller import Caller
 from operators.llm.errors import ModelError
@@ -27,8 +28,6 @@ from operators.llm.operators import Conversation, Talker
 from operators.llm.providers import Client, client
 from operators.llm.retries import Clock, Patience, RealClock
 from operators.proposal import Context, Proposal, ProposalError
-
-NO_ANSWER = "no answer: "  # how a refusal begins that is no fault of a reply, and teaches a model nothing
 
 
 @dataclass(frozen=True, slots=True)

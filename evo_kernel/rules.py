@@ -18,14 +18,14 @@ class Rules:
     tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
     macro: bool = True  # a rewrite is tuned at once, and judged with the trial of its structure as one proposal
     lexicase: float = 0.0  # share of parents from the Pareto front; partners are chosen so too
-    bandit: bool = False  # operators are chosen by what they gained for what they cost
+    bandit: bool = False  # operators are chosen by what they gained for what they cost; on where a run has models
     halving: bool = False  # several lines of descent, the worse half given up at 25, 50 and 75% of the budget
     lines: int = 4  # of descent: for halving, islands and restarts
     migration: int = 40  # evaluations between the moves of islands' best
     max_perf_debug_num: int = 5  # failures in a row before `restarts`, `sequential` and `reflect` begin anew
     objectives: tuple[str, ...] = ("latency",)  # and "error", "portability": the front and NSGA-II weigh all
     model_operators: tuple[str, ...] = ASKING  # operators that ask models, where a run has any
-    model_share: float = 0.5  # share of requests that ask them, where the bandit does not choose
+    model_share: float = 0.5  # share of requests that ask them, or with the bandit of the budget that waits for them
     port: str | None = None  # the text of a kernel in another language: each model is first asked to port it
     evaluation_dollars: float = 0.01  # what the bandit takes one evaluation to be worth, against the price of a call
 

@@ -111,7 +111,12 @@ class Search:
 
     def _owed(self, models: tuple[str, ...]) -> bool:
         """Tell whether all that is left is the models', so that not even a new structure is tuned."""
-        return bool(models) and not self.rules.bandit and self.letters.part(self.budget, self._room) >= 1
+        return bool(models) and self._part >= 1
+
+    @property
+    def _part(self) -> float:
+        """The models' share now; the bandit keeps none: only 0 and 1 bind it."""
+        return self.rules.model_share if self.rules.bandit else self.letters.part(self.budget, self._room)
 
     def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[Candidate, ...]] | None:
         """Tune a structure that is new, if there is one and a tuner: one that a rewrite made at once."""
@@ -126,7 +131,7 @@ class Search:
         """Choose a parent, then an operator; where that takes two and there is no partner, one that takes fewer."""
         first = self._policy.parent(View(self.archive, self.seeds, number, self.stagnant, self.dry > 0), rng)
         asking = self.letters.shares(models, self._policy.crosses) if models else {}
-        shares = joined(self._shares, asking, self.letters.part(self.budget, self._room))
+        shares = joined(self._shares, asking, self._part)
         name = self._operator(shares, rng)
         second = self._partner(name, first, rng)
         if second is None and catalogue.arity(name) == 2:
@@ -227,6 +232,7 @@ class Search:
         self._numbers.answered(event.number)
         self.refusals += 1
         self.dry += 1
+        self.letters.refused(event)
         name, cost = self.letters.ended(event.number, event.operator)
         self.learned.refused(name, cost)
         if event.operator == TUNER and event.parents and event.parents[0] in self.archive:

@@ -13,7 +13,7 @@ from archives.events import Answered, Asked, Event, Judged
 from archives.journal import Journal
 from evo_kernel import examples
 from evo_kernel.briefs import folded, judged
-from evo_kernel.calls import Asking, Calls
+from evo_kernel.calls import FILE, Asking, Calls
 from evo_kernel.config import Settings
 from evo_kernel.correspondence import REFLECT
 from evo_kernel.errors import RunError
@@ -50,6 +50,8 @@ class Talks:
         self._history = folded(events, settings.max_perf_debug_num)
         self._library = examples.of_run(folder, settings.archives, task)
         _require_files(settings)
+        if search.letters.used and not (folder / FILE).is_file():
+            raise RunError(f"{folder / FILE} is gone, which holds answers and what was paid for them: put it back")
         self._lessons = remembered(settings)
         with contextlib.ExitStack() as opened:
             self._calls = opened.enter_context(contextlib.closing(Calls(folder)))

@@ -34,6 +34,7 @@ class Billed:
     input: int
     output: int
     cached: int
+    model: str = ""
 
 
 Fault = Callable[["Handler", Asked], None]
@@ -46,6 +47,7 @@ class LlmServer:
     answer: Callable[[Asked], str] = lambda asked: "ok"
     delay: float = 0.0
     faults: deque[Fault] = field(default_factory=deque)
+    faulty: dict[str, Fault] = field(default_factory=dict)  # by model, for ever
     asked: list[Asked] = field(default_factory=list)
     billed: list[Billed] = field(default_factory=list)
     most_at_once: int = 0
@@ -76,10 +78,13 @@ class LlmServer:
         return f"{self.anthropic}/v1"
 
     def take(self, asked: Asked) -> Fault | None:
+        """Return what goes wrong with a request: with all of its model, or with the next of any."""
         with self._lock:
             self.asked.append(asked)
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
+            if asked.body["model"] in self.faulty:
+                return self.faulty[asked.body["model"]]
             return self.faults.popleft() if self.faults else None
 
     def left(self) -> None:
@@ -91,8 +96,9 @@ class LlmServer:
         with self._lock:
             cached = len(asked.system) // 4 if any(a.system == asked.system for a in self.asked[:-1]) else 0
             bill = Billed(
-                len(asked.system) // 4 + len(asked.text) // 4 - cached, min(asked.limit, len(text) // 4), cached
-            )
+                len(asked.system) // 4 + len(asked.text) // 4 - cached, min(asked.limit, len(text) // 4), cached,
+                asked.body["model"],
+            )  # fmt: skip
             self.billed.append(bill)
             return bill
 

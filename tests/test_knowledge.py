@@ -4,12 +4,14 @@ import ast
 import random
 import re
 from collections import Counter
+from pathlib import Path
 from time import perf_counter, process_time
 
 import pytest
 import relatives
 
 import suites
+from evo_kernel import examples
 from fitness import targets
 from operators.knowledge import library, sheets
 from operators.knowledge.similarity import Shelf, shingles
@@ -117,7 +119,7 @@ def test_every_example_keeps_its_tasks_launcher_and_is_not_its_seed(example: lib
 
 
 def test_a_search_is_never_shown_a_kernel_of_its_own_task() -> None:
-    shelf, own = library.standard(), {e.entry: e.source for e in library.own()}
+    shelf, own = library.of(), {e.entry: e.source for e in library.own()}
     assert len(shelf) == 10
     for name in suites.names():
         task = suites.load(name)
@@ -127,3 +129,30 @@ def test_a_search_is_never_shown_a_kernel_of_its_own_task() -> None:
         text = task.source.replace(task.entry, "renamed").replace('"""', '"""In other words. ', 1)
         twin = suites.read(text, "renamed")
         assert shelf.nearest(own[task.entry], twin).entry == shelf.nearest(own[task.entry], task).entry
+
+
+REWRITTEN = {
+    "softmax": ("t", "torch.exp(t - t.max(1, True).values) / torch.exp(t - t.max(1, True).values).sum(1, True)"),
+    "gemm_fp16": ("w, t", "torch.einsum('ik,kj->ij', t.float(), w.float()).to(t.dtype)"),
+    None: ("t", "torch.log_softmax(t, dim=1)"),
+}
+
+
+@pytest.mark.parametrize(("name", "parameters", "result"), [(n, *r) for n, r in REWRITTEN.items()])
+def test_a_task_that_computes_what_a_native_one_does_is_known_whatever_its_words(
+    tmp_path: Path, name: str | None, parameters: str, result: str
+) -> None:
+    inputs = {p.strip(): f'Input({(96, 64) if p == "w" else (32, 96)}, "float16")' for p in parameters.split(",")}
+    given = "{" + ", ".join(f'"{p}": {i}' for p, i in inputs.items()) + "}"
+    task = suites.read(
+        f'"""Something."""\nimport torch\nfrom suites import Case, Input\nentry = "thing"\n'
+        f"def reference({parameters}):\n    return {result}\n"
+        f'cases = [Case("a", {given}, flops=1, bytes=1)]\nheld_out = [Case("b", {given}, flops=1, bytes=1)]\n'
+        f"# evo-kernel: seed s\nimport torch\ndef thing({parameters}):\n    return t\n# evo-kernel: end\n", "thing"
+    )  # fmt: skip
+    known = next((e for e in library.own() if e.entry == name), None)
+    tmp_path.joinpath("run").mkdir()
+    found = examples.of_run(tmp_path / "run", (), task)
+    assert len(found) == 10 - (name is not None)
+    if known is not None:
+        assert library.of().nearest(known.source, task).entry == name != found.nearest(known.source, task).entry

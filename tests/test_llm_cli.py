@@ -180,6 +180,8 @@ class TestModelSettings:
             ({"model": "openai:x", "price_input": 1}, "give price_input and price_output"),
             ({"model": "openai:x", "max_cost": -1}, "an amount of money is positive"),
             ({"model": "openai:x", "temperature": 9}, "temperature must be from 0 to 2"),
+            ({"model": "openai:x", "seconds": float("nan")}, "must be positive and below"),
+            ({"model": "openai:x", "output": 10**30}, "must be positive and below"),
         ],
     )
     def test_what_cannot_be_is_said(self, table: dict[str, object], words: str) -> None:
@@ -197,6 +199,7 @@ class TestSearchWithModels:
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "5"), 2, "a dollar budget needs the price of openai:x"),
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "five"), 2, "an amount of money is dollars"),
             (("--model", "openai:x@http://localhost:1/v1", "--max-cost", "1e999999"), 2, "an amount of money is dollars"),
+            (("--model", "openai:x@http://localhost:1/v1", "--max-calls", "9" * 40), 2, "less than or equal to"),
             (("--model", "command:cat \0x"), 2, "holds a NUL character"),
             (("--model", "openai:x", "--price", "openai:y=1/2"), 2, "--price is MODEL=INPUT/OUTPUT"),
             (("--model", "openai:x@http://localhost:1/v1", "--price", "openai:x@http://localhost:1/v1=1/much"), 2, "a price is dollars"),

@@ -376,9 +376,13 @@ class TestLessons:
         write(tmp_path / "deep" / "lessons.json", lessons)
         assert read(tmp_path / "deep" / "lessons.json") == lessons
         assert read(tmp_path / "none.json") == ()
-        (tmp_path / "bad.json").write_text('[{"text": "x"}]')
-        with pytest.raises(LessonsError, match="no file of lessons"):
-            read(tmp_path / "bad.json")
+        row = '[{"text": "a \\ud800", "backend": "hip", "count": %s, "last": 1}]'
+        for bad in ('[{"text": "x"}]', row % "1e999", "[" * 100_000):
+            (tmp_path / "bad.json").write_text(bad)
+            with pytest.raises(LessonsError, match="no file of lessons"):
+                read(tmp_path / "bad.json")
+        (tmp_path / "odd.json").write_text(row % 1)
+        assert read(tmp_path / "odd.json")[0].text == "a ?"  # a prompt can hold it
 
 
 @pytest.fixture(autouse=True)

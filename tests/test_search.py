@@ -51,9 +51,9 @@ def candidate(text: str, operator: str = "knob-step", parents: tuple[str, ...] =
     return Candidate(text, operator, text, parents, fingerprint(text), "structure")
 
 
-def begun(policy: str = "archive", **options: int) -> Search:
+def begun(policy: str = "archive", rules: Rules | None = None, **options: int) -> Search:
     """Return a search whose seed has passed at 100 us."""
-    search = Search(0, options.get("population", 4), options.get("generations", 5), policy)
+    search = Search(0, options.get("population", 4), options.get("generations", 5), policy, rules)
     search.tell(Proposed(0, candidate("seed = 1", "seed")))
     search.tell(Judged(0, verdict(100.0)))
     return search
@@ -68,6 +68,17 @@ class TestAskAndTell:
 
     def test_the_same_state_asks_the_same(self) -> None:
         assert begun().ask(3) == begun().ask(3)
+
+    def test_the_bandit_chooses_where_models_are_named_and_owes_them_nothing_at_the_end(self) -> None:
+        asked = {}
+        for settings in (settled(models=("command:cat",)), settled(models=("command:cat",), bandit=False)):
+            search = begun(rules=settings.rules)
+            for number in range(1, 18):
+                search.tell(Proposed(number, candidate(f"x = {number}")))
+                search.tell(Judged(number, verdict(100.0 - number)))
+            asked[settings.bandit] = {bool(search.ask(1, ("command:cat",))[0].model) for _ in range(30)}
+        assert asked == {True: {True, False}, False: {True}}
+        assert not settled().bandit
 
     def test_no_more_is_asked_than_the_budget_allows(self) -> None:
         search = begun(population=2, generations=2)

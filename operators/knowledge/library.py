@@ -2,9 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import suites
@@ -70,12 +69,6 @@ def own() -> tuple[Example, ...]:
     return tuple(found)
 
 
-@cache
-def standard() -> Library:
-    """Return the library of a search to which nobody gave more."""
-    return Library(own())
-
-
-def of(more: Iterable[Example]) -> Library:
-    """Return our own examples with others."""
-    return Library((*own(), *more))
+def of(more: Iterable[Example] = (), same: Collection[str] = ()) -> Library:
+    """Return our own examples with others; none of tasks, named by their digests, that are the one that is searched."""
+    return Library(tuple(e for e in own() if e.task not in same) + tuple(more))

@@ -97,20 +97,22 @@ class Caller:
         """Ask one model, within the budget, until it answers or patience ends."""
         model, line = self._models[label], self._lines[label]
         used: list[Amount] = []
+        failed: list[ModelError] = []  # attempts: where there is no other, the last of them is why
         async with line.places:
             try:
                 reply = await persist(
                     lambda _: self._attempt(model, line, prompt, key, used, account or NoAccount()),
-                    self._patience, self._clock, lambda pause: self._hold(line, pause),
+                    self._patience, self._clock, lambda error, pause: self._hold(line, failed, error, pause),
                 )  # fmt: skip
             except ModelError as error:
                 self._strike(label, line, error)
-                return Answer(None, error, sum(used, Amount()))
+                why = failed[-1] if failed and isinstance(error, ModelDown) else error
+                return Answer(None, why, sum(used, Amount()))
             except OverBudget as error:
                 # others may have budgets of their own, or cost less than what is left
                 line.down = f"{label} is not asked any more: {error}; resume with a higher limit to ask it again"
                 line.why = errors.BUDGET
-                return Answer(None, ModelDown(line.why, line.down), sum(used, Amount()))
+                return Answer(None, failed[-1] if failed else ModelDown(line.why, line.down), sum(used, Amount()))
         line.strikes = line.useless = 0
         return Answer(reply, None, sum(used, Amount()))
 
@@ -185,8 +187,9 @@ class Caller:
                     raise
             await settled.wait()
 
-    def _hold(self, line: _Line, pause: float) -> None:
-        """Make all calls of a model wait for what one of them was told to wait for."""
+    def _hold(self, line: _Line, failed: list[ModelError], error: ModelError, pause: float) -> None:
+        """Keep why an attempt failed; make all calls of the model wait for what this one was told to wait for."""
+        failed.append(error)
         line.opens = max(line.opens, self._clock.now() + pause)
 
     def _strike(self, label: str, line: _Line, error: ModelError) -> None:

@@ -5,35 +5,24 @@ import contextlib
 import os
 import shlex
 import shutil
-import signal
+import sys
+from typing import BinaryIO
 
-from operators.llm import errors
+from operators.llm import errors, keeper
 from operators.llm.errors import ModelError
 from operators.llm.model import Model, Prompt, Reply
 from operators.llm.secrets import ended
 
 LARGEST = 8 << 20  # bytes of an answer
-GRACE = 1.0  # seconds to the end of the outputs after the command itself has ended: what it started may hold them
+PATIENCE = 1.0  # seconds for the keeper to end what the command started, before it is done from here
 LOOK = 0.1  # seconds between looks
-# The pipe on descriptor 3 (sh knows none beyond 9) ends when this process does, however that may be; the group of the
-# command, which is all that it started and that did not leave the group, is killed then.
-_KEPT = """
-exec 4<&0
-{ read -r nothing; kill -9 0; } <&3 >/dev/null 2>&1 4<&- &
-keeper=$!
-"$@" <&4 3<&- 4<&-
-status=$?
-exec 2>/dev/null
-kill -9 $keeper
-wait $keeper
-exit $status
-"""
 
 
 class CommandClient:
-    """Runs the command anew for every prompt, in a process group of its own that dies with the time limit or with us.
+    """Runs the command anew for every prompt, below a keeper that ends all that it started, with it or with us.
 
-    It inherits this process's environment and folder: a coding agent's CLI finds its own login there.
+    It inherits this process's environment and folder: a coding agent's CLI finds its own login there. What outlives a
+    call is another user's, or was started by a command that killed its keeper.
     """
 
     def __init__(self, model: Model) -> None:
@@ -48,44 +37,44 @@ class CommandClient:
     async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
         """Run the command once."""
         lives, ours = os.pipe()
-        try:
-            return await self._run(prompt, seconds, lives)
-        finally:
-            os.close(ours)
-            os.close(lives)
-
-    async def _run(self, prompt: Prompt, seconds: float, lives: int) -> Reply:
-        """Run the command as long as a pipe is open."""
-        starting = asyncio.ensure_future(self._started(lives))
-        try:
-            process = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            await _end(await starting)  # asyncio would kill the command alone, and wait for what it has started
-            raise
-        try:
-            async with asyncio.timeout(seconds):
-                out, err = await self._talk(process, f"{prompt.system}\n\n{prompt.text}".encode())
-        except TimeoutError as error:
-            raise ModelError(errors.TIMEOUT, f"{self._model.label} did not finish within {seconds:g} s") from error
-        finally:
-            await _end(process)
+        with open(ours, "wb", buffering=0) as hold:
+            process = await self._begun(lives, hold)
+            try:
+                async with asyncio.timeout(seconds):
+                    out, err = await self._talk(process, f"{prompt.system}\n\n{prompt.text}".encode(), hold)
+            except TimeoutError as error:
+                raise ModelError(errors.TIMEOUT, f"{self._model.label} did not finish within {seconds:g} s") from error
+            finally:
+                hold.close()
+                await _end(process)
         return self._read(process.returncode, out, err)
 
+    async def _begun(self, lives: int, hold: BinaryIO) -> asyncio.subprocess.Process:
+        """Start the command; cancelled meanwhile, end it."""
+        starting = asyncio.ensure_future(self._started(lives))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            hold.close()
+            with contextlib.suppress(ModelError):
+                await _end(await starting)
+            raise
+        finally:
+            os.close(lives)
+
     async def _started(self, lives: int) -> asyncio.subprocess.Process:
-        """Start the command in a session of its own, so that all it starts can be ended with it."""
+        """Start the keeper with the command, in a session of its own: a terminal's signals do not reach it."""
         pipe = asyncio.subprocess.PIPE
         try:
             return await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", f"exec 3</proc/self/fd/{lives}\n{_KEPT}", "sh", *self._argv,
+                sys.executable, "-I", "-S", keeper.__file__, str(lives), *self._argv,
                 stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, pass_fds=(lives,),
             )  # fmt: skip
         except OSError as error:
-            raise ModelError(
-                errors.COMMAND, f"cannot run {self._argv[0]!r}: {error.strerror}: is it installed?"
-            ) from error
+            raise ModelError(errors.COMMAND, f"cannot run {self._argv[0]!r}: {error.strerror}") from error
 
-    async def _talk(self, process: asyncio.subprocess.Process, prompt: bytes) -> tuple[bytes, bytes]:
-        """Write the prompt and read both outputs at once, each up to the limit."""
+    async def _talk(self, process: asyncio.subprocess.Process, prompt: bytes, hold: BinaryIO) -> tuple[bytes, bytes]:
+        """Write the prompt and read both outputs at once, each up to the limit; tell the keeper when they end."""
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise ValueError("the command was started without pipes")
 
@@ -98,9 +87,12 @@ class CommandClient:
         out, err = bytearray(), bytearray()
         talk = asyncio.gather(write(process.stdin), _bounded(process.stdout, out), _bounded(process.stderr, err))
         try:
-            while process.returncode is None:  # `wait` would wait for the pipes too, on some versions of Python
-                await (asyncio.sleep(0.01) if talk.done() else asyncio.wait([talk], timeout=LOOK))
-            await asyncio.wait([talk], timeout=GRACE)
+            while process.returncode is None and not talk.done():
+                await asyncio.wait([talk], timeout=LOOK)
+            with contextlib.suppress(BrokenPipeError):
+                hold.write(b".")
+            await _left(process)
+            await asyncio.wait([talk], timeout=LOOK)
         finally:
             talk.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -127,13 +119,22 @@ class CommandClient:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill a command with all that it has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """See that a keeper ends, whose pipe is closed, with all below it: the command may have stopped it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            await _left(process)
     if process.returncode is None:
-        await process.wait()
-    process._transport.close()  # type: ignore[attr-defined]  # what left the group may hold its pipes for ever
+        await asyncio.to_thread(keeper.end, process.pid)
+        process.kill()
+        await _left(process)
+    process._transport.close()  # type: ignore[attr-defined]  # what could not be killed may hold its pipes for ever
     await asyncio.sleep(0)
+
+
+async def _left(process: asyncio.subprocess.Process) -> None:
+    """Wait for a process alone: `wait` would wait for its pipes too, on some versions of Python."""
+    while process.returncode is None:
+        await asyncio.sleep(LOOK / 10)
 
 
 async def _bounded(pipe: asyncio.StreamReader, kept: bytearray) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from operators.llm.plain import plain
+
 LIFE = 90 * 86400.0  # seconds that one confirmation keeps a lesson; each further one adds as much
 KEPT = 500
 _WORDS = re.compile(r"\W+")
@@ -57,10 +59,10 @@ def read(file: Path) -> tuple[Lesson, ...]:
     """Read a file of lessons; one that is not there has none."""
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
-        return tuple(Lesson(str(r["text"]), str(r["backend"]), int(r["count"]), float(r["last"])) for r in rows)
+        return tuple(Lesson(plain(str(r["text"])), str(r["backend"]), int(r["count"]), float(r["last"])) for r in rows)
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise LessonsError(f"{file} is no file of lessons ({error}): move it away or give another") from error
 
 

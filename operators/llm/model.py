@@ -114,8 +114,8 @@ class Model:
             raise ModelSpecError(f"a {self.provider} model's name holds a NUL character: leave it out")
         if not self.name:
             raise ModelSpecError(f"a model is written {self.provider}:NAME; no name came after the colon")
-        if self.output < 1 or self.seconds <= 0 or self.concurrency < 1:
-            raise ModelSpecError(f"model {self.label}: output, seconds and concurrency must be positive")
+        if not all(0 < value < 10**9 for value in (self.output, self.seconds, self.concurrency)):
+            raise ModelSpecError(f"model {self.label}: output, seconds and concurrency must be positive and below 10^9")
         if not 0 <= self.temperature <= 2:
             raise ModelSpecError(f"model {self.label}: temperature must be from 0 to 2; got {self.temperature:g}")
         if self.key is not None and not SECRET.fullmatch(self.key):

@@ -137,7 +137,7 @@ def _templates() -> jinja2.Environment:
                                autoescape=False, keep_trailing_newline=True)  # fmt: skip
     found.filters |= {
         "fenced": fenced, "verdict": verdict, "described": briefing.described,
-        "program": lambda source: fenced(shortened(source, PROGRAM), "python"),
+        "program": lambda source, language="python": fenced(shortened(source, PROGRAM), language),
     }  # fmt: skip
     found.globals |= {"reference": lambda task: sameness.reference(task.source), "stronger": briefing.stronger}
     return found

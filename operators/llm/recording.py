@@ -41,8 +41,8 @@ class Recorder:
             "model": reply.model, "usage": None if u is None else [getattr(u, n) for n in u.__slots__],
         }  # fmt: skip
         try:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(scrubbed(line)) + "\n")
+            with self._file.open("ab", buffering=0) as file:  # one write: others may write there too
+                file.write(json.dumps(scrubbed(line)).encode() + b"\n")
         except OSError as error:  # the answer was paid for: the run keeps it elsewhere, and must not lose it
             logger.warning("an answer is missing in the recording %s: %s", self._file, error.strerror)
         return reply

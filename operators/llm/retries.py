@@ -54,9 +54,12 @@ class Patience:
 
 
 async def persist(
-    attempt: Callable[[int], Awaitable[T]], patience: Patience, clock: Clock, waited: Callable[[float], None]
+    attempt: Callable[[int], Awaitable[T]],
+    patience: Patience,
+    clock: Clock,
+    waited: Callable[[ModelError, float], None],
 ) -> T:
-    """Call until it works or patience ends; `waited` is told of every wait before it begins."""
+    """Call until it works or patience ends; `waited` is told of every failure and wait before it begins."""
     number = 1
     while True:
         try:
@@ -65,6 +68,6 @@ async def persist(
             pause = patience.wait(number, error)
             if pause is None:
                 raise
-            waited(pause)
+            waited(error, pause)
             await clock.sleep(pause)
             number += 1

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from operators.llm.model import LARGEST, PICO, Limits, Model, ModelSpecError, Price, parse
 
+MOST = 1 << 50  # of anything that is counted: a journal holds no larger numbers than 64 bits
 # TOML has floats; written out again they are the decimals that the person wrote
 Money = Annotated[str, BeforeValidator(lambda value: str(value))]
 
@@ -24,12 +25,14 @@ class ModelSettings(BaseModel):
     price_output: Money | None = None
     price_cache_read: Money | None = None  # None: what input costs
     price_cache_write: Money | None = None  # None: what input costs, of Anthropic 1.25 times that
-    max_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=MOST)
     max_cost: Money | None = None  # dollars
-    max_calls: int | None = Field(default=None, ge=1)
+    max_calls: int | None = Field(default=None, ge=1, le=MOST)
     max_minutes: float | None = Field(default=None, gt=0.0)  # of the run's wall time: afterwards it is not asked
-    requests_per_minute: int | None = Field(default=None, ge=1)  # attempts that are sent in any 60 seconds
-    tokens_per_minute: int | None = Field(default=None, ge=1)  # as many as those may use at most, then as they used
+    requests_per_minute: int | None = Field(default=None, ge=1, le=MOST)  # attempts that are sent in any 60 seconds
+    tokens_per_minute: int | None = Field(
+        default=None, ge=1, le=MOST
+    )  # as many as those may use at most, then as they used
     temperature: float = 1.0
     output: int = 16_000  # most tokens of one answer
     seconds: float | None = None  # of one attempt; None: 600, and a month of a mailbox
