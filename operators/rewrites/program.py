@@ -10,6 +10,7 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch, kernels, launches
 from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, names_in, parse, passing
+from operators.rewrites.writing import text_of
 
 _BINDING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
 SHOWN = 60  # characters of a site's text in a message
@@ -172,25 +173,16 @@ def _from_the_end(found: Sequence[Insertion]) -> list[Insertion]:
 
 def _spliced(program: Program, edits: Sequence[tuple[Path, Edit]], added: Sequence[Insertion]) -> str:
     """Write out only those statements of the module that changed or are new: the rest of the text is copied."""
-    module, parts = program.tree.module, list(_parts(program.source))
+    text, module = text_of(program.source), program.tree.module
+    parts = text.parts()
     below: dict[int, list[tuple[Path, Edit]]] = {}
     for path, edit in edits:
         below.setdefault(path[0][1] or 0, []).append((path[1:], edit))
     for index, some in below.items():
-        parts[index + 1] = module.code_for_node(edited(module.body[index], some))
+        parts[index + 1] = text.written(edited(module.body[index], some))
     for one in _from_the_end(added):
-        parts[one.index + 1 : one.index + 1] = [module.code_for_node(new) for new in one.make()]
+        parts[one.index + 1 : one.index + 1] = [text.written(new) for new in one.make()]
     return "".join(parts)
-
-
-@lru_cache(maxsize=32)
-def _parts(source: str) -> tuple[str, ...]:
-    """Cut a text into what comes before its statements, each statement, and what comes after."""
-    module = parse(source).module
-    statements = [module.code_for_node(statement) for statement in module.body]
-    header = "".join(module.code_for_node(line) for line in module.header)
-    rest = source[len(header) + sum(map(len, statements)) :]
-    return (header, *statements, rest)
 
 
 def dotted(node: cst.CSTNode, *names: str) -> bool:
