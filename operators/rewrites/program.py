@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache, partial
+from itertools import count
 from typing import Any, Protocol
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch, kernels, launches
 from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, names_in, parse, passing
+from operators.rewrites.printing import code
 from operators.rewrites.writing import text_of
 
 _BINDING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
@@ -111,7 +113,7 @@ class Program:
 
     def text(self, node: cst.CSTNode) -> str:
         """Return a node's text, cut where it is long."""
-        plain = re.sub(r"\s+", " ", self.tree.module.code_for_node(node)).strip()
+        plain = re.sub(r"\s+", " ", code(node)).strip()
         return plain if len(plain) <= SHOWN else f"{plain[: SHOWN - 3]}..."
 
     def function(self, kernel: Kernel) -> cst.FunctionDef:
@@ -297,5 +299,10 @@ def bound(node: cst.CSTNode) -> tuple[str, ...]:
 def fresh_name(program: Program, kernel: Kernel, wanted: str) -> str:
     """Return a name that a kernel does not use, as near to what is wanted as can be."""
     taken, above = names_in(kernel.scope), program.tree.top.bindings
-    wishes = (wanted, *(f"{wanted}_{i}" for i in range(2, 1000)))
-    return next(n for n in wishes if n not in taken and n not in above)
+    return next(name for name in numbered(wanted) if name not in taken and name not in above)
+
+
+def numbered(wanted: str) -> Iterator[str]:
+    """Give a name, and then it with a number at its end."""
+    yield wanted
+    yield from (f"{wanted}_{i}" for i in count(2))

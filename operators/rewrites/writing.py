@@ -15,12 +15,11 @@ from typing import Any
 import libcst as cst
 
 from operators.program_tree import parse
+from operators.rewrites.printing import Pen, Unknown
 from suites import parsing
 
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)")  # str.splitlines knows other ends, which are none in Python
 _SPACE = re.compile(r"[ \t\f]*")
-_MARK = "_evo_kernel_kept_"  # and a number: the name that stands for a copied statement while others are written
-_MARKED = re.compile(rf"[ \t]*{_MARK}(\d+)(?:\r\n|\n|\r)")
 _OPENED = (cst.FunctionDef, cst.For, cst.While, cst.With, cst.If)  # compound statements that are copied in parts
 
 
@@ -63,28 +62,29 @@ class Text:
 
     def written(self, statement: Any) -> str:
         """Return the text of a statement of the module, one that was changed or is new."""
-        kept: list[str] = []
-        text = self.module.code_for_node(self._lean(statement, "", kept))
-        return _MARKED.sub(lambda found: kept[int(found[1])], text) if kept else text
+        try:
+            return self._statement(statement, "")
+        except Unknown:
+            return self.module.code_for_node(statement)
 
-    def _lean(self, statement: Any, indent: str, kept: list[str]) -> Any:
-        """Put a name in the place of each statement that stands in the text as it is here."""
-        span = self.spans.get(statement)
+    def _statement(self, node: Any, indent: str) -> str:
+        """Copy a statement that stands in the text as it is here, or write it."""
+        span = self.spans.get(node)
         if span is not None and span.indent == indent:
-            kept.append(self.of(span))
-            return cst.SimpleStatementLine([cst.Expr(cst.Name(f"{_MARK}{len(kept) - 1}"))])
-        return self._opened(statement, indent, kept) if self.spans and isinstance(statement, _OPENED) else statement
-
-    def _opened(self, node: Any, indent: str, kept: list[str]) -> Any:
-        """Do so within a compound statement, an `elif` or an `else`."""
-        changed: dict[str, Any] = {}
-        if isinstance(node.body, cst.IndentedBlock):
-            inner = indent + (self.module.default_indent if node.body.indent is None else node.body.indent)
-            body = [self._lean(one, inner, kept) for one in node.body.body]
-            changed["body"] = node.body.with_changes(body=body)
-        if getattr(node, "orelse", None) is not None:
-            changed["orelse"] = self._opened(node.orelse, indent, kept)
-        return node.with_changes(**changed)
+            return self.of(span)
+        pen = Pen(indent, self.module.default_newline)
+        if isinstance(node, cst.SimpleStatementLine):
+            return pen.line(node)
+        text = pen.head(node)
+        inner = indent + (self.module.default_indent if node.body.indent is None else node.body.indent)
+        text += "".join([self._statement(one, inner) for one in node.body.body]) + Pen(inner, "").above(
+            node.body.footer
+        )
+        if getattr(node, "orelse", None) is None:
+            return text
+        if not isinstance(node.orelse, cst.Else):
+            raise Unknown
+        return text + self._statement(node.orelse, indent)
 
 
 @lru_cache(maxsize=32)
@@ -94,8 +94,6 @@ def text_of(source: str) -> Text:
     whole = source if source.endswith(("\n", "\r")) else source + module.default_newline
     text = Text(module, _LINES.findall(whole))
     try:
-        if _MARK in source:
-            raise _Disagree
         spans = dict(_spans(module.body, parsing.parse(source).body, text.lines, len(module.header)))
         last = spans[module.body[-1]].end if module.body else len(module.header)
         if last + len(module.footer) == len(text.lines):
