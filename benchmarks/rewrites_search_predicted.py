@@ -32,8 +32,11 @@ def run(file: Path, chip: str, minutes: float, most: int) -> None:
                     print("the time is up: call again")
                     return
                 pairs = [pair(judge, own, child) for child in row["children"][:most]]
-                found = {"kind": "predicted", "task": name, "seed": row["seed"], "chip": chip, "on": row["device"],
-                         "pairs": [p for p in pairs if p is not None], "failed": pairs.count(None)}  # fmt: skip
+                found = {
+                    "kind": "predicted", "task": name, "seed": row["seed"], "chip": chip,
+                    "on": row["device"] or "no device", "pairs": [p for p in pairs if p is not None],
+                    "failed": pairs.count(None),
+                }  # fmt: skip
                 with file.open("a") as opened:
                     opened.write(json.dumps(found) + "\n")
                 said = f"{len(found['pairs'])} children, {found['failed']} fail on {chip}"

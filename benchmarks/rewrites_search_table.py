@@ -28,7 +28,7 @@ def described(searches: list[Row]) -> str:
     seconds = sum(r["seconds"] for r in searches)
     devices = sorted({str(r["device"] or f"predicted for {r['target']}") for r in searches})
     budgets = sorted({r["evaluations"] for r in searches})
-    unconfirmed = sum(not r["confirmed"] for r in searches)
+    unconfirmed = sum(not r["confirmed"] for r in searches if r["basis"] == "measured")
     return (
         f"{len(searches)} searches of {budgets} evaluations on {', '.join(devices)}; "
         f"{seconds / len(searches):.0f} s each; "

@@ -146,5 +146,5 @@ def test_a_run_of_another_launcher_gives_what_it_knew_of_rewrites_and_none_of_it
     runs.begin(tmp_path / "one", settings, load("row_sum"), runs.Start((), known))
     assert runs.start_from(tmp_path / "one", load("softmax")) == runs.Start((), known)
     runs.begin(tmp_path / "none", settings, load("row_sum"))
-    with pytest.raises(RunError, match="whose launcher is not `softmax`.*nothing to begin with"):
+    with pytest.raises(RunError, match=r"whose launcher is not `softmax`.*nothing to begin with"):
         runs.start_from(tmp_path / "none", load("softmax"))
