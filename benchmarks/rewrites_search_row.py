@@ -21,9 +21,8 @@ from evo_kernel.errors import RunError
 from evo_kernel.measurement import baseline
 from evo_kernel.search import GIVEN
 from fitness.evaluation import Basis, Evaluation
-from operators.catalogue import REWRITE
+from operators.catalogue import KNOBS, REWRITE
 
-KNOBS = ("knob-step", "knob-cross", "knob-tune")
 ARMS = {"rewrites": (REWRITE, *KNOBS), "tuner": KNOBS}
 KEPT = 30  # children of a search that are predicted for another chip too
 POPULATION = 8
