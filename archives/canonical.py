@@ -1,16 +1,22 @@
 """A program without comments, docstrings and formatting, made of its top-level statements one by one.
 
-Most of a rewritten program is its parent's text. Each piece of it is parsed once, so that to tell whether a program is
-new costs what is new in it.
+Most of a rewritten program is its parent's text. Each piece of it is parsed once, and each line of a kernel dumped
+once, so that to tell whether a program is new costs what is new in it.
 """
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from suites.parsing import parse
 
+REMEMBERED = 8192  # dumps of simple statements, by their text
+
+_LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
+_OPENED = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.If, ast.With)
+_PARTED = (ast.Match,)  # compound, and without a body of its own
+_known: dict[str, str] = {}
 _STARTS = re.compile(r"^(?=[@\w])(?!(?:else|elif|except|finally)\b)", re.MULTILINE)
 
 
@@ -21,7 +27,7 @@ def canonical(source: str) -> str:
         for piece in _pieces(source):
             found += _dumped(piece, first=not found)
     except SyntaxError:  # a line begins inside a text or brackets, or the program is wrong
-        found = _dumps(parse(source), first=True)
+        found = _dumps(parse(source), True, source)
     kept = [statement for statement in found if statement] or ["Pass()"] * bool(found)
     return f"Module(body=[{', '.join(kept)}], type_ignores=[])"
 
@@ -39,16 +45,55 @@ def _pieces(source: str) -> Iterator[str]:
 
 @lru_cache(maxsize=256)
 def _dumped(piece: str, first: bool) -> tuple[str, ...]:
-    return tuple(_dumps(parse(piece), first))
+    return tuple(_dumps(parse(piece), first, piece))
 
 
-def _dumps(tree: ast.Module, first: bool) -> list[str]:
+def _dumps(tree: ast.Module, first: bool, source: str) -> list[str]:
     """Dump statements; where they are the `first` of a program, its docstring gives an empty text."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and _documented(node):
             node.body = node.body[1:] or [ast.Pass()]
-    dumps = [ast.dump(statement) for statement in tree.body]
+    lines = [line.encode() for line in _LINES.findall(source)]
+    dumps = [_dump(statement, lines) for statement in tree.body]
     return ["", *dumps[1:]] if first and _documented(tree) else dumps
+
+
+def _dump(node: ast.stmt, lines: Sequence[bytes]) -> str:
+    """Dump a statement: what is in its blocks one by one, so that a kernel costs what is new in it."""
+    blocks = [name for name in ("body", "orelse") if getattr(node, name, None)] if isinstance(node, _OPENED) else []
+    if not blocks:
+        return _remembered(node, lines)
+    inner = {name: ", ".join([_dump(one, lines) for one in getattr(node, name)]) for name in blocks}
+    for name in blocks:
+        setattr(node, name, [ast.Constant(f"\0{name}")])
+    plain = ast.dump(node)
+    for name, dumps in inner.items():
+        plain = plain.replace(ast.dump(ast.Constant(f"\0{name}")), dumps, 1)
+    return plain
+
+
+def _remembered(node: ast.stmt, lines: Sequence[bytes]) -> str:
+    """Dump a statement, of a simple one what was made of the same text before."""
+    text = "" if hasattr(node, "body") or isinstance(node, _PARTED) else _segment(node, lines)
+    found = _known.get(text)
+    if found is None:
+        found = ast.dump(node)
+        if text:
+            if len(_known) >= REMEMBERED:
+                _known.clear()
+            _known[text] = found
+    return found
+
+
+def _segment(node: ast.stmt, lines: Sequence[bytes]) -> str:
+    """Return the text of a statement; no text where it is not known."""
+    begin, end = getattr(node, "lineno", 0) - 1, (getattr(node, "end_lineno", 0) or 0) - 1
+    if not 0 <= begin <= end < len(lines):
+        return ""
+    if begin == end:
+        return lines[begin][node.col_offset : node.end_col_offset].decode()
+    inner = (lines[begin][node.col_offset :], *lines[begin + 1 : end], lines[end][: node.end_col_offset])
+    return b"".join(inner).decode()
 
 
 def _documented(node: ast.Module | ast.FunctionDef | ast.ClassDef) -> bool:

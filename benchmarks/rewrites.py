@@ -10,6 +10,7 @@ long proposals take, in processor time, of a program of 300 lines that is made o
 """
 
 import argparse
+import gc
 import json
 import math
 import time
@@ -106,6 +107,7 @@ def long_program(lines: int) -> str:
 
 def timed(source: str) -> None:
     """Print the milliseconds that proposals of a program take: of each family, and as the operator draws them."""
+    gc.freeze()  # torch and triton, which a search does not load where it proposes
     cold = milliseconds(source, range(1))
     print(
         f"a program of {source.count(chr(10))} lines; reading it for the first time: {cold[0]:.0f} ms with a proposal"

@@ -107,7 +107,11 @@ def main(verbose: bool) -> None:
 @budget_options
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-TARGET-N].")
 @click.option("--config", "config_file", help="TOML file, or the name of a shipped one: quick, mi250, mi300.")
-@click.option("--seed-from", type=click.Path(path_type=Path), help="Begin with another run's elites and credit too.")
+@click.option(
+    "--seed-from",
+    type=click.Path(path_type=Path),
+    help="Begin with another run's elites too (where the launcher is the same), and what it knew of rewrites.",
+)
 @click.option("--port", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="A kernel in another language that a model ports; its text is kept in the run.")  # fmt: skip
 @machine_options
@@ -142,7 +146,10 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     isolation.require_here(settings)
     talks.require(settings, what)
     folder = run or api.free_folder(what.name, settings.target)
-    runs.begin(folder, settings, what, runs.start_from(seed_from, what) if seed_from else runs.Start())
+    start = runs.start_from(seed_from, what) if seed_from else runs.Start()
+    runs.begin(folder, settings, what, start)
+    if seed_from and not start.programs:
+        say(f"{seed_from} has another launcher: only what it knows of rewrites is taken from it")
     claimed = ", untrusted-host: claims of each program's own process" if settings.mode == "open" else ""
     say(f"searching {what.name} for {settings.target} in {folder}; times are {settings.basis}{claimed}")
     drive(folder, settings, as_json, quiet)

@@ -89,7 +89,11 @@ def machine_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--quiet", is_flag=True, help="Show no progress."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
         click.option("--address", help="Join a Ray cluster instead of the embedded one, e.g. auto or HOST:6379."),
-        click.option("--judges", type=click.IntRange(1, 16), help="Judges on each GPU of the Ray pool."),
+        click.option(
+            "--judges",
+            type=click.IntRange(1, 16),
+            help="Judges on each GPU: of the Ray pool, or of so many runs with --pool inline.",
+        ),
         click.option("--workers", type=click.IntRange(min=0), help="Judges at once; 0: one for every core."),
         click.option(
             "--pool",

@@ -72,7 +72,9 @@ class Settings(BaseModel):
     require_isolation: Literal["process", "landlock", "namespaces"] = "process"  # refuse to judge with less
     pool: Literal["ray", "inline"] = "ray"
     workers: int = Field(0, ge=0)  # 0: one for every core
-    judges: int = Field(1, ge=1, le=16)  # on each GPU of the Ray pool; they take turns at the clock
+    judges: int = Field(
+        1, ge=1, le=16
+    )  # on each GPU: of the Ray pool, or of as many runs with the inline pool; they take turns
     address: str | None = None  # of a Ray cluster; None: embedded on this machine
 
     @model_validator(mode="after")

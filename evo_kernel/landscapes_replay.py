@@ -15,6 +15,7 @@ from evo_kernel.config import Settings
 from evo_kernel.landscapes import Landscape, LandscapeError
 from evo_kernel.landscapes_judge import Faults, TableJudge, TablePool
 from evo_kernel.population import Population
+from operators.catalogue import KNOBS
 from operators.proposal import Operator
 from operators.tune.table import Programs, TableCross, TableStep, TableTune
 from suites import Case, Input, Task
@@ -74,7 +75,7 @@ class Replay:
             given = {"policy": "archive", "tuner": 1.0, "crossover": 0.0}
         return Settings(
             target=TARGET, basis="recorded", seed=self.seed, generations=generations, population=POPULATION,
-            pool="inline", **given,
+            pool="inline", operators=KNOBS, **given,
         )  # fmt: skip
 
     def _first(self) -> tuple[Candidate, int]:

@@ -108,12 +108,15 @@ def make_judge(task: Task, settings: Settings) -> Judge:
     return Judge(task, settings.target, settings.seed, child_limits(settings), also=settings.also)
 
 
-def make_measuring_judge(task: Task, settings: Settings, index: int | None = None, judges: int = 1,
+def make_measuring_judge(task: Task, settings: Settings, index: int | None = None, judges: int | None = None,
                          warn: bool = True, secret: int | None = None) -> MeasuringJudge:  # fmt: skip
     """Return a judge on a GPU, one of several there: on this machine's own of the run's target if no index is given.
 
-    `secret` is the seed that all judges of a run draw inputs from; without it a judge has one of its own.
+    `secret` is the seed that all judges of a run draw inputs from; without it a judge has one of its own. `judges` is
+    how many share the GPU's memory: a run of the inline pool has one, and others are those of other runs.
     """
+    if judges is None:
+        judges = settings.judges if settings.pool == "inline" else 1
     place = machine.require(settings.target) if index is None else index
     target = targets.find(settings.target)
     disturbed = gpus.busy(place, target.backend) if warn else None

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-OPERATORS = ("knob-step", "knob-cross", "knob-tune")
+from operators.catalogue import KNOBS
+
+OPERATORS = KNOBS  # of a search that names none; a run keeps what it was begun with
 ASKING = ("generate", "reflect", "optimize", "recombine", "strategise")
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import logging
 import platform
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,8 @@ from operators.knobs import structure
 from operators.llm.settings import repriced
 from suites import Task
 from suites import task as tasks
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +130,21 @@ def extend(folder: Path, generations: int, limits: dict[str, Any] | None = None,
 
 
 def start_from(folder: Path, task: Task) -> Start:
-    """Return what another run of a task can begin with: a run's elites, and what it knew of rewrites."""
+    """Return what another run of a task can begin with: a run's elites, and what it knew of rewrites.
+
+    Programs of another launcher are no programs of the task; which rewrites helped on such kernels is worth knowing.
+    """
     state = read(folder)
+    credit = state.search.credit.passed_on()
     if state.task.entry != task.entry:
-        raise RunError(f"{folder} is a run of {state.task.name}, whose launcher is not `{task.entry}` of {task.name}")
+        launcher = f"{folder} is a run of {state.task.name}, whose launcher is not `{task.entry}` of {task.name}"
+        if not credit:
+            raise RunError(f"{launcher}, and it knows nothing of rewrites: there is nothing to begin with")
+        logger.info("%s: only what it knows of rewrites is taken", launcher)
+        return Start((), credit)
     found = [entry.candidate for entry in state.search.archive.ranked()]
     programs = [replace(c, operator="imported", intent=f"elite of {folder.name}", parents=()) for c in found]
-    return Start(tuple(programs), state.search.credit.passed_on())
+    return Start(tuple(programs), credit)
 
 
 def _known_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operators.proposal import Operator
 
 TUNER = "knob-tune"  # works the knobs of one structure from all that was judged of it
+KNOBS = ("knob-step", "knob-cross", TUNER)  # they change numbers and leave the structure
 REWRITE = "rewrite"  # changes the structure by one family of rewrites, which its intent begins with
 REWRITE_CROSS = "rewrite-cross"  # applies one parent's rewrites to another, or exchanges a function
 ARITY: Mapping[str, int] = {

@@ -242,13 +242,21 @@ def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 def descend(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     """Give a node and everything below it, in the order of the text."""
-    yield node
-    for _, _, child in steps(node):
-        yield from descend(child)
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += [child for _, _, child in reversed(steps(node))]
 
 
-def steps(node: cst.CSTNode) -> Iterator[tuple[str, int | None, cst.CSTNode]]:
-    """Give the nodes right below one with the field and place that hold each, tokens and space left out."""
+# Rewrites go through the same kernels again and again; some three programs of 300 lines.
+@lru_cache(maxsize=32768)
+def steps(node: cst.CSTNode) -> tuple[tuple[str, int | None, cst.CSTNode], ...]:
+    """Return the nodes right below one with the field and place that hold each, tokens and space left out."""
+    return tuple(_steps(node))
+
+
+def _steps(node: cst.CSTNode) -> Iterator[tuple[str, int | None, cst.CSTNode]]:
     for name in _fields(type(node)):
         value = getattr(node, name)
         if type(value) in (list, tuple):

@@ -38,6 +38,7 @@ from evo_kernel.errors import ConfigError, RunError
 from evo_kernel.examples import gather
 from evo_kernel.pools import InlinePool
 from evo_kernel.population import Population, Progress
+from evo_kernel.rules import Rules
 from fitness.evaluation import Stage
 from operators import catalogue
 from operators.llm import mailbox
@@ -443,7 +444,7 @@ def test_when_all_models_fail_for_good_the_rule_based_operators_carry_on(
         progress = drive(folder)
     assert progress.evaluations == 24
     assert len(progress.notes) == 1
-    assert {e.candidate.operator for e in events(folder, Proposed)} <= {"seed", "knob-step", "knob-cross", "knob-tune"}
+    assert {e.candidate.operator for e in events(folder, Proposed)} <= {"seed", *Rules().operators}
 
 
 def test_one_name_on_two_servers_is_two_models_with_prices_and_budgets_of_their_own(

@@ -9,7 +9,10 @@ import pytest
 
 from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Learned, Proposed, Refused, decode, encode
+from evo_kernel import runs
+from evo_kernel.config import Settings
 from evo_kernel.credit import PRIOR, table
+from evo_kernel.errors import RunError
 from evo_kernel.rules import Rules
 from operators.catalogue import REWRITE, REWRITE_CROSS
 from operators.proposal import Context, ProposalError
@@ -135,3 +138,13 @@ def test_what_a_run_saw_of_families_is_worth_a_few_tries_to_the_next_one_on_such
         later.tell(event)
     assert later.credit.passed_on() == ((target, kernel, family, 2 * gains, 2 * misses),)
     assert later.credit.outcomes((target, kernel))[family][0] == pytest.approx(record.gains + told[family][0])
+
+
+def test_a_run_of_another_launcher_gives_what_it_knew_of_rewrites_and_none_of_its_programs(tmp_path: Path) -> None:
+    known = (("mi300", "reductions", "rows-per-program", 3.0, 1.0),)
+    settings = Settings(target="mi300", basis="predicted")
+    runs.begin(tmp_path / "one", settings, load("row_sum"), runs.Start((), known))
+    assert runs.start_from(tmp_path / "one", load("softmax")) == runs.Start((), known)
+    runs.begin(tmp_path / "none", settings, load("row_sum"))
+    with pytest.raises(RunError, match=r"whose launcher is not `softmax`.*nothing to begin with"):
+        runs.start_from(tmp_path / "none", load("softmax"))

@@ -16,6 +16,7 @@ from operators.proposal import Context, ProposalError
 from operators.rewrites.families import FAMILIES
 from operators.rewrites.operator import Rewriting
 from operators.rewrites.program import apply, read
+from operators.rewrites.writing import Text, text_of
 from suites import load, names
 
 HEAD = "import torch\nimport triton\nimport triton.language as tl\n\n\n"
@@ -235,8 +236,11 @@ def test_nothing_is_lost_of_files_that_come_with_triton() -> None:
     assert len(texts) > 3
     changed = 0
     for source in texts:
-        program = read(source)
+        program, text = read(source), text_of(source)
         assert apply(program, []) == source
+        anew = Text(program.tree.module, [])  # knows no line that it could copy
+        assert [anew.written(one) for one in program.tree.module.body] == text.parts()[1:-1]
+        assert set(text.spans) >= set(program.tree.module.body)
         for one in FAMILIES:
             rewritten = apply(program, list(one.sites(program)))
             ast.parse(rewritten)
@@ -289,13 +293,15 @@ def test_a_proposal_of_a_long_program_takes_a_moment() -> None:
         began = time.process_time()
         Rewriting().propose([parent], context(seed))
         spent.append(time.process_time() - began)
-    # benchmarks/rewrites.py --time prints them; twice the 30 ms that are aimed at, because others use this machine too
-    assert sorted(spent)[len(spent) // 2] < 0.060
+    # benchmarks/rewrites.py --time prints the slowest too, which others on a machine make slower still
+    assert sorted(spent)[len(spent) // 2] < 0.030
 
 
 @pytest.mark.parametrize("source", [
     BEFORE, "", "x = 1 + \\\ny\n", 'x = """\na\nb"""\ny = 1\n', "if a:\n  b\nelse:\n  c\n", "x = (\ny\n)\nz\n",
     "@d\n@e(\n1)\n\nclass A:\n  pass\na; b\n", "try:\n  a\nfinally: b\nc\n", "a\r\nb\r\n",
+    "def f(x):\n  a = (x,\n    1); b = 'ä'; c = b\n  with x:\n    try:\n      a\n    except E:\n      def g(): return 1\n"
+    "  if a: b\n  elif c:\n    b\n  else:\n    for i in a: c\n",
 ])  # fmt: skip
 def test_a_program_put_together_of_pieces_is_what_it_is_as_a_whole(source: str) -> None:
     assert canonical(source) == ast.dump(ast.parse(source))

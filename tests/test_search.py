@@ -26,6 +26,7 @@ from evo_kernel.population import Population
 from evo_kernel.rules import Rules
 from evo_kernel.search import EXHAUSTED, Search
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
+from operators import catalogue
 from operators.proposal import Context, Proposal, ProposalError
 from suites import Task
 
@@ -127,7 +128,8 @@ class TestAskAndTell:
         search.tell(Judged(request.number, verdict(10.0)))
         requests = search.ask(10)
         assert {r.parents[0].source for r in requests} == {"seed = 1"}
-        assert {r.operator for r in requests} == {"knob-step"}
+        single = {name for name in search.rules.operators if catalogue.arity(name) == 1}
+        assert {r.operator for r in requests} <= single - {catalogue.TUNER}
 
     def test_the_archive_policy_takes_a_fifth_from_history_if_it_is_told_to(self) -> None:
         search = Search(0, 1000, 1000, rules=Rules(history=0.2))

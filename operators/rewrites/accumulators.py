@@ -6,8 +6,8 @@ from functools import partial
 
 import libcst as cst
 
+from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, keyword, open_to_keywords, statement
-from operators.rewrites.sums import code
 
 CHOICES = ("", ", out_dtype=tl.float16")
 

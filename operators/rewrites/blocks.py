@@ -8,8 +8,9 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import Edit, Path
+from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, dotted, expression, keyword, open_to_keywords
-from operators.rewrites.sums import addends, code, joined
+from operators.rewrites.sums import addends, joined
 
 NEW, PLACES = ("None", ":"), {"[:, None]": 0, "[None, :]": 1}
 ZERO = ("0", "0.0", "0.")

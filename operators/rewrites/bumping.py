@@ -7,6 +7,7 @@ from functools import partial
 import libcst as cst
 
 from operators.program_tree import Edit, Path, descend
+from operators.rewrites.printing import code
 from operators.rewrites.program import (
     Insertion,
     Program,
@@ -19,7 +20,7 @@ from operators.rewrites.program import (
     statement,
 )
 from operators.rewrites.reductions import bounds, moves_evenly
-from operators.rewrites.sums import addends, code, joined, lanes_of
+from operators.rewrites.sums import addends, joined, lanes_of
 
 
 @dataclass(frozen=True, slots=True)

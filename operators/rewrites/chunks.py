@@ -9,9 +9,9 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.rewrites.lanes import lanes
+from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, adding_constexpr, expression, fresh_name, statement
 from operators.rewrites.programs import own_number
-from operators.rewrites.sums import code
 
 PARTS = 2  # at first; the tuner moves it
 

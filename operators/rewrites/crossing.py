@@ -12,8 +12,8 @@ from operators.catalogue import REWRITE_CROSS
 from operators.program_tree import Unreadable
 from operators.proposal import Context, Proposal, ProposalError
 from operators.rewrites.families import FAMILIES
+from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, apply, read
-from operators.rewrites.sums import code
 
 BY_NAME = {family.name: family for family in FAMILIES}
 

@@ -9,6 +9,7 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, descend
+from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, bound, dotted, fresh_name, statement
 from operators.rewrites.programs import (
     asking_first,
@@ -20,7 +21,6 @@ from operators.rewrites.programs import (
     with_parameter,
 )
 from operators.rewrites.special import line_of, passed
-from operators.rewrites.sums import code
 
 JOINING = ("sum", "max", "min")
 SCALAR = ("sqrt", "rsqrt", "exp", "exp2", "log", "log2", "maximum", "minimum", "abs", "cdiv", "cast", "program_id")

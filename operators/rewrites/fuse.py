@@ -9,11 +9,11 @@ import libcst as cst
 
 from operators.launches import Launch
 from operators.program_tree import descend
+from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, bound, dotted, expression, removed, statement
 from operators.rewrites.programs import launched, own_number
 from operators.rewrites.renaming import renamed
 from operators.rewrites.special import line_of
-from operators.rewrites.sums import code
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.rewrites.hints import multiple, sized
+from operators.rewrites.printing import code
 from operators.rewrites.program import ATOMS, Program, Site, dotted, keyword
 from operators.rewrites.special import Choice, passed, replaced, specialised
 
@@ -118,6 +119,6 @@ def _divides(launch: Launch, wanted: set[Full]) -> Choice | None:
         # one name for the number in test and launches, or the tuner would move one of them
         name = by.value if isinstance(by, cst.Name) else f"{block.lower()}_size"
         blocks[block] = (name, None if isinstance(by, cst.Name) else by.value)
-        plain = cst.Module([]).code_for_node(given)
+        plain = code(given)
         tests.append(f"{plain if isinstance(given, ATOMS) else f'({plain})'} % {name} == 0")
     return Choice(" and ".join(tests), both=blocks)

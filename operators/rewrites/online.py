@@ -10,9 +10,9 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import descend
+from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted, expression, fresh_name, statement
 from operators.rewrites.reductions import bounds
-from operators.rewrites.sums import code
 
 
 @dataclass(frozen=True, slots=True)

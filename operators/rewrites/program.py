@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache, partial
+from itertools import count
 from typing import Any, Protocol
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch, kernels, launches
 from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, names_in, parse, passing
+from operators.rewrites.printing import code
+from operators.rewrites.writing import text_of
 
 _BINDING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
 SHOWN = 60  # characters of a site's text in a message
@@ -110,7 +113,7 @@ class Program:
 
     def text(self, node: cst.CSTNode) -> str:
         """Return a node's text, cut where it is long."""
-        plain = re.sub(r"\s+", " ", self.tree.module.code_for_node(node)).strip()
+        plain = re.sub(r"\s+", " ", code(node)).strip()
         return plain if len(plain) <= SHOWN else f"{plain[: SHOWN - 3]}..."
 
     def function(self, kernel: Kernel) -> cst.FunctionDef:
@@ -172,25 +175,16 @@ def _from_the_end(found: Sequence[Insertion]) -> list[Insertion]:
 
 def _spliced(program: Program, edits: Sequence[tuple[Path, Edit]], added: Sequence[Insertion]) -> str:
     """Write out only those statements of the module that changed or are new: the rest of the text is copied."""
-    module, parts = program.tree.module, list(_parts(program.source))
+    text, module = text_of(program.source), program.tree.module
+    parts = text.parts()
     below: dict[int, list[tuple[Path, Edit]]] = {}
     for path, edit in edits:
         below.setdefault(path[0][1] or 0, []).append((path[1:], edit))
     for index, some in below.items():
-        parts[index + 1] = module.code_for_node(edited(module.body[index], some))
+        parts[index + 1] = text.written(edited(module.body[index], some))
     for one in _from_the_end(added):
-        parts[one.index + 1 : one.index + 1] = [module.code_for_node(new) for new in one.make()]
+        parts[one.index + 1 : one.index + 1] = [text.written(new) for new in one.make()]
     return "".join(parts)
-
-
-@lru_cache(maxsize=32)
-def _parts(source: str) -> tuple[str, ...]:
-    """Cut a text into what comes before its statements, each statement, and what comes after."""
-    module = parse(source).module
-    statements = [module.code_for_node(statement) for statement in module.body]
-    header = "".join(module.code_for_node(line) for line in module.header)
-    rest = source[len(header) + sum(map(len, statements)) :]
-    return (header, *statements, rest)
 
 
 def dotted(node: cst.CSTNode, *names: str) -> bool:
@@ -305,5 +299,10 @@ def bound(node: cst.CSTNode) -> tuple[str, ...]:
 def fresh_name(program: Program, kernel: Kernel, wanted: str) -> str:
     """Return a name that a kernel does not use, as near to what is wanted as can be."""
     taken, above = names_in(kernel.scope), program.tree.top.bindings
-    wishes = (wanted, *(f"{wanted}_{i}" for i in range(2, 1000)))
-    return next(n for n in wishes if n not in taken and n not in above)
+    return next(name for name in numbered(wanted) if name not in taken and name not in above)
+
+
+def numbered(wanted: str) -> Iterator[str]:
+    """Give a name, and then it with a number at its end."""
+    yield wanted
+    yield from (f"{wanted}_{i}" for i in count(2))

@@ -8,9 +8,18 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, Scope, descend, edited, names_in, passing
-from operators.rewrites.program import Insertion, Program, dotted, expression, open_to_keywords, statement, statements
+from operators.rewrites.printing import code
+from operators.rewrites.program import (
+    Insertion,
+    Program,
+    dotted,
+    expression,
+    numbered,
+    open_to_keywords,
+    statement,
+    statements,
+)  # fmt: skip
 from operators.rewrites.special import passed, replaced, walk
-from operators.rewrites.sums import code
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +175,7 @@ def with_parameter(parameters: cst.Parameters, name: str) -> cst.Parameters:
 def fresh_in(program: Program, scope: Scope, wanted: str) -> str:
     """Return a name that a launcher does not use, as near to what is wanted as can be."""
     taken = set().union(*(names_in(outer) for outer in scope.chain()))
-    return next(n for n in (wanted, *(f"{wanted}_{i}" for i in range(2, 1000))) if n not in taken)
+    return next(name for name in numbered(wanted) if name not in taken)
 
 
 def _grid(launch: Launch) -> tuple[cst.BaseExpression, str] | None:

@@ -8,8 +8,8 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import descend
+from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
-from operators.rewrites.sums import code
 
 CHANGING = ("store", "atomic_add", "atomic_max", "atomic_min", "atomic_xchg", "atomic_cas", "advance")
 

@@ -7,6 +7,7 @@ from typing import Any
 import libcst as cst
 
 from operators.program_tree import descend
+from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted, removed
 from operators.rewrites.stores import overwritten
 
@@ -56,7 +57,7 @@ def _repeated(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
         name, value = assigned
         names = sorted({n.value for n in descend(value) if isinstance(n, cst.Name)})
         loads = any(isinstance(n, cst.Call) and dotted(n.func, "load") for n in descend(value))
-        text = program.tree.module.code_for_node(value)
+        text = code(value)
         key = (text, known.memory if loads else None, tuple(known.versions.get(n, 0) for n in names))
         if _effects(value):
             _forget(line, known)

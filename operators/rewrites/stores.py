@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import libcst as cst
 
 from operators.program_tree import descend
+from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
 
 Effects = Callable[[cst.CSTNode], bool]
@@ -20,7 +21,7 @@ def overwritten(program: Program, block: cst.IndentedBlock, effects: Effects) ->
         if _may_read(looked_at, effects) or (call is None and not _assigns(line)):
             waiting.clear()
         elif call is not None:
-            address = _address(program, call)
+            address = _address(call)
             if address in waiting:
                 yield waiting[address][0]
             waiting[address] = (index, {n.value for n in descend(call) if isinstance(n, cst.Name)})
@@ -42,9 +43,9 @@ def _plain(place: int, argument: cst.Arg) -> bool:
     return not argument.star and (argument.keyword is None) == (place < 2)
 
 
-def _address(program: Program, call: cst.Call) -> Address:
-    named = (f"{a.keyword.value}={program.tree.module.code_for_node(a.value)}" for a in call.args if a.keyword)
-    return (program.tree.module.code_for_node(call.args[0].value), *sorted(named))
+def _address(call: cst.Call) -> Address:
+    named = (f"{a.keyword.value}={code(a.value)}" for a in call.args if a.keyword)
+    return (code(call.args[0].value), *sorted(named))
 
 
 def _assigns(line: cst.CSTNode) -> bool:

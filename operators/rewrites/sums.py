@@ -1,7 +1,7 @@
 """Addresses as sums: a base, and what is added to it for every dimension."""
 
 from collections.abc import Sequence
-from functools import lru_cache, reduce
+from functools import reduce
 
 import libcst as cst
 
@@ -23,9 +23,3 @@ def joined(parts: Sequence[cst.BaseExpression]) -> cst.BaseExpression:
 def lanes_of(size: str) -> cst.BaseExpression:
     """Return the offsets in a block."""
     return expression(f"tl.arange(0, {size})")
-
-
-@lru_cache(maxsize=4096)
-def code(node: cst.CSTNode) -> str:
-    """Return a node's text."""
-    return cst.Module([]).code_for_node(node)

@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
+from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, statement
 from operators.rewrites.special import Choice, passed, replaced, specialised
 
@@ -69,7 +70,7 @@ def _short(launch: Launch, over: Over) -> Choice | None:
     named = any(a.keyword is not None and a.keyword.value == over.block for a in launch.call.args)
     if size is None or block is None or not named:
         return None
-    text = cst.Module([]).code_for_node(size)
+    text = code(size)
     return Choice(f"{text} <= {LARGEST}", {over.block: f"triton.next_power_of_2(max({text}, 1))"})
 
 

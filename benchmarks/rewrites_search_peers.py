@@ -1,0 +1,112 @@
+"""Times torch, eager and compiled, beside a task's seed and the best programs that searches found, on one clock.
+
+The clock is that of open mode: a cold cache, inputs in turn, a pair of events around each call, so a launch from Python
+is hidden behind work of the device as long as it can be. Programs run here as a person would call them.
+"""
+
+import importlib.util
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from rewrites_search_row import unpacked  # beside this file
+
+from archives.candidate import fingerprint
+from fitness import targets
+from fitness.gpu import discover
+from fitness.gpu.turns import Turns
+from fitness.jobs.open import Clock
+from suites import Task, load
+
+COMPILED = {"compiled": "max-autotune", "compiled, no graphs": "max-autotune-no-cudagraphs"}
+SEED = 0  # of the inputs
+
+
+def run(file: Path, tasks: list[str], target: str, minutes: float) -> None:
+    """Time what has no row yet; a row is one program on all cases of a task."""
+    if not torch.cuda.is_available():
+        raise SystemExit("this compares programs on a GPU: there is none here")
+    until = time.monotonic() + 60 * minutes
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    done = {(r["task"], r["what"], r["program"]) for r in rows if r["kind"] == "peer"}
+    turns = Turns(discover.place("cuda", 0))
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, what, program, make in wanted(tasks, rows, Path(scratch)):
+            if (name, what, program) in done:
+                continue
+            if time.monotonic() > until:
+                print("the time is up: call again")
+                return
+            began = time.monotonic()
+            with turns.alone():
+                found = timed(load(name), make, targets.find(target).cache_mb << 20)
+            row = {"kind": "peer", "task": name, "what": what, "program": program, "cases": found,
+                   "device": torch.cuda.get_device_name(), "torch": torch.__version__, "triton": triton.__version__,
+                   "seconds": time.monotonic() - began}  # fmt: skip
+            with file.open("a") as opened:
+                opened.write(json.dumps(row) + "\n")
+            print(f"{name:<12} {what:<20} {found}  {row['seconds']:.1f} s", flush=True)
+
+
+def wanted(tasks: list[str], rows: list[dict[str, Any]], scratch: Path) -> Iterator[tuple[str, str, str, Callable]]:
+    """Yield what is timed: a task, what it is called, which program it is, and what makes its launcher.
+
+    All tasks' seeds, best programs and eager references come first, as compiling takes longest.
+    """
+    for name in tasks:
+        task = load(name)
+        yield name, "seed", "", partial(launcher, task, task.seeds[0].source, scratch)
+        yield name, "eager", "", partial(reference, task, scratch)
+        for arm in ("rewrites", "tuner"):
+            found = [r for r in rows if (r["kind"], r.get("task"), r.get("arm")) == ("search", name, arm)]
+            best = min(found, key=lambda r: r["ratio"][0], default=None)
+            if best is not None:
+                source = unpacked(best["source"])
+                yield name, f"best of {arm}", fingerprint(source), partial(launcher, task, source, scratch)
+    for what, mode in COMPILED.items():
+        for name in tasks:
+            yield name, what, "", partial(compiled, load(name), mode, scratch)
+
+
+def compiled(task: Task, mode: str, scratch: Path) -> Callable[..., Any]:
+    """Return a task's reference as torch's compiler makes it, for sizes that do not change."""
+    torch._dynamo.reset()
+    return torch.compile(reference(task, scratch), mode=mode, dynamic=False)
+
+
+def launcher(task: Task, source: str, scratch: Path) -> Callable[..., Any]:
+    """Import a program and return its launcher."""
+    return getattr(imported(source, scratch), task.entry)
+
+
+def reference(task: Task, scratch: Path) -> Callable[..., Any]:
+    """Return a task's reference, with what stands beside it in its file."""
+    return imported(task.source, scratch).reference
+
+
+def imported(source: str, scratch: Path) -> Any:
+    """Import a source as a file of its own: Triton and torch's compiler both want one."""
+    path = scratch / f"program_{len(list(scratch.glob('*.py')))}.py"
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def timed(task: Task, make: Callable[[], Callable[..., Any]], cache: int) -> dict[str, Any]:
+    """Return the median microseconds of every case, or why there are none."""
+    found: dict[str, Any] = {}
+    for case in task.cases:
+        try:
+            found[case.name] = Clock("cuda").time(make(), case.name, case.inputs, SEED, cache)[0]
+        except Exception as error:  # a compiler that gives up is a finding, not the end
+            found[case.name] = f"{type(error).__name__}: {error}"[:300]
+        torch.cuda.empty_cache()
+    return found

@@ -1,0 +1,93 @@
+"""The study of rewrites on a GPU: in which order searches run, what is kept of each, and what the table says."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archives.candidate import Candidate, fingerprint
+from archives.events import Judged, Measured, Proposed
+from archives.journal import Journal
+from evo_kernel import runs
+from evo_kernel.config import Settings
+from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Stage
+from suites import Task
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+
+import rewrites_search
+import rewrites_search_row as study
+import rewrites_search_table
+
+
+def verdict(ratio: float, confirmed: bool, program: str) -> Evaluation:
+    case = CaseResult("1", 100 * ratio, 0.1, 25.0, "memory", low_us=99 * ratio, high_us=101 * ratio, samples=8)
+    beside = (Comparison("baseline", ratio, ratio * 0.99, ratio * 1.01, 8),) if program != "seed" else ()
+    return Evaluation(
+        "h200", Basis.MEASURED, "process", None, (case,), program=program, device="GPU", confirmed=confirmed,
+        against=beside,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path, double_task: Task) -> Path:
+    """A run whose best was found at half the seed's time, and measured at 0.6 of it when the search ended."""
+    folder = tmp_path / "run"
+    runs.begin(folder, Settings(target="h200", basis="measured", pool="inline"), double_task)
+    with Journal.append_to(folder) as journal:
+        journal.append(Judged(0, verdict(1.0, True, "seed")), 0.1)
+        failure = Evaluation("h200", Basis.MEASURED, "process", Failure(Stage.COMPILE, "compiler", "no"), device="GPU")
+        verdicts = [verdict(0.9, False, "a"), verdict(0.5, True, "b"), failure, verdict(0.7, False, "b")]
+        for number, one in enumerate(verdicts, 1):
+            source = f"x = {number}\n"
+            made = Candidate(source, "rewrite", f"family-{number}: why (here)", (), fingerprint(source), source)
+            journal.append(Proposed(number, made), 0.0)
+            journal.append(Judged(number, one, 0.5), 0.6)
+            if number == 2:
+                best = made.id
+        journal.append(Measured(best, verdict(0.6, True, "b")), 1.0)
+    return folder
+
+
+def test_what_a_search_found_counts_by_its_last_measurement(run: Path) -> None:
+    found = study.figures(run)
+    assert found["ratio"] == [0.6, pytest.approx(0.594), pytest.approx(0.606)]
+    assert found["curve"] == [1.0, 0.5, 0.5, 0.5]  # only what was confirmed
+    assert found["roofline"] == pytest.approx(25 / 60)
+    assert [[o, r] for o, r, _ in found["children"]] == [["rewrite", 0.9], ["rewrite", 0.5]]  # each program once
+    assert study.unpacked(found["source"]) == "x = 2\n"
+    assert found["evaluations_done"] == 4
+    assert found["gpu_seconds"] == 2.0
+
+
+def row(task: str, seed: int, arm: str, found: dict[str, Any], ratio: float) -> dict[str, Any]:
+    job = {"task": task, "seed": seed, "arm": arm, "evaluations": 160, "target": "h200", "basis": "measured"}
+    return {"kind": "search", **job, "seconds": 1.0, **found, "ratio": [ratio] * 3}
+
+
+def test_a_study_goes_on_where_its_rows_end_seed_by_seed(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    given = argparse.Namespace(
+        rows=file, tasks="flip,softmax", seeds=2, first_seed=0, arms="rewrites,tuner", evaluations=160, target="h200",
+        basis="measured", workers=4, at_once=3,
+    )  # fmt: skip
+    assert [(j["seed"], j["task"], j["arm"]) for j in rewrites_search.jobs(given)] == [
+        (seed, task, arm) for seed in (0, 1) for task in ("flip", "softmax") for arm in ("rewrites", "tuner")
+    ]
+    for task, arm in (("flip", "tuner"), ("softmax", "rewrites")):
+        rewrites_search.add(file, row(task, 0, arm, study.figures(run), 0.5))
+    left = [(j["seed"], j["task"], j["arm"]) for j in rewrites_search.jobs(given)]
+    assert left[:3] == [(0, "flip", "rewrites"), (0, "softmax", "tuner"), (1, "flip", "rewrites")]
+    assert len(left) == 6
+
+
+def test_arms_are_compared_on_seeds_that_both_have(run: Path) -> None:
+    found = study.figures(run)
+    rows = [row("flip", seed, arm, found, r) for seed, arm, r in ((0, "rewrites", 0.25), (0, "tuner", 0.5))]
+    rows.append(row("flip", 1, "rewrites", found, 0.01))  # its other arm is not over
+    line = next(text for text in rewrites_search_table.text(rows).splitlines() if text.startswith("flip"))
+    assert line.split()[1] == "1"
+    assert "4.000 [4.000, 4.000]" in line
+    assert line.endswith("2.000 [2.000, 2.000]")
