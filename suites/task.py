@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ITEM_BYTES = {
-    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2,
+    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1,
     "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1,
 }  # fmt: skip
 FLOATING = ("normal", "uniform", "offset", "heavy", "spike", "signs")  # what a floating-point input can be drawn from
 SPECIAL = ("nonfinite", "special")  # what it may be drawn from besides, where it says so: see Input
-DISTRIBUTIONS = (*FLOATING, *SPECIAL, "indices")
+INTEGER = ("indices", "integers", "signs")  # what an integer input can be drawn from
+DISTRIBUTIONS = (*FLOATING, *SPECIAL, "indices", "integers")
+# What a task may call itself: the kind of work it is, and how hard a fast kernel of it is to write, 1 to 5.
+CATEGORIES = (
+    "elementwise", "data movement", "reduction", "normalization", "matrix product", "attention", "quantization",
+    "random numbers", "sorting",
+)  # fmt: skip
+LEVELS = range(1, 6)
 
 Scalar = int | float | bool
 
@@ -23,7 +30,7 @@ class Input:
 
     Distributions: `normal` N(0, 1); `uniform` [0, 1); `offset` N(100, 1); `heavy` heavy-tailed, both signs;
     `spike` N(0, 1) with a few values of 1000, the last element among them; `signs` exactly -1, 0 or 1;
-    `indices` integers in [0, high). And, only where `trials` names it, `nonfinite`: N(0, 1) with a few NaN, infinities
+    `indices` integers in [0, high); `integers` every number that an integer dtype of at most 32 bits has. And, only where `trials` names it, `nonfinite`: N(0, 1) with a few NaN, infinities
     and -0.0; `special`: the same with a few of the dtype's largest numbers. Results must then be NaN or infinite
     exactly where the reference's are, which not every honest kernel of every task can promise.
     """
@@ -60,7 +67,8 @@ class Input:
         if indices != (self.high is not None) or (self.high is not None and self.high < 1):
             raise ValueError("an `indices` input needs high= of at least 1, and only it does")
         integer = "int" in self.dtype or self.dtype == "bool"
-        if indices != integer and self.distribution != "signs":
+        allowed = INTEGER if integer else (*FLOATING, *SPECIAL)
+        if self.distribution not in allowed or (self.distribution == "integers" and self.dtype in ("int64", "bool")):
             raise ValueError(f"values drawn as `{self.distribution}` cannot be {self.dtype}")
         bits = 1 if self.dtype == "bool" else 8 * ITEM_BYTES[self.dtype] - (self.dtype != "uint8")
         if self.high is not None and self.high > 2**bits:
@@ -169,7 +177,8 @@ class Task:
     `honest` names other honest PyTorch implementations, whose errors set the limits beside the reference's. `exact`:
     from inputs of -1, 0 and 1 the result must be right bit for bit. `atomics`: results may differ from run to run in
     their last bits. `in_place` names the inputs that a launcher may overwrite and return. `tf32`: dots of float32
-    may round their operands to tf32. `edges` are cases for correctness alone, never timed.
+    may round their operands to tf32. `edges` are cases for correctness alone, never timed. `category` and `level` say
+    what kind of work it is and how hard, for tables: one of CATEGORIES, and 1 (a copy) to 5; empty where unsaid.
     """
 
     name: str
@@ -185,6 +194,8 @@ class Task:
     in_place: tuple[str, ...] = ()
     tf32: bool = False
     edges: tuple[Case, ...] = ()
+    category: str = ""
+    level: int = 0
 
     @property
     def digest(self) -> str:
@@ -227,12 +238,13 @@ def unpack_case(plain: Any) -> Case:
 _CASES = ("cases", "held_out", "edges")
 _PLAIN = ("name", "about", "entry", "source", "exact", "atomics", "tf32")
 _NAMES = ("honest", "in_place")
+_LATER = {"category": "", "level": 0}  # parts that tasks of older journals have not
 
 
 def pack(task: Task) -> dict[str, Any]:
     """Turn a task into plain data for the journal and for workers."""
     return {
-        **{part: getattr(task, part) for part in _PLAIN},
+        **{part: getattr(task, part) for part in (*_PLAIN, *_LATER)},
         **{part: list(getattr(task, part)) for part in _NAMES},
         **{part: [pack_case(c) for c in getattr(task, part)] for part in _CASES},
         "seeds": [[s.name, s.source] for s in task.seeds],
@@ -242,6 +254,7 @@ def pack(task: Task) -> dict[str, Any]:
 def unpack(plain: dict[str, Any]) -> Task:
     """Rebuild a task from `pack`."""
     parts: dict[str, Any] = {part: plain[part] for part in _PLAIN}
+    parts |= {part: plain.get(part, unsaid) for part, unsaid in _LATER.items()}
     parts |= {part: tuple(plain[part]) for part in _NAMES}
     parts |= {part: tuple(unpack_case(c) for c in plain[part]) for part in _CASES}
     return Task(seeds=tuple(Seed(*s) for s in plain["seeds"]), **parts)
