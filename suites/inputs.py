@@ -55,7 +55,7 @@ def on_device(spec: Input, shape: tuple[int, ...], rng: torch.Generator) -> torc
     made = {"generator": rng, "device": rng.device}
     kind = torch.float64 if spec.dtype == "float64" else torch.float32
     if spec.distribution == "indices":
-        return torch.randint(0, spec.high or 1, shape, **made)
+        return torch.randint(spec.low, spec.high or 1, shape, **made)
     if spec.distribution == "integers":
         return torch.randint(*_span(spec), shape, **made)
     if spec.distribution == "signs":
@@ -98,7 +98,7 @@ def specials(spec: Input, elements: int) -> list[float]:
 def _values(spec: Input, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Draw raw values, float64 or int64, in memory order."""
     if spec.distribution == "indices":
-        return rng.integers(0, spec.high or 1, shape)
+        return rng.integers(spec.low, spec.high or 1, shape)
     if spec.distribution == "integers":
         return rng.integers(*_span(spec), shape)
     if spec.distribution == "signs":

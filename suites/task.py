@@ -30,7 +30,8 @@ class Input:
 
     Distributions: `normal` N(0, 1); `uniform` [0, 1); `offset` N(100, 1); `heavy` heavy-tailed, both signs;
     `spike` N(0, 1) with a few values of 1000, the last element among them; `signs` exactly -1, 0 or 1;
-    `indices` integers in [0, high); `integers` every number that an integer dtype of at most 32 bits has. And, only where `trials` names it, `nonfinite`: N(0, 1) with a few NaN, infinities
+    `indices` integers in [low, high); `integers` every number that an integer dtype of at most 32 bits has. And, only
+    where `trials` names it, `nonfinite`: N(0, 1) with a few NaN, infinities
     and -0.0; `special`: the same with a few of the dtype's largest numbers. Results must then be NaN or infinite
     exactly where the reference's are, which not every honest kernel of every task can promise.
     """
@@ -42,6 +43,7 @@ class Input:
     order: tuple[int, ...] | None = None  # dimensions from outermost to innermost in memory; None: row-major
     trials: tuple[str, ...] | None = None  # the distributions it may take in trials; None: FLOATING if it is floating
     pad: int = 0  # unused elements after each row of the innermost dimension in memory: its stride is that much longer
+    low: int = 0  # of `indices`
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -66,6 +68,8 @@ class Input:
         indices = self.distribution == "indices"
         if indices != (self.high is not None) or (self.high is not None and self.high < 1):
             raise ValueError("an `indices` input needs high= of at least 1, and only it does")
+        if self.low and (self.high is None or not 0 <= self.low < self.high):
+            raise ValueError(f"low= of an `indices` input must be at least 0 and below high; got {self.low!r}")
         integer = "int" in self.dtype or self.dtype == "bool"
         allowed = INTEGER if integer else (*FLOATING, *SPECIAL)
         if self.distribution not in allowed or (self.distribution == "integers" and self.dtype in ("int64", "bool")):
@@ -213,7 +217,7 @@ class Task:
 def pack_arguments(arguments: Mapping[str, Argument]) -> list[Any]:
     """Turn arguments into plain lists for the wire."""
     return [
-        [k, [a.shape, a.dtype, a.distribution, a.high, a.order, a.trials, a.pad] if isinstance(a, Input) else a]
+        [k, [a.shape, a.dtype, a.distribution, a.high, a.order, a.trials, a.pad, a.low] if isinstance(a, Input) else a]
         for k, a in arguments.items()
     ]
 

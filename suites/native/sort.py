@@ -1,8 +1,8 @@
 """Sort: every row of a matrix in ascending order, keys alone.
 
 Right is defined by values: the result must hold exactly the numbers of the row, in order. Equal keys cannot be told
-apart, so no sort has to be stable; NaN is not drawn. Memory bound in the least work, one element read and one written,
-but a network of comparisons does log2(n)^2 / 2 rounds of them. What is hard: comparisons between elements that lie in
+apart, so no sort has to be stable; NaN is not drawn. Memory bound in the least work, one element read and one written, but a
+network of comparisons does log2(n)^2 / 2 rounds of them. What is hard: comparisons between elements that lie in
 other threads, rows whose length is no power of two, and keys of 16 bits.
 """
 import torch
@@ -69,21 +69,26 @@ import triton.language as tl
 
 
 @triton.jit
-def sort_kernel(out_ptr, x_ptr, x_stride, cols, WIDTH: tl.constexpr):
-    # one program per row, which is filled up to a power of two with the largest key
-    row = tl.program_id(0).to(tl.int64)
-    offs = tl.arange(0, WIDTH)
-    mask = offs < cols
-    if x_ptr.dtype.element_ty.is_floating():
-        keys = tl.load(x_ptr + row * x_stride + offs, mask=mask, other=float("inf")).to(tl.float32)
-    else:
-        keys = tl.load(x_ptr + row * x_stride + offs, mask=mask, other=2147483647)
-    tl.store(out_ptr + row * cols + offs, tl.sort(keys).to(out_ptr.dtype.element_ty), mask=mask)
+def sort_kernel(out_ptr, x_ptr, x_stride, cols, BLOCK: tl.constexpr, BLOCK_K: tl.constexpr):
+    # a key's place is the number of smaller keys and of equal ones before it; one program places a block of a row
+    tiles = tl.cdiv(cols, BLOCK)
+    row = (tl.program_id(0) // tiles).to(tl.int64)  # rows * cols may pass 2^31 elements
+    offs = (tl.program_id(0) % tiles) * BLOCK + tl.arange(0, BLOCK)
+    own = tl.load(x_ptr + row * x_stride + offs, mask=offs < cols)
+    place = tl.zeros((BLOCK,), tl.int32)
+    for start in range(0, cols, BLOCK_K):
+        others = start + tl.arange(0, BLOCK_K)
+        keys = tl.load(x_ptr + row * x_stride + others, mask=others < cols)
+        equal = (keys[None, :] == own[:, None]) & (others[None, :] < offs[:, None])
+        first = (keys[None, :] < own[:, None]) | equal
+        place += tl.sum((first & (others[None, :] < cols)).to(tl.int32), axis=1)
+    tl.store(out_ptr + row * cols + place, own, mask=offs < cols)
 
 
 def sort(x):
     rows, cols = x.shape
     out = torch.empty((rows, cols), dtype=x.dtype, device=x.device)
-    sort_kernel[(rows,)](out, x, x.stride(0), cols, WIDTH=triton.next_power_of_2(cols), num_warps=4)
+    grid = lambda meta: (rows * triton.cdiv(cols, meta["BLOCK"]),)
+    sort_kernel[grid](out, x, x.stride(0), cols, BLOCK=64, BLOCK_K=64, num_warps=4, num_stages=2)
     return out
 # evo-kernel: end
