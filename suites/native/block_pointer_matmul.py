@@ -113,7 +113,7 @@ def block_pointer_matmul(a, b):
     c = torch.empty((M, N), dtype=a.dtype, device=a.device)
     grid = lambda meta: (triton.cdiv(M, meta["BLOCK_M"]) * triton.cdiv(N, meta["BLOCK_N"]),)
     block_pointer_kernel[grid](
-        c, a, b, M, N, K, a.stride(0), b.stride(0), BLOCK_M=32, BLOCK_N=32, BLOCK_K=32, num_warps=4, num_stages=1
+        c, a, b, M, N, K, a.stride(0), b.stride(0), BLOCK_M=32, BLOCK_N=32, BLOCK_K=64, num_warps=4, num_stages=1
     )
     return c
 # evo-kernel: end

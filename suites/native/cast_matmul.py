@@ -108,6 +108,6 @@ def cast_matmul(a, b):
     N = b.shape[1]
     c = torch.empty((M, N), dtype=b.dtype, device=a.device)
     grid = lambda meta: (triton.cdiv(M, meta["BLOCK_M"]) * triton.cdiv(N, meta["BLOCK_N"]),)
-    cast_matmul_kernel[grid](c, a, b, M, N, K, BLOCK_M=32, BLOCK_N=32, BLOCK_K=32, num_warps=4, num_stages=1)
+    cast_matmul_kernel[grid](c, a, b, M, N, K, BLOCK_M=32, BLOCK_N=32, BLOCK_K=64, num_warps=4, num_stages=1)
     return c
 # evo-kernel: end

@@ -110,6 +110,6 @@ def dot(x, y, z):
     N = y.shape[1]
     d = torch.empty((M, N), dtype=x.dtype, device=x.device)
     grid = lambda meta: (triton.cdiv(M, meta["BLOCK_M"]) * triton.cdiv(N, meta["BLOCK_N"]),)
-    dot_kernel[grid](d, x, y, z, M, N, K, BLOCK_M=32, BLOCK_N=32, BLOCK_K=32, num_warps=4, num_stages=1)
+    dot_kernel[grid](d, x, y, z, M, N, K, BLOCK_M=32, BLOCK_N=32, BLOCK_K=64, num_warps=4, num_stages=1)
     return d
 # evo-kernel: end

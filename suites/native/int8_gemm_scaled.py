@@ -122,7 +122,7 @@ def int8_gemm_scaled(a, b, scale_a, scale_b):
     c = torch.empty((M, N), dtype=torch.bfloat16, device=a.device)
     grid = lambda meta: (triton.cdiv(M, meta["BLOCK_M"]) * triton.cdiv(N, meta["BLOCK_N"]),)
     int8_gemm_scaled_kernel[grid](
-        c, a, b, scale_a, scale_b, M, N, K, BLOCK_M=32, BLOCK_N=32, BLOCK_K=32, num_warps=4, num_stages=1
+        c, a, b, scale_a, scale_b, M, N, K, BLOCK_M=32, BLOCK_N=32, BLOCK_K=64, num_warps=4, num_stages=1
     )
     return c
 # evo-kernel: end

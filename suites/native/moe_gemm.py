@@ -136,7 +136,7 @@ def moe_gemm(x, weights, expert, gate):
     out = torch.empty((T, N), dtype=x.dtype, device=x.device)
     grid = lambda meta: (triton.cdiv(T, meta["BLOCK_M"]) * triton.cdiv(N, meta["BLOCK_N"]),)
     moe_kernel[grid](
-        out, x, weights, expert, gate, T, N, K, E, BLOCK_M=16, BLOCK_N=64, BLOCK_K=32, num_warps=4, num_stages=1
+        out, x, weights, expert, gate, T, N, K, E, BLOCK_M=16, BLOCK_N=64, BLOCK_K=64, num_warps=4, num_stages=1
     )
     return out
 # evo-kernel: end

@@ -118,7 +118,7 @@ def multreduce_matmul(a, b, bias):
     c = torch.empty((M, N), dtype=a.dtype, device=a.device)
     grid = lambda meta: (triton.cdiv(M, meta["BLOCK_M"]) * triton.cdiv(N, meta["BLOCK_N"]),)
     multreduce_matmul_kernel[grid](
-        c, a, b, bias, M, N, K, BLOCK_M=4, BLOCK_N=16, BLOCK_K=64, num_warps=4, num_stages=2
+        c, a, b, bias, M, N, K, BLOCK_M=4, BLOCK_N=16, BLOCK_K=256, num_warps=4, num_stages=2
     )
     return c
 # evo-kernel: end

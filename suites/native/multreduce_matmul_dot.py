@@ -117,7 +117,7 @@ def multreduce_matmul_dot(a, b, bias):
     c = torch.empty((M, N), dtype=a.dtype, device=a.device)
     grid = lambda meta: (triton.cdiv(M, meta["BLOCK_M"]) * triton.cdiv(N, meta["BLOCK_N"]),)
     multreduce_matmul_dot_kernel[grid](
-        c, a, b, bias, M, N, K, BLOCK_M=32, BLOCK_N=32, BLOCK_K=32, num_warps=4, num_stages=2
+        c, a, b, bias, M, N, K, BLOCK_M=32, BLOCK_N=32, BLOCK_K=64, num_warps=4, num_stages=2
     )
     return c
 # evo-kernel: end
