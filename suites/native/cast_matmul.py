@@ -95,7 +95,7 @@ def cast_matmul_kernel(
     for start in range(0, K, BLOCK_K):
         offs_k = start + tl.arange(0, BLOCK_K)
         # what lies beyond K is multiplied by zeros of B, but must be finite: it is taken as 0 too
-        a = tl.load(a_rows + offs_k[None, :], mask=(offs_m[:, None] < M) & (offs_k[None, :] < K), other=0)
+        a = tl.load(a_rows + offs_k[None, :], mask=(offs_m[:, None] < M) & (offs_k[None, :] < K), other=0.0)
         b_ptrs = b_ptr + offs_k.to(tl.int64)[:, None] * N + offs_n[None, :]
         b = tl.load(b_ptrs, mask=(offs_k[:, None] < K) & (offs_n[None, :] < N), other=0.0)
         acc = tl.dot(a.to(tl.float16), b, acc)

@@ -108,13 +108,13 @@ def chained_dot_kernel(
     offs_m = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     offs_d = tl.arange(0, D)
     places = offs_m.to(tl.int64)[:, None] * D + offs_d[None, :]  # M * D may pass 2^31
-    q = tl.load(q_ptr + places, mask=offs_m[:, None] < M, other=0)
+    q = tl.load(q_ptr + places, mask=offs_m[:, None] < M, other=0.0)
     acc = tl.zeros((BLOCK_M, D), tl.float32)
     for start in range(0, N, BLOCK_N):
         offs_n = start + tl.arange(0, BLOCK_N)
         others = offs_n.to(tl.int64)[:, None] * D + offs_d[None, :]
-        k = tl.load(k_ptr + others, mask=offs_n[:, None] < N, other=0)
-        v = tl.load(v_ptr + others, mask=offs_n[:, None] < N, other=0)
+        k = tl.load(k_ptr + others, mask=offs_n[:, None] < N, other=0.0)
+        v = tl.load(v_ptr + others, mask=offs_n[:, None] < N, other=0.0)
         middle = (tl.dot(q, k.T) * scale).to(tl.bfloat16)
         acc = tl.dot(middle, v.to(tl.bfloat16), acc)
     tl.store(o_ptr + places, acc.to(tl.bfloat16), mask=offs_m[:, None] < M)

@@ -105,8 +105,8 @@ def fp8_gemm_scaled_kernel(
     acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for start in range(0, K, BLOCK_K):
         offs_k = start + tl.arange(0, BLOCK_K)
-        a = tl.load(a_rows + offs_k[None, :], mask=(offs_m[:, None] < M) & (offs_k[None, :] < K), other=0)
-        b = tl.load(b_rows + offs_k[None, :], mask=(offs_n[:, None] < N) & (offs_k[None, :] < K), other=0)
+        a = tl.load(a_rows + offs_k[None, :], mask=(offs_m[:, None] < M) & (offs_k[None, :] < K), other=0.0)
+        b = tl.load(b_rows + offs_k[None, :], mask=(offs_n[:, None] < N) & (offs_k[None, :] < K), other=0.0)
         acc = tl.dot(a, b.T, acc)
     scale_a = tl.load(scale_a_ptr + offs_m, mask=offs_m < M, other=0.0)
     scale_b = tl.load(scale_b_ptr + offs_n, mask=offs_n < N, other=0.0)

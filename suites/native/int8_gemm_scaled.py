@@ -108,7 +108,7 @@ def int8_gemm_scaled_kernel(
         offs_k = start + tl.arange(0, BLOCK_K)
         a = tl.load(a_rows + offs_k[None, :], mask=(offs_m[:, None] < M) & (offs_k[None, :] < K), other=0)
         b = tl.load(b_rows + offs_k[None, :], mask=(offs_n[:, None] < N) & (offs_k[None, :] < K), other=0)
-        acc = tl.dot(a, b.T, acc)
+        acc = tl.dot(a, b.T, acc, out_dtype=tl.int32)
     scale_a = tl.load(scale_a_ptr + offs_m, mask=offs_m < M, other=0.0)
     scale_b = tl.load(scale_b_ptr + offs_n, mask=offs_n < N, other=0.0)
     c = acc.to(tl.float32) * scale_a[:, None] * scale_b[None, :]

@@ -21,8 +21,7 @@ def result(x):
 
 def scaled(x, scale):
     dtype = torch.promote_types(x.dtype, torch.float32) if x.dtype.itemsize > 1 else torch.float32
-    power = torch.ldexp(torch.ones((), dtype=dtype, device=x.device), scale.to(torch.int32) - 127)
-    return x.to(dtype) * power.repeat_interleave(GROUP, dim=1)
+    return x.to(dtype) * torch.exp2(scale.to(dtype) - 127).repeat_interleave(GROUP, dim=1)
 
 
 def reference(a, b, scale_a, scale_b):
@@ -112,8 +111,8 @@ def mxfp_kernel(
     acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for group in range(0, K // GROUP):
         offs_k = group * GROUP + tl.arange(0, GROUP)
-        a = tl.load(a_ptr + wide_m[:, None] * K + offs_k[None, :], mask=offs_m[:, None] < M, other=0)
-        b = tl.load(b_ptr + wide_n[:, None] * K + offs_k[None, :], mask=offs_n[:, None] < N, other=0)
+        a = tl.load(a_ptr + wide_m[:, None] * K + offs_k[None, :], mask=offs_m[:, None] < M, other=0.0)
+        b = tl.load(b_ptr + wide_n[:, None] * K + offs_k[None, :], mask=offs_n[:, None] < N, other=0.0)
         scale_a = tl.load(scale_a_ptr + wide_m * (K // GROUP) + group, mask=offs_m < M, other=127)
         scale_b = tl.load(scale_b_ptr + wide_n * (K // GROUP) + group, mask=offs_n < N, other=127)
         # a float32 whose exponent is the scale and whose fraction is 0
