@@ -73,12 +73,23 @@ def judge(file: Path, task: str, held_out: bool, as_json: bool, **given: Any) ->
 @click.pass_context
 def tasks(context: click.Context) -> None:
     """List, show, make and check tasks."""
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        _list()
+
+
+def _list() -> None:
+    """Print a line for every native task."""
     from suites import load, names
 
     for name in names():
-        click.echo(f"{name:<14} {load(name).about.splitlines()[0]}")
+        task = load(name)
+        click.echo(f"{name:<22} {task.level or '-'} {task.category or '-':<15} {task.about.splitlines()[0]}")
+
+
+@tasks.command("list")
+def tasks_list() -> None:
+    """List the native tasks: name, level, category, what each computes."""
+    _list()
 
 
 @tasks.command("show")

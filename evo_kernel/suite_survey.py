@@ -69,8 +69,14 @@ def text(found: Survey, every: bool = False) -> str:
     lines += _reasons("loaded, and cannot run here:", lacking)
     lines += [f"note: {note}" for note in found.notes]
     if every:
-        lines += [f"{t.name:<40} {t.group or '-':<8} {t.problem or ', '.join(t.entries)}" for t in found.tasks]
+        lines += [f"{t.name:<40} {t.group or '-':<8} {_said(t)}" for t in found.tasks]
     return "\n".join(lines)
+
+
+def _said(task: Loaded) -> str:
+    """Say what a task is, or why it cannot be used."""
+    told = [task.category] if task.category else []
+    return task.problem or "; ".join([*told, ", ".join(task.entries)])
 
 
 def lacks(task: Loaded) -> str:

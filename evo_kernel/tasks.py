@@ -11,8 +11,8 @@ from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.pools import judge_now, one_judge
 from suites import Case, Task
-from suites.loading import TEMPLATE, find
-from suites.task import Input
+from suites.loading import ALIASES, TEMPLATE, find
+from suites.task import LEVELS, Input
 from suites.trials import interpretable
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 def describe(task: Task) -> str:
     """Return a task in words and numbers."""
-    lines = [task.about.strip(), "", f"launcher: {task.entry}", f"seeds: {', '.join(s.name for s in task.seeds)}"]
+    lines = [
+        task.about.strip(),
+        "",
+        *_place(task),
+        f"launcher: {task.entry}",
+        f"seeds: {', '.join(s.name for s in task.seeds)}",
+    ]
     lines.append(f"honest implementations beside the reference: {', '.join(task.honest) or 'none'}")
     lines += [f"{what}: {told}" for what, told in _allowed(task) if told]
     for title, cases in (("cases", task.cases), ("held-out cases", task.held_out)):
@@ -33,6 +39,14 @@ def describe(task: Task) -> str:
             f"  {e.name:<28} {_arguments(e)}{'' if interpretable(e) else '  (on a GPU only)'}" for e in task.edges
         ]
     return "\n".join(lines)
+
+
+def _place(task: Task) -> list[str]:
+    """Say what kind of work it is and how hard, and what else it is called."""
+    also = [alias for alias, name in ALIASES.items() if name == task.name]
+    level = f"{task.level} of {LEVELS[-1]}" if task.level else ""
+    told = {"category": task.category, "level": level, "also known as": ", ".join(also)}
+    return [f"{what}: {said}" for what, said in told.items() if said]
 
 
 def _allowed(task: Task) -> tuple[tuple[str, str], ...]:

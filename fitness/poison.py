@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fitness.tolerance import EPSILON
+
 
 @dataclass(frozen=True, slots=True)
 class Poison:
@@ -12,8 +14,10 @@ class Poison:
     byte: int
 
 
+NARROW = {"float8_e4m3fn": 448.0, "float8_e5m2": 49152.0}
+
 # NaN shows in every sum it enters, but a maximum may drop it; a large number shows in a maximum
 POISONS = (
-    Poison(dict.fromkeys(("float64", "float32", "float16", "bfloat16"), float("nan")), 0x5B),
-    Poison({"float64": 2.0**99, "float32": 2.0**99, "float16": 49152.0, "bfloat16": 2.0**99}, 0xA4),
+    Poison(dict.fromkeys((*EPSILON, *NARROW), float("nan")), 0x5B),
+    Poison({"float64": 2.0**99, "float32": 2.0**99, "float16": 49152.0, "bfloat16": 2.0**99} | NARROW, 0xA4),
 )

@@ -25,7 +25,10 @@ from suites import Case
 MEMORY_NS = 700.0  # latency of a load that goes to device memory, a round figure for HBM parts
 CACHE_NS = 300.0  # latency of a load that the last-level cache answers
 START_NS = 500.0  # from a program's dispatch to its first load
-_DOT_DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "fp64": "float64", "int8": "int8"}
+_DOT_DTYPES = {
+    "fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "fp64": "float64", "int8": "int8",
+    "fp8e4nv": "float8_e4m3fn", "fp8e5": "float8_e5m2",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

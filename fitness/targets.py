@@ -33,10 +33,16 @@ class Target:
     ramp_us: float = 1.0  # first wave in, last wave out of an otherwise empty chip, a round figure
 
 
-_MI300 = {"float16": 1307.4, "bfloat16": 1307.4, "float32": 163.4, "int8": 2614.9, "float64": 163.4}
-_MI250 = {"float16": 181.0, "bfloat16": 181.0, "float32": 45.3, "int8": 181.0, "float64": 45.3}
-_MI350 = {"float16": 2516.6, "bfloat16": 2516.6, "float32": 157.3, "int8": 5033.2, "float64": 78.6}
-_HOPPER = {"float16": 989.4, "bfloat16": 989.4, "float32": 494.7, "int8": 1978.9, "float64": 66.9}
+def _rates(float16: float, float32: float, int8: float, float64: float, float8: float) -> dict[str, float]:
+    """Return the rates of matrix units by the dtype of their operands, in TFLOP/s."""
+    narrow = dict.fromkeys(("float8_e4m3fn", "float8_e5m2"), float8)
+    return {"float16": float16, "bfloat16": float16, "float32": float32, "int8": int8, "float64": float64, **narrow}
+
+
+_MI300 = _rates(1307.4, 163.4, 2614.9, 163.4, 2614.9)
+_MI250 = _rates(181.0, 45.3, 181.0, 45.3, 181.0)  # it has no float8: products of it are made in float16
+_MI350 = _rates(2516.6, 157.3, 5033.2, 78.6, 5033.2)
+_HOPPER = _rates(989.4, 494.7, 1978.9, 66.9, 1978.9)
 
 TARGETS = (
     # AMD CDNA 3 white paper: 304 CUs, 5.3 TB/s HBM3, 17.2 TB/s Infinity Cache

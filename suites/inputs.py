@@ -55,7 +55,9 @@ def on_device(spec: Input, shape: tuple[int, ...], rng: torch.Generator) -> torc
     made = {"generator": rng, "device": rng.device}
     kind = torch.float64 if spec.dtype == "float64" else torch.float32
     if spec.distribution == "indices":
-        return torch.randint(0, spec.high or 1, shape, **made)
+        return torch.randint(spec.low, spec.high or 1, shape, **made)
+    if spec.distribution == "integers":
+        return torch.randint(*_span(spec), shape, **made)
     if spec.distribution == "signs":
         return torch.randint(-1, 2, shape, dtype=torch.int8, **made)
     if spec.distribution == "uniform":
@@ -78,6 +80,12 @@ def on_device(spec: Input, shape: tuple[int, ...], rng: torch.Generator) -> torc
     return values
 
 
+def _span(spec: Input) -> tuple[int, int]:
+    """Return the least integer of a dtype, and the one after its largest."""
+    info = torch.iinfo(getattr(torch, spec.dtype))
+    return info.min, info.max + 1
+
+
 def specials(spec: Input, elements: int) -> list[float]:
     """List the special numbers among so many elements: a few of each kind, and none among very few."""
     kinds = [math.nan, math.inf, -math.inf, -0.0]
@@ -90,7 +98,9 @@ def specials(spec: Input, elements: int) -> list[float]:
 def _values(spec: Input, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Draw raw values, float64 or int64, in memory order."""
     if spec.distribution == "indices":
-        return rng.integers(0, spec.high or 1, shape)
+        return rng.integers(spec.low, spec.high or 1, shape)
+    if spec.distribution == "integers":
+        return rng.integers(*_span(spec), shape)
     if spec.distribution == "signs":
         return rng.integers(-1, 2, shape).astype(np.float64)
     if spec.distribution == "uniform":

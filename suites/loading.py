@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from suites.parsing import parse
-from suites.task import Case, Input, Seed, Task
+from suites.task import CATEGORIES, LEVELS, Case, Input, Seed, Task
 
 NATIVE = Path(__file__).parent / "native"
+# Names under which other benchmarks know a native task.
+ALIASES = {"add": "vector_add", "gemm": "gemm_fp16", "layernorm": "layer_norm", "rmsnorm_fwd": "rms_norm"}
 TEMPLATE = Path(__file__).parent / "template.py"
 
 _PARTS = ("cases", "held_out", "edges")
@@ -46,6 +48,7 @@ def load(name_or_path: str) -> Task:
 
 def find(name_or_path: str) -> tuple[str, str, str]:
     """Return the text of a task's file, the task's name, and what messages call the file; nothing of it is run."""
+    name_or_path = ALIASES.get(name_or_path, name_or_path)
     path = Path(name_or_path)
     if path.suffix == ".py" or (path.is_file() and name_or_path not in names()):
         if not path.is_file():
@@ -53,7 +56,7 @@ def find(name_or_path: str) -> tuple[str, str, str]:
     elif (NATIVE / f"{name_or_path}.py").is_file():
         path = NATIVE / f"{name_or_path}.py"
     else:
-        near = difflib.get_close_matches(name_or_path, names(), n=3, cutoff=0.4)
+        near = difflib.get_close_matches(name_or_path, [*names(), *ALIASES], n=3, cutoff=0.4)
         hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(names())}"
         raise TaskError(f"no task named {name_or_path!r} ({hint}; or give the path of a task file)")
     try:
@@ -84,6 +87,8 @@ def read(text: str, name: str, origin: str = "<task>") -> Task:
         in_place=tuple(scope.get("in_place", ())),
         tf32=scope.get("tf32", False),
         edges=tuple(scope.get("edges", ())),
+        category=scope.get("category", ""),
+        level=scope.get("level", 0),
     )
 
 
@@ -214,6 +219,7 @@ def _option_faults(scope: dict[str, Any]) -> list[str]:
         faults.append(f"honest functions share a name: {', '.join(_repeated([f.__name__ for f in honest]))}")
     flags = [(name, scope.get(name, False)) for name in ("exact", "atomics", "tf32")]
     faults += [f"`{name}` must be True or False; got {flag!r}" for name, flag in flags if not isinstance(flag, bool)]
+    faults += _place_faults(scope)
     edges = scope.get("edges", ())
     if not isinstance(edges, (list, tuple)) or not all(isinstance(c, Case) for c in edges):
         faults.append("`edges` must be a list of Case(...) (cases for correctness alone)")
@@ -223,6 +229,17 @@ def _option_faults(scope: dict[str, Any]) -> list[str]:
     every = [c for part in _PARTS for c in _cases(scope.get(part))]
     missing = [n for n in names if not all(isinstance(c.inputs.get(n), Input) for c in every)]
     return faults + ([f"in_place names what is no tensor argument: {', '.join(missing)}"] if missing else [])
+
+
+def _place_faults(scope: dict[str, Any]) -> list[str]:
+    """Name what is wrong with the category and the level, which a task may leave out."""
+    faults = []
+    category, level = scope.get("category", ""), scope.get("level", 0)
+    if category != "" and category not in CATEGORIES:
+        faults.append(f"`category` must be one of {', '.join(CATEGORIES)}; got {category!r}")
+    if "level" in scope and (type(level) is not int or level not in LEVELS):
+        faults.append(f"`level` must be {LEVELS[0]} (a copy) to {LEVELS[-1]}; got {level!r}")
+    return faults
 
 
 def _parameters(function: Any) -> list[str] | None:

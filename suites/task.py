@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ITEM_BYTES = {
-    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2,
+    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1,
     "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1,
 }  # fmt: skip
 FLOATING = ("normal", "uniform", "offset", "heavy", "spike", "signs")  # what a floating-point input can be drawn from
 SPECIAL = ("nonfinite", "special")  # what it may be drawn from besides, where it says so: see Input
-DISTRIBUTIONS = (*FLOATING, *SPECIAL, "indices")
+INTEGER = ("indices", "integers", "signs")  # what an integer input can be drawn from
+DISTRIBUTIONS = (*FLOATING, *SPECIAL, "indices", "integers")
+# What a task may call itself: the kind of work it is, and how hard a fast kernel of it is to write, 1 to 5.
+CATEGORIES = (
+    "elementwise", "data movement", "reduction", "normalization", "matrix product", "attention", "quantization",
+    "random numbers", "sorting",
+)  # fmt: skip
+LEVELS = range(1, 6)
 
 Scalar = int | float | bool
 
@@ -23,7 +30,8 @@ class Input:
 
     Distributions: `normal` N(0, 1); `uniform` [0, 1); `offset` N(100, 1); `heavy` heavy-tailed, both signs;
     `spike` N(0, 1) with a few values of 1000, the last element among them; `signs` exactly -1, 0 or 1;
-    `indices` integers in [0, high). And, only where `trials` names it, `nonfinite`: N(0, 1) with a few NaN, infinities
+    `indices` integers in [low, high); `integers` every number that an integer dtype of at most 32 bits has. And, only
+    where `trials` names it, `nonfinite`: N(0, 1) with a few NaN, infinities
     and -0.0; `special`: the same with a few of the dtype's largest numbers. Results must then be NaN or infinite
     exactly where the reference's are, which not every honest kernel of every task can promise.
     """
@@ -35,6 +43,7 @@ class Input:
     order: tuple[int, ...] | None = None  # dimensions from outermost to innermost in memory; None: row-major
     trials: tuple[str, ...] | None = None  # the distributions it may take in trials; None: FLOATING if it is floating
     pad: int = 0  # unused elements after each row of the innermost dimension in memory: its stride is that much longer
+    low: int = 0  # of `indices`
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -59,8 +68,11 @@ class Input:
         indices = self.distribution == "indices"
         if indices != (self.high is not None) or (self.high is not None and self.high < 1):
             raise ValueError("an `indices` input needs high= of at least 1, and only it does")
+        if self.low and (self.high is None or not 0 <= self.low < self.high):
+            raise ValueError(f"low= of an `indices` input must be at least 0 and below high; got {self.low!r}")
         integer = "int" in self.dtype or self.dtype == "bool"
-        if indices != integer and self.distribution != "signs":
+        allowed = INTEGER if integer else (*FLOATING, *SPECIAL)
+        if self.distribution not in allowed or (self.distribution == "integers" and self.dtype in ("int64", "bool")):
             raise ValueError(f"values drawn as `{self.distribution}` cannot be {self.dtype}")
         bits = 1 if self.dtype == "bool" else 8 * ITEM_BYTES[self.dtype] - (self.dtype != "uint8")
         if self.high is not None and self.high > 2**bits:
@@ -169,7 +181,8 @@ class Task:
     `honest` names other honest PyTorch implementations, whose errors set the limits beside the reference's. `exact`:
     from inputs of -1, 0 and 1 the result must be right bit for bit. `atomics`: results may differ from run to run in
     their last bits. `in_place` names the inputs that a launcher may overwrite and return. `tf32`: dots of float32
-    may round their operands to tf32. `edges` are cases for correctness alone, never timed.
+    may round their operands to tf32. `edges` are cases for correctness alone, never timed. `category` and `level` say
+    what kind of work it is and how hard, for tables: one of CATEGORIES, and 1 (a copy) to 5; empty where unsaid.
     """
 
     name: str
@@ -185,6 +198,8 @@ class Task:
     in_place: tuple[str, ...] = ()
     tf32: bool = False
     edges: tuple[Case, ...] = ()
+    category: str = ""
+    level: int = 0
 
     @property
     def digest(self) -> str:
@@ -202,7 +217,7 @@ class Task:
 def pack_arguments(arguments: Mapping[str, Argument]) -> list[Any]:
     """Turn arguments into plain lists for the wire."""
     return [
-        [k, [a.shape, a.dtype, a.distribution, a.high, a.order, a.trials, a.pad] if isinstance(a, Input) else a]
+        [k, [a.shape, a.dtype, a.distribution, a.high, a.order, a.trials, a.pad, a.low] if isinstance(a, Input) else a]
         for k, a in arguments.items()
     ]
 
@@ -227,12 +242,13 @@ def unpack_case(plain: Any) -> Case:
 _CASES = ("cases", "held_out", "edges")
 _PLAIN = ("name", "about", "entry", "source", "exact", "atomics", "tf32")
 _NAMES = ("honest", "in_place")
+_LATER = {"category": "", "level": 0}  # parts that tasks of older journals have not
 
 
 def pack(task: Task) -> dict[str, Any]:
     """Turn a task into plain data for the journal and for workers."""
     return {
-        **{part: getattr(task, part) for part in _PLAIN},
+        **{part: getattr(task, part) for part in (*_PLAIN, *_LATER)},
         **{part: list(getattr(task, part)) for part in _NAMES},
         **{part: [pack_case(c) for c in getattr(task, part)] for part in _CASES},
         "seeds": [[s.name, s.source] for s in task.seeds],
@@ -242,6 +258,7 @@ def pack(task: Task) -> dict[str, Any]:
 def unpack(plain: dict[str, Any]) -> Task:
     """Rebuild a task from `pack`."""
     parts: dict[str, Any] = {part: plain[part] for part in _PLAIN}
+    parts |= {part: plain.get(part, unsaid) for part, unsaid in _LATER.items()}
     parts |= {part: tuple(plain[part]) for part in _NAMES}
     parts |= {part: tuple(unpack_case(c) for c in plain[part]) for part in _CASES}
     return Task(seeds=tuple(Seed(*s) for s in plain["seeds"]), **parts)

@@ -14,6 +14,12 @@ from suites import Case, Input, edge
 # The launcher's name: the function that every candidate, the seed included, must define.
 entry = "scale_shift_relu"
 
+# What kind of work it is, and how hard a fast kernel is to write, 1 (a copy) to 5: for tables alone, and may be left
+# out. The kinds: elementwise, data movement, reduction, normalization, matrix product, attention, quantization, random
+# numbers, sorting.
+category = "elementwise"
+level = 1
+
 
 # The operation in plain PyTorch: parameters are the argument names of the cases below. It is run in two ways: with
 # the inputs as they are, which gives the dtype and shape of the result, and with every floating-point input widened
@@ -58,6 +64,7 @@ def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 60
     #   spike    N(0, 1) with a few values of 1000, the last element among them: finds missing masks and maxima
     #   signs    exactly -1, 0 or 1: sums of these are exact, so results can be compared without a tolerance
     #   indices  integers in [0, high), for example Input((n,), "int64", "indices", high=rows_of_the_table)
+    #   integers every number of an integer dtype of at most 32 bits, each as likely as any other
     # A candidate is checked on more than the distribution named here: every floating-point input takes each of the six
     # in turn, and in one trial more a single element of each is made large. Input(..., trials=("normal", "signs"))
     # names those it may take, where others would leave the dtype's range; it keeps its own while others take theirs.

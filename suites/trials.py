@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 BASE, INFLUENCE = "base", "influence"
 INTERPRETER_ELEMENTS = 1 << 16  # an edge with more in all its inputs is for a GPU
 # The large element: far above what the six distributions give by chance, and the product of two stays in the range.
-AMPLITUDE = {"float16": 192.0, "bfloat16": 4096.0, "float32": 4096.0, "float64": 4096.0}
+AMPLITUDE = {
+    "float16": 192.0, "bfloat16": 4096.0, "float32": 4096.0, "float64": 4096.0,
+    "float8_e4m3fn": 192.0, "float8_e5m2": 192.0,
+}  # fmt: skip
 LAST_TILE = 8  # the large element lies in the last eighth of its input
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from natives import LINTED
 
 import evo_kernel
 from evo_kernel.cli import main
@@ -12,7 +13,7 @@ from fitness import checking
 from fitness.jail import Jail
 from fitness.lint import ACCEPTED, NOT_APPLICABLE, REFUSED, Finding, faults, lint
 from fitness.mutants import MUTANTS
-from suites import TaskError, load, names, read
+from suites import TaskError, load, read
 from suites.loading import TEMPLATE, functions
 from suites.trials import few, interpretable
 
@@ -47,7 +48,7 @@ def states(found: dict[str, Finding]) -> dict[str, str]:
     return {name: f.state for name, f in found.items()}
 
 
-@pytest.mark.parametrize("name", [*names(), str(TEMPLATE)], ids=lambda name: Path(name).stem)
+@pytest.mark.parametrize("name", [*LINTED, str(TEMPLATE)], ids=lambda name: Path(name).stem)
 def test_a_native_task_refuses_every_wrong_program_and_accepts_every_honest_one(name: str) -> None:
     for seed in (0, 1):
         found = lint(load(name), seed)

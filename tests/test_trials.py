@@ -9,6 +9,7 @@ import msgpack
 import numpy as np
 import pytest
 import torch
+from natives import TEN
 
 from evo_kernel import api, frozen
 from evo_kernel.errors import RunError
@@ -18,13 +19,13 @@ from fitness.correctness import Correctness, moved
 from fitness.jobs import bfloat16
 from fitness.jobs.truth import storage
 from fitness.judge import Judge
-from suites import Input, Task, TaskError, edge, load, names, read
+from suites import Input, Task, TaskError, edge, load, read
 from suites.inputs import on_device, tensor
 from suites.loading import TEMPLATE, functions, reference
 from suites.task import FLOATING, pack, unpack
 from suites.trials import AMPLITUDE, draw, few, interpretable, trials
 
-FILES = [*names(), str(TEMPLATE)]
+FILES = [*TEN, str(TEMPLATE)]
 
 ROWS = '''"""Scale the rows of a matrix; `x` may be overwritten."""
 from suites import Case, Input, edge
@@ -250,7 +251,7 @@ def test_an_input_may_be_overwritten_and_returned_where_the_task_says_so(task: T
     assert verdict.passed, verdict.failure
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", TEN)
 def test_a_result_kept_from_before_one_element_changed_is_refused(name: str) -> None:
     task = load(name)
     for case in task.cases:
@@ -309,7 +310,7 @@ def test_special_values_are_a_few_of_each_kind(dtype: str, where: str) -> None:
 
 
 def test_special_values_are_a_trial_only_where_an_input_names_them() -> None:
-    asked = {name: {t.name for c in load(name).cases for t in trials(load(name), c, small=True)} for name in names()}
+    asked = {name: {t.name for c in load(name).cases for t in trials(load(name), c, small=True)} for name in TEN}
     special = {n for n, kinds in asked.items() if "special" in kinds}
     assert special == {"vector_add", "flip", "transpose", "embedding"}
     assert {n for n, kinds in asked.items() if "nonfinite" in kinds} == {"softmax"}

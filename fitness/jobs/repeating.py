@@ -26,7 +26,7 @@ def blocks(arguments: Mapping[str, Argument], seed: int) -> dict[str, bytes]:
 
 
 def _block(spec: Input, seed: int, name: str) -> bytes:
-    flat = Input((BLOCK // ITEM_BYTES[spec.dtype],), spec.dtype, spec.distribution, high=spec.high)
+    flat = Input((BLOCK // ITEM_BYTES[spec.dtype],), spec.dtype, spec.distribution, high=spec.high, low=spec.low)
     drawn = inputs.tensor(flat, inputs.generator(seed, name))
     return drawn.view(torch.uint8).numpy().tobytes()
 

@@ -27,6 +27,7 @@ class Loaded:
     instruction: str = ""  # what the suite tells a model
     needs: tuple[str, ...] = ()  # packages that it imports and that are not installed here: it loads, and cannot run
     problem: str | None = None
+    category: str | None = None  # what kind of work it is, where a suite says that beside a level
 
 
 class Loader(Protocol):

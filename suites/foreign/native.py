@@ -8,6 +8,8 @@ from suites.foreign import checkout
 from suites.foreign.loaded import Loaded, SuiteError
 from suites.loading import NATIVE, TaskError, parts
 
+_STATED = ("entry", "level", "category")
+
 
 class Native:
     """The tasks that come with the program; their root is known, and any folder of task files is read alike."""
@@ -40,16 +42,20 @@ def _task(path: Path) -> Loaded:
     if not seeds:
         return Loaded(name=path.stem, file=path.name, style="native", problem="it has no seed kernel")
     tree = checkout.tree(rest)
-    entries = () if isinstance(tree, str) else tuple(_entry(tree))
-    problem = None if entries else 'it has no `entry = "name"`'
-    source = seeds[0].source
-    return Loaded(path.stem, path.name, "native", source=source, tests=rest, entries=entries, problem=problem)
+    stated = {} if isinstance(tree, str) else _stated(tree)
+    entry, level, category = (stated.get(part) for part in _STATED)
+    problem = None if isinstance(entry, str) else 'it has no `entry = "name"`'
+    return Loaded(
+        path.stem, path.name, "native", group=None if level is None else str(level), source=seeds[0].source, tests=rest,
+        entries=() if problem else (str(entry),), problem=problem,
+        category=None if category is None else str(category),
+    )  # fmt: skip
 
 
-def _entry(tree: ast.Module) -> Iterator[str]:
-    """Find the launcher's name as the file states it."""
+def _stated(tree: ast.Module) -> dict[str, object]:
+    """Read the launcher's name, the category and the level as the file states them."""
+    found: dict[str, object] = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == ["entry"]:
-            value = node.value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                yield value.value
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            found |= {t.id: node.value.value for t in node.targets if isinstance(t, ast.Name) and t.id in _STATED}
+    return found

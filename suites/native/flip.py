@@ -9,6 +9,8 @@ import torch
 from suites import FLOATING, Case, Input, edge
 
 entry = "flip"
+category = "data movement"
+level = 1
 
 
 def reference(x):

@@ -9,6 +9,8 @@ import torch
 from suites import Case, Input, edge
 
 entry = "gelu_mul"
+category = "elementwise"
+level = 2
 FACTORS = ("normal", "uniform", "offset", "signs")  # of larger ones the products leave float16's range
 
 

@@ -9,6 +9,8 @@ import torch
 from suites import Case, Input, edge
 
 entry = "gemm_fp16"
+category = "matrix product"
+level = 3
 
 
 def reference(a, b):

@@ -9,6 +9,8 @@ import torch
 from suites import Case, Input, edge
 
 entry = "layer_norm"
+category = "normalization"
+level = 3
 
 
 def reference(x, weight, bias, eps):

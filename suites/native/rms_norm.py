@@ -9,6 +9,8 @@ import torch
 from suites import Case, Input, edge
 
 entry = "rms_norm"
+category = "normalization"
+level = 2
 WEIGHTS = ("normal", "uniform", "offset", "signs")  # with larger ones float16 ends
 
 

@@ -9,6 +9,8 @@ import torch
 from suites import Case, Input, edge
 
 entry = "row_sum"
+category = "reduction"
+level = 2
 FLOAT16 = ("normal", "heavy", "spike", "signs")  # sums of the others leave float16's range
 
 

@@ -8,6 +8,8 @@ import torch
 from suites import FLOATING, Case, Input, edge
 
 entry = "softmax"
+category = "reduction"
+level = 2
 
 
 def reference(x):

@@ -9,6 +9,8 @@ import torch
 from suites import FLOATING, Case, Input, edge
 
 entry = "transpose"
+category = "data movement"
+level = 2
 
 
 def reference(x):

@@ -9,6 +9,8 @@ import torch
 from suites import FLOATING, Case, Input, edge
 
 entry = "vector_add"
+category = "elementwise"
+level = 1
 
 
 def reference(x, y):

@@ -1,0 +1,122 @@
+"""Checks every native task whole, and on a GPU times its seed beside PyTorch.
+
+    python benchmarks/native_tasks.py check [--tasks a,b] [--targets h200,mi300,mi250] [--results FILE]
+    python benchmarks/native_tasks.py table [--tasks a,b] [--seconds 500] [--results FILE] [--markdown FILE]
+
+check, without a GPU: the linter; every seed on all cases, held-out cases and small edges under the interpreter; machine
+code for every target. table, on a GPU: every seed and honest implementation is judged at full size on all cases and
+held-out ones by limits made there; then the seed, the fastest PyTorch of the bank and its torch.compile are timed in
+turn on each public case, from a cold cache, beside the roofline. What stands in the results file is not done again.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from fitness import checking
+from fitness.build import Builder, Purpose, Refusal
+from fitness.child import Limits
+from fitness.judge import Judge
+from fitness.lint import faults
+from fitness.targets import find
+from suites import Task, load, names
+
+Row = dict[str, Any]
+
+
+def check(task: Task, wanted: list[str]) -> Row:
+    """Lint one task, judge its seeds on the first target, and compile them for the others."""
+    from suites.loading import find as text_of
+
+    _, findings = checking.check(*text_of(task.name))
+    row: Row = {"task": task.name, "level": task.level, "category": task.category, "faults": faults(findings),
+                "seeds": {}}  # fmt: skip
+    judge = Judge(task, wanted[0], limits=Limits(seconds=120.0))
+    try:
+        for seed in task.seeds:
+            verdict = judge.judge(seed.source, (*task.cases, *task.held_out))
+            found = {wanted[0]: str(verdict.failure.message) if verdict.failure else "passed"}
+            row["seconds"] = {str(k): round(v, 1) for k, v in judge.seconds.items()}
+            for name in wanted[1:]:
+                found[name] = _compiled(task, seed.source, name)
+            row["seeds"][seed.name] = found
+    finally:
+        judge.close()
+    return row
+
+
+def _compiled(task: Task, source: str, target: str) -> str:
+    """Say whether a seed compiles for a target."""
+    builder = Builder(task, find(target), Limits(seconds=120.0), Purpose(code=False))
+    try:
+        builder.build(source, (*task.cases, *task.held_out), ())
+    except Refusal as refused:
+        return refused.failure.message
+    finally:
+        builder.close()
+    return "compiled"
+
+
+def told(row: Row) -> str:
+    """Say in one line what became of a check."""
+    wrong = [
+        f"{seed} on {target}: {state}"
+        for seed, found in row["seeds"].items()
+        for target, state in found.items()
+        if state not in ("passed", "compiled")
+    ]
+    return f"{row['task']:<22} {row['level']} {row['category']:<15} {'; '.join([*row['faults'], *wrong]) or 'ok'}"
+
+
+def kept(file: Path | None) -> dict[str, Row]:
+    """Return what a results file holds, by task."""
+    if file is None or not file.exists():
+        return {}
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    return {row["task"]: row for row in rows}
+
+
+def done(tasks: list[str], file: Path | None, one: Callable[[Task], Row], until: float) -> Iterator[Row]:
+    """Do one task after another, those in the file excepted, and write each down."""
+    known = kept(file)
+    for name in tasks:
+        if name in known:
+            yield known[name]
+        elif time.monotonic() < until:
+            row = one(load(name))
+            if file is not None:
+                with file.open("a") as out:
+                    out.write(json.dumps(row) + "\n")
+            yield row
+
+
+def main() -> None:
+    """Run the part asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["check", "table"])
+    parser.add_argument("--tasks", default=",".join(names()))
+    parser.add_argument("--targets", default="h200,mi300,mi250", help="the first one is judged, the others compiled")
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no task after so long")
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--markdown", type=Path, help="write the table there too")
+    options = parser.parse_args()
+    tasks, until = options.tasks.split(","), time.monotonic() + options.seconds
+    if options.part == "check":
+        for row in done(tasks, options.results, lambda task: check(task, options.targets.split(",")), until):
+            print(told(row), flush=True)
+        return
+    import native_clock  # beside this file; it needs a GPU
+
+    rows = []
+    for row in done(tasks, options.results, native_clock.measured, until):
+        rows.append(row)
+        print(native_clock.told(row), flush=True)
+    if options.markdown:
+        options.markdown.write_text(native_clock.markdown(rows))
+
+
+if __name__ == "__main__":
+    main()
