@@ -65,7 +65,8 @@ def _payload(task: Loaded) -> dict[str, Any]:
     """Return what a child needs of a task."""
     return {
         "source": task.source, "tests": task.tests, "style": task.style,
-        "thresholds": [list(t) for t in task.thresholds], "files": [list(f) for f in task.files], "place": task.place, "command": list(task.command),
+        "thresholds": [list(t) for t in task.thresholds], "files": [list(f) for f in task.files],
+        "place": task.place, "command": list(task.command),
     }  # fmt: skip
 
 
