@@ -11,7 +11,7 @@ Quadrant = Literal["both-pass", "regression", "improvement", "both-fail"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one task. Latencies are of the tests that a program passed all of; the reference's stand beside."""
+    """What became of one task. Latencies are of a program that passes every test; the reference's stand beside them."""
 
     name: str
     called: bool  # some program that was made ran to an end
@@ -39,9 +39,9 @@ def execution_accuracy(results: Sequence[Result]) -> float | None:
 
 
 def speedup(result: Result) -> float | None:
-    """Return one task's speedup as GEAK defines it: the mean over its tests of reference latency over generated latency.
+    """Return one task's speedup as GEAK defines it.
 
-    A task whose program does not pass all tests has none.
+    It is the mean over its tests of the reference's latency over the program's. A task whose program does not pass all tests has none.
     """
     if not result.passed or not result.latencies:
         return None
