@@ -41,7 +41,8 @@ def execution_accuracy(results: Sequence[Result]) -> float | None:
 def speedup(result: Result) -> float | None:
     """Return one task's speedup as GEAK defines it.
 
-    It is the mean over its tests of the reference's latency over the program's. A task whose program does not pass all tests has none.
+    It is the mean over its tests of the reference's latency over the program's. A task whose program does not pass all
+    tests has none.
     """
     if not result.passed or not result.latencies:
         return None

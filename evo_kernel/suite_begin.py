@@ -34,7 +34,8 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     if not suite_folder.exists(folder):
         suite_folder.write(folder, asked)
     before = suite_folder.read(folder)
-    differing = [part for part in SuiteRun.__slots__ if getattr(before, part) != getattr(asked, part)]
+    words = {"members": "tasks"}
+    differing = [words.get(part, part) for part in SuiteRun.__slots__ if getattr(before, part) != getattr(asked, part)]
     if differing:
         raise RunError(
             f"{folder} holds a suite run with other {', '.join(differing)}: leave them out, or give another --out"

@@ -72,7 +72,7 @@ def write(folder: Path, out: Path, other: Path | None = None) -> str:
     reports = {folder.name: plain(folder)}
     if other is not None:
         reports[other.name if other.name != folder.name else f"{other.name} (2)"] = plain(other)
-    told = markdown(*reports.values(), names=tuple(reports))
+    told = markdown(reports)
     data: Any = reports if other is not None else reports[folder.name]
     curves = {name: [t["speedup"] for t in one["tasks"]] for name, one in reports.items()}
     for name, text in zip(NAMES, (json.dumps(data, indent=1) + "\n", told, suite_plot.svg(curves)), strict=True):
@@ -80,8 +80,9 @@ def write(folder: Path, out: Path, other: Path | None = None) -> str:
     return told
 
 
-def markdown(report: dict[str, Any], other: dict[str, Any] | None = None, names: tuple[str, ...] = ()) -> str:
-    """Return a report for a person; beside another one, what differs comes first."""
+def markdown(reports: dict[str, dict[str, Any]]) -> str:
+    """Return the first report for a person; where there is another, both stand side by side first."""
+    report, *others = reports.values()
     claimed = ", untrusted-host" if report["mode"] == "open" else ""
     lines = [
         f"# {report['suite']} for {report['target']}: times are {report['basis']}{claimed}",
@@ -90,8 +91,8 @@ def markdown(report: dict[str, Any], other: dict[str, Any] | None = None, names:
         "came with a task count as baselines alone.",
         "",
     ]
-    if other is not None:
-        lines += _beside(report, other, names)
+    for other in others:
+        lines += _beside(report, other, tuple(reports))
     lines += _overview(report)
     lines += ["## Tasks", "", *_table(_TASK, report["tasks"]), ""]
     unlucky = [t for t in report["tasks"] if t["regressions"]]
@@ -156,14 +157,19 @@ def _gain(task: dict[str, Any]) -> str:
     return _times(task["speedup"]) + ("" if within is None else f" [{within[0]:.3f}, {within[1]:.3f}]")
 
 
+def _part(measure: str, key: str) -> Cell:
+    """Return the cell of one value of a measure that has several."""
+    return lambda row: _percent(row[measure][key])
+
+
 _MEASURE: dict[str, Cell] = {
     "": lambda r: str(r["name"]),
     "tasks": lambda r: str(r["tasks"]),
     "call": lambda r: _percent(r["call_accuracy"]),
     "execution": lambda r: _percent(r["execution_accuracy"]),
     "GEAK speedup": lambda r: _times(r["geak_speedup"]),
-    **{f"fast_{p:g}": (lambda r, p=p: _percent(r["fast_p"][f"{p:g}"])) for p in FAST},
-    **{f"pass@{k}": (lambda r, k=k: _percent(r["pass_at_k"][str(k)])) for k in KS},
+    **{f"fast_{p:g}": _part("fast_p", f"{p:g}") for p in FAST},
+    **{f"pass@{k}": _part("pass_at_k", str(k)) for k in KS},
     "held out": lambda r: _percent(r["held_out_pass_rate"]),
     "to first": lambda r: _number(r["evaluations_to_first_correct"]),
     "to best": lambda r: _number(r["evaluations_to_best"]),

@@ -50,9 +50,13 @@ class Place:
 
     def standing(self, asked: SuiteRun) -> Standing:
         """Return what the schedule needs to know."""
-        per_turn = int(asked.settings["generations"])
-        turns = 0 if self.state is None else self.state.search.generations // per_turn
-        return Standing(turns, busy=not self.drained, closed=self.status != OPEN)
+        closed = self.status != OPEN
+        if self.state is None:
+            return Standing(closed=closed)
+        search = self.state.search
+        given = search.generations // int(asked.settings["generations"])
+        used = -(-search.evaluations // asked.turn)  # what is over gives its unused turn back
+        return Standing(used if closed else given, busy=not self.drained, closed=closed)
 
 
 def read(folder: Path, member: Member) -> Place:
