@@ -29,7 +29,7 @@ def drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
         notes.update(dict.fromkeys(progress.notes))
 
     try:
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             api.drive(folder, settings, update, logger.info if quiet else say)
             shown.close()
             best = api.Run(folder).export()
@@ -52,7 +52,7 @@ def drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
 
 
 @contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def terminated_like_interrupted() -> Iterator[None]:
     """Make SIGTERM end a run as Ctrl-C does."""
 
     def interrupt(number: int, frame: Any) -> None:

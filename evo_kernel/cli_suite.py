@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from evo_kernel.cli_suite_runs import suite_report, suite_run
+
 
 @click.group()
 def suite() -> None:
@@ -82,3 +84,7 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     wanted = module.Wanted(workers, seconds, results)
     found = module.run(tasks, wanted, (lambda _: None) if quiet else say)
     click.echo(json.dumps(module.plain(name, found), indent=2) if as_json else module.text(name, found))
+
+
+for command in (suite_run, suite_report):
+    suite.add_command(command)

@@ -284,8 +284,11 @@ class Search:
     @property
     def stop(self) -> str | None:
         """Why no more requests will come, as one of the names in stopping; None while they will."""
-        if self.evaluations >= self.budget:
-            return stopping.EVALUATIONS
+        return stopping.EVALUATIONS if self.evaluations >= self.budget else self.ended
+
+    @property
+    def ended(self) -> str | None:
+        """Why more evaluations would change nothing, or may not be made."""
         if self.exhausted:
             return stopping.EXHAUSTED
         best = self.archive.best

@@ -58,8 +58,16 @@ def check(task: Loaded, jail: Jail, seconds: float = SECONDS) -> Checked:
 
 
 def _run(task: Loaded, jail: Jail, seconds: float, idle: bool, reference: bool) -> Outcome:
-    payload = {"source": task.source, "tests": task.tests, "style": task.style, "idle": idle, "reference": reference}
-    return jail.run("foreign", payload, Limits(seconds=seconds))
+    return jail.run("foreign", {**_payload(task), "idle": idle, "reference": reference}, Limits(seconds=seconds))
+
+
+def _payload(task: Loaded) -> dict[str, Any]:
+    """Return what a child needs of a task."""
+    return {
+        "source": task.source, "tests": task.tests, "style": task.style,
+        "thresholds": [list(t) for t in task.thresholds], "files": [list(f) for f in task.files],
+        "place": task.place, "command": list(task.command),
+    }  # fmt: skip
 
 
 def _said(value: Any) -> dict[str, Any]:

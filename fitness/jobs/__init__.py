@@ -3,6 +3,7 @@
 import torch
 
 from fitness.jobs.compile import compile_kernels, warm_up
+from fitness.jobs.foreign import result as foreign_result
 from fitness.jobs.foreign import run as run_foreign
 from fitness.jobs.interpret import interpret
 from fitness.jobs.linting import run as lint
@@ -14,7 +15,12 @@ _WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth,
 JOBS = {
     "compiled": _WITHOUT_DEVICE,
     "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open},
-    "interpreter": {"interpret": interpret, "open-interpreted": run_interpreted, "foreign": run_foreign},
+    "interpreter": {
+        "interpret": interpret,
+        "open-interpreted": run_interpreted,
+        "foreign": run_foreign,
+        "foreign-result": foreign_result,
+    },
 }
 
 

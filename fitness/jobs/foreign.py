@@ -7,8 +7,10 @@ is given.
 
 import contextlib
 import importlib.util
+import io
 import os
 import random
+import runpy
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,12 +18,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from fitness import results
 from fitness.child import Refused, Report
-from fitness.jobs import host, interpret
+from fitness.jobs import host, interpret, recorded
 from suites.foreign import rules
 
-SEED = 42  # theirs
-RESULT = "result_gold"
+SEED = 42  # theirs, but for KernelBench-X's
+SEEDS = {"function": 0}
+RESULTS = {"module": "result_gold", "pytest": "result_gold", "function": "test_results"}
+UNWRITTEN = 77  # what a program leaves that writes nothing
 _LEFT_OUT = "not test_performance and not test_save_performance_results and not test_save_results"
 
 
@@ -32,51 +37,115 @@ def run(payload: Any, report: Report) -> Any:
     """
     interpret.prepare()
     host.install()
-    if payload["style"] == "model":
+    style = payload["style"]
+    if style == "model":
         report.stage("reference")
         _model(payload)
         return {"held": None, "passes": None, "itself": None}
-    runner = _pytest if payload["style"] == "pytest" else _module
     made, held = None, None
-    if payload["idle"]:
+    if payload["idle"] and style != "function":
         report.stage("idle")
-        made = _idle(runner, payload)
+        made = _idle(payload)
         held = sorted(rules.contents(made)) if made is not None else None
     if not payload["reference"]:
         return {"held": held, "passes": None, "itself": None}
     report.stage("reference")
-    reference, failed = runner(payload, "candidate")
+    reference = _made(payload, "candidate")
+    report.stage("comparison")
+    if style == "function":
+        made, held = _unwritten(reference), sorted(rules.contents(reference))
+    thresholds = dict(payload["thresholds"])
+    passes = made is not None and rules.same(style, reference, made, thresholds)
+    return {"held": held, "passes": passes, "itself": rules.same(style, reference, reference, thresholds)}
+
+
+def result(payload: Any, report: Report) -> Any:
+    """Return what a program's tests leave, as data that somebody else compares."""
+    interpret.prepare()
+    host.install()
+    report.stage("tests")
+    return results.pack(_made(payload, "candidate"))
+
+
+def _made(payload: Any, name: str) -> Any:
+    """Run program and tests; return the result, or refuse with what failed."""
+    made, failed = _RUNNERS[payload["style"]](payload, name)
     if failed:
         raise Refused("tests", failed)
-    report.stage("comparison")
-    passes = made is not None and rules.same(payload["style"], reference, made)
-    return {"held": held, "passes": passes, "itself": rules.same(payload["style"], reference, reference)}
+    return made
 
 
-def _idle(runner: Callable[[Any, str], tuple[Any, str]], payload: Any) -> Any:
-    """Run without launches; a program that fails so gives nothing."""
+def _unwritten(result: Any) -> Any:
+    """Return a result of the same form whose tensors nobody wrote."""
+    if isinstance(result, dict):
+        return {k: _unwritten(v) for k, v in result.items()}
+    if isinstance(result, (list, tuple)):
+        return type(result)(_unwritten(v) for v in result)
+    if isinstance(result, torch.Tensor):
+        return ~result if result.dtype == torch.bool else torch.full_like(result, UNWRITTEN)
+    return result
+
+
+def _idle(payload: Any) -> Any:
+    """Run without launches; a program that fails so gives nothing, and neither does a script that says it failed."""
     with host.idle(), contextlib.suppress(Exception, SystemExit):
-        return runner(payload, "idle_candidate")[0]
+        made, failed = _RUNNERS[payload["style"]](payload, "idle_candidate")
+        return None if failed and payload["style"] == "script" else made
     return None
 
 
 def _write(payload: Any, name: str) -> str:
-    """Write program and tests to a file, as Triton wants them."""
-    file = os.path.abspath(f"{name}.py")
+    """Write program and tests to a file, as Triton wants them, and what they need beside it."""
+    for path, text in payload["files"]:
+        _put(path, text)
+    seed = SEEDS.get(payload["style"], SEED)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  what their programs draw from
+    torch.manual_seed(seed)
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return _put(f"{name}.py", f"{payload['source']}\n\n{payload['tests']}")
+
+
+def _put(path: str, text: str) -> str:
+    """Write a file of theirs below this folder; return its whole path."""
+    file = os.path.abspath(path)
+    os.makedirs(os.path.dirname(file), exist_ok=True)
     with open(file, "w", encoding="utf-8") as target:
-        target.write(host.rewritten(f"{payload['source']}\n\n{payload['tests']}"))
-    random.seed(SEED)
-    np.random.seed(SEED)  # noqa: NPY002  what their programs draw from
-    torch.manual_seed(SEED)
+        target.write(host.rewritten(text))
     return file
 
 
 def _module(payload: Any, name: str) -> tuple[Any, str]:
     """Import program and tests; what they leave is the result."""
-    module = _import(_write(payload, name), name)
-    if not hasattr(module, RESULT):
-        raise Refused("result", f"it set no {RESULT}")
-    return getattr(module, RESULT), ""
+    module, left = _import(_write(payload, name), name), RESULTS[payload["style"]]
+    if not hasattr(module, left):
+        raise Refused("result", f"it set no {left}")
+    return getattr(module, left), ""
+
+
+def _script(payload: Any, name: str) -> tuple[Any, str]:
+    """Run a script of theirs; what it compares is the result, and how it ends is whether it failed."""
+    _write(payload, name)
+    _put(payload["place"], payload["source"])
+    script, *arguments = payload["command"]
+    file, before = os.path.abspath(script), set(sys.modules)
+    home, words = os.getcwd(), io.StringIO()
+    sys.argv = [file, *arguments]
+    sys.path.insert(0, os.path.dirname(file))
+    ended: Any = 0
+    try:
+        with recorded.comparisons() as made, contextlib.redirect_stdout(words):
+            runpy.run_path(file, run_name="__main__")
+    except SystemExit as ending:
+        ended = ending.code
+    finally:
+        os.chdir(home)
+        sys.path.remove(os.path.dirname(file))
+        for module in set(sys.modules) - before:
+            if str(getattr(sys.modules[module], "__file__", "")).startswith(home):
+                del sys.modules[module]
+    return made, "" if ended in (0, None) else f"{script} ended with {ended}: {_last_line(words.getvalue())}"
 
 
 def _import(file: str, name: str) -> Any:
@@ -119,7 +188,7 @@ class _Seen:
         """Take the module's result, which its tests will fill."""
         self.count = len(session.items)
         for item in session.items[:1]:
-            self.result = getattr(item.module, RESULT, None)
+            self.result = getattr(item.module, RESULTS["pytest"], None)
 
     def pytest_collectreport(self, report: Any) -> None:
         """Note what cannot be imported."""
@@ -137,6 +206,11 @@ class _Seen:
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "no reason given"
+
+
+_RUNNERS: dict[str, Callable[[Any, str], tuple[Any, str]]] = {
+    "module": _module, "function": _module, "pytest": _pytest, "script": _script,
+}  # fmt: skip
 
 
 def _model(payload: Any) -> None:

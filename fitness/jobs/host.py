@@ -53,8 +53,8 @@ def install() -> None:
         torch._C._cuda_getCurrentRawStream = lambda *_: 0
     Autotuner.run = _first
     interpreter.InterpretedFunction.run = _launch
-    for package in ("geak_eval", "tb_eval"):
-        _stand_in(f"{package}.perf.ROCm.performance_utils_pytest")
+    for package in ("geak_eval.perf.ROCm.", "tb_eval.perf.ROCm.", ""):
+        _stand_in(f"{package}performance_utils_pytest")
 
 
 @contextlib.contextmanager

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-Style = Literal["module", "pytest", "model", "native"]
-"""How a task's own test is run: by importing the file, by pytest, as a torch module, or by our own judge."""
+Style = Literal["module", "function", "pytest", "script", "model", "native"]
+"""How a task's own test is run.
+
+`module` and `function`: by importing the file, where the reference is a Triton program or plain PyTorch; `pytest`;
+`script`: by running a file of theirs; `model`: as a torch module; `native`: by our own judge.
+"""
 
 
 class SuiteError(Exception):
@@ -28,6 +32,10 @@ class Loaded:
     needs: tuple[str, ...] = ()  # packages that it imports and that are not installed here: it loads, and cannot run
     problem: str | None = None
     category: str | None = None  # what kind of work it is, where a suite says that beside a level
+    files: tuple[tuple[str, str], ...] = ()  # path and text of what else its test needs beside it
+    thresholds: tuple[tuple[str, float], ...] = ()  # names and values of the limits that replace a suite's usual ones
+    place: str = ""  # where among `files` the program lies, for a script
+    command: tuple[str, ...] = ()  # the script and its arguments
 
 
 class Loader(Protocol):

@@ -5,17 +5,28 @@ import inspect
 from importlib import metadata
 from typing import cast
 
+from suites.foreign.arena import AgentKernelArena
 from suites.foreign.geak import Rocm, TritonBenchRevised
 from suites.foreign.kernelbench import KernelBench
+from suites.foreign.kernelbenchx import KernelBenchX
 from suites.foreign.loaded import Loader, SuiteError
 from suites.foreign.native import Native
+from suites.foreign.tritonbench import TritonBenchG
 
 GROUP = "evo_kernel.suites"
 
 
 def loaders() -> dict[str, Loader]:
     """Return all loaders by name; other people's are loaded, which runs their code."""
-    own: tuple[Loader, ...] = (TritonBenchRevised(), Rocm(), KernelBench(), Native())
+    own: tuple[Loader, ...] = (
+        TritonBenchRevised(),
+        TritonBenchG(),
+        Rocm(),
+        KernelBench(),
+        KernelBenchX(),
+        AgentKernelArena(),
+        Native(),
+    )
     found = {loader.name: loader for loader in own}
     for point in metadata.entry_points(group=GROUP):
         if point.name in found:

@@ -13,12 +13,18 @@ import torch
 TRITONBENCH = (1e-3, 1e-1)  # absolute and relative, for results that are one tensor
 INSIDE = (1e-3, 1e-3)  # for tensors in tuples, lists and dictionaries
 ROCM = (1e-2, 1e-2)
+HALVES, SINGLES = 5e-3, 1e-5  # KernelBench-X's tolerance for 16-bit and for wider floating-point tensors
+LOOSEST = {"cosine_sim": 0.99, "l1_relative": 0.01, "rmse": 0.01}  # where it states thresholds without one of these
 _CALLED = "_CALL_SUCCESS_"
 
 
-def same(style: str, reference: Any, made: Any) -> bool:
+def same(style: str, reference: Any, made: Any, thresholds: Mapping[str, float] | None = None) -> bool:
     """Say whether a suite's harness takes `made` for right; one that raises has said no."""
     try:
+        if style == "script":
+            return _recorded(reference, made)
+        if style == "function":
+            return _kernelbenchx(reference, made, thresholds or {})
         return _rocm(reference, made) if style == "pytest" else _tritonbench(reference, made)
     except Exception:  # noqa: BLE001  their harness takes whatever a comparison raises for a failure
         return False
@@ -76,3 +82,63 @@ def _nested(reference: Any, made: Any) -> bool:
         torch.testing.assert_close(reference, made, atol=ROCM[0], rtol=ROCM[1])
         return True
     return bool(reference == made)
+
+
+def _kernelbenchx(reference: Any, made: Any, thresholds: Mapping[str, float]) -> bool:
+    """Compare `test_results` as KernelBench-X does: shapes, dtypes and keys count, NaN equals NaN."""
+    if isinstance(reference, torch.Tensor) and isinstance(made, torch.Tensor):
+        if reference.shape != made.shape or reference.dtype != made.dtype:
+            return False
+        return _near(reference, made, thresholds) if thresholds else _close(reference, made)
+    if isinstance(reference, dict) and isinstance(made, dict):
+        return reference.keys() == made.keys() and all(_kernelbenchx(reference[k], made[k], thresholds) for k in made)
+    if isinstance(reference, (list, tuple)) and isinstance(made, (list, tuple)):
+        pairs = zip(reference, made, strict=False)
+        return len(reference) == len(made) and all(_kernelbenchx(r, m, thresholds) for r, m in pairs)
+    if isinstance(reference, np.ndarray) and isinstance(made, np.ndarray):
+        same_kind = reference.dtype == made.dtype and reference.shape == made.shape
+        return same_kind and _kernelbenchx(torch.from_numpy(reference), torch.from_numpy(made), {})
+    both_nan = isinstance(reference, float) and isinstance(made, float) and reference != reference and made != made
+    return both_nan or bool(reference == made)
+
+
+def _close(reference: torch.Tensor, made: torch.Tensor) -> bool:
+    narrow = reference.dtype in (torch.float16, torch.bfloat16)
+    tolerance = (HALVES if narrow else SINGLES) if reference.is_floating_point() else 0.0
+    torch.testing.assert_close(reference, made, atol=tolerance, rtol=tolerance, equal_nan=True)
+    return True
+
+
+def _near(reference: torch.Tensor, made: torch.Tensor, thresholds: Mapping[str, float]) -> bool:
+    """Compare whole tensors by the angle between them and by their mean errors, as for quantised results."""
+    limits = {**LOOSEST, **thresholds}
+    right, got = reference.float().flatten(), made.float().flatten()
+    lengths = [float(torch.linalg.vector_norm(v)) for v in (right, got)]
+    if min(lengths) < 1e-12:
+        cosine = 1.0 if max(lengths) < 1e-12 else 0.0
+    else:
+        cosine = float(torch.nn.functional.cosine_similarity(right, got, dim=0))
+    wrong = (got - right).abs()
+    relative = float(wrong.sum() / right.abs().sum().clamp_min(1e-12))
+    within = relative <= limits["l1_relative"] and float((wrong**2).mean().sqrt()) <= limits["rmse"]
+    return cosine >= limits["cosine_sim"] and within
+
+
+def _recorded(reference: Any, made: Any) -> bool:
+    """Compare what a script compared in two runs of equal seeds: a side of one run with the other side of the other.
+
+    The tolerances are those of the reference's run, where no candidate could change them.
+    """
+    if not reference or len(reference) != len(made):
+        return False
+    return all(_crossed(r, m) for r, m in zip(reference, made, strict=True))
+
+
+def _crossed(reference: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    for one, other in ((made["one"], reference["other"]), (reference["one"], made["other"])):
+        if one.shape != other.shape:
+            return False
+        wide = (one.double(), other.double()) if one.is_floating_point() or other.is_floating_point() else (one, other)
+        if not torch.allclose(*wide, rtol=reference["rtol"], atol=reference["atol"], equal_nan=reference["nan"]):
+            return False
+    return True

@@ -1,0 +1,82 @@
+"""Commands that search a whole suite within one budget, and report what came of it."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evo_kernel.cli_options import basis_option, isolation_option, mode_option, say
+
+
+@click.command("run")
+@click.argument("name")
+@click.option("--root", type=click.Path(path_type=Path), metavar="CHECKOUT", help="Root of the suite's checkout.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the suite run.")
+@click.option("--budget", type=click.IntRange(min=1), required=True, help="Evaluations of all tasks together.")
+@click.option("--task", "names", multiple=True, metavar="TASK", help="Only this task; may be given several times.")
+@click.option("--at-once", type=click.IntRange(min=1), help="Tasks at once, a judge each [one for every core].")
+@click.option("--generations", type=click.IntRange(min=1), default=2, show_default=True, help="Of one task's turn.")
+@click.option("--population", type=click.IntRange(min=1), help="Evaluations in a generation [8].")
+@click.option("--target", help="Chip, as for search [this machine's GPU, or mi300].")
+@click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
+@click.option("--policy", help="As for search [archive].")
+@click.option("--operators", help="As for search.")
+@click.option("--stop-at-roofline", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
+              help="A task is solved when its best reaches this share of the roofline [0.95].")  # fmt: skip
+@click.option("--stop-after-stagnation", type=click.IntRange(min=1), metavar="N",
+              help="A task is settled when N evaluations in a row brought nothing better [48].")  # fmt: skip
+@basis_option
+@mode_option
+@isolation_option
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple[str, ...], at_once: int | None,
+              quiet: bool, **given: Any) -> None:  # fmt: skip
+    """Search many tasks of the suite NAME within one budget; given again, it goes on where it stopped.
+
+    \b
+    Examples:
+      evo-kernel suite run native --out runs/native --budget 960
+      evo-kernel suite run native --task softmax --task rms_norm --out runs/two --budget 64 --at-once 1
+
+    Tasks take turns; those that are solved, settled or hopeless get none any more. Every task is a run of its own
+    below --out, for show, resume and export.
+    """
+    import os
+    import sys
+
+    from evo_kernel import suite_begin, suite_drive, suite_report
+    from evo_kernel.cli_running import terminated_like_interrupted
+
+    try:
+        with terminated_like_interrupted():
+            asked = suite_begin.begin(out, name, root, names, budget, given)
+            suite_drive.drive(out, asked, at_once or os.cpu_count() or 1, (lambda _: None) if quiet else say)
+    except KeyboardInterrupt:
+        say("\nstopped; nothing is lost. The same command goes on.")
+        sys.exit(130)
+    click.echo(suite_report.write(out, out))
+
+
+@click.command("report")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--compare", "other", type=click.Path(path_type=Path), metavar="DIR", help="Another suite run, beside it."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write into [FOLDER, or FOLDER/compared].")
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON instead of the Markdown.")
+def suite_report(folder: Path, other: Path | None, out: Path | None, as_json: bool) -> None:
+    """Report the suite run in FOLDER, also while it goes on: Markdown, JSON and a picture of fast_p.
+
+    \b
+    Examples:
+      evo-kernel suite report runs/native
+      evo-kernel suite report runs/native --compare runs/native-before
+
+    Accuracies and pass@k count the programs that the searches made; speedups are over each task's seed.
+    """
+    from evo_kernel import suite_report as module
+
+    place = out or (folder if other is None else folder / "compared")
+    told = module.write(folder, place, other)
+    click.echo((place / "report.json").read_text(encoding="utf-8") if as_json else told, nl=False)
+    say(f"wrote {', '.join(str(place / name) for name in module.NAMES)}")

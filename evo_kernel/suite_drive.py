@@ -1,0 +1,135 @@
+"""Drives a suite run: many searches at once within one budget, each in turns, until all are over or it is spent."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from evo_kernel import api, config, measurement, runs, suite_standing, suite_tasks
+from evo_kernel.config import Settings
+from evo_kernel.errors import SeedFailed
+from evo_kernel.pools import judge_now, one_judge
+from evo_kernel.runs import State
+from evo_kernel.suite_folder import HELD_OUT, Member, SuiteRun, put, run_of
+from evo_kernel.suite_schedule import ready
+from evo_kernel.suite_standing import LEFT_OUT, Place
+from suites.foreign import SuiteError
+from suites.loading import TaskError
+
+logger = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+
+
+def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say) -> None:
+    """Go on with a suite run to its end; what is done already is not done again."""
+    settings = config.load(None, dict(asked.settings))
+    places = {m.name: suite_standing.read(folder, m) for m in asked.searched}
+    stop, pool = threading.Event(), ThreadPoolExecutor(at_once)
+    try:
+        _search(folder, asked, settings, places, pool, at_once, stop, say)
+        finished = [pool.submit(_finish, folder, place, settings, stop) for place in places.values()]
+        for done in finished:
+            done.result()
+    finally:
+        stop.set()  # an interrupt comes here: searches stop at the next verdict, and their journals keep what they had
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _search(folder: Path, asked: SuiteRun, settings: Settings, places: dict[str, Place], pool: ThreadPoolExecutor,
+            at_once: int, stop: threading.Event, say: Say) -> None:  # fmt: skip
+    """Give turns until none may be given."""
+    turns, names = asked.budget // asked.turn, list(places)
+    standings = [places[name].standing(asked) for name in names]
+    flying: dict[Future[Place], int] = {}
+    torn = [place for place, s in enumerate(standings) if s.busy]  # a kill came during their turns
+    while True:
+        for place in (*torn, *ready(standings, turns)):
+            if len(flying) == at_once:
+                break
+            if place in flying.values():
+                continue
+            member = places[names[place]].member
+            flying[pool.submit(_turn, folder, asked, member, settings, stop)] = place
+            one = standings[place]
+            standings[place] = type(one)(one.turns + (place not in torn), busy=True)
+            torn = [other for other in torn if other != place]
+        if not flying:
+            return
+        for done in wait(flying, return_when=FIRST_COMPLETED).done:
+            place = flying.pop(done)
+            places[names[place]] = done.result()
+            standings[place] = places[names[place]].standing(asked)
+            say(line(places[names[place]], sum(s.turns for s in standings), turns))
+
+
+def _turn(folder: Path, asked: SuiteRun, member: Member, settings: Settings, stop: threading.Event) -> Place:
+    """Use one turn of a task's search, or what a kill left of one."""
+    run, place = run_of(folder, member), suite_standing.read(folder, member)
+    if place.state is None:
+        try:
+            task = suite_tasks.task(asked.suite, None if asked.root is None else Path(asked.root), member.name)
+        except (TaskError, SuiteError) as error:
+            put(run / LEFT_OUT, " ".join(str(error).split()) + "\n")
+            return suite_standing.read(folder, member)
+        runs.begin(run, settings, task)
+    elif place.drained:
+        runs.extend(run, place.state.search.generations + int(asked.settings["generations"]))
+    try:
+        with api.driver(run, settings) as running:
+            while not stop.is_set() and not running.advance().done:
+                pass
+    except SeedFailed as error:
+        logger.info("%s: %s", member.name, error)
+    return suite_standing.read(folder, member)
+
+
+def _finish(folder: Path, place: Place, settings: Settings, stop: threading.Event) -> None:
+    """Judge a task's seed and its best on what no operator saw, once for each best."""
+    state = place.state
+    if state is None or state.search.archive.best is None or stop.is_set():
+        return
+    run = run_of(folder, place.member)
+    if settings.basis == "measured" and settings.mode == "sealed":
+        measurement.confirm_best(run, logger.info)
+        state = runs.read(run)
+    seed, best = measurement.baseline(state), state.search.archive.best
+    if seed is None or best is None or held_out(run, best) is not None:
+        return
+    sources = [seed.candidate.source, state.search.archive[best].candidate.source]
+    before, after = _judged(state, sources[:1] if sources[0] == sources[1] else sources)
+    put(run / HELD_OUT, json.dumps({"candidate": best, "before": before, "after": after}) + "\n")
+
+
+def _judged(state: State, sources: list[str]) -> tuple[bool, bool]:
+    """Say which of two programs pass the held-out cases; one alone is both."""
+    judge = one_judge(state.task, state.settings)
+    try:
+        passed = [judge_now(judge, source, state.task.held_out).passed for source in sources]
+    finally:
+        judge.close()
+    return passed[0], passed[-1]
+
+
+def held_out(run: Path, best: str) -> tuple[bool, bool] | None:
+    """Return what held-out cases said of the seed and of this best; None where that was not asked."""
+    try:
+        said = json.loads((run / HELD_OUT).read_text(encoding="utf-8"))
+        return (bool(said["before"]), bool(said["after"])) if said["candidate"] == best else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def line(place: Place, used: int, turns: int) -> str:
+    """Say where one task is after its turn."""
+    if place.state is None:
+        return f"[{used}/{turns}] {place.member.name}: {place.why}"
+    search = place.state.search
+    best, seed = search.archive.best, measurement.baseline(place.state)
+    told = "no program has passed yet"
+    if best is not None and seed is not None:
+        us = search.archive[best].score_us
+        told = f"best {us:.2f} us {search.archive.basis} ({seed.score_us / us:.2f}x the seed)"
+    return f"[{used}/{turns}] {place.member.name}: {search.evaluations} evaluations, {told}, {place.status}"

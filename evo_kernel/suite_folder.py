@@ -1,0 +1,92 @@
+"""A suite run on disk: one folder with what was asked for, and below it a run for every task."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from archives.journal import FILE
+from evo_kernel.errors import RunError
+
+ABOUT = "suite.json"
+HELD_OUT = "held_out.json"
+_FORM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One task of a suite run; `left_out` says why it is not searched."""
+
+    name: str
+    group: str | None = None
+    category: str | None = None
+    left_out: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRun:
+    """What was asked for: a suite's tasks, a budget of evaluations for all of them, and how each is searched."""
+
+    suite: str
+    root: str | None
+    members: tuple[Member, ...]
+    budget: int  # evaluations of all searches together
+    settings: Mapping[str, Any]  # of every search; `generations` are those of one turn
+
+    @property
+    def turn(self) -> int:
+        """Evaluations of one turn."""
+        return int(self.settings["generations"]) * int(self.settings["population"])
+
+    @property
+    def searched(self) -> tuple[Member, ...]:
+        """The tasks that are searched."""
+        return tuple(m for m in self.members if m.left_out is None)
+
+
+def write(folder: Path, asked: SuiteRun) -> None:
+    """Begin a suite run; a reader never sees half of it."""
+    plain = {"form": _FORM, **asdict(asked)}
+    put(folder / ABOUT, json.dumps(plain, indent=1, sort_keys=True) + "\n")
+
+
+def read(folder: Path) -> SuiteRun:
+    """Read what a suite run was asked for."""
+    try:
+        plain = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if plain.pop("form") != _FORM:
+            raise RunError(f"{folder} is a suite run of another version of evo-kernel")
+        members = tuple(Member(**m) for m in plain.pop("members"))
+        return SuiteRun(members=members, **plain)
+    except FileNotFoundError as error:
+        raise RunError(f"{folder} holds no suite run: it has no {ABOUT}") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RunError(f"{folder / ABOUT} is no record of a suite run: {error}") from error
+
+
+def exists(folder: Path) -> bool:
+    """Tell whether a folder holds a suite run."""
+    return (folder / ABOUT).is_file()
+
+
+def run_of(folder: Path, member: Member) -> Path:
+    """Return the folder of one task's run."""
+    return folder / "tasks" / re.sub(r"[^\w.-]+", "__", member.name)
+
+
+def begun(folder: Path, member: Member) -> bool:
+    """Tell whether a task's run has begun."""
+    return (run_of(folder, member) / FILE).exists()
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error}") from error

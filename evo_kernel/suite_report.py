@@ -1,0 +1,193 @@
+"""Reports a suite run, alone or beside another, as JSON, Markdown and a picture; the same run gives the same bytes."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from evo_kernel import metrics, suite_plot, suite_rows
+from evo_kernel.suite_folder import put, read
+from evo_kernel.suite_rows import Row
+from evo_kernel.suite_standing import WORDS
+
+FAST = (1.0, 1.5, 2.0)  # of fast_p
+KS = (1, 5, 10)  # of pass@k
+NAMES = ("report.json", "report.md", "report.svg")
+
+
+def plain(folder: Path) -> dict[str, Any]:
+    """Return a suite run's report as plain data."""
+    asked = read(folder)
+    found = suite_rows.rows(folder, asked)
+    groups = {g: [r for r in found if r.group == g] for g in sorted({r.group for r in found if r.group})}
+    kinds = {c: [r for r in found if r.category == c] for c in sorted({r.category for r in found if r.category})}
+    return {
+        "suite": asked.suite,
+        "budget": asked.budget,
+        "target": asked.settings["target"],
+        "basis": asked.settings["basis"],
+        "mode": asked.settings["mode"],
+        "all": measures(found),
+        "levels": {name: measures(rows) for name, rows in groups.items()},
+        "categories": {name: measures(rows) for name, rows in kinds.items()},
+        "tasks": [_task(row) for row in found],
+    }
+
+
+def measures(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the published measures of some tasks, and what they cost."""
+    results = [r.result for r in rows]
+    return {
+        "tasks": len(rows),
+        "call_accuracy": metrics.call_accuracy(results),
+        "execution_accuracy": metrics.execution_accuracy(results),
+        "geak_speedup": metrics.mean_speedup(results),
+        "fast_p": {f"{p:g}": metrics.fast_p(results, p) for p in FAST},
+        "pass_at_k": {str(k): metrics.mean_pass_at_k(results, k) for k in KS},
+        "held_out_pass_rate": metrics.held_out_rate(results),
+        "evaluations": sum(r.made.evaluations for r in rows),
+        "evaluations_to_first_correct": _mean([r.made.first_correct for r in rows]),
+        "evaluations_to_best": _mean([r.made.best_at for r in rows]),
+        "dollars": sum(r.made.dollars for r in rows),
+        "gpu_seconds": sum(r.made.gpu_seconds for r in rows),
+        "roofline": _mean([r.roofline for r in rows]),
+        "tasks_with_regressions": sum(bool(r.regressions) for r in rows),
+    }
+
+
+def _task(row: Row) -> dict[str, Any]:
+    cases = [{**asdict(c), "speedup": c.speedup} for c in row.cases]
+    return {**asdict(row), "cases": cases, "regressions": list(row.regressions),
+            "geak_speedup": metrics.speedup(row.result)}  # fmt: skip
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None
+
+
+def write(folder: Path, out: Path, other: Path | None = None) -> str:
+    """Write report.json, report.md and report.svg; return the Markdown."""
+    reports = {folder.name: plain(folder)}
+    if other is not None:
+        reports[other.name if other.name != folder.name else f"{other.name} (2)"] = plain(other)
+    told = markdown(reports)
+    data: Any = reports if other is not None else reports[folder.name]
+    curves = {name: [t["speedup"] for t in one["tasks"]] for name, one in reports.items()}
+    for name, text in zip(NAMES, (json.dumps(data, indent=1) + "\n", told, suite_plot.svg(curves)), strict=True):
+        put(out / name, text)
+    return told
+
+
+def markdown(reports: dict[str, dict[str, Any]]) -> str:
+    """Return the first report for a person; where there is another, both stand side by side first."""
+    report, *others = reports.values()
+    claimed = ", untrusted-host" if report["mode"] == "open" else ""
+    lines = [
+        f"# {report['suite']} for {report['target']}: times are {report['basis']}{claimed}",
+        "",
+        f"Budget: {report['budget']} evaluations. Right means that every gate of the judge was passed; programs that "
+        "came with a task count as baselines alone.",
+        "",
+    ]
+    for other in others:
+        lines += _beside(report, other, tuple(reports))
+    lines += _overview(report)
+    lines += ["## Tasks", "", *_table(_TASK, report["tasks"]), ""]
+    unlucky = [t for t in report["tasks"] if t["regressions"]]
+    lines += [f"- {t['name']}: slower than its seed on {', '.join(t['regressions'])}" for t in unlucky]
+    lines += [f"- {t['name']}: {t['why']}" for t in report["tasks"] if t["why"]]
+    lines += ["", *(f"- {word}: {meaning}" for word, meaning in WORDS.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _overview(report: dict[str, Any]) -> list[str]:
+    """Return the measures of all tasks, by level and by category."""
+    parts = [("all", report["all"])]
+    parts += [(f"level {name}", found) for name, found in report["levels"].items()]
+    parts += list(report["categories"].items())
+    return ["## Measures", "", *_table(_MEASURE, [{"name": name, **found} for name, found in parts]), ""]
+
+
+def _beside(report: dict[str, Any], other: dict[str, Any], names: tuple[str, ...]) -> list[str]:
+    """Return two runs side by side: measures, then every task that both have, then those that one has alone."""
+    first, second = names
+    rows = [{"name": n, **r["all"]} for n, r in zip(names, (report, other), strict=True)]
+    mine, theirs = ({t["name"]: t for t in r["tasks"]} for r in (report, other))
+    lines = ["## Side by side", "", *_table(_MEASURE, rows), ""]
+    if (report["target"], report["basis"]) != (other["target"], other["basis"]):
+        return [*lines, "Their times are of different chips or bases: tasks are not laid side by side.", ""]
+    lines += [f"| task | {first}, us | {second}, us | {first} / {second} |", "|---|---|---|---|"]
+    for name in (n for n in mine if n in theirs):
+        one, two = mine[name]["best_us"], theirs[name]["best_us"]
+        ratio = f"{one / two:.3f}" if one and two else "-"
+        lines.append(f"| {name} | {_us(one)} | {_us(two)} | {ratio} |")
+    alone = {n: [t for t in a if t not in b] for n, a, b in ((first, mine, theirs), (second, theirs, mine))}
+    lines += [f"\nOnly in {name}: {', '.join(found)}" for name, found in alone.items() if found]
+    return [*lines, ""]
+
+
+Cell = Callable[[dict[str, Any]], str]
+
+
+def _table(columns: dict[str, Cell], rows: Sequence[dict[str, Any]]) -> list[str]:
+    head = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return head + ["| " + " | ".join(cell(row) for cell in columns.values()) + " |" for row in rows]
+
+
+def _us(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}%"
+
+
+def _times(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}x"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}".removesuffix(".0")
+
+
+def _gain(task: dict[str, Any]) -> str:
+    within = task["interval"]
+    return _times(task["speedup"]) + ("" if within is None else f" [{within[0]:.3f}, {within[1]:.3f}]")
+
+
+def _part(measure: str, key: str) -> Cell:
+    """Return the cell of one value of a measure that has several."""
+    return lambda row: _percent(row[measure][key])
+
+
+_MEASURE: dict[str, Cell] = {
+    "": lambda r: str(r["name"]),
+    "tasks": lambda r: str(r["tasks"]),
+    "call": lambda r: _percent(r["call_accuracy"]),
+    "execution": lambda r: _percent(r["execution_accuracy"]),
+    "GEAK speedup": lambda r: _times(r["geak_speedup"]),
+    **{f"fast_{p:g}": _part("fast_p", f"{p:g}") for p in FAST},
+    **{f"pass@{k}": _part("pass_at_k", str(k)) for k in KS},
+    "held out": lambda r: _percent(r["held_out_pass_rate"]),
+    "to first": lambda r: _number(r["evaluations_to_first_correct"]),
+    "to best": lambda r: _number(r["evaluations_to_best"]),
+    "evaluations": lambda r: str(r["evaluations"]),
+    "dollars": lambda r: f"{r['dollars']:.4f}",
+    "of roofline": lambda r: _percent(r["roofline"]),
+}
+_TASK: dict[str, Cell] = {
+    "task": lambda t: str(t["name"]),
+    "level": lambda t: t["group"] or "-",
+    "status": lambda t: str(t["status"]),
+    "right / made": lambda t: f"{t['made']['correct']} / {t['made']['evaluations']}",
+    "to first": lambda t: _number(t["made"]["first_correct"]),
+    "to best": lambda t: _number(t["made"]["best_at"]),
+    "seed us": lambda t: _us(t["seed_us"]),
+    "best us": lambda t: _us(t["best_us"]),
+    "speedup": _gain,
+    "GEAK speedup": lambda t: _times(t["geak_speedup"]),
+    "of roofline": lambda t: _percent(t["roofline"]),
+    "held out": lambda t: t["held_out"] or "-",
+}

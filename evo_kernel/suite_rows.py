@@ -1,0 +1,144 @@
+"""What a suite run found for each task, folded from the journals of its runs: nothing in it depends on a clock."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from archives.archive import Entry
+from archives.events import Answered, Event, Judged, Proposed
+from archives.journal import Journal
+from evo_kernel import measurement, metrics, suite_standing
+from evo_kernel.search import GIVEN
+from evo_kernel.suite_drive import held_out
+from evo_kernel.suite_folder import SuiteRun, run_of
+from fitness.evaluation import Stage
+
+RUNS = (Stage.CORRECTNESS, Stage.PREDICT, Stage.TIMING)  # a program that fails there has run
+PICO = 1e12  # of a dollar
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One public case: the seed's time and the best's, microseconds of the run's basis."""
+
+    case: str
+    seed_us: float
+    best_us: float
+    roofline_us: float
+
+    @property
+    def speedup(self) -> float:
+        """The seed's time over the best's."""
+        return self.seed_us / self.best_us
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of the programs that a search made, in the order of their verdicts."""
+
+    evaluations: int = 0
+    ran: int = 0
+    correct: int = 0
+    first_correct: int | None = None  # evaluations up to the first that passed
+    best_at: int | None = None  # evaluations up to the best; 0: it is the seed
+    dollars: float = 0.0
+    dollars_to_first: float | None = None
+    gpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One task."""
+
+    name: str
+    group: str | None
+    category: str | None
+    status: str
+    why: str
+    made: Made
+    seed_us: float | None = None
+    best_us: float | None = None
+    speedup: float | None = None  # confirmed where it is measured: the seed timed beside it
+    interval: tuple[float, float] | None = None
+    roofline: float | None = None
+    cases: tuple[CaseRow, ...] = ()
+    held_out: metrics.Quadrant | None = None
+
+    @property
+    def regressions(self) -> tuple[str, ...]:
+        """The cases that the best is slower on than the seed."""
+        return tuple(c.case for c in self.cases if c.speedup < 1)
+
+    @property
+    def result(self) -> metrics.Result:
+        """Return the task as the published measures take it: a seed that came with it is no success."""
+        latencies = tuple((c.seed_us, c.best_us) for c in self.cases) if self.made.correct else ()
+        return metrics.Result(
+            self.name, self.made.ran > 0, self.made.correct > 0, latencies, self.made.evaluations, self.made.correct,
+            self.held_out,
+        )  # fmt: skip
+
+
+def rows(folder: Path, asked: SuiteRun) -> tuple[Row, ...]:
+    """Fold every task of a suite run."""
+    searched = [_row(folder, suite_standing.read(folder, m)) for m in asked.searched]
+    left = [
+        Row(m.name, m.group, m.category, suite_standing.HOPELESS, m.left_out, Made())
+        for m in asked.members
+        if m.left_out is not None
+    ]
+    return (*searched, *left)
+
+
+def _row(folder: Path, place: suite_standing.Place) -> Row:
+    member, state = place.member, place.state
+    if state is None:
+        return Row(member.name, member.group, member.category, place.status, place.why, Made())
+    run, archive = run_of(folder, member), state.search.archive
+    with Journal.read(run) as journal:
+        made = fold(journal.events(), archive.best)
+    failed = "; ".join(f"seed fails at {f.stage}: {f.kind}" for _, f in state.search.failed_seeds)
+    row = Row(member.name, member.group, member.category, place.status, failed, made)
+    seed, best = measurement.baseline(state), archive[archive.best] if archive.best else None
+    return row if seed is None or best is None else _timed(row, seed, best, run)
+
+
+def _timed(row: Row, seed: Entry, best: Entry, run: Path) -> Row:
+    """Add the times of a task whose seed passed."""
+    beside = best.evaluation.ratio_to("baseline")
+    before = {c.case: c.time_us for c in seed.evaluation.cases}
+    cases = tuple(
+        CaseRow(c.case, before[c.case], c.time_us, c.floor_us) for c in best.evaluation.cases if c.case in before
+    )
+    said = held_out(run, best.candidate.id)
+    return Row(
+        row.name, row.group, row.category, row.status, row.why, row.made, seed.score_us, best.score_us,
+        seed.score_us / best.score_us if beside is None else 1 / beside.ratio,
+        None if beside is None else (1 / beside.high, 1 / beside.low),
+        best.roofline, cases, None if said is None else metrics.quadrant(*said),
+    )  # fmt: skip
+
+
+def fold(events: Iterable[Event], best: str | None) -> Made:
+    """Count what became of the programs that a search made itself."""
+    proposed: dict[int, Proposed] = {}
+    found: dict[str, Any] = asdict(Made())
+    for event in events:
+        if isinstance(event, Proposed):
+            proposed[event.number] = event
+        elif isinstance(event, Answered):
+            found["dollars"] += event.dollars / PICO
+        elif isinstance(event, Judged):
+            found["gpu_seconds"] += event.gpu_seconds
+            candidate = proposed[event.number].candidate
+            failure = event.evaluation.failure
+            if candidate.operator not in GIVEN:
+                found["evaluations"] += 1
+                found["ran"] += failure is None or failure.stage in RUNS
+                found["correct"] += failure is None
+                if failure is None and found["first_correct"] is None:
+                    found |= {"first_correct": found["evaluations"], "dollars_to_first": found["dollars"]}
+            if candidate.id == best:
+                found["best_at"] = found["evaluations"]
+    return Made(**found)

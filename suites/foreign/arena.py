@@ -1,0 +1,118 @@
+"""AgentKernelArena checkouts: the tasks that ask for a faster Triton kernel in place of a Triton kernel.
+
+A task is a folder with a config.yaml that names the file to replace and the commands that test it. Two forms of test
+are known: a script beside the file, and tests by pytest behind the program in the file itself.
+"""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from suites.foreign import checkout
+from suites.foreign.loaded import Loaded, SuiteError
+from suites.foreign.programs import OWN, halves
+
+_FOLDER = "tasks/triton2triton"
+_LISTS = ("source_file_path", "target_kernel_functions", "correctness_command")
+_COUNT = 165
+
+
+class AgentKernelArena:
+    """Tasks below tasks/triton2triton, by the config.yaml of each."""
+
+    name = "agent-kernel-arena"
+    about = "AgentKernelArena's triton2triton tasks: 118 of vLLM, 30 of the ROCm benchmark, 17 more"
+    looks_for: tuple[str, ...] = (_FOLDER,)
+
+    def load(self, root: Path) -> Iterator[Loaded]:
+        """Yield the tasks by their folders."""
+        checkout.require(root, self.name, self.looks_for)
+        for config in sorted((root / _FOLDER).rglob("config.yaml")):
+            yield _task(root, config)
+
+    def notes(self, root: Path) -> tuple[str, ...]:
+        """Name folders without a config.yaml, and an odd number of tasks."""
+        folders = [p.parent for p in (root / _FOLDER).rglob("config.yaml")]
+        found = (
+            [f"it has {len(folders)} tasks; the version that was tried has {_COUNT}"] if len(folders) != _COUNT else []
+        )
+        beside = {p for folder in folders for p in folder.parent.iterdir() if p.is_dir()}
+        inner = {up for folder in folders for up in folder.parents} | set(folders)
+        bare = sorted(p.relative_to(root / _FOLDER).as_posix() for p in beside - inner)
+        return (*found, *(f"{_FOLDER}/{p} has no config.yaml and is no task" for p in bare))
+
+
+def _task(root: Path, config: Path) -> Loaded:
+    """Read one task; whatever is wrong with it is its problem."""
+    folder = config.parent
+    name = folder.relative_to(root / _FOLDER).as_posix()
+    group = name.rpartition("/")[0]
+    task = Loaded(name, (folder / "config.yaml").relative_to(root).as_posix(), style="script", group=group or None)
+    try:
+        stated = _config(config)
+        return _whole(task, folder, stated)
+    except SuiteError as error:
+        return replace(task, problem=str(error))
+
+
+def _config(file: Path) -> dict[str, Any]:
+    """Return what a config.yaml states, with every list of texts looked at."""
+    try:
+        stated = yaml.safe_load(checkout.text(file))
+    except yaml.YAMLError as error:
+        raise SuiteError(f"its config.yaml is no YAML: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(stated, dict):
+        raise SuiteError("its config.yaml states nothing")
+    for key in _LISTS:
+        value = stated.get(key)
+        if not (isinstance(value, list) and value and all(isinstance(v, str) for v in value)):
+            raise SuiteError(f"its config.yaml has no list of texts under {key}: is it of a newer version?")
+    return stated
+
+
+def _whole(task: Loaded, folder: Path, stated: dict[str, Any]) -> Loaded:
+    """Read the program and its test."""
+    sources, commands = stated["source_file_path"], stated["correctness_command"]
+    if len(sources) != 1 or len(commands) != 1:
+        raise SuiteError("it has several files to replace or several commands that test it")
+    prompt = stated.get("prompt")
+    told = str(prompt.get("instructions") or "") if isinstance(prompt, dict) else ""
+    task = replace(task, entries=tuple(stated["target_kernel_functions"]), instruction=told, place=sources[0])
+    program = checkout.text(_below(folder, sources[0]))
+    words = shlex.split(commands[0])
+    if words[:1] == ["pytest"]:
+        source, tests, *trees = halves(program)
+        needs = sorted({n for tree in trees for n in checkout.absent(tree, OWN)})
+        return replace(task, style="pytest", source=source, tests=tests, needs=tuple(needs))
+    if len(words) < 2 or words[0] not in ("python", "python3") or not words[1].endswith(".py"):
+        raise SuiteError(f"its correctness_command is of no known form: {commands[0][:100]}")
+    return _script(task, folder, program, tuple(words[1:]))
+
+
+def _script(task: Loaded, folder: Path, program: str, command: tuple[str, ...]) -> Loaded:
+    """Take a test that is a script, with what other Python lies in the task's folder."""
+    paths = [p for p in sorted(folder.rglob("*.py")) if p.relative_to(folder).as_posix() != task.place]
+    files = tuple((p.relative_to(folder).as_posix(), checkout.text(p)) for p in paths)
+    if command[0] not in dict(files):
+        raise SuiteError(f"{command[0]} is missing")
+    own = (*OWN, Path(task.place).stem, *(Path(path).stem for path, _ in files))
+    needs: set[str] = set()
+    for where, text in ((task.place, program), *files):
+        tree = checkout.tree(text)
+        if isinstance(tree, str):
+            raise SuiteError(f"{where} cannot be parsed: {tree}")
+        needs |= set(checkout.absent(tree, own))
+    return replace(
+        task, source=program, tests=dict(files)[command[0]], files=files, command=command, needs=tuple(sorted(needs))
+    )
+
+
+def _below(folder: Path, path: str) -> Path:
+    """Return a file of the task's folder; SuiteError for one that lies elsewhere."""
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        raise SuiteError(f"its config.yaml names a file outside its folder: {path!r}")
+    return folder / path

@@ -1,0 +1,5 @@
+import torch
+
+
+def inputs(n):
+    return torch.randn(n, device="cuda")

@@ -1,0 +1,1 @@
+"""Times are taken by this file in a real checkout."""
