@@ -122,9 +122,9 @@ def proposed_as_if_nobody_had_died(events: list[Event]) -> list[str]:
 def test_kills_in_the_middle_of_a_tuned_structure_cost_attempts_and_change_no_proposal(
     cluster: None, small_task: Task, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "run"
-    runs.begin(folder, SETTINGS, small_task)
-    driver = workers.RayDriver(folder, SETTINGS)
+    folder, settings = tmp_path / "run", SETTINGS.model_copy(update={"population": 4})
+    runs.begin(folder, settings, small_task)
+    driver = workers.RayDriver(folder, settings)
     killed: list[int] = []
 
     def kill(pid: int) -> None:
@@ -132,12 +132,12 @@ def test_kills_in_the_middle_of_a_tuned_structure_cost_attempts_and_change_no_pr
         killed.append(pid)
 
     try:
-        while driver.advance().evaluations < 2:
+        while driver.advance().evaluations < 1:
             pass
         _, *judges = driver.pids()
         for pid in judges[:2]:  # a judge's process and its fork server, if one is idle
             kill(pid)
-        while driver.advance().evaluations < 6:
+        while driver.advance().evaluations < 2:
             pass
         with Journal.read(folder) as journal:
             before = sum(isinstance(e, Proposed) for e in journal.events())
@@ -147,11 +147,11 @@ def test_kills_in_the_middle_of_a_tuned_structure_cost_attempts_and_change_no_pr
     finally:
         driver.close()
     assert killed
-    assert progress.evaluations == 12
+    assert progress.evaluations == 8
     with Journal.read(folder) as journal:
         events = list(journal.events())
     numbers = [e.number for e in events if isinstance(e, Judged)]
-    assert len(numbers) == len(set(numbers)) == 13
+    assert len(numbers) == len(set(numbers)) == 9
     made = proposed_as_if_nobody_had_died(events)
     assert "knob-tune" in made[:before]
     assert "knob-tune" in made[before:]
