@@ -88,13 +88,18 @@ class Text:
         parts, end = [], 0
         for hole, (first, last) in zip(self.form.holes, self.spans, strict=True):
             if hole.slot is not None:
-                fresh = {key: name for key, name in hole.slot.items() if name in changed and self.values[name] is None}
-                parts += [self.source[end:last], *(f", {key}={changed[name]}" for key, name in fresh.items())]
+                parts += [self.source[end:first], self._passed(hole.slot, self.source[first:last], changed)]
                 end = last
             elif hole.name in changed and first >= 0:
                 parts += [self.source[end:first], str(changed[hole.name] + hole.shift)]
                 end = last
         return "".join([*parts, self.source[end:]])
+
+    def _passed(self, slot: Mapping[str, str], text: str, changed: Mapping[str, int]) -> str:
+        """Return what stands behind a call's other arguments: options as they were or changed, then new ones."""
+        passed = [(key, changed.get(slot[key], int(value))) for key, value in _PASSED.findall(text)]
+        passed += [(k, changed[name]) for k, name in slot.items() if name in changed and self.values[name] is None]
+        return "".join(f", {key}={value}" for key, value in passed)
 
 
 def form(source: str, tree: Tree, found: tuple[Place, ...]) -> Form | None:

@@ -278,6 +278,8 @@ class TestRewrites:
         assert knobs.rewrite(source, changes, home) == new
         assert knobs.values(new, home) == knobs.values(new)
         assert knobs.find(new, "hip", home) == knobs.find(new, "hip")
+        again = {k.name: data.draw(st.sampled_from(k.legal)) for k in changed}
+        assert knobs.rewrite(new, again, home) == knobs.rewrite(new, again)
         assert knobs.rewrite(new, {k.name: k.value for k in changed}) == source
         if all(k.value is not None for k in changed):
             assert re.sub(r"\b\d\w*", "0", new) == re.sub(r"\b\d\w*", "0", source)

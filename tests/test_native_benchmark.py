@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evo_kernel.landscapes_judge import Faults
@@ -21,7 +22,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import native
 import native_space
 import native_table
+import paired
 import replays
+import tuner_constants
 
 SETTINGS = native_space.settings(load("vector_add"), "cuda")
 SEED = SETTINGS.source(SETTINGS.first)
@@ -123,3 +126,19 @@ def test_a_file_that_cannot_be_replayed_is_one_line(tmp_path: Path) -> None:
     measured(file, lambda source: Evaluation("h200", Basis.MEASURED, "process", TOO_SMALL))
     with pytest.raises(SystemExit, match="holds no table with the seed's time"):
         native.read(file)
+
+
+def test_a_difference_that_is_no_number_is_not_significant_and_few_tables_cannot_say_much() -> None:
+    rng = np.random.default_rng(0)
+    better = np.full((6, 20), 0.1)
+    assert paired.chance(np.where(better > 0, np.nan, better), rng) == 1.0
+    assert paired.chance(better, rng) < 0.001
+    assert paired.chance(better.mean(axis=1), rng) == 2 / 64
+
+
+def test_a_constant_is_chosen_without_what_it_is_tried_on() -> None:
+    scores = np.zeros((3, 2, 4))
+    scores[1, 0], scores[2, 1] = 0.3, 0.1  # as shipped it is best on the first table, a larger value on the second
+    gain, chosen = tuner_constants.left_out(scores, [[0], [1]])
+    assert chosen == [2, 1]  # of what was best on the other one
+    assert gain == pytest.approx((0.3 - 0.0 + 0.0 - 0.0) / 2)

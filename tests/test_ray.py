@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from archives.events import Judged, Proposed
+from archives.events import Event, Judged, Proposed, Refused
 from archives.journal import Journal, JournalError
 from evo_kernel import api, config, runs, workers
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed
 from evo_kernel.pools import make_judge
+from evo_kernel.search import Search
 from fitness import evaluation as evaluations
+from operators import catalogue
+from operators.proposal import Context, ProposalError
 from suites import Task, read
 
 pytestmark = [
@@ -93,12 +96,35 @@ def test_errors_of_the_run_arrive_as_themselves(cluster: None, small_task: Task,
         api.drive(tmp_path / "used", SETTINGS)
 
 
-def test_lost_workers_and_a_lost_population_cost_attempts_and_nothing_else(
+def proposed_as_if_nobody_had_died(events: list[Event]) -> list[str]:
+    """Check that each proposal is what follows from the events before it; return the operators of all, in order."""
+    settings = Settings(**events[0].settings)
+    search = Search(settings.seed, settings.population, settings.generations, rules=settings.rules)
+    operators = {o.name: o for o in catalogue.make(settings.operators)}
+    made: list[str] = []
+    for event in events[1:]:
+        if isinstance(event, Refused) or (isinstance(event, Proposed) and event.candidate.operator != "seed"):
+            (request,) = search.ask(1)
+            context = Context(
+                request.rng, search.known, "mi300", "hip", request.relatives, request.pending, request.best_us
+            )
+            try:
+                source = operators[request.operator].propose(request.parents, context).source
+            except ProposalError:
+                source = None
+            assert source == (event.candidate.source if isinstance(event, Proposed) else None)
+        if isinstance(event, Proposed):
+            made.append(event.candidate.operator)
+        search.tell(event)
+    return made
+
+
+def test_kills_in_the_middle_of_a_tuned_structure_cost_attempts_and_change_no_proposal(
     cluster: None, small_task: Task, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "run"
-    runs.begin(folder, SETTINGS, small_task)
-    driver = workers.RayDriver(folder, SETTINGS)
+    folder, settings = tmp_path / "run", SETTINGS.model_copy(update={"population": 4})
+    runs.begin(folder, settings, small_task)
+    driver = workers.RayDriver(folder, settings)
     killed: list[int] = []
 
     def kill(pid: int) -> None:
@@ -106,23 +132,29 @@ def test_lost_workers_and_a_lost_population_cost_attempts_and_nothing_else(
         killed.append(pid)
 
     try:
-        while driver.advance().evaluations < 2:
+        while driver.advance().evaluations < 1:
             pass
         _, *judges = driver.pids()
         for pid in judges[:2]:  # a judge's process and its fork server, if one is idle
             kill(pid)
-        while driver.advance().evaluations < 6:
+        while driver.advance().evaluations < 2:
             pass
+        with Journal.read(folder) as journal:
+            before = sum(isinstance(e, Proposed) for e in journal.events())
         kill(driver.pids()[0])
         while not (progress := driver.advance()).done:
             pass
     finally:
         driver.close()
     assert killed
-    assert progress.evaluations == 12
+    assert progress.evaluations == 8
     with Journal.read(folder) as journal:
-        numbers = [e.number for e in journal.events() if isinstance(e, Judged)]
-    assert len(numbers) == len(set(numbers)) == 13
+        events = list(journal.events())
+    numbers = [e.number for e in events if isinstance(e, Judged)]
+    assert len(numbers) == len(set(numbers)) == 9
+    made = proposed_as_if_nobody_had_died(events)
+    assert "knob-tune" in made[:before]
+    assert "knob-tune" in made[before:]
     assert "machine" not in runs.read(folder).search.archive.failures
 
 
