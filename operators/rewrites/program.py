@@ -299,10 +299,10 @@ def bound(node: cst.CSTNode) -> tuple[str, ...]:
     return tuple(p.value for target in targets for p in descend(target) if type(p) is cst.Name)
 
 
-def fresh_name(program: Program, kernel: Kernel, wanted: str) -> str:
-    """Return a name that a kernel does not use, as near to what is wanted as can be."""
+def fresh_name(program: Program, kernel: Kernel, wanted: str, given: Sequence[str] = ()) -> str:
+    """Return a name that a kernel does not use, nor was given before, as near to what is wanted as can be."""
     taken, above = names_in(kernel.scope), program.tree.top.bindings
-    return next(name for name in numbered(wanted) if name not in taken and name not in above)
+    return next(n for n in numbered(wanted) if n not in taken and n not in above and n not in given)
 
 
 def numbered(wanted: str) -> Iterator[str]:
