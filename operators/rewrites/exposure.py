@@ -47,11 +47,13 @@ def _sizes(program: Program, kernel: Kernel) -> Iterator[Site]:
 
 
 def _stages(program: Program, kernel: Kernel) -> Iterator[Site]:
-    """Find the stages of loops."""
+    """Find the stages of loops, each a knob of its own."""
+    names: list[str] = []
     for _, over, home in program.loops():
         stages = keyword(over, "num_stages")
         if home is kernel and stages is not None and isinstance(stages.value, cst.Integer):
-            name = fresh_name(program, kernel, "STAGES")
+            name = fresh_name(program, kernel, "STAGES", names)
+            names.append(name)
             edits: list[tuple[Path, Edit]] = [(program.tree.path(stages.value), partial(_becoming, text=name))]
             yield _site(program, kernel, name, stages.value.evaluated_value, edits)
 

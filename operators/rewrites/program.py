@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import libcst as cst
 
 from operators.launches import Kernel, Launch, kernels, launches
-from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, names_in, parse, passing
+from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, names_in, parse, passing, steps
 from operators.rewrites.printing import code
 from operators.rewrites.writing import text_of
 
@@ -203,15 +203,13 @@ def _expression(text: str) -> cst.BaseExpression:
 
 def expression(text: str, **parts: cst.BaseExpression) -> cst.BaseExpression:
     """Parse an expression and put others in the place of its names; parentheses are added where they may matter."""
-    found = _expression(text).visit(_Filling(parts)) if parts else _expression(text)
-    assert isinstance(found, cst.BaseExpression)
+    found: cst.BaseExpression = _filled(_expression(text), parts)
     return found
 
 
 def statement(text: str, **parts: cst.BaseExpression) -> cst.BaseStatement:
     """Parse a statement and put expressions in the place of its names."""
-    found = _statement(text).visit(_Filling(parts)) if parts else _statement(text)
-    assert isinstance(found, cst.BaseStatement)
+    found: cst.BaseStatement = _filled(_statement(text), parts)
     return found
 
 
@@ -233,18 +231,23 @@ def _statement(text: str) -> cst.BaseStatement:
 ATOMS = (cst.Name, cst.Attribute, cst.Call, cst.Subscript, cst.Integer, cst.Float, cst.SimpleString)
 
 
-class _Filling(cst.CSTTransformer):
-    """Replaces names by expressions."""
+def _filled(template: Any, parts: Mapping[str, cst.BaseExpression]) -> Any:
+    """Put expressions in the place of names; those of attributes and keywords stay."""
+    given = {
+        name: part if isinstance(part, ATOMS) or part.lpar else with_parentheses(part) for name, part in parts.items()
+    }
+    return edited(template, [(path, partial(_instead, part=given[n])) for path, n in _names(template) if n in given])
 
-    def __init__(self, parts: Mapping[str, cst.BaseExpression]) -> None:
-        super().__init__()
-        self._parts = parts
 
-    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:  # noqa: N802
-        part = self._parts.get(original_node.value)
-        if part is None:
-            return updated_node
-        return part if isinstance(part, ATOMS) or part.lpar else with_parentheses(part)
+def _instead(node: cst.CSTNode, part: cst.BaseExpression) -> cst.BaseExpression:
+    return part
+
+
+@lru_cache(maxsize=1024)
+def _names(node: cst.CSTNode, above: Path = ()) -> tuple[tuple[Path, str], ...]:
+    """Return the names in a node, each with the steps down to it."""
+    own = ((above, node.value),) if isinstance(node, cst.Name) else ()
+    return own + tuple(found for name, index, child in steps(node) for found in _names(child, (*above, (name, index))))
 
 
 def with_parentheses(node: cst.BaseExpression) -> cst.BaseExpression:
@@ -296,10 +299,10 @@ def bound(node: cst.CSTNode) -> tuple[str, ...]:
     return tuple(p.value for target in targets for p in descend(target) if type(p) is cst.Name)
 
 
-def fresh_name(program: Program, kernel: Kernel, wanted: str) -> str:
-    """Return a name that a kernel does not use, as near to what is wanted as can be."""
+def fresh_name(program: Program, kernel: Kernel, wanted: str, given: Sequence[str] = ()) -> str:
+    """Return a name that a kernel does not use, nor was given before, as near to what is wanted as can be."""
     taken, above = names_in(kernel.scope), program.tree.top.bindings
-    return next(name for name in numbered(wanted) if name not in taken and name not in above)
+    return next(n for n in numbered(wanted) if n not in taken and n not in above and n not in given)
 
 
 def numbered(wanted: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """A second kernel for the cases that allow it, and launches that choose between both by what they are given."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, edited, steps
+from operators.program_tree import Edit, Path, Step, edited, steps
 from operators.rewrites.program import Insertion, Program, Site, expression, statements
 
 
@@ -72,7 +72,7 @@ def passed(launch: Launch, parameter: str) -> cst.BaseExpression | None:
 
 def replaced(function: cst.FunctionDef, found: Callable[[cst.CSTNode], bool], edit: Edit) -> cst.FunctionDef:
     """Return a function with an edit made wherever something is found."""
-    edits = [(path, edit) for path, node in walk(function) if found(node)]
+    edits = [(path, edit) for path in _paths(function, found)]
     changed: cst.FunctionDef = edited(function, edits)
     return changed
 
@@ -83,6 +83,24 @@ def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]"
     for name, index, child in steps(node):
         every += walk(child, (*path, (name, index)))
     return every
+
+
+def _paths(function: cst.CSTNode, found: Callable[[cst.CSTNode], bool]) -> Iterator[Path]:
+    """Give the steps down to every node that is wanted."""
+    waiting: list[tuple[cst.CSTNode, Any]] = [(function, None)]
+    while waiting:
+        node, above = waiting.pop()
+        if found(node):
+            yield _path(above)
+        waiting += [(child, (above, (name, index))) for name, index, child in steps(node)]
+
+
+def _path(above: Any) -> Path:
+    path: list[Step] = []
+    while above is not None:
+        above, step = above
+        path.append(step)
+    return tuple(reversed(path))
 
 
 def _module_place(program: Program, function: cst.FunctionDef) -> tuple[cst.CSTNode, int]:
