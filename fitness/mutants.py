@@ -62,11 +62,12 @@ def _zeros(own: Functions, ground: Ground, exact: bool) -> Made:
 
 
 def _constant(own: Functions, ground: Ground, exact: bool) -> Made:
-    """Fill every output with the mean of its truth."""
+    """Fill every output with the mean of its truth, or with NaN or infinity where it is nothing else."""
     found: Made = []
     for output, truth in zip(_made(ground, exact), ground.truths, strict=True):
-        finite = truth.double()[torch.isfinite(truth.double())]
-        mean = float(finite.mean()) if finite.numel() else 0.0
+        values = truth.double().flatten()
+        finite = values[torch.isfinite(values)]
+        mean = float((finite if finite.numel() else values).mean()) if values.numel() else 0.0
         found.append(torch.full(output.shape, mean, dtype=torch.float64).to(output.dtype))
     return found
 

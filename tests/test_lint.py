@@ -73,6 +73,7 @@ def test_a_task_whose_results_are_constant_is_refused_with_what_to_change() -> N
 
 def test_zeros_that_are_always_right_are_refused_and_not_excused() -> None:
     assert findings("x * 0")["zeros"].fault is not None
+    assert findings("x * float('nan')")["a constant"].fault is not None
 
 
 def test_one_degenerate_case_beside_a_good_one_is_no_fault() -> None:
