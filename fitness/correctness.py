@@ -141,6 +141,8 @@ class Correctness:
 def moved(frozen: Limits, now: Limits) -> str | None:
     """Say which limit is not the one a run began with, if any; only what both hold is compared."""
     for name in sorted(frozen.keys() & now.keys()):
+        if len(frozen[name]) != len(now[name]):
+            return f"the limits of {name} are {len(frozen[name])} numbers where this version makes {len(now[name])}"
         for old, new in zip(frozen[name], now[name], strict=True):
             if not math.isclose(old, new, rel_tol=SLACK, abs_tol=0.0):
                 return (

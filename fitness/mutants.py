@@ -49,8 +49,8 @@ def mutants(own: Functions, grounds: Sequence[Ground]) -> Iterator[tuple[str, Mu
                 yield f"`{name}` sampled along dimension {d}", _one_sampled(name, d), _MORE
     reductions = max((skipping.names(own.reference, [*g.values.values()]) for g in grounds), key=len)
     for number, what in enumerate(reductions):
-        yield f"reduction {number + 1} ({what}) sampled", _without(number, zero=False), _MORE
-        yield f"reduction {number + 1} ({what}) taken as 0", _without(number, zero=True), _MORE
+        for how in skipping.How:
+            yield f"reduction {number + 1} ({what}) {how}", _without(number, how), _MORE
 
 
 def _made(ground: Ground, exact: bool) -> list[torch.Tensor]:
@@ -62,11 +62,12 @@ def _zeros(own: Functions, ground: Ground, exact: bool) -> Made:
 
 
 def _constant(own: Functions, ground: Ground, exact: bool) -> Made:
-    """Fill every output with the mean of its truth."""
+    """Fill every output with the mean of its truth, or with NaN or infinity where it is nothing else."""
     found: Made = []
     for output, truth in zip(_made(ground, exact), ground.truths, strict=True):
-        finite = truth.double()[torch.isfinite(truth.double())]
-        mean = float(finite.mean()) if finite.numel() else 0.0
+        values = truth.double().flatten()
+        finite = values[torch.isfinite(values)]
+        mean = float((finite if finite.numel() else values).mean()) if values.numel() else 0.0
         found.append(torch.full(output.shape, mean, dtype=torch.float64).to(output.dtype))
     return found
 
@@ -118,15 +119,13 @@ def _one_sampled(name: str, dimension: int) -> Mutant:
     return mutant
 
 
-def _without(number: int, zero: bool) -> Mutant:
+def _without(number: int, how: skipping.How) -> Mutant:
     """Make a mutant that leaves one reduction of the reference out, and does all else."""
 
     def mutant(own: Functions, ground: Ground, exact: bool) -> Made:
         values = yardstick.lifted(ground.values) if exact else ground.values
-        arguments = list(values.values())
-        if number >= len(skipping.names(own.reference, arguments)):
-            return [None] * len(ground.eager)
-        return [*yardstick.outputs(skipping.without(own.reference, arguments, number, zero))]
+        result = skipping.without(own.reference, list(values.values()), number, how)
+        return [None] * len(ground.eager) if result is None else [*yardstick.outputs(result)]
 
     return mutant
 

@@ -142,7 +142,8 @@ def _execute(source: str, name: str, origin: str) -> dict[str, Any]:
     try:
         exec(compile(source, origin, "exec"), scope)
     except SyntaxError as error:
-        raise TaskError(f"task file {origin}, line {error.lineno}: {error.msg}") from error
+        where = f", line {error.lineno}" if error.lineno else ""
+        raise TaskError(f"task file {origin}{where}: {error.msg}") from error
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [f.lineno for f in frames if f.filename == origin]

@@ -143,8 +143,8 @@ def test_a_kernel_may_use(what: str, judge: Judge) -> None:
 
 REFUSED = {
     "computes on the host": ("return x * 2", Stage.RECORD, "host-operation", "aten.mul"),
-    "copies on the host": ("out = x.clone()\n" + LAUNCH, Stage.RECORD, "host-operation", "aten.clone"),
-    "reads a value": ("out = torch.empty_like(x)\nx[0].item()\n" + LAUNCH, Stage.RECORD, "host-operation", "aten._local"),
+    "makes a tensor of values": ("torch.tensor([1], device='cuda')\n", Stage.RECORD, "host-operation", "makes or moves a tensor"),
+    "reads a value": ("float(x[0])\n", Stage.RECORD, "host-operation", "(torch.Tensor.__float__)"),
     "returns its input": ("out = torch.empty_like(x)\n" + LAUNCH.replace("return out", "return x"), Stage.RECORD, "alias", "input"),
     "returns nothing": ("out = torch.empty_like(x)\n" + LAUNCH.replace("return out", "return"), Stage.RECORD, "schema", "NoneType"),
     "returns another dtype": ("out = torch.empty_like(x, dtype=torch.float64)\n" + LAUNCH, Stage.CORRECTNESS, "schema", "float64"),

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from natives import LINTED
+from torch import nn
 
 import evo_kernel
 from evo_kernel.cli import main
@@ -13,6 +15,8 @@ from fitness import checking
 from fitness.jail import Jail
 from fitness.lint import ACCEPTED, NOT_APPLICABLE, REFUSED, Finding, faults, lint
 from fitness.mutants import MUTANTS
+from fitness.skipping import How, without
+from fitness.skipping import names as names_of_reductions
 from suites import TaskError, load, read
 from suites.loading import TEMPLATE, functions
 from suites.trials import few, interpretable
@@ -50,16 +54,15 @@ def states(found: dict[str, Finding]) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", [*LINTED, str(TEMPLATE)], ids=lambda name: Path(name).stem)
 def test_a_native_task_refuses_every_wrong_program_and_accepts_every_honest_one(name: str) -> None:
-    for seed in (0, 1):
-        found = lint(load(name), seed)
-        assert faults(found) == []
-        by_name = {f.name: f.state for f in found}
-        assert by_name.keys() >= MUTANTS.keys()
-        unfit = {n for n in MUTANTS if by_name[n] != REFUSED}
-        assert unfit <= {"the identity"}, "only where no input has the shape of the result"
-        honest = [state for n, state in by_name.items() if n.startswith("honest ")]
-        assert len(honest) >= 3
-        assert set(honest) == {ACCEPTED}
+    found = lint(load(name), seed=1)
+    assert faults(found) == []
+    by_name = {f.name: f.state for f in found}
+    assert by_name.keys() >= MUTANTS.keys()
+    unfit = {n for n in MUTANTS if by_name[n] != REFUSED}
+    assert unfit <= {"the identity"}, "only where no input has the shape of the result"
+    honest = [state for n, state in by_name.items() if n.startswith("honest ")]
+    assert len(honest) >= 3
+    assert set(honest) == {ACCEPTED}
 
 
 def test_a_task_whose_results_are_constant_is_refused_with_what_to_change() -> None:
@@ -71,6 +74,7 @@ def test_a_task_whose_results_are_constant_is_refused_with_what_to_change() -> N
 
 def test_zeros_that_are_always_right_are_refused_and_not_excused() -> None:
     assert findings("x * 0")["zeros"].fault is not None
+    assert findings("x * float('nan')")["a constant"].fault is not None
 
 
 def test_one_degenerate_case_beside_a_good_one_is_no_fault() -> None:
@@ -197,6 +201,40 @@ def test_a_reduction_is_left_out_alone_though_the_same_input_is_used_otherwise()
     assert half["reduction 1 (mean) taken as 0"].state == ACCEPTED
     assert "reduction 1 (mean) taken as 0 would pass every case" in str(half["reduction 1 (mean) taken as 0"].fault)
     assert states(findings(SMALL_TERM, 'case("a", (9, 1000))'))["reduction 1 (mean) taken as 0"] == REFUSED
+
+
+def test_a_reduction_is_cut_short_too_which_a_task_may_miss_that_sees_it_sampled() -> None:
+    found = findings("x * 2 + x.mean(-1, keepdim=True) * 3e-3", 'case("a", (9, 1000), dtype="float16")')
+    assert {found[f"reduction 1 (mean) {how}"].state for how in (How.SAMPLED, How.ZERO)} == {REFUSED}
+    assert "reduction 1 (mean) without its last tile would pass every case" in str(
+        found["reduction 1 (mean) without its last tile"].fault
+    )
+
+
+PIECES = {  # what PyTorch does at once: its reductions, and those that change nothing here when they are cut
+    "attention": (lambda x: nn.functional.scaled_dot_product_attention(x, x, x), ["bmm", "amax", "sum", "bmm"], [1]),
+    "batch normalisation": (lambda x: nn.functional.batch_norm(x, None, None, training=True), ["mean", "mean"], []),
+    "a recurrent network": (lambda x: nn.LSTM(8, 4).double()(x[0, :2])[0], ["addmm"] * 3, [1]),  # it begins with 0
+    "pooling": (lambda x: nn.functional.avg_pool2d(x, 2), ["avg_pool2d"], []),
+    "a choice": (lambda x: x.topk(3).values, ["topk"], []),
+    "a scatter": (lambda x: x[0].clone().index_add(0, torch.tensor([1, 1, 0]), x[0, :3] + 1), ["index_add"], []),
+}
+
+
+@pytest.mark.parametrize("what", PIECES)
+def test_what_pytorch_does_in_one_piece_has_its_reductions_left_out_too(what: str) -> None:
+    function, wanted, silent = PIECES[what]
+    x = torch.randn(2, 4, 6, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def same_weights(x: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(0)
+        return function(x)
+
+    assert names_of_reductions(same_weights, [x]) == wanted
+    right = same_weights(x)
+    cut = [without(same_weights, [x], n, How.CUT) for n in range(len(wanted))]
+    assert [n for n, made in enumerate(cut) if torch.allclose(made, right)] == silent
+    assert without(same_weights, [x], len(wanted), How.CUT) is None
 
 
 def test_every_input_is_sampled_alone_and_along_every_dimension() -> None:

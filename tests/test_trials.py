@@ -276,6 +276,7 @@ def test_limits_that_moved_are_named_and_new_ones_are_kept(tmp_path: Path) -> No
     with pytest.raises(RunError, match=r"the limits of b/base/0 moved from 3 to 3\.1"):
         frozen.hold(tmp_path, {"b/base/0": (3.1, 0.0)})
     assert moved({"a": (1.0,)}, {"c": (2.0,)}) is None
+    assert "are 1 numbers where this version makes 2" in str(moved({"a": (1.0,)}, {"a": (1.0, 2.0)}))
 
 
 def test_a_run_keeps_its_limits_and_is_not_resumed_under_others(tmp_path: Path, task: Task) -> None:

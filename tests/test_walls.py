@@ -80,7 +80,6 @@ ESCAPES = {
     "write beside the scratch folder": Escape("landlock", "open(os.path.join(os.getcwd(), '..', 'poison'), 'w')", True),
     "write into the fork server's folder": Escape("landlock", "open(os.path.join(FOLDER, 'poison'), 'w')", True),
     "make a file outside": Escape("landlock", "open(OUTSIDE + '/made', 'w')", True),
-    "make a folder outside": Escape("landlock", "os.mkdir(OUTSIDE + '/folder')", True),
     "empty a file outside": Escape("landlock", "os.truncate(OUTSIDE + '/victim', 0)", True),
     "delete a file outside": Escape("landlock", "os.unlink(OUTSIDE + '/doomed')", True),
     "move its own file outside": Escape("landlock", "(open('own', 'w').close(), os.rename('own', OUTSIDE + '/moved'))", True),
@@ -98,6 +97,10 @@ ESCAPES = {
     "change the permissions of a file outside": Escape("seccomp", "os.chmod(OUTSIDE + '/victim', 0o777)", True),
     "change the owner of a file outside": Escape("seccomp", "os.chown(OUTSIDE + '/victim', -1, os.getgid())", True),
     "change the times of a file outside": Escape("seccomp", "os.utime(OUTSIDE + '/victim', (1, 1))", True),
+    "change the flags of a package's file": Escape(
+        "seccomp", "call('ioctl', os.open(PACKAGE, os.O_RDONLY), 0x40086602, ctypes.byref(ctypes.c_ulong(0x80000)))",
+    ),
+    "hold up whoever writes a package's file": Escape("seccomp", "call('fcntl', os.open(PACKAGE, os.O_RDONLY), 1024, 0)"),
     # the network
     "connect over TCP": Escape("seccomp", "connect(('127.0.0.1', PORT), socket.AF_INET)", True),
     "send over UDP": Escape("seccomp", "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', PORT))", True),
@@ -120,7 +123,6 @@ ESCAPES = {
     "run an open file": Escape(
         "seccomp", "call('execveat', os.open('/bin/sh', os.O_PATH), b'', (ctypes.c_char_p * 2)(b'sh'), None, 0x1000)",
     ),
-    "fork": Escape("seccomp", "os.waitpid(os.fork() or os._exit(0), 0)[1]", True),
     "fork bomb": Escape("seccomp", "[os.waitpid(os.fork() or os._exit(0), 0)[1] for _ in range(20)]", True),
     "fork by the bare call": Escape("seccomp", "call('clone', 17, None, None, None, None) or os._exit(0)", True),
     "become a process by clone3": Escape("seccomp", "call('clone3', (ctypes.c_uint64 * 8)(0, 0, 0, 0, 17), 64) or os._exit(0)", True),

@@ -17,7 +17,7 @@ from triton.compiler import ASTSource, make_backend
 
 from fitness import plan as plans
 from fitness.child import Refused, Report
-from fitness.jobs import driver, hooks, integrity, program
+from fitness.jobs import driver, hooks, integrity, program, tensors
 from fitness.jobs.arguments import argument, constant
 from fitness.jobs.frontend import lower
 from fitness.jobs.tensors import FORBIDDEN, RECORDERS, Intercept, Recorded, dtype_name, fresh, shares
@@ -243,6 +243,10 @@ def _record_case(
         with Intercept():
             returned = getattr(module, entry)(*values)
         return recorder.plan(returned, in_place)
+    except RuntimeError as error:
+        if not tensors.lacks_device(error):
+            raise
+        raise tensors.no_device(error) from None
     finally:
         RECORDERS.pop()
 

@@ -10,10 +10,17 @@ from fitness.child import Refused
 from fitness.plan import View
 from suites.task import ITEM_BYTES
 
-FORBIDDEN = (
-    "the launcher computes with torch on the host (aten.{}); a sealed launcher may only allocate, take views and "
+_HOST = (
+    "the launcher computes with torch on the host ({}); a sealed launcher may only allocate, take views and "
     "launch kernels: do this in a kernel"
 )
+FORBIDDEN = _HOST.replace("{}", "aten.{}")
+_READERS = ("item", "tolist", "numpy", "__array__")  # of a tensor's values: torch refuses some in words of its own
+# what builds of torch say where there is no device and something is no operation before there is one
+_NO_DEVICE = (
+    "not linked with support for", "no NVIDIA driver", "GPUs are available", "not compiled with CUDA", "HIP error",
+    "Cannot initialize CUDA", "CUDA driver", "CUDA error", "CUDA unknown error", "from the 'CUDA' backend",
+)  # fmt: skip
 
 
 class Answers(Protocol):
@@ -70,6 +77,23 @@ class Recorded(torch.Tensor):
         """Return the meta storage, which has the true size: the AMD backend asks for it."""
         return self.meta.untyped_storage()
 
+    def contiguous(self, *args: Any, **kwargs: Any) -> "Recorded":
+        """Return itself, if it is; torch's own would ask for a real device first."""
+        if not self.is_contiguous(*args, **kwargs):
+            raise Refused("host-operation", _HOST.format("contiguous() of a tensor that is not"))
+        return self
+
+    def cuda(self, *_: Any, **__: Any) -> "Recorded":
+        """Return itself: it is on the device."""
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Convert, which is refused; but to be where it is costs nothing, though torch's own would ask for a device."""
+        here = self.device
+        named = [here if _names_device(a) else a for a in args]
+        moved: torch.Tensor = super().to(*named, **{k: here if _names_device(v) else v for k, v in kwargs.items()})
+        return moved
+
     @property
     def offset(self) -> int:
         """Bytes from the start of the buffer."""
@@ -100,6 +124,17 @@ class Recorded(torch.Tensor):
         return f"recorded tensor {tuple(self.shape)} {self.dtype}"
 
     @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Name the method of what torch would do on the host, before it asks for a device."""
+        try:
+            return super().__torch_function__(func, types, args, kwargs)
+        except RuntimeError as error:
+            name = getattr(func, "__name__", str(func))
+            if name in _READERS or lacks_device(error):
+                raise Refused("host-operation", _HOST.format(f"torch.Tensor.{name}")) from None
+            raise
+
+    @classmethod
     def __torch_dispatch__(cls, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Send every operation to the recorder of this process."""
         return RECORDERS[-1].apply(op, args, kwargs or {})
@@ -123,6 +158,22 @@ class Intercept(TorchDispatchMode):
     """Catches allocations on the device, which no tensor argument announces."""
 
     __torch_dispatch__ = _intercept
+
+
+def _names_device(value: Any) -> bool:
+    """Tell whether an argument is the device without its number."""
+    return (isinstance(value, str) and value == "cuda") or value == torch.device("cuda")
+
+
+def lacks_device(error: BaseException) -> bool:
+    """Tell whether torch failed for want of a GPU, of which a launcher that is recorded has none."""
+    return isinstance(error, RuntimeError | AssertionError) and any(words in str(error) for words in _NO_DEVICE)
+
+
+def no_device(error: BaseException) -> Refused:
+    """Say of such a failure what it means, where it happened."""
+    said = f"makes or moves a tensor: {str(error).splitlines()[0][:80]}"
+    return Refused("host-operation", _HOST.format(said)).with_traceback(error.__traceback__)
 
 
 def fresh(tensor: Recorded) -> None:

@@ -13,7 +13,7 @@ import struct
 
 from fitness.walls import kernel, syscalls
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _ERROR, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _NUMBER, _ARCHITECTURE = 0, 4  # offsets in struct seccomp_data
 _X32 = 0x40000000
@@ -65,6 +65,8 @@ def _filter(column: int, mark: int, programs: bool, gpu: bool) -> bytes:
         "socketpair": _only(0, (_UNIX,)),
         "prlimit64": _only(0, (0, os.getpid())),
         "sched_setaffinity": _only(0, (0, os.getpid())),
+        "ioctl": _but(1, syscalls.FILE_SYSTEMS, shift=8),
+        "fcntl": _but(1, syscalls.WATCHING),
     }
     for name, body in conditions.items():
         code += _when(syscalls.CONDITIONAL[name][column], body)
@@ -92,6 +94,14 @@ def _only(argument: int, values: tuple[int, ...]) -> list[bytes]:
     for value in values:
         checks += [_step(_EQUAL, value, 0, 1), _step(_RETURN, _ALLOW)]
     return [*checks, _refuse()]
+
+
+def _but(argument: int, values: tuple[int, ...], shift: int = 0) -> list[bytes]:
+    """Refuse if an argument is one of the values; with a shift, if the byte there is."""
+    checks = [_argument(argument), *([_step(_AND, 0xFF << shift)] if shift else [])]
+    for value in values:
+        checks += [_step(_EQUAL, value << shift, 0, 1), _refuse()]
+    return [*checks, _step(_RETURN, _ALLOW)]
 
 
 def _when(number: int | None, body: list[bytes]) -> list[bytes]:

@@ -51,5 +51,11 @@ _OWNERSHIP = {
 REFUSED = {**_PROCESSES, **_CHANNELS, **_KERNEL, **_MACHINE, **_OWNERSHIP, "execveat": (322, 281)}
 PROGRAMS = {"execve": (59, 221), "fork": (57, None), "vfork": (58, None)}  # refused but to a compiler
 CONDITIONAL = {"clone": (56, 220), "clone3": (435, 435), "kill": (62, 129), "tgkill": (234, 131),
-               "socketpair": (53, 199), "prlimit64": (302, 261), "sched_setaffinity": (203, 122)}  # fmt: skip
+               "socketpair": (53, 199), "prlimit64": (302, 261), "sched_setaffinity": (203, 122),
+               "ioctl": (16, 29), "fcntl": (72, 25)}  # fmt: skip
+# requests of file systems to a file that is open, if only to be read: its flags and attributes, its version, verity; by
+# their type, which lies in the second byte
+FILE_SYSTEMS = (ord("f"), ord("X"), ord("v"), 0x94, 0xF5)
+# of fcntl: who gets a file's signals, and which; leases, and notes of what changes in a folder
+WATCHING = (8, 10, 15, 1024, 1026)
 SECCOMP = (317, 277)
