@@ -90,7 +90,7 @@ def test_a_search_over_http_finds_a_better_kernel_with_ten_that_were_written_by_
 
     with LlmServer(model) as server:
         models = [f"anthropic:tiny@{server.anthropic}", f"openai:tiny@{server.openai}"]
-        folder = begin(tmp_path / "run", task, models, generations=3, population=10, model_share=1.0)
+        folder = begin(tmp_path / "run", task, models, generations=2, population=13, model_share=1.0, bandit=False)
         population = Population(folder, judged)
         try:
             while not (progress := population.advance()).done:
@@ -100,7 +100,7 @@ def test_a_search_over_http_finds_a_better_kernel_with_ten_that_were_written_by_
             unseen = pools[0]._judge.judge(best.candidate.source, task.held_out)
         finally:
             population.close()
-    assert progress.evaluations == 30
+    assert progress.evaluations == 26
     assert progress.seed_us > 3 * progress.best_us
     assert {a.api for a in server.asked} == {"anthropic", "openai"}
     proposed = {e.candidate.fingerprint: e for e in events(folder, Proposed)}
