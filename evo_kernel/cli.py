@@ -140,6 +140,7 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     talks.require(settings, what)
     folder = run or api.free_folder(what.name, settings.target)
     runs.begin(folder, settings, what, runs.start_from(seed_from, what) if seed_from else runs.Start())
+    talks.settle(folder, settings, what)
     claimed = ", untrusted-host: claims of each program's own process" if settings.mode == "open" else ""
     say(f"searching {what.name} for {settings.target} in {folder}; times are {settings.basis}{claimed}")
     drive(folder, settings, as_json, quiet)
