@@ -407,7 +407,13 @@ def test_a_whole_search_survives_every_fault_with_an_exact_budget_and_says_what_
             for name, (row, spoken) in kinds.items()
         ]  # fmt: skip
         models += [model(server), {**model(server), "model": "openai:nobody@http://127.0.0.1:9"}]
-        given = {"port": "a kernel", "model_share": 0.8, "conversations": len(models), "max_cost": "100"}
+        given = {
+            "port": "a kernel",
+            "bandit": False,
+            "model_share": 0.9,
+            "conversations": len(models),
+            "max_cost": "100",
+        }
         folder = begin(tmp_path / "run", double_task, models, **given)
         progress = drive(folder)
         state, seen = runs.read(folder), {name: [a for a in server.asked if a.body["model"] == name] for name in kinds}
