@@ -86,6 +86,7 @@ def search(
     talks.require(chosen, what)
     folder = Path(run) if run else free_folder(what.name, chosen.target)
     runs.begin(folder, chosen, what, runs.start_from(Path(seed_from), what) if seed_from else runs.Start())
+    talks.settle(folder, chosen, what)
     drive(folder, chosen, on_progress)
     return Run(folder)
 

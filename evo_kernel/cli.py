@@ -148,6 +148,7 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     folder = run or api.free_folder(what.name, settings.target)
     start = runs.start_from(seed_from, what) if seed_from else runs.Start()
     runs.begin(folder, settings, what, start)
+    talks.settle(folder, settings, what)
     if seed_from and not start.programs:
         say(f"{seed_from} has another launcher: only what it knows of rewrites is taken from it")
     claimed = ", untrusted-host: claims of each program's own process" if settings.mode == "open" else ""

@@ -51,29 +51,39 @@ def of_task(archives: Sequence[str], task: Task) -> Library:
     return library.of(gather(archives, task, same), [one.digest for one in same])
 
 
-def of_run(folder: Path, archives: Sequence[str], task: Task) -> Library:
-    """Return the library of a run; the first to ask settles it."""
-    if not (folder / FILE).exists():
-        same = alike(task)
-        rows = [[e.source, e.task, e.entry, e.origin] for e in gather(archives, task, same)]
-        scratch = folder / f"{FILE}.new"
+def settle(folder: Path, archives: Sequence[str], task: Task, same: Sequence[Task]) -> None:
+    """Gather the examples of a run into its folder."""
+    rows = [[e.source, e.task, e.entry, e.origin] for e in gather(archives, task, same)]
+    scratch = folder / f"{FILE}.new"
+    try:
         scratch.write_bytes(msgpack.packb([FORMAT, rows, [one.digest for one in same]]))
         os.replace(scratch, folder / FILE)
-    return _kept(folder / FILE, task)
+    except OSError as error:
+        raise RunError(f"cannot write {scratch}: {error.strerror}") from error
+
+
+def of_run(folder: Path, archives: Sequence[str], task: Task) -> Library:
+    """Return the library of a run; of one that was begun without any, tasks are compared by their text alone.
+
+    The text of a run's task may be a stranger's: only whoever names a task's file has it run here.
+    """
+    if not (folder / FILE).exists():
+        settle(folder, archives, task, ())
+    return _kept(folder / FILE)
 
 
 def shown(folder: Path, archives: Sequence[str], task: Task) -> Library:
     """Return the library of a run without settling it: whoever looks at a run changes nothing."""
-    return _kept(folder / FILE, task) if (folder / FILE).exists() else of_task(archives, task)
+    return _kept(folder / FILE) if (folder / FILE).exists() else library.of(gather(archives, task))
 
 
-def _kept(file: Path, task: Task) -> Library:
+def _kept(file: Path) -> Library:
     try:
         version, rows, *same = msgpack.unpackb(file.read_bytes())
         if version not in (1, FORMAT):
             raise ValueError(f"format {version} is not {FORMAT}")
         more = [Example(str(source), str(task), str(entry), str(origin)) for source, task, entry, origin in rows]
-        return library.of(more, same[0] if same else [one.digest for one in alike(task)])
+        return library.of(more, *same)
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{file} cannot be read: {error}; remove it, and the archives are read again") from error
 

@@ -22,6 +22,7 @@ from evo_kernel.requests import Request, own_rng
 from evo_kernel.rules import Limits
 from evo_kernel.search import Search
 from fitness import targets
+from fitness.likeness import alike
 from operators.llm import lessons, recording, replies
 from operators.llm.briefing import Briefed, Tried
 from operators.llm.budget import Budget
@@ -184,6 +185,12 @@ def require(settings: Settings, task: Task) -> None:
             await one.close()
 
     asyncio.run(close())
+
+
+def settle(folder: Path, settings: Settings, task: Task) -> None:
+    """Settle what examples a run that has just begun may show: whoever named its task has the task run here."""
+    if settings.models:
+        examples.settle(folder, settings.archives, task, alike(task))
 
 
 def _require_files(settings: Settings) -> None:

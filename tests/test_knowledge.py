@@ -12,7 +12,8 @@ import relatives
 from natives import TEN
 
 import suites
-from evo_kernel import examples
+from evo_kernel import examples, talks
+from evo_kernel.config import Settings
 from fitness import targets
 from operators.knowledge import library, sheets
 from operators.knowledge.similarity import Shelf, shingles
@@ -153,6 +154,7 @@ def test_a_task_that_computes_what_a_native_one_does_is_known_whatever_its_words
     )  # fmt: skip
     known = next((e for e in library.own() if e.entry == name), None)
     tmp_path.joinpath("run").mkdir()
+    talks.settle(tmp_path / "run", Settings(models=("command:cat",)), task)
     found = examples.of_run(tmp_path / "run", (), task)
     assert len(found) == 10 - (name is not None)
     if known is not None:

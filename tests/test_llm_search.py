@@ -91,7 +91,7 @@ def test_a_search_over_http_finds_a_better_kernel_with_ten_that_were_written_by_
 
     with LlmServer(model) as server:
         models = [f"anthropic:tiny@{server.anthropic}", f"openai:tiny@{server.openai}"]
-        folder = begin(tmp_path / "run", task, models, generations=3, population=10, model_share=1.0)
+        folder = begin(tmp_path / "run", task, models, generations=2, population=13, model_share=1.0, bandit=False)
         population = Population(folder, judged)
         try:
             while not (progress := population.advance()).done:
@@ -101,7 +101,7 @@ def test_a_search_over_http_finds_a_better_kernel_with_ten_that_were_written_by_
             unseen = pools[0]._judge.judge(best.candidate.source, task.held_out)
         finally:
             population.close()
-    assert progress.evaluations == 30
+    assert progress.evaluations == 26
     assert progress.seed_us > 3 * progress.best_us
     assert {a.api for a in server.asked} == {"anthropic", "openai"}
     proposed = {e.candidate.fingerprint: e for e in events(folder, Proposed)}
@@ -408,7 +408,13 @@ def test_a_whole_search_survives_every_fault_with_an_exact_budget_and_says_what_
             for name, (row, spoken) in kinds.items()
         ]  # fmt: skip
         models += [model(server), {**model(server), "model": "openai:nobody@http://127.0.0.1:9"}]
-        given = {"port": "a kernel", "model_share": 0.8, "conversations": len(models), "max_cost": "100"}
+        given = {
+            "port": "a kernel",
+            "bandit": False,
+            "model_share": 0.9,
+            "conversations": len(models),
+            "max_cost": "100",
+        }
         folder = begin(tmp_path / "run", double_task, models, **given)
         progress = drive(folder)
         state, seen = runs.read(folder), {name: [a for a in server.asked if a.body["model"] == name] for name in kinds}
