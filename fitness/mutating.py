@@ -133,7 +133,7 @@ def _against(changed: Callable[..., Any], g: Any) -> tuple[str, str]:
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return torch.equal(*(t.contiguous().reshape(-1).view(torch.uint8) for t in (one, other)))
+    return bool(torch.equal(*(t.contiguous().reshape(-1).view(torch.uint8) for t in (one, other))))
 
 
 def _settled(found: list[tuple[str, str]]) -> tuple[str, str]:

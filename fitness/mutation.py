@@ -162,9 +162,11 @@ def _of_constants(node: ast.AST) -> Iterator[tuple[Any, str, str]]:
     elif isinstance(node, ast.keyword) and node.arg in ("other", "min", "max", "alpha"):
         given = [node.value]
     for one in given:
-        if isinstance(one, ast.Constant) and type(one.value) in (int, float):
-            value = one.value
-            yield one, "change a constant", str(value + 1 if type(value) is int else value * 1.5 if value else 1.0)
+        number: Any = one.value if isinstance(one, ast.Constant) else None
+        if type(number) is int:
+            yield one, "change a constant", str(number + 1)
+        elif type(number) is float:
+            yield one, "change a constant", str(number * 1.5 or 1.0)
 
 
 def _is_sum(node: ast.AugAssign, library: str) -> bool:
