@@ -1,12 +1,14 @@
 """Checks every native task whole, and on a GPU times its seed beside PyTorch.
 
     python benchmarks/native_tasks.py check [--tasks a,b] [--targets h200,mi300,mi250] [--results FILE]
+    python benchmarks/native_tasks.py mutate [--tasks a,b] [--most 40] [--results FILE]
     python benchmarks/native_tasks.py table [--tasks a,b] [--seconds 500] [--results FILE] [--markdown FILE]
 
 check, without a GPU: the linter; every seed on all cases, held-out cases and small edges under the interpreter; machine
-code for every target. table, on a GPU: every seed and honest implementation is judged at full size on all cases and
-held-out ones by limits made there; then the seed, the fastest PyTorch of the bank and its torch.compile are timed in
-turn on each public case, from a cold cache, beside the roofline. What stands in the results file is not done again.
+code for every target. mutate, without one: how many wrong versions of reference and seeds are killed. table, on a GPU:
+every seed and honest implementation is judged at full size on all cases and held-out ones by limits made there; then
+the seed, the fastest PyTorch of the bank and its torch.compile are timed in turn on each public case, from a cold
+cache, beside the roofline. What stands in the results file is not done again.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fitness import checking
+from fitness import checking, mutating
 from fitness.build import Builder, Purpose, Refusal
 from fitness.child import Limits
 from fitness.judge import Judge
@@ -25,6 +27,7 @@ from fitness.targets import find
 from suites import Task, load, names
 
 Row = dict[str, Any]
+STATES = (mutating.KILLED, mutating.SURVIVED, mutating.EQUAL, mutating.BROKEN)
 
 
 def check(task: Task, wanted: list[str]) -> Row:
@@ -58,6 +61,20 @@ def _compiled(task: Task, source: str, target: str) -> str:
     finally:
         builder.close()
     return "compiled"
+
+
+def mutated(task: Task, target: str, most: int) -> Row:
+    """Try mutants of one task's reference and seeds."""
+    tried = mutating.mutate(task, target, most)
+    counts = {state: sum(t.state == state for t in tried) for state in STATES}
+    left = [f"{t.of}, {t.mutant.said}" for t in tried if t.state == mutating.SURVIVED]
+    return {"task": task.name, **counts, "share": mutating.share(tried), "survivors": left}
+
+
+def said(row: Row) -> str:
+    """Say in a few lines what became of mutants."""
+    counts = ", ".join(f"{row[state]} {state}" for state in STATES)
+    return "\n    ".join([f"{row['task']:<22} {row['share']:.1%} killed: {counts}", *row["survivors"]])
 
 
 def told(row: Row) -> str:
@@ -96,9 +113,10 @@ def done(tasks: list[str], file: Path | None, one: Callable[[Task], Row], until:
 def main() -> None:
     """Run the part asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["check", "table"])
+    parser.add_argument("part", choices=["check", "mutate", "table"])
     parser.add_argument("--tasks", default=",".join(names()))
     parser.add_argument("--targets", default="h200,mi300,mi250", help="the first one is judged, the others compiled")
+    parser.add_argument("--most", type=int, default=mutating.MOST, help="mutants of a reference, and of a seed")
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no task after so long")
     parser.add_argument("--results", type=Path)
     parser.add_argument("--markdown", type=Path, help="write the table there too")
@@ -107,6 +125,11 @@ def main() -> None:
     if options.part == "check":
         for row in done(tasks, options.results, lambda task: check(task, options.targets.split(",")), until):
             print(told(row), flush=True)
+        return
+    if options.part == "mutate":
+        target = options.targets.split(",")[0]
+        for row in done(tasks, options.results, lambda task: mutated(task, target, options.most), until):
+            print(said(row), flush=True)
         return
     import native_clock  # beside this file; it needs a GPU
 

@@ -116,9 +116,18 @@ def tasks_new(file: Path) -> None:
 @click.argument("task", metavar="TASK|FILE")
 @click.option("--target", help="Chip to compile for [this machine's GPU, or mi300].")
 @basis_option
+@click.option(
+    "--mutate", is_flag=True, help="Change the reference and the seeds in one place each, and judge these too."
+)
+@click.option("--most", type=click.IntRange(min=1), default=40, show_default=True,
+              help="Mutants of the reference, and of each seed.")  # fmt: skip
 @isolation_option
-def tasks_check(task: str, **given: Any) -> None:
-    """Check that a task can be used: its parts, what wrong programs would pass, and every seed on every case."""
+def tasks_check(task: str, mutate: bool, most: int, **given: Any) -> None:
+    """Check that a task can be used: its parts, what wrong programs would pass, and every seed on every case.
+
+    With --mutate: drop a mask, skip a tile, change a constant, lower a precision, swap an axis, and name what no case,
+    held-out case or edge kills. That is done in jails under the interpreter and takes minutes.
+    """
     from evo_kernel import config, isolation, machine
     from evo_kernel import tasks as module
 
@@ -129,6 +138,8 @@ def tasks_check(task: str, **given: Any) -> None:
         sys.exit(1)
     results = [module.judge_file(what, s.source, settings, held_out=True, title=f"seed {s.name}") for s in what.seeds]
     if not all(results):
+        sys.exit(1)
+    if mutate and not module.mutate(what, settings, most):
         sys.exit(1)
     click.echo(f"task {what.name} can be used: evo-kernel search {task}")
 

@@ -98,6 +98,31 @@ def lint(name_or_path: str) -> Task | None:
     return None if found else task
 
 
+def mutate(task: Task, settings: Settings, most: int) -> bool:
+    """Print which mutants of a task's reference and seeds its cases do not kill; return whether enough are killed."""
+    from fitness import mutating
+    from fitness.jail import WorkerLost
+
+    try:
+        tried = mutating.mutate(task, settings.target, most, settings.seed, click.echo)
+    except WorkerLost as error:
+        raise RunError(f"this machine cannot run mutants now: {error}") from error
+    for one in tried:
+        if one.state in (mutating.SURVIVED, mutating.EQUAL):
+            click.echo(f"  {one.state:<9} {one.of}, {one.mutant.said} ({one.detail})")
+    share = mutating.share(tried)
+    counts = ", ".join(
+        f"{sum(t.state == state for t in tried)} {said}"
+        for state, said in ((mutating.KILLED, "killed"), (mutating.SURVIVED, "survived"),
+                            (mutating.EQUAL, "give the original's very bytes in all trials"),
+                            (mutating.BROKEN, "do not run"))
+    )  # fmt: skip
+    click.echo(f"mutants of {task.name}: {counts}; {share:.1%} of those that differ and run are killed")
+    if share < mutating.WANTED:
+        click.echo(f"less than {mutating.WANTED:.0%}: add cases, edges or distributions in which the survivors matter")
+    return share >= mutating.WANTED
+
+
 def write_template(file: Path) -> None:
     """Copy the commented template; an existing file is never overwritten."""
     try:

@@ -38,7 +38,7 @@ def lint(task: Task, seed: int = 0) -> tuple[Finding, ...]:
     own = functions(task)
     cases = (*task.cases, *(e for e in task.edges if interpretable(e)))
     trials = [t for group in few(task, cases).values() for t in group]
-    grounds = [_ground(own, trial, seed) for trial in trials]
+    grounds = [ground(own, trial, seed) for trial in trials]
     return (*_wrong(own, grounds), *_honest(own, grounds, seed))
 
 
@@ -47,7 +47,8 @@ def faults(findings: tuple[Finding, ...]) -> list[str]:
     return [f.fault for f in findings if f.fault is not None]
 
 
-def _ground(own: Functions, trial: Trial, seed: int) -> Ground:
+def ground(own: Functions, trial: Trial, seed: int) -> Ground:
+    """Draw one trial and compute what programs of it are held against."""
     values = draw(trial, seed)
     yardsticks = yardstick.compute(own, values, trial, seed=seed)
     eager = yardstick.outputs(own.reference(*[yardstick.copied(v) for v in values.values()]))

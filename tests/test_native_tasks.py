@@ -82,7 +82,10 @@ def judge_seeds(folder: str) -> Iterator[tuple[str, str]]:
             for case in (cheapest(task),):
                 yield f"{task.name} {seed.name} {case.name}", judge(run, task, case)
     task = load("vector_add")
-    broken = task.seeds[0].source.replace("offs < n - start", "offs < n - start - 1")
+    # what fresh memory holds may be the right result of another run: zeros are not
+    broken = (
+        task.seeds[0].source.replace("offs < n - start", "offs < n - start - 1").replace("torch.empty", "torch.zeros")
+    )
     yield "broken", judge(program(broken, task.entry, folder, "broken"), task, task.cases[0])
 
 

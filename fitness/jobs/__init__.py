@@ -7,11 +7,12 @@ from fitness.jobs.foreign import result as foreign_result
 from fitness.jobs.foreign import run as run_foreign
 from fitness.jobs.interpret import interpret
 from fitness.jobs.linting import run as lint
+from fitness.jobs.mutating import run as mutate
 from fitness.jobs.open import run_interpreted, run_open
 from fitness.jobs.record import record
 from fitness.jobs.truth import truth
 
-_WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint}
+_WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint, "mutate": mutate}
 JOBS = {
     "compiled": _WITHOUT_DEVICE,
     "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open},

@@ -95,7 +95,7 @@ def case(name, b, h, m, n, d, causal=False, dtype="float16", v="normal", scale=0
 
 
 cases = [
-    case("4x16x4096x64-fp16", 4, 16, 4096, 4096, 64),
+    case("4x16x4096x64-fp16", 4, 16, 4096, 4096, 64, small=(2, 2, 40, 48, 32)),
     case("2x16x4096x128-causal-bf16-uniform", 2, 16, 4096, 4096, 128, True, "bfloat16", "uniform", 0.088,
          small=(1, 2, 70, 70, 32)),  # fmt: skip
     case("1x8x3001x5003x64-fp16-spike", 1, 8, 3001, 5003, 64, v="spike", scale=0.25, small=(1, 1, 37, 83, 32)),
