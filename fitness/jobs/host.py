@@ -18,7 +18,7 @@ from triton.runtime import interpreter
 from triton.runtime.autotuner import Autotuner
 
 from fitness import targets
-from fitness.jobs import driver
+from fitness.jobs import driver, elementwise
 
 CHIP = "h100"  # what programs are told that ask which chip they run on
 _REWRITES = (
@@ -51,6 +51,7 @@ def install() -> None:
     torch.cuda.manual_seed = torch.cuda.manual_seed_all = lambda *_: None
     if not hasattr(torch._C, "_cuda_getCurrentRawStream"):
         torch._C._cuda_getCurrentRawStream = lambda *_: 0
+    elementwise.install()
     Autotuner.run = _first
     interpreter.InterpretedFunction.run = _launch
     stand_in()
