@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import triton.language as tl
-from triton.language.extra import libdevice
+from triton.language.extra import cuda, hip, libdevice
 from triton.runtime.interpreter import TensorHandle
 
 _TRUTH = ("isnan", "isinf", "isfinited", "signbit")  # their results are integers
@@ -28,9 +28,10 @@ _ABLE = (tl.float16, tl.float32, tl.float64)
 
 def install() -> None:
     """Put the functions where programs look for them."""
-    for name, function in _FUNCTIONS.items():
-        if hasattr(libdevice, name):
-            setattr(libdevice, name, _standing_in(name, function))
+    for library in (libdevice, cuda.libdevice, hip.libdevice):
+        for name, function in _FUNCTIONS.items():
+            if hasattr(library, name):
+                setattr(library, name, _standing_in(name, function))
 
 
 def _standing_in(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
