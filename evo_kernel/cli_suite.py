@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from evo_kernel.cli_suite_runs import suite_report, suite_run
+from evo_kernel.cli_suite_runs import suite_judge, suite_report, suite_run
 
 
 @click.group()
@@ -86,5 +86,5 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     click.echo(json.dumps(module.plain(name, found), indent=2) if as_json else module.text(name, found))
 
 
-for command in (suite_run, suite_report):
+for command in (suite_run, suite_report, suite_judge):
     suite.add_command(command)

@@ -57,6 +57,44 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     click.echo(suite_report.write(out, out))
 
 
+@click.command("judge")
+@click.argument("name")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--root", type=click.Path(path_type=Path), metavar="CHECKOUT", help="Root of the suite's checkout.")
+@click.option("--task", "names", multiple=True, metavar="TASK", help="By this task's test; for references several.")
+@click.option("--on", type=click.Choice(["auto", "gpu", "interpreter"]), default="auto", show_default=True,
+              help="Where it runs; auto: on this machine's GPU if it has one.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=120.0, show_default=True,
+              help="For the reference, and again for the program.")  # fmt: skip
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[str, ...], on: str, seconds: float,
+                quiet: bool, as_json: bool) -> None:  # fmt: skip
+    """Judge the program in FILE by a suite's own test and tolerances; without FILE, the suite's references.
+
+    \b
+    Examples:
+      evo-kernel suite judge tritonbench-revised mine.py --task softmax_triton1 --root GEAK-eval
+      evo-kernel suite judge rocm --root GEAK-eval --on gpu
+
+    Reference and program run in jails of their own; what their tests leave is compared outside. The program runs beside
+    the test (untrusted-host), so this is for numbers to lay beside published ones. Exits with 1 unless all are right.
+    """
+    import json
+    import sys
+
+    from evo_kernel import suite_theirs
+    from evo_kernel.errors import RunError
+
+    try:
+        source = None if file is None else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"cannot read {file}: {error}") from error
+    found = suite_theirs.judge(name, root, names, source, on, seconds, (lambda _: None) if quiet else say)
+    click.echo(json.dumps(suite_theirs.plain(name, found), indent=2) if as_json else suite_theirs.text(name, found))
+    sys.exit(0 if all(one.passed for one in found) else 1)
+
+
 @click.command("report")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(

@@ -8,7 +8,6 @@ from typing import Any
 from evo_kernel import config, isolation, machine, suite_folder, suite_tasks
 from evo_kernel.errors import RunError
 from evo_kernel.suite_folder import Member, SuiteRun
-from evo_kernel.suite_survey import lacks
 from suites.foreign import Loaded
 
 USUAL = {"pool": "inline", "stop_at_roofline": 0.95, "stop_after_stagnation": 48}
@@ -30,7 +29,7 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     if budget < asked.turn:
         raise RunError(f"a budget of {budget} evaluations is less than one turn of a task, which is {asked.turn}")
     if not asked.searched:
-        raise RunError(f"no task of {suite} can be searched: see evo-kernel suite show {suite}")
+        raise RunError(f"no task of {suite} can be searched; of {tasks[0].name}: {suite_tasks.why_not(tasks[0])}")
     if not suite_folder.exists(folder):
         suite_folder.write(folder, asked)
     before = suite_folder.read(folder)
@@ -44,8 +43,7 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
 
 
 def _member(task: Loaded) -> Member:
-    why = task.problem or (lacks(task) if task.needs else None)
-    return Member(task.name, task.group, task.category, why)
+    return Member(task.name, task.group, task.category, suite_tasks.why_not(task))
 
 
 def _frozen(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,10 +58,10 @@ def check(task: Loaded, jail: Jail, seconds: float = SECONDS) -> Checked:
 
 
 def _run(task: Loaded, jail: Jail, seconds: float, idle: bool, reference: bool) -> Outcome:
-    return jail.run("foreign", {**_payload(task), "idle": idle, "reference": reference}, Limits(seconds=seconds))
+    return jail.run("foreign", {**payload(task), "idle": idle, "reference": reference}, Limits(seconds=seconds))
 
 
-def _payload(task: Loaded) -> dict[str, Any]:
+def payload(task: Loaded) -> dict[str, Any]:
     """Return what a child needs of a task."""
     return {
         "source": task.source, "tests": task.tests, "style": task.style,

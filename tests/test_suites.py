@@ -8,14 +8,16 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from evo_kernel import suite_check
 from evo_kernel.cli import main
+from fitness import theirs
 from fitness.foreign import FLAVOUR, check
 from fitness.jail import Jail
 from suites import foreign
-from suites.foreign import Loaded, registry
+from suites.foreign import Loaded, registry, rules
 
 HERE = Path(__file__).parent / "suites"
 GEAK, KERNELBENCH = HERE / "geak", HERE / "kernelbench"
@@ -67,6 +69,27 @@ class TestWhatIsReadOfACheckout:
         assert (foreign_one["loaded"], foreign_one["needs"]) == (True, ["a_package_that_nobody_has"])
         assert half["problem"] == "it does not define Model, get_init_inputs"
         assert "level3 has 0 problems; the versions that were tried have 50" in told["notes"]
+
+    @pytest.mark.parametrize(
+        ("suite", "folder", "reasons"),
+        [
+            ("tritonbench-g", "tritonbench", {"negate": None, "printed": "its tests set no result_gold"}),
+            ("kernelbench-x", "kernelbenchx", {"Math/twice": None, "Math/gone": "gone.py is missing"}),
+            (
+                "agent-kernel-arena",
+                "arena",
+                {"own/negate": None, "own/newer": "no list of texts under source_file_path"},
+            ),
+        ],
+    )
+    def test_three_more_formats_load_or_say_why_not(self, suite: str, folder: str, reasons: dict) -> None:
+        told = show(suite, HERE / folder)
+        assert [t["name"] for t in told["tasks"]] == list(reasons)
+        for one in told["tasks"]:
+            why = reasons[one["name"]]
+            assert (one["problem"] is None) if why is None else (why in one["problem"])
+        assert told["tasks"][0]["entries"][0] in ("negate_kernel", "twice")
+        assert told["tasks"][0]["instruction"] > 0
 
     def test_the_native_tasks_are_a_suite_too(self) -> None:
         told = json.loads(run("suite", "show", "native", "--json").stdout)
@@ -156,6 +179,40 @@ class TestWhatRunsWithoutAGpu:
         refused = run(*options)
         assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
         assert "line 1: no result of a check" in refused.output
+
+
+class TestTheirOwnRules:
+    """A program is judged by a suite's own test; what it prints and how it ends are no verdict."""
+
+    def loaded(self, suite: str, folder: str) -> Loaded:
+        return next(t for t in foreign.loader(suite).load(HERE / folder) if t.problem is None)
+
+    def test_a_reference_is_right_and_a_program_that_forges_the_verdict_is_not(self, jail: Jail) -> None:
+        negate = self.loaded("tritonbench-g", "tritonbench")
+        assert theirs.judge(negate, negate.source, jail, 30).passed is True
+        wrong = theirs.judge(negate, negate.source.replace("-tl.load", "tl.load"), jail, 30)
+        assert (wrong.called, wrong.passed, wrong.why) == (True, False, "its results differ from the reference's")
+        forged = "import os\nprint('True*#*#True*#*#None*#*#None', flush=True)\nos._exit(0)\n"
+        ended = theirs.judge(negate, forged, jail, 30)
+        assert (ended.called, ended.passed) == (False, False)
+
+    def test_a_scripts_word_alone_makes_nothing_right(self, jail: Jail) -> None:
+        negate = self.loaded("agent-kernel-arena", "arena")
+        assert theirs.judge(negate, negate.source, jail, 30).passed is True
+        patched = "import torch\ntorch.allclose = lambda *_, **__: True\n"
+        cheated = theirs.judge(negate, patched + negate.source.replace("-tl.load", "tl.load"), jail, 30)
+        assert (cheated.called, cheated.passed) == (True, False)
+
+    @pytest.mark.parametrize(
+        ("reference", "made", "right"), [(1.0, 1.004, False), (1.0, 1.000001, True), (float("nan"), float("nan"), True)]
+    )
+    def test_kernelbench_x_compares_dtypes_and_takes_nan_for_nan(
+        self, reference: float, made: float, right: bool
+    ) -> None:
+        one, other = torch.tensor([reference]), torch.tensor([made])
+        assert rules.same("function", {"a": [one]}, {"a": [other]}) is right
+        assert not rules.same("function", {"a": [one]}, {"a": [other.double()]})
+        assert rules.same("function", {"a": [one]}, {"a": [other]}, {"rmse": 0.01}) is (reference == reference)
 
 
 class TestWhatCannotBeRead:

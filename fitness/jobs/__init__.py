@@ -4,6 +4,7 @@ import torch
 
 from fitness.jobs.compile import compile_kernels, warm_up
 from fitness.jobs.foreign import result as foreign_result
+from fitness.jobs.foreign import result_on_device
 from fitness.jobs.foreign import run as run_foreign
 from fitness.jobs.interpret import interpret
 from fitness.jobs.linting import run as lint
@@ -15,7 +16,7 @@ from fitness.jobs.truth import truth
 _WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint, "mutate": mutate}
 JOBS = {
     "compiled": _WITHOUT_DEVICE,
-    "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open},
+    "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open, "foreign-result": result_on_device},
     "interpreter": {
         "interpret": interpret,
         "open-interpreted": run_interpreted,

@@ -20,7 +20,7 @@ import torch
 
 from fitness import results
 from fitness.child import Refused, Report
-from fitness.jobs import host, interpret, recorded
+from fitness.jobs import devices, host, interpret, recorded
 from suites.foreign import rules
 
 SEED = 42  # theirs, but for KernelBench-X's
@@ -37,6 +37,7 @@ def run(payload: Any, report: Report) -> Any:
     """
     interpret.prepare()
     host.install()
+    payload = {**payload, "device": "cpu"}
     style = payload["style"]
     if style == "model":
         report.stage("reference")
@@ -63,8 +64,23 @@ def result(payload: Any, report: Report) -> Any:
     """Return what a program's tests leave, as data that somebody else compares."""
     interpret.prepare()
     host.install()
+    return _told({**payload, "device": "cpu"}, report)
+
+
+def result_on_device(payload: Any, report: Report) -> Any:
+    """Return the same from a GPU, where programs run as they are written."""
+    devices.choose(payload["visible"])
+    host.stand_in()
+    return _told({**payload, "device": "cuda"}, report)
+
+
+def _told(payload: Any, report: Report) -> Any:
+    """Run the tests and pack the result; of pytest's, GEAK-eval takes what was saved, whatever failed."""
     report.stage("tests")
-    return results.pack(_made(payload, "candidate"))
+    made, failed = _RUNNERS[payload["style"]](payload, "candidate")
+    if failed and (payload["style"] != "pytest" or payload["command"] or not made):
+        raise Refused("tests", failed)
+    return results.pack(made)
 
 
 def _made(payload: Any, name: str) -> Any:
@@ -96,15 +112,21 @@ def _idle(payload: Any) -> Any:
 
 def _write(payload: Any, name: str) -> str:
     """Write program and tests to a file, as Triton wants them, and what they need beside it."""
+    rewrite = host.rewritten if payload["device"] == "cpu" else str
     for path, text in payload["files"]:
-        _put(path, text)
-    seed = SEEDS.get(payload["style"], SEED)
+        _put(path, rewrite(text))
+    _seed(payload["style"])
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return _put(f"{name}.py", rewrite(f"{payload['source']}\n\n{payload['tests']}"))
+
+
+def _seed(style: str) -> None:
+    """Begin to draw as their harness does."""
+    seed = SEEDS.get(style, SEED)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  what their programs draw from
     torch.manual_seed(seed)
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    return _put(f"{name}.py", f"{payload['source']}\n\n{payload['tests']}")
 
 
 def _put(path: str, text: str) -> str:
@@ -112,7 +134,7 @@ def _put(path: str, text: str) -> str:
     file = os.path.abspath(path)
     os.makedirs(os.path.dirname(file), exist_ok=True)
     with open(file, "w", encoding="utf-8") as target:
-        target.write(host.rewritten(text))
+        target.write(text)
     return file
 
 
@@ -127,7 +149,7 @@ def _module(payload: Any, name: str) -> tuple[Any, str]:
 def _script(payload: Any, name: str) -> tuple[Any, str]:
     """Run a script of theirs; what it compares is the result, and how it ends is whether it failed."""
     _write(payload, name)
-    _put(payload["place"], payload["source"])
+    _put(payload["place"], host.rewritten(payload["source"]) if payload["device"] == "cpu" else payload["source"])
     script, *arguments = payload["command"]
     file, before = os.path.abspath(script), set(sys.modules)
     home, words = os.getcwd(), io.StringIO()
@@ -208,8 +230,30 @@ def _last_line(text: str) -> str:
     return lines[-1][:300] if lines else "no reason given"
 
 
+def _modules(payload: Any, name: str) -> tuple[Any, str]:
+    """Build a torch module by the reference's own inputs, and return what it makes of them."""
+    theirs = _import(_write({**payload, "source": payload["tests"], "tests": ""}, "reference"), "reference")
+    made = _import(_write({**payload, "tests": ""}, name), name)
+    kind = getattr(made, "ModelNew", None) or getattr(made, "Model", None)
+    if kind is None:
+        raise Refused("result", "it defines no class ModelNew")
+    with torch.no_grad():
+        _seed(payload["style"])
+        settings = [_placed(v, payload["device"]) for v in theirs.get_init_inputs()]
+        _seed(payload["style"])
+        model = kind(*settings).to(payload["device"])
+        _seed(payload["style"])
+        values = [_placed(v, payload["device"]) for v in theirs.get_inputs()]
+        _seed(payload["style"])
+        return model(*values), ""
+
+
+def _placed(value: Any, device: str) -> Any:
+    return value.to(device) if isinstance(value, torch.Tensor) else value
+
+
 _RUNNERS: dict[str, Callable[[Any, str], tuple[Any, str]]] = {
-    "module": _module, "function": _module, "pytest": _pytest, "script": _script,
+    "module": _module, "function": _module, "pytest": _pytest, "script": _script, "model": _modules,
 }  # fmt: skip
 
 

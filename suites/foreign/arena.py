@@ -87,7 +87,7 @@ def _whole(task: Loaded, folder: Path, stated: dict[str, Any]) -> Loaded:
     if words[:1] == ["pytest"]:
         source, tests, *trees = halves(program)
         needs = sorted({n for tree in trees for n in checkout.absent(tree, OWN)})
-        return replace(task, style="pytest", source=source, tests=tests, needs=tuple(needs))
+        return replace(task, style="pytest", source=source, tests=tests, needs=tuple(needs), command=("pytest",))
     if len(words) < 2 or words[0] not in ("python", "python3") or not words[1].endswith(".py"):
         raise SuiteError(f"its correctness_command is of no known form: {commands[0][:100]}")
     return _script(task, folder, program, tuple(words[1:]))

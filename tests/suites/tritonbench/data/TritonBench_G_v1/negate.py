@@ -6,7 +6,8 @@ import triton.language as tl
 @triton.jit
 def negate_kernel(x, y, n, BLOCK: tl.constexpr):
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    tl.store(y + at, -tl.load(x + at, mask=at < n), mask=at < n)
+    found = -tl.load(x + at, mask=at < n)
+    tl.store(y + at, tl.where(tl.extra.hip.libdevice.isnan(found) != 0, 0.0, found), mask=at < n)
 
 
 def negate(x):

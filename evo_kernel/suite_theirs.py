@@ -1,0 +1,75 @@
+"""Judges programs by a suite's own tests: on this machine's GPU where it has one, else under the interpreter."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from evo_kernel.errors import RunError
+from evo_kernel.suite_survey import chosen, lacks, survey
+from fitness import theirs
+from fitness.gpu import discover
+from fitness.jail import Jail, WorkerLost
+from fitness.open_mode import visible
+from fitness.theirs import Theirs
+from suites.foreign import Loaded
+
+
+def judge(suite: str, root: Path | None, names: tuple[str, ...], source: str | None, on: str, seconds: float,
+          say: Callable[[str], None]) -> list[Theirs]:  # fmt: skip
+    """Judge a program by one task's test, or references, where there is no program, by their own."""
+    tasks = chosen(survey(suite, root).tasks, names)
+    if source is not None and len(tasks) != 1:
+        raise RunError("a program is judged by the test of one task: name it with --task")
+    gpu = _gpu(on)
+    found = []
+    with contextlib.closing(Jail("interpreter" if gpu is None else "device")) as jail:
+        for task in tasks:
+            found.append(_one(task, source, jail, seconds, gpu))
+            say(f"[{len(found)}/{len(tasks)}] {line(found[-1])}")
+    return found
+
+
+def _gpu(on: str) -> discover.Found | None:
+    """Return the GPU to run on; None for the interpreter."""
+    gpus = [] if on == "interpreter" else discover.gpus()
+    if on == "gpu" and not gpus:
+        raise RunError(f"no GPU to run on: {discover.complaint() or 'this machine has none'}")
+    return gpus[0] if gpus else None
+
+
+def _one(task: Loaded, source: str | None, jail: Jail, seconds: float, gpu: discover.Found | None) -> Theirs:
+    where = "interpreter" if gpu is None else gpu.name
+    if task.problem or task.needs or task.style == "native":
+        why = task.problem or (lacks(task) if task.needs else f"native: evo-kernel judge FILE --task {task.name}")
+        return Theirs(task.name, False, None, why, 0.0, where)
+    given = task.source if source is None else source
+    for _ in range(2):
+        try:
+            return theirs.judge(task, given, jail, seconds, None if gpu is None else visible(gpu), where)
+        except WorkerLost as error:
+            lost = str(error)
+    return Theirs(task.name, False, None, f"lost: {lost}", 0.0, where)
+
+
+def line(one: Theirs) -> str:
+    """Say what became of one program."""
+    words = {True: "right", False: "wrong" if one.called else "does not run", None: "not judged"}
+    told = f": {one.why}" if one.why else ""
+    return f"{one.name}  {words[one.passed]}{told} ({one.seconds:.1f} s, {one.device}, {one.mode})"
+
+
+def text(suite: str, found: Sequence[Theirs]) -> str:
+    """Return verdicts as lines, with both accuracies where there are several."""
+    lines = [line(one) for one in found]
+    if len(found) > 1:
+        called, passed = (sum(bool(getattr(f, part)) for f in found) for part in ("called", "passed"))
+        lines.append(f"{suite}: of {len(found)} {called} run and {passed} pass the suite's own test")
+    return "\n".join(lines)
+
+
+def plain(suite: str, found: Sequence[Theirs]) -> dict[str, Any]:
+    """Return verdicts as JSON holds them."""
+    return {"suite": suite, "rules": "theirs", "called": sum(f.called for f in found),
+            "passed": sum(f.passed is True for f in found), "tasks": [asdict(f) for f in found]}  # fmt: skip

@@ -1,0 +1,59 @@
+"""Judges a program by another suite's own test and tolerance: what published numbers were made with.
+
+The reference and the program run in children of their own, one after the other, with equal seeds. What their tests
+leave comes back as data and is compared here, so nothing that a program prints, and no way of ending, makes it right.
+It is open mode all the same: the program runs beside the test, and can hand in what it did not compute.
+"""
+
+from dataclasses import dataclass, replace
+
+from fitness import results
+from fitness.child import Limits
+from fitness.foreign import payload
+from fitness.jail import Jail
+from fitness.results import Unlike
+from fitness.words import message
+from suites.foreign import Loaded, rules
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """What a suite's own test says of one program; `passed` is None where its reference gives nothing to compare."""
+
+    name: str
+    called: bool
+    passed: bool | None
+    why: str  # empty where it passed
+    seconds: float
+    device: str  # what it ran on
+    mode: str = "untrusted-host"
+
+
+def judge(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | None = None, device: str = "interpreter"
+          ) -> Theirs:  # fmt: skip
+    """Run a suite's test on its reference and on a program; `visible` names a GPU to run on, None the interpreter."""
+    right, took, failed = _result(task, task.source, jail, seconds, visible)
+    if failed:
+        return Theirs(task.name, False, None, f"the suite's own reference fails: {failed}", took, device)
+    made, more, failed = _result(task, source, jail, seconds, visible)
+    took += more
+    if failed:
+        return Theirs(task.name, False, False, failed, took, device)
+    if not rules.same(task.style, right, right, dict(task.thresholds)):
+        why = "their comparison does not take the reference for right: its results hold NaN, or it compares nothing"
+        return Theirs(task.name, True, None, why, took, device)
+    passed = rules.same(task.style, right, made, dict(task.thresholds))
+    return Theirs(task.name, True, passed, "" if passed else "its results differ from the reference's", took, device)
+
+
+def _result(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | None) -> tuple[object, float, str]:
+    """Return what the tests leave with this program, the seconds it took, and why there is nothing."""
+    given = payload(replace(task, source=source, tests=task.source if task.style == "model" else task.tests))
+    outcome = jail.run("foreign-result", {**given, "visible": visible or ""}, Limits(seconds=seconds))
+    if outcome.kind is not None:
+        lines = message(outcome.message).splitlines() or [""]
+        return None, outcome.seconds, f"{outcome.kind}: {lines[0][:300]}"
+    try:
+        return results.unpack(outcome.value), outcome.seconds, ""
+    except Unlike as error:
+        return None, outcome.seconds, str(error)
