@@ -1,4 +1,4 @@
-"""Quantization to int8 with one scale for each token: q = round(x / scale), scale = max(max |x|, 1e-10) / 127, row by row.
+"""Quantization to int8 with one scale for each token: q = round(x / scale), scale = max(max |x|, 1e-3) / 127, row by row.
 
 Right is defined in float32: the largest magnitude of a row is converted to float32 and divided by 127; each element is
 converted to float32, divided by that scale, and rounded to the nearest integer, ties to even. Every division is rounded
@@ -17,12 +17,12 @@ level = 3
 
 def reference(x):
     f = x.float()
-    scale = f.abs().amax(-1).clamp(min=1e-10) / 127
+    scale = f.abs().amax(-1).clamp(min=1e-3) / 127
     return (f / scale[:, None]).round().to(torch.int8), scale.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def from_both_ends(x):
-    scale = torch.maximum(x.amax(-1), -x.amin(-1)).float().clamp(min=1e-10) / 127
+    scale = torch.maximum(x.amax(-1), -x.amin(-1)).float().clamp(min=1e-3) / 127
     quotient = torch.div(x.float(), scale[:, None])
     # adding and taking away 1.5 * 2^23 rounds to the nearest, ties to even
     return (quotient + 12582912.0 - 12582912.0).to(torch.int8), scale
@@ -30,7 +30,7 @@ def from_both_ends(x):
 
 def by_blocks(x):
     largest = torch.stack([part.float().abs().amax(-1) for part in x.split(256, -1)]).amax(0)
-    scale = torch.clamp(largest, min=1e-10) / 127
+    scale = torch.clamp(largest, min=1e-3) / 127
     return torch.cat([(part.float() / scale[:, None]).round() for part in x.split(256, -1)], -1).to(torch.int8), scale
 
 
@@ -93,7 +93,7 @@ def per_token_quant_kernel(q_ptr, scale_ptr, x_ptr, x_stride, cols, BLOCK: tl.co
         offs = start + tl.arange(0, BLOCK)
         x = tl.load(x_ptr + row * x_stride + offs, mask=offs < cols, other=0.0).to(tl.float32)
         largest = tl.maximum(largest, tl.abs(x))
-    scale = tl.div_rn(tl.maximum(tl.max(largest, axis=0), 1e-10), 127.0)
+    scale = tl.div_rn(tl.maximum(tl.max(largest, axis=0), 1e-3), 127.0)
     tl.store(scale_ptr + row, scale)
     for start in range(0, cols, BLOCK):
         offs = start + tl.arange(0, BLOCK)
