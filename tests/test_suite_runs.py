@@ -115,7 +115,7 @@ def test_a_suite_run_interrupted_anywhere_gives_the_report_of_one_that_was_not(t
     assert "held_out" in report["tasks"][3]["why"]
     assert report["all"]["execution_accuracy"] == 2 / 4
     assert {t["held_out"] for t in report["tasks"][:2]} == {"both-pass"}
-    for verdicts in (1, 5, 3):
+    for verdicts in (1, 5):
         Formula.left = verdicts
         stopped = run(*options(tasks, tmp_path / "torn", "--at-once", 1 + verdicts % 2))
         assert stopped.exit_code in (0, 130), stopped.output
