@@ -16,9 +16,9 @@ from pathlib import Path
 from judging_clock import clock  # beside this file
 from judging_faults import faults
 from judging_throughput import throughput, watched
+from ten import TEN
 
 from fitness.gpu import discover
-from suites import names
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--comparisons", type=int, default=100)
     parser.add_argument("--judges", type=int, default=1, help="that share the device, for the throughput")
     parser.add_argument("--neighbour", action="store_true", help="have another judge verify beside the clock")
-    parser.add_argument("--tasks", default=",".join(names()))
+    parser.add_argument("--tasks", default=",".join(TEN))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--profile", action="store_true", help="show what the seconds went to")
     options = parser.parse_args()

@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+from ten import TEN  # beside this file
 
 from archives.candidate import Candidate, fingerprint
 from fitness.judge import Judge
@@ -27,14 +28,14 @@ from operators.rewrites import program as programs
 from operators.rewrites.families import FAMILIES
 from operators.rewrites.operator import Rewriting
 from operators.rewrites.program import apply, read
-from suites import load, names
+from suites import load
 
 
 def main() -> None:
     """Judge and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", default="mi300")
-    parser.add_argument("--tasks", default=",".join(names()))
+    parser.add_argument("--tasks", default=",".join(TEN))
     parser.add_argument("--families", default=",".join(f.name for f in FAMILIES))
     parser.add_argument("--singles", type=int, default=2, help="single places of each family and task")
     parser.add_argument("--after", help="a family that is applied to every seed first, at all its places")
@@ -98,7 +99,7 @@ def judged(name: str, families: list, target: str, singles: int, after: str | No
 def long_program(lines: int) -> str:
     """Join native seeds until a program is so long."""
     source = ""
-    for name in names():
+    for name in TEN:
         source += load(name).seeds[0].source.rstrip() + "\n\n\n"
         if source.count("\n") >= lines:
             break

@@ -24,8 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from rewrites_search_row import ARMS  # beside this file
-
-from suites import names
+from ten import TEN
 
 GRACE = 20.0  # seconds that interrupted searches have to close their journals
 OWN = Path(__file__)
@@ -190,7 +189,7 @@ def main() -> None:
     for part in (one, two, three, four):
         part.add_argument("rows", type=Path, help="the file of rows, which each part adds to")
     for part in (one, two):
-        part.add_argument("--tasks", default=",".join(names()))
+        part.add_argument("--tasks", default=",".join(TEN))
         part.add_argument("--target", default="h200")
     for part in (one, two, three):
         part.add_argument("--minutes", type=float, default=9.0)
