@@ -18,7 +18,7 @@ search: setup ## Set up and search the default task for MI300: no GPU, no key, n
 	$(BIN)/evo-kernel search --config quick
 
 test: setup ## Set up and run the tests that need no GPU
-	$(BIN)/python -m pytest -m "not gpu" -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not gpu" -n 3 --dist loadgroup --no-loadscope-reorder
 
 check: setup ## Lint, types, layers
 	$(BIN)/ruff check .

@@ -24,13 +24,15 @@ class Judging(Protocol):
 
 
 @pytest.fixture(scope="module")
-def judge_of() -> Iterator[Callable[[str], Judge]]:
+def judge_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Judge]]:
     """Give the judge of a task. All share one pair of fork servers, whose start costs 2.5 s each."""
     judges: dict[str, Judge] = {}
 
     def find(name: str) -> Judge:
         if name not in judges:
-            judges[name] = Judge(few_cases(name), "mi300", SEED, Limits(seconds=20.0, memory=3 << 30))
+            judges[name] = Judge(
+                few_cases(name, request.module.CASES), "mi300", SEED, Limits(seconds=20.0, memory=3 << 30)
+            )
         return judges[name]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -40,9 +42,9 @@ def judge_of() -> Iterator[Callable[[str], Judge]]:
         judge.close()
 
 
-def few_cases(name: str) -> Task:
+def few_cases(name: str, count: int) -> Task:
     whole = task(name)
-    return replace(whole, cases=whole.cases[:CASES])
+    return replace(whole, cases=whole.cases[:count])
 
 
 def refused_as(judge: Judging, cheat: Program) -> str:

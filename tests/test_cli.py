@@ -101,7 +101,7 @@ class TestTheWholeWay:
     def test_a_run_ends_early_says_why_and_goes_on_under_another_limit(self, task_file: Path, tmp_path: Path) -> None:
         folder = tmp_path / "run"
         first = run(
-            "search", task_file, "--pool", "inline", "--quiet", "--run", folder, "--generations", 4, "--population", 2,
+            "search", task_file, "--pool", "inline", "--quiet", "--run", folder, "--generations", 2, "--population", 2,
             "--policy", "restarts", "--with", "bandit", "--without", "history", "--stop-at-roofline", "0.01", "--json",
         )  # fmt: skip
         assert first.exit_code == 0, first.output
@@ -114,7 +114,7 @@ class TestTheWholeWay:
         )
         assert again.exit_code == 0, again.output
         summary = json.loads(again.stdout)
-        assert (summary["evaluations"], summary["stop"]) == (8, "evaluations")
+        assert (summary["evaluations"], summary["stop"]) == (4, "evaluations")
         assert summary["limits"]["max_minutes"] == 9
         assert summary["wall_seconds"] > 0
 

@@ -16,6 +16,7 @@ from evo_kernel.errors import RunError
 from fitness.jail import Jail
 from fitness.walls import standing, syscalls
 from fitness.walls.standing import LEVELS, Standing, Wall
+from suites import Task
 
 COLUMN = syscalls.ARCHITECTURES.get(platform.machine(), (None, 0))[0]
 
@@ -82,13 +83,16 @@ def test_a_machine_with_less_than_required_is_refused_in_one_line(here: Standing
     assert not run.exists()
 
 
-def test_a_search_goes_on_where_the_level_required_is_there(here: Standing, tmp_path: Path) -> None:
+def test_a_search_goes_on_where_the_level_required_is_there(
+    here: Standing, one_case_task: Task, tmp_path: Path
+) -> None:
     level = here.level
     isolation.require(here, level)
-    config = tmp_path / "strict.toml"
+    config, task = tmp_path / "strict.toml", tmp_path / "double.py"
+    task.write_text(one_case_task.source.replace(', case("1M-fp16", 1 << 20, "float16", "uniform")', ""))
     config.write_text(f'[judge]\nrequire_isolation = "{level}"\n')
     answer = subprocess.run(
-        [sys.executable, "-m", "evo_kernel", "search", "vector_add", "--config", str(config), "--generations", "1",
+        [sys.executable, "-m", "evo_kernel", "search", str(task), "--config", str(config), "--generations", "1",
          "--population", "1", "--pool", "inline", "--run", str(tmp_path / "run"), "--json", "--quiet"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

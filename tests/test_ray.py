@@ -59,11 +59,11 @@ def test_a_run_over_ray_that_asks_a_model_is_whole_and_its_verdicts_are_those_of
     folder = tmp_path / "run"
     (tmp_path / "agent.py").write_text(AGENT)
     asking = {"models": [f"command:{sys.executable} {tmp_path / 'agent.py'}"], "model_operators": ["optimize"]}
-    settings = config.load(None, {**SETTINGS.model_dump(), **asking})
+    settings = config.load(None, {**SETTINGS.model_dump(), **asking, "population": 4})
     runs.begin(folder, settings, small_task)
     api.drive(folder, settings)
     state = runs.read(folder)
-    assert state.search.evaluations == 12
+    assert state.search.evaluations == 8
     assert not state.search.pending
     judge = make_judge(small_task, SETTINGS)
     try:
@@ -71,16 +71,16 @@ def test_a_run_over_ray_that_asks_a_model_is_whole_and_its_verdicts_are_those_of
             events = list(journal.events())
         sources = {e.number: e.candidate.source for e in events if isinstance(e, Proposed)}
         verdicts = [e for e in events if isinstance(e, Judged)]
-        assert len(verdicts) == 13
+        assert len(verdicts) == 9
         assert "optimize" in {e.candidate.operator for e in events if isinstance(e, Proposed)}
-        for event in verdicts[:5]:
+        for event in verdicts[:3]:
             assert evaluations.pack(judge.judge(sources[event.number])) == evaluations.pack(event.evaluation)
     finally:
         judge.close()
 
 
 def test_more_judges_than_cores_share_them(cluster: None, small_task: Task, tmp_path: Path) -> None:
-    settings = SETTINGS.model_copy(update={"workers": 5, "generations": 1, "population": 2})
+    settings = SETTINGS.model_copy(update={"workers": 3, "generations": 1, "population": 2})
     runs.begin(tmp_path / "run", settings, small_task)
     api.drive(tmp_path / "run", settings)
     assert runs.read(tmp_path / "run").search.evaluations == 2

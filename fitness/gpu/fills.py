@@ -1,5 +1,6 @@
 """The memory operations that stand for a filled allocation: `torch.full`, `torch.ones`, `zero_` and the like."""
 
+import math
 import struct
 from collections.abc import Callable
 from typing import Protocol
@@ -11,6 +12,8 @@ _PATTERNS = {
     "float64": "<d", "float32": "<f", "float16": "<e",
     "int64": "<q", "int32": "<i", "int16": "<h", "int8": "<b", "uint8": "<B", "bool": "<?",
 }  # fmt: skip
+# of float8: bits of the fraction, the exponent's bias, and the byte of the largest finite number
+_FLOAT8 = {"float8_e4m3fn": (3, 7, 0x7E), "float8_e5m2": (2, 15, 0x7B)}
 
 
 class Memory(Protocol):
@@ -47,12 +50,27 @@ def element(buffer: Buffer) -> bytes:
     if kind == "bfloat16":
         (bits,) = struct.unpack("<I", struct.pack("<f", value))
         return struct.pack("<H", (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)  # to the nearest, as torch does
+    if kind in _FLOAT8:
+        return _float8(value, *_FLOAT8[kind])
     if kind not in _PATTERNS:
         raise BadPlan(f"an allocation of {kind} cannot be filled")
     code = _PATTERNS[kind]
     if not kind.startswith("float"):  # -1 of an unsigned kind wraps, as torch has it
         code, value = code.upper(), int(value) & ((1 << 8 * struct.calcsize(code)) - 1)
     return struct.pack(code, value)
+
+
+def _float8(value: float, fraction: int, bias: int, largest: int) -> bytes:
+    """Return the byte of the nearest number of a float8, the even one of two: what it holds in full or rounded."""
+
+    def of(code: int) -> float:
+        exponent, rest = code >> fraction, (code & (1 << fraction) - 1) / (1 << fraction)
+        return math.ldexp(1 + rest, exponent - bias) if exponent else math.ldexp(rest, 1 - bias)
+
+    if not abs(value) <= of(largest):
+        raise BadPlan(f"no number of an allocation of 8-bit floats is {value}")
+    code = min(range(largest + 1), key=lambda c: (abs(of(c) - abs(value)), c & 1))
+    return bytes([code | (0x80 if math.copysign(1.0, value) < 0 else 0)])
 
 
 def _fill64(gpu: Memory, base: int, pattern: bytes, size: int) -> None:
