@@ -237,7 +237,8 @@ def candidate(program: Program, operator: str, intent: str, parents: tuple[str, 
 def answer(search: Search, request: Request, known: dict[str, Operator]) -> Event:
     """Ask an operator; return what it gave, or that it gave nothing."""
     parents = tuple(p.id for p in request.parents)
-    context = Context(request.rng, search.known, "mi300", "hip", request.relatives, request.pending)
+    told = (request.relatives, request.pending, request.best_us)
+    context = Context(request.rng, search.known, "mi300", "hip", *told)
     try:
         made = known[request.operator].propose(request.parents, context)
     except ProposalError as error:

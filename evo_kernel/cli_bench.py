@@ -63,7 +63,7 @@ def landscapes(folder: Path, seeds: int, first_seed: int, tables: tuple[str, ...
     if plot is not None:
         landscapes_bench.check_plot(plot)
     found, peers = landscapes_bench.compare(wanted, say)
-    document = landscapes_report.summary(wanted.policy, found, peers, wanted.strategies)
+    document = landscapes_report.summary(wanted.policy, wanted.evaluations, found, peers, wanted.strategies)
     click.echo(json.dumps(document, indent=2) if as_json else landscapes_report.text(document))
     if plot is not None:
         landscapes_bench.draw(plot, found, wanted)

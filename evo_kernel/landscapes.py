@@ -8,6 +8,7 @@ have `constraints`, such as ["block_size_x * block_size_y <= 1024"]: configurati
 import gzip
 import json
 import keyword
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ SUFFIX = ".json.gz"
 CONSTRAINTS = "constraints"
 COLUMNS = ("kernel", "gpu", "params", "configs", "time_ms")
 PEERS = "kernel_tuner_*.json"  # what Kernel Tuner's strategies reach on the same tables
-RESERVED = ("mean", "policy", "seeds", "kernel_tuner_live")
+RESERVED = ("mean", "policy", "seeds", "evaluations", "kernel_tuner_live")
 LONGEST_MS = 3e10
 COUNTS = ("20", "50", "100", "200")  # evaluations at which figures are given
 
@@ -40,6 +41,11 @@ class Landscape:
     space: Space
     times: dict[Config, float | None]  # milliseconds; None where it failed
     optimum: float
+
+    @property
+    def mark(self) -> str:
+        """What tells it from another table of its name: a hash of all that a search can see."""
+        return f"{zlib.crc32(repr((self.space.parameters, self.times)).encode()):08x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +91,10 @@ def peers(folder: Path) -> dict[tuple[str, str], list[Peer]]:
         try:
             for row in json.loads(file.read_text(encoding="utf-8")):
                 peer = Peer(str(row["strategy"]), {n: float(f) for n, f in row["fraction_of_optimum"].items()})
+                if not all(map(math.isfinite, peer.fractions.values())):
+                    raise ValueError("a fraction that is no number")
                 found.setdefault((row["kernel"], row["gpu"]), []).append(peer)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LandscapeError(f"{file} is no table of Kernel Tuner's results: {error!r}") from error
     return found
 
@@ -94,6 +102,7 @@ def peers(folder: Path) -> dict[tuple[str, str], list[Peer]]:
 def _made(name: str, document: dict[str, Any]) -> Landscape:
     if name in RESERVED:
         raise LandscapeError(f"a table cannot be called {name}: the summary has a part of that name")
+    _shaped(document)
     parameters = [_parameter(key, values) for key, values in document["params"].items()]
     rows, times = document["configs"], document["time_ms"]
     if len(rows) != len(times):
@@ -113,6 +122,21 @@ def _made(name: str, document: dict[str, Any]) -> Landscape:
     if not worked:
         raise LandscapeError("no configuration ran: every time is null")
     return Landscape(name, str(document["kernel"]), str(document["gpu"]), space, found, min(worked))
+
+
+def _shaped(document: dict[str, Any]) -> None:
+    """Refuse columns that are not made of lists of numbers and texts, as a table's are."""
+    params, rows, times = document["params"], document["configs"], document["time_ms"]
+    if not isinstance(params, dict) or not all(map(_plain, params.values())):
+        raise LandscapeError("params must give every parameter a list of values: numbers and texts")
+    if not isinstance(rows, list) or not all(map(_plain, rows)):
+        raise LandscapeError("configs must be a list of configurations, each a list of values")
+    if not isinstance(times, list):
+        raise LandscapeError("time_ms must be a list of times")
+
+
+def _plain(values: Any) -> bool:
+    return isinstance(values, list) and not any(isinstance(v, (list, dict)) for v in values)
 
 
 def _legal(parameters: list[Parameter], configs: list[Config], texts: Any) -> list[Config]:

@@ -32,10 +32,10 @@ class Wanted:
     kept: Path | None
     strategies: tuple[str, ...] = ()  # of Kernel Tuner, to be run here
 
-    def named(self, table: str, seed: int) -> str:
+    def named(self, one: Landscape, seed: int) -> str:
         """Name the folder of one run: with all that makes it another run."""
         trouble = f"-noise-{self.noise:g}-failures-{self.failures:g}" if self.noise or self.failures else ""
-        return f"{table}-{self.policy}-{self.evaluations}{trouble}-{seed}"
+        return f"{one.name}-{one.mark}-{self.policy}-{self.evaluations}{trouble}-{seed}"
 
 
 Peers = dict[tuple[str, str], list[Peer]]
@@ -83,7 +83,7 @@ def draw(file: Path, found: list[Figures], wanted: Wanted) -> None:
 
 def _curve(landscape: Landscape, wanted: Wanted, seed: int) -> list[float]:
     faults = Faults(wanted.noise, wanted.failures)
-    folder = None if wanted.kept is None else wanted.kept / wanted.named(landscape.name, seed)
+    folder = None if wanted.kept is None else wanted.kept / wanted.named(landscape, seed)
     return Replay(landscape, wanted.policy, seed, wanted.evaluations, faults).run(folder)
 
 

@@ -37,8 +37,9 @@ def interval(values: Sequence[Sequence[float]]) -> tuple[float, float]:
 
 
 def summary(
-    policy: str, found: Sequence[Figures], peers: Mapping[tuple[str, str], list[Peer]], live: Sequence[str] = ()
-) -> dict[str, Any]:
+    policy: str, evaluations: int, found: Sequence[Figures], peers: Mapping[tuple[str, str], list[Peer]],
+    live: Sequence[str] = (),
+) -> dict[str, Any]:  # fmt: skip
     """Return everything as plain data: figures under each table's name and under `mean`.
 
     `live` names the strategies of Kernel Tuner that were run here; the others' figures were read.
@@ -58,7 +59,9 @@ def summary(
         "intervals": {n: interval(every[n]) for n in COUNTS},
         "kernel_tuner": _peer_means([tables[one.landscape.name]["kernel_tuner"] for one in found]),
     }
-    about = {"policy": policy, "seeds": len(found[0].curves), "kernel_tuner_live": list(live)}
+    about = {
+        "policy": policy, "seeds": len(found[0].curves), "evaluations": evaluations, "kernel_tuner_live": list(live),
+    }  # fmt: skip
     return {**about, **tables, MEAN: mean}
 
 
@@ -81,12 +84,14 @@ def text(document: Mapping[str, Any]) -> str:
         cells = [f"{part[n]:.3f} [{part['intervals'][n][0]:.3f} {part['intervals'][n][1]:.3f}]" for n in COUNTS]
         lines.append(f"{name:{width}}" + "".join(f"{cell:>22}" for cell in cells))
         if part["kernel_tuner"]:
-            best = [max((f[n], s) for s, f in part["kernel_tuner"].items() if n in f) for n in COUNTS]
-            cells = [f"{s[:14]} {fraction:.3f}" for fraction, s in best]
+            known = [[(f[n], s) for s, f in part["kernel_tuner"].items() if n in f] for n in COUNTS]
+            cells = [f"{max(some)[1][:14]} {max(some)[0]:.3f}" if some else "unknown" for some in known]
             lines.append(f"{'  Kernel Tuner':{width}}" + "".join(f"{cell:>22}" for cell in cells))
     live = document["kernel_tuner_live"]
     source = f"; run here: {', '.join(live)}" if live else ""
     lines.append(
         f"Kernel Tuner: the best of its strategies for each table and count, from the file beside them{source}"
     )
+    if document["evaluations"] < int(COUNTS[-1]):
+        lines.append(f"searches had {document['evaluations']} evaluations: columns of more show what these found")
     return "\n".join(lines)

@@ -135,6 +135,7 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         assert "policy best-of-n, 2 seeds" in done.stdout
         assert "pso 0.500" in done.stdout
+        assert "searches had 12 evaluations" in done.stdout
 
     def test_the_curves_can_be_drawn_with_words(self, tables: Path, tmp_path: Path) -> None:
         for name in ("p.svg", "p.png"):
@@ -164,6 +165,9 @@ class TestCommand:
             ({"constraints": ["tiel > 2"]}, "names tiel, which is none of block, tile, unroll, order"),
             ({"constraints": ["open('x')"]}, "may hold names, numbers, arithmetic and comparisons alone"),
             ({"constraints": "tile > 2"}, "constraints must be a list"),
+            ({"params": [1]}, "params must give every parameter a list of values"),
+            ({"configs": [[[16], 1, 0, "rows"]] * 80}, "configs must be a list of configurations"),
+            ({"time_ms": 1.0}, "time_ms must be a list of times"),
         ],
     )
     def test_a_bad_table_is_refused_in_one_line(self, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -186,6 +190,11 @@ class TestCommand:
         self.refused(bench(tables, "--table", "x"), "no table 'x'")
         self.refused(bench(tmp_path / "nowhere"), "no folder of landscapes")
         self.refused(bench(tables, "--plot", "p.pdf"), "expected a plot named .svg or .png")
+        for few in ({"300": 0.5}, {"20": "nan"}):
+            row = {"strategy": "pso", "kernel": "toy", "gpu": "CHIP", "fraction_of_optimum": few}
+            (tables / "kernel_tuner_1.json").write_text(json.dumps([row]))
+            done = bench(tables, "--seeds", 1, "--evaluations", 2)
+            assert ("unknown" if "300" in few else "is no table of Kernel Tuner's results") in done.output
         (tmp_path / "empty").mkdir()
         self.refused(bench(tmp_path / "empty"), "holds no tables")
         (tmp_path / "empty" / "x.json.gz").write_text("{}")
@@ -196,6 +205,9 @@ class TestCommand:
         for trouble in ((), ("--noise", 0.3, "--failures", 0.5)):
             kept, fresh = (bench(tables, *given, *trouble, *where) for where in (("--runs", tmp_path / "k"), ()))
             assert kept.stdout == fresh.stdout
+        write(tables, document(time_ms=[1.0 + n for n in range(80)]))  # another table under the same name
+        kept, fresh = (bench(tables, *given, *where) for where in (("--runs", tmp_path / "k"), ()))
+        assert kept.stdout == fresh.stdout
 
     def test_figures_are_printed_though_the_plot_cannot_be_written(self, tables: Path, tmp_path: Path) -> None:
         (tmp_path / "x.svg").mkdir()

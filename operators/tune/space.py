@@ -175,10 +175,21 @@ class Space:
 
     def _met(self, rows: Rows) -> Rows:
         """Keep the rows that meet every constraint."""
-        if not self._constraints:
-            return rows
-        kept = [all(test(self.values(tuple(row))) for test in self._constraints) for row in rows.tolist()]
-        return np.asarray(rows[np.array(kept, dtype=bool)])
+        for test in self._constraints:
+            rows = rows[self._flags(test, rows)]
+        return rows
+
+    def _flags(self, test: Constraint, rows: Rows) -> NDArray[np.bool_]:
+        """Tell which rows meet a constraint: every combination of the values that it names is tried once."""
+        named = {test.prefix + name for name in test.names}
+        places = [at for at, p in enumerate(self.parameters) if p.name in named]
+        sizes = [len(self.parameters[at].values) for at in places]
+        if math.prod(sizes) > np.iinfo(np.int64).max:
+            return np.array([test(self.values(tuple(row))) for row in rows.tolist()], dtype=bool)
+        numbers = np.ravel_multi_index(tuple(rows[:, places].T), sizes)
+        _, first, back = np.unique(numbers, return_index=True, return_inverse=True)
+        met = [test(self.values(tuple(row))) for row in rows[first].tolist()]
+        return np.array(met, dtype=bool)[back]
 
     def _drawn(self, rng: np.random.Generator, count: int) -> Rows:
         """Draw combinations until enough are legal, or patience ends."""
