@@ -19,7 +19,8 @@ from evo_kernel.cli_options import basis_option, isolation_option, say
               help="The program to repair or improve [the task's seed].")  # fmt: skip
 @click.option("--port", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="A kernel in another language that `generate` is to port.")  # fmt: skip
-@click.option("--size", "context", type=click.IntRange(min=4000), help="Most characters [the run's, or 60000].")
+@click.option("--size", "context", type=click.IntRange(min=4000),
+              help="Most characters; rules, chip, task and 1000 more are never cut [the run's, or 60000].")  # fmt: skip
 @click.option(
     "--config", "config_file", help="TOML file whose lessons, archives and other settings a search would use."
 )

@@ -7,7 +7,7 @@ from operators.llm import errors
 # name, what the server does, kind of the failure, tries made with three allowed, what the message must say
 MATRIX = [
     ("429", faults.status(429), errors.RATE, 3, "asks to slow down"),
-    ("429 with Retry-After", faults.status(429, retry_after="7"), errors.RATE, 3, "asks to slow down"),
+    ("429 with Retry-After", faults.status(429, retry_after="1"), errors.RATE, 3, "asks to slow down"),
     ("429 with a Retry-After of hours", faults.status(429, retry_after="7200"), errors.RATE, 1, "slow down"),
     ("429 with a Retry-After that is no time", faults.status(429, retry_after="soon"), errors.RATE, 3, "slow down"),
     ("408", faults.status(408), errors.SERVER, 3, "gave up waiting"),

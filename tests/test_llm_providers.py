@@ -180,6 +180,17 @@ class TestFaults:
         assert clock.waits[0] == 7
         assert clock.time == 7
 
+    @pytest.mark.parametrize(("seconds", "sent"), [("60", [0.0, 60.0]), ("7200", [0.0])])
+    def test_a_wait_that_is_asked_for_holds_back_other_calls_too_or_ends_the_model(
+        self, server: LlmServer, seconds: str, sent: list[float]
+    ) -> None:
+        server.faults.append(faults.status(429, retry_after=seconds))
+        clock = Clock()
+        model = served("openai", server, concurrency=1)
+        _, _, caller = ask(model, calls=2, clock=clock, patience=Patience(attempts=1))
+        assert clock.sent == sent
+        assert ["it asks to wait 7200 s" in why for why in caller.down.values()] == [True] * (len(sent) == 1)
+
     def test_a_model_that_fails_for_good_is_put_down_and_not_asked_again(self, server: LlmServer) -> None:
         server.faults.extend([faults.status(401)] * 9)
         answers, _, caller = ask(served("openai", server, concurrency=1), calls=5)
@@ -264,6 +275,7 @@ class TestBudgetUnderLoad:
         assert budget.spent("anthropic:tiny").calls == 2
         assert budget.spent("openai:tiny").calls == 10
         assert "the anthropic:tiny model's budget of 2 calls" in str(next(a.failure for a in answers if a.failure))
+        assert not any("resume" in str(a.failure) for a in answers)  # no option of `resume` raises it
 
     def test_a_model_that_is_too_dear_for_what_is_left_leaves_the_cheap_one_running(self, server: LlmServer) -> None:
         dear = served("anthropic", server, price=Price.per_million("300", "1500"))
@@ -531,6 +543,16 @@ class TestSpecs:
             Model("openai", "x", key=key)
         assert key not in str(caught.value)
         assert Model("openai", "x", key="MY_OWN_KEY").key_variable == "MY_OWN_KEY"
+
+    def test_an_address_with_a_key_in_it_is_refused_and_not_repeated(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GATEWAY_TOKEN", SECRET)
+        with pytest.raises(model.ModelSpecError, match="holds the value of GATEWAY_TOKEN") as caught:
+            model.parse(f"openai:x@https://host/{SECRET}/v1")
+        assert SECRET not in str(caught.value)
+
+    def test_a_temperature_that_anthropic_does_not_take_is_refused(self) -> None:
+        with pytest.raises(model.ModelSpecError, match=r"at most 1; got 1\.5"):
+            Model("anthropic", "x", temperature=1.5)
 
     def test_a_dollar_budget_needs_every_price(self) -> None:
         with pytest.raises(model.ModelSpecError, match="needs the price of openai:x"):

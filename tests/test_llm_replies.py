@@ -132,15 +132,6 @@ def test_edits_need_a_program_to_edit() -> None:
     assert replies.program(whole(CHILD), None, DOUBLE).source.startswith(CHILD)
 
 
-def test_a_plan_alone_is_read_where_it_was_asked_for() -> None:
-    read = replies.plan('Words.\n```plan\n{"title": "two passes", "steps": ["split", "fuse"]}\n```\n')
-    assert read.steps == ("split", "fuse")
-    with pytest.raises(refusals.BadPlan, match="no steps"):
-        replies.plan("```plan\n{}\n```")
-    with pytest.raises(refusals.BadPlan, match="got 0"):
-        replies.plan("split, then fuse")
-
-
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(["```python\n", "```\n", "<<<<<<< SEARCH\n", "=======\n", ">>>>>>> REPLACE\n", CHILD,
                                  "    return x\n", "~~~\n", "```plan\n", "{}\n", "words\n", "\0", "\ud800"]), max_size=9))  # fmt: skip

@@ -110,7 +110,9 @@ class Caller:
                 return Answer(None, why, sum(used, Amount()))
             except OverBudget as error:
                 # others may have budgets of their own, or cost less than what is left
-                line.down = f"{label} is not asked any more: {error}; resume with a higher limit to ask it again"
+                # only a run's limits can be raised
+                advice = "" if error.model else "; resume with a higher limit to ask it again"
+                line.down = f"{label} is not asked any more: {error}{advice}"
                 line.why = errors.BUDGET
                 return Answer(None, failed[-1] if failed else ModelDown(line.why, line.down), sum(used, Amount()))
         line.strikes = line.useless = 0
@@ -193,14 +195,17 @@ class Caller:
         line.opens = max(line.opens, self._clock.now() + pause)
 
     def _strike(self, label: str, line: _Line, error: ModelError) -> None:
-        """Put a model down at once when no retry can help, else after a few calls in a row."""
+        """Put a model down at once when no retry can help in time, else after a few calls in a row."""
         if isinstance(error, ModelDown):
             return
         line.useless += 1
         line.strikes += error.kind.final or error.kind.transient
-        given_up = error.kind.final or line.strikes >= STRIKES or line.useless >= USELESS
-        if line.down is None and given_up:
-            line.down = f"{label} is not asked any more: {error}"
+        asked_for = error.after or 0.0 if error.kind.transient else 0.0
+        line.opens = max(line.opens, self._clock.now() + asked_for)  # also other calls wait after the last attempt
+        too_long = asked_for > self._patience.obey
+        if line.down is None and (error.kind.final or too_long or line.strikes >= STRIKES or line.useless >= USELESS):
+            wait = f"; it asks to wait {asked_for:g} s, so resume later" if too_long else ""
+            line.down = f"{label} is not asked any more: {error}{wait}"
             logger.warning("%s", line.down)
 
     async def close(self) -> None:

@@ -110,6 +110,11 @@ class Model:
                 f"the command holds the value of {variable}, and commands are kept with a run: let it read that "
                 f"variable, as command:sh -c 'agent --api-key \"${variable}\"' does if your shell does not fill it in"
             )
+        if self.url is not None and (variable := holder(urlsplit(self.url).path)) is not None:
+            raise ModelSpecError(
+                f"the address of {self.provider}:{self.name} holds the value of {variable}, and addresses are kept "
+                "with a run: use one without a key, which is sent from the environment"
+            )
         if "\0" in self.name:
             raise ModelSpecError(f"a {self.provider} model's name holds a NUL character: leave it out")
         if not self.name:
@@ -118,6 +123,8 @@ class Model:
             raise ModelSpecError(f"model {self.label}: output, seconds and concurrency must be positive and below 10^9")
         if not 0 <= self.temperature <= 2:
             raise ModelSpecError(f"model {self.label}: temperature must be from 0 to 2; got {self.temperature:g}")
+        if self.provider == "anthropic" and self.url is None and self.temperature > 1:
+            raise ModelSpecError(f"model {self.label}: Anthropic's temperature is at most 1; got {self.temperature:g}")
         if self.key is not None and not SECRET.fullmatch(self.key):
             # its value is not repeated: it may be the key itself, and only such variables are kept out of all files
             raise ModelSpecError(

@@ -101,18 +101,6 @@ def lesson(text: str) -> str:
         return ""
 
 
-def plan(text: str) -> Plan:
-    """Return the plan of a reply that was asked for nothing else."""
-    blocks, _ = _split(text)
-    found = [b for b in blocks if b.language in ("plan", "json")]
-    if len(found) != 1:
-        raise BadPlan(f"expected one fence marked `plan`, got {len(found)}")
-    read = _plan(found)
-    if not read.steps:
-        raise BadPlan("the plan has no steps")
-    return read
-
-
 def fences(text: str, *languages: str) -> list[str]:
     """Return what stands in the fences of these languages."""
     blocks, _ = _split(text)
