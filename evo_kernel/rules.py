@@ -10,7 +10,7 @@ ASKING = ("generate", "reflect", "optimize", "recombine", "strategise")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The mechanisms of a run. False or 0 switches one off; on are those that benchmarks/policies.py shows to help."""
+    """The mechanisms of a run. False or 0 switches one off; benchmarks/policies.py compares them."""
 
     operators: tuple[str, ...] = OPERATORS
     history: float = 0.0  # share of parents from everything that ever passed

@@ -231,7 +231,7 @@ class Search:
     def _refuse(self, event: Refused) -> None:
         self._numbers.answered(event.number)
         self.refusals += 1
-        self.dry += 1
+        self.dry += not catalogue.parts(event.operator)[1]  # a model that did not answer says nothing of the best
         self.letters.refused(event)
         name, cost = self.letters.ended(event.number, event.operator)
         self.learned.refused(name, cost)
