@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup search test check wheel bench clean
+.PHONY: help setup search test test-all check wheel bench clean
 
 help: ## Show what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 setup: $(VENV)/.ready ## Make .venv with everything; torch and triton that are there already are kept
 
@@ -18,7 +18,10 @@ search: setup ## Set up and search the default task for MI300: no GPU, no key, n
 	$(BIN)/evo-kernel search --config quick
 
 test: setup ## Set up and run the tests that need no GPU
-	$(BIN)/python -m pytest -m "not gpu" -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not gpu and not long" -n 3 --dist loadgroup --no-loadscope-reorder
+
+test-all: test ## Run the tests that take half a minute and more as well
+	$(BIN)/python -m pytest -m "long and not gpu"
 
 check: setup ## Lint, types, layers
 	$(BIN)/ruff check .

@@ -17,6 +17,8 @@ from suites import Task
 
 EVO = [sys.executable, "-m", "evo_kernel"]
 
+pytestmark = pytest.mark.usefixtures("shared_jails")
+
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])

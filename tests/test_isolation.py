@@ -51,6 +51,7 @@ def degraded(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_without_landlock_and_namespaces_judging_goes_on_and_says_so(here: Standing) -> None:
     need(here, "seccomp")
     answer = degraded(
@@ -83,6 +84,7 @@ def test_a_machine_with_less_than_required_is_refused_in_one_line(here: Standing
     assert not run.exists()
 
 
+@pytest.mark.long
 def test_a_search_goes_on_where_the_level_required_is_there(
     here: Standing, one_case_task: Task, tmp_path: Path
 ) -> None:

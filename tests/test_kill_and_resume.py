@@ -15,7 +15,7 @@ from archives.journal import FILE, Journal
 from evo_kernel import runs
 from suites import Task
 
-KILLS = 4
+KILLS = 3
 LONGEST = 4.0  # seconds before a kill in the dark: while it imports, while the judge starts, or later
 PATIENCE = (
     60.0  # seconds for the next event, after which every other kill comes: on a busy machine nothing else is sure

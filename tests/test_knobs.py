@@ -295,6 +295,7 @@ class TestRewrites:
         assert knobs.rewrite(source, {}) == source
         assert bool(knobs.find(source, "hip")) == ("@triton.jit" in source)
 
+    @pytest.mark.long
     def test_every_file_of_triton_is_read_without_loss(self) -> None:
         spec = find_spec("triton")
         assert spec is not None
@@ -466,6 +467,7 @@ class TestKnobStep:
             seen |= set(knobs.values(new).items()) - set(knobs.values(SOFTMAX).items())
         assert seen == {(f"softmax_kernel.{key}", value) for key, values in near.items() for value in values}
 
+    @pytest.mark.long
     def test_with_jumps_it_reaches_every_legal_value(self) -> None:
         seen = {
             knobs.values(KnobStep(jump=1.0).propose([candidate(SOFTMAX)], context(seed)).source)["softmax_kernel.BLOCK"]

@@ -50,6 +50,8 @@ from operators.llm.retries import Patience, RealClock
 from suites import Task
 
 ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.usefixtures("shared_jails")
 PRICES = {"price_input": "3", "price_output": "15", "price_cache_read": "0.3"}
 
 
@@ -81,6 +83,7 @@ def turns(folder: Path) -> dict[tuple[int, int], str | None]:
     return found
 
 
+@pytest.mark.long
 def test_a_search_over_http_finds_a_better_kernel_with_ten_that_were_written_by_hand(tmp_path: Path) -> None:
     task, model = suites.load(str(IMPROVED / "task.py")), Improver()
     pools: list[InlinePool] = []

@@ -79,6 +79,7 @@ def test_a_run_over_ray_that_asks_a_model_is_whole_and_its_verdicts_are_those_of
         judge.close()
 
 
+@pytest.mark.long
 def test_more_judges_than_cores_share_them(cluster: None, small_task: Task, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"workers": 3, "generations": 1, "population": 2})
     runs.begin(tmp_path / "run", settings, small_task)
@@ -119,6 +120,7 @@ def proposed_as_if_nobody_had_died(events: list[Event]) -> list[str]:
     return made
 
 
+@pytest.mark.long
 def test_kills_in_the_middle_of_a_tuned_structure_cost_attempts_and_change_no_proposal(
     cluster: None, small_task: Task, tmp_path: Path
 ) -> None:

@@ -27,6 +27,8 @@ from suites.trials import AMPLITUDE, draw, few, interpretable, trials
 
 FILES = [*TEN, str(TEMPLATE)]
 
+pytestmark = pytest.mark.usefixtures("shared_jails")
+
 ROWS = '''"""Scale the rows of a matrix; `x` may be overwritten."""
 from suites import Case, Input, edge
 entry = "scale"
