@@ -110,11 +110,14 @@ class MeasuringJudge:
         return Evaluation(self.target.name, Basis.MEASURED, str(self.standing), failure, device=self.device)
 
     def news(self) -> Limits:
-        """Return the limits that were computed since this was last asked, to be kept with a run."""
+        """Return the limits that were computed since this was last asked, to be kept with a run.
+
+        Those of a referee that was lost are told by the next one, when it computes them: no verdict is lost for them.
+        """
         try:
             return {f"{FULL}{name}": figures for name, figures in self._court.news().items()}
-        except MachineFailed as error:
-            raise WorkerLost(str(error)) from error
+        except MachineFailed:
+            return {}
 
     def rest(self) -> None:
         """End the processes of this task, and leave the court to others."""

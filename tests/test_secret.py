@@ -14,6 +14,7 @@ from evo_kernel.pools import Done
 from evo_kernel.population import Population
 from fitness import targets
 from fitness.gpu.court import Court, Device
+from fitness.measure import MeasuringJudge
 from suites import Task
 
 MEASURED = Settings(target="h200", basis="measured", pool="inline")
@@ -123,6 +124,8 @@ def test_judges_of_a_run_begin_with_its_secret_and_others_with_their_own(
         pools.one_judge(double_task, settings),  # a person asks: data of its own
         pools.one_judge(double_task, settings),
     ):
+        if isinstance(judge, MeasuringJudge):
+            assert judge.news() == {}  # its referee is gone, and that costs no verdict
         judge.close()
     inline, ray, one, other = [seed for c in courts for seed in c.seeds]
     assert (inline, ray) == (77, 77)
