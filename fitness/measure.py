@@ -74,7 +74,7 @@ class MeasuringJudge:
         `confirm`: whether to time it in fresh processes; None does so for what wins, and for what has no rival.
         """
         try:
-            more = huge(self.task, self._court.device.memory) if confirm else ()
+            more = huge(self.task, self._court.room) if confirm else ()
             built = self._builder.build(source, cases or self.task.cases, (*self.edges, *more))
         except Refusal as refused:
             self.seconds = self._builder.seconds
@@ -198,7 +198,7 @@ class MeasuringJudge:
             kernels=tuple(built.figures[d] for d in used),
             program=built.program,
             notes=built.notes
-            + tuple(f"{LEFT_OUT}{e} needs more memory than this device has" for e in self._verifier.left_out)
+            + tuple(f"{LEFT_OUT}{e} needs more memory than this device had for it" for e in self._verifier.left_out)
             + unsettled,
             device=self.device,
             confirmed=confirmed and all(t.settled for t in times),

@@ -19,7 +19,7 @@ OTHER_TRIALS = 1  # of a case's other distributions, drawn in secret, when a pro
 REMEMBERED = 4096  # programs
 HUGE = 1 << 31  # bytes of inputs; an edge of more takes seconds, and is run when a person asks for a program
 LEFT_OUT = "edge not run: "  # how a note begins that says so
-HUGE_SHARE = 12  # an edge's inputs may take at most one such part of the device's memory
+HUGE_SHARE = 3  # an edge's inputs may take at most one such part of the room for a program's buffers
 
 
 class Depth(IntEnum):
@@ -157,9 +157,9 @@ def huge_names(task: Task) -> tuple[str, ...]:
     return tuple(e.name for e in task.edges if _huge(e))
 
 
-def huge(task: Task, memory: int) -> tuple[Case, ...]:
-    """Return a task's huge edges that a device with so much memory may have room for."""
-    return tuple(e for e in task.edges if _huge(e) and _input_bytes(e) < memory // HUGE_SHARE)
+def huge(task: Task, room: int) -> tuple[Case, ...]:
+    """Return a task's huge edges that there is room for: where there is none, that is no program's fault."""
+    return tuple(e for e in task.edges if _huge(e) and _input_bytes(e) < room // HUGE_SHARE)
 
 
 def _huge(case: Case) -> bool:

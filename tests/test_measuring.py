@@ -483,7 +483,7 @@ class TestTheEndOfASearch:
         state = runs.read(huge_run)
         (best,) = state.search.archive.top(1)
         assert "on every edge of the task and, unseen" in export._header(best, measured(4.0), state, huge_run)
-        left = replace(measured(4.0), notes=("edge not run: huge needs more memory than this device has",))
+        left = replace(measured(4.0), notes=("edge not run: huge needs more memory than this device had for it",))
         assert "# edge not run: huge needs more memory" in export._header(best, left, state, huge_run)
         guessed = replace(best, evaluation=predicted(4.0))
         assert "# edge not run: huge: only a program measured" in export._header(

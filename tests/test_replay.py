@@ -238,9 +238,9 @@ def test_machine_code_says_what_a_launch_must_pass(target: str, pointers: int, d
 
 def test_huge_edges_are_for_those_who_ask_and_have_the_memory() -> None:
     task = load("vector_add")
-    assert not {e.name for e in edges(task)} & {e.name for e in huge(task, 141 << 30)}
-    assert huge(task, 141 << 30)
-    assert huge(task, 16 << 30) == ()
+    assert not {e.name for e in edges(task)} & {e.name for e in huge(task, 35 << 30)}
+    assert huge(task, 35 << 30)
+    assert huge(task, 11 << 30) == ()
 
 
 DEVICE = "A Device / 1"

@@ -87,6 +87,11 @@ class Pair:
             raise DeviceUnavailable("the device was not started")
         return self._device
 
+    @property
+    def room(self) -> int:
+        """Bytes that a program's buffers may take: less where several judges, or strangers, share the device."""
+        return self._arena
+
     def start(self) -> None:
         """Start both processes; DeviceUnavailable says in one line why there is no judging here."""
         if self._referee is None:
