@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from archives.candidate import Candidate, fingerprint
-from operators.knob_constraints import met
+from operators.knob_constraints import fits, met
 from operators.knobs import Knob, find, rewrite, structure, values
 from operators.proposal import Context, Proposal, ProposalError
 
@@ -113,12 +113,16 @@ def _neighbours(knob: Knob, others: Sequence[int]) -> list[int]:
 
 
 def _fresh(source: str, changes: Values, context: Context) -> str | None:
-    """Rewrite a program; None if the result is known, breaks a constraint, or has no longer the same knobs."""
+    """Rewrite a program; None if the result is known, breaks a constraint, or has no longer the same knobs.
+
+    Tiles that no longer fit are refused too, but not where the parent's do not: smaller ones may be steps away.
+    """
     new = rewrite(source, changes)
     # Two values that become equal can tie to one number of a grid, which from then on follows both.
     known = context.known(fingerprint(new))
-    fits = not known and structure(new) == structure(source) and met(new, context.backend, context.constraints)
-    return new if fits else None
+    if known or structure(new) != structure(source) or not met(new, context.backend, context.constraints):
+        return None
+    return new if fits(new, context.backend) or not fits(source, context.backend) else None
 
 
 def _intent(before: Values, changes: Values) -> str:

@@ -8,14 +8,18 @@ from click.testing import CliRunner
 
 from archives.candidate import Candidate, fingerprint
 from evo_kernel.cli import main
+from operators.knob_constraints import fits
 from operators.knob_operators import KnobStep
 from operators.knobs import structure, values
 from operators.proposal import Context, Observed, ProposalError
+from operators.rewrites.families import FAMILIES
+from operators.rewrites.program import apply, read
 from operators.tune import constraints, failures, outlook
 from operators.tune.constraints import Constraint
 from operators.tune.operator import KnobTune, Tuning
 from operators.tune.space import Config, Parameter, Space, SpaceError
 from operators.tune.tuner import Observation, propose
+from suites import load
 
 SOFTMAX = """
 import torch, triton
@@ -253,6 +257,26 @@ class TestOperator:
         assert done.exit_code == 2
         assert message in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+    def test_no_operator_on_knobs_asks_for_a_tile_that_has_no_room_in_registers(self) -> None:
+        parent = program(256, 1)
+        for seed in range(12):
+            for operator in (KnobTune(), KnobStep(jump=1.0)):
+                now = values(operator.propose((parent,), context(seed, (judged(parent, 5.0),))).source)
+                assert now["softmax_kernel.BLOCK"] <= 256 * 64 * now["softmax_kernel.num_warps"]
+        assert not fits(program(8192, 1).source, "cuda")
+        assert fits(program(8192, 2).source, "cuda")
+        assert fits(program(8192, 1).source, "hip")
+
+    def test_what_a_relative_lacks_stands_where_the_program_has_it(self) -> None:
+        seed = load("softmax").seeds[0].source
+        plain = Candidate(seed, "seed", "", (), fingerprint(seed), structure(seed))
+        rowed = apply(read(seed), list(next(f for f in FAMILIES if f.name == "rows-per-program").sites(read(seed))))
+        tuning = Tuning(rowed, "hip", [judged(plain, 7.0)], structure(rowed))
+        (taught,) = tuning.observed(structure(rowed), others=True)
+        assert taught.time == 7.0
+        assert tuning.space.values(taught.config)["softmax_kernel.ROWS_PER_PROGRAM"] == 4
+        assert tuning.observed(structure(rowed)) == []
 
     def test_an_option_left_out_stands_at_its_default(self) -> None:
         tuning = Tuning(program(256, 4).source, "hip")

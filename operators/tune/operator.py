@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from archives.candidate import Candidate, fingerprint
-from operators.knob_constraints import at_launches, present
+from operators.knob_constraints import at_launches, fitting, present
+from operators.knob_values import OPTIONS
 from operators.knobs import Knob, find, holds, known_values, rewrite
 from operators.proposal import Context, Observed, Proposal, ProposalError
 from operators.tune.constraints import Constraint
 from operators.tune.outlook import hopeless
-from operators.tune.space import Config, Kind, Parameter, Space, Value
+from operators.tune.space import Config, Kind, Parameter, Space, SpaceError, Value
 from operators.tune.tuner import Observation, propose
 
 TRIES = 4  # configurations asked for when the first gave a program that is known, or of another structure
@@ -70,7 +71,8 @@ class Tuning:
         self._judged = [(one, self._numbers(one.source, one.structure)) for one in judged]
         columns = list(zip(*(numbers for _, numbers in self._judged), strict=True)) or [()] * len(self._knobs)
         seen = (frozenset(n for n in column if n is not None) for column in columns)
-        self.space = _space(tuple(map(_parameter, found, seen)), at_launches(constraints, found))
+        parameters, said = tuple(map(_parameter, found, seen)), at_launches(constraints, found)
+        self.space = _space(parameters, said, fitting(found, backend))
         self._place = [{value: at for at, value in enumerate(p.values)} for p in self.space.parameters]
 
     def config(self, source: str, structure: str = "") -> Config | None:
@@ -78,10 +80,16 @@ class Tuning:
         return self._config(self._numbers(source, structure))
 
     def observed(self, structure: str, others: bool = False) -> list[Observation]:
-        """Return what was judged of a structure, or of all others, the newest word on each configuration."""
+        """Return what was judged of a structure, or of all others, the newest word on each configuration.
+
+        What another lacks, such as the rows of a program that had one, stands where this program has it now: by how
+        much that makes all times differ is for the models to find out.
+        """
         found: dict[Config, Observation] = {}
         for one, numbers in self._judged:
-            config = self._config(numbers) if (one.structure == structure) is not others else None
+            if (one.structure == structure) is others:
+                continue
+            config = self._config(self._filled(numbers) if others else numbers)
             if config is not None:
                 found[config] = Observation(config, one.time_us)
         return list(found.values())
@@ -102,6 +110,12 @@ class Tuning:
     def _config(self, numbers: Stand) -> Config | None:
         found = tuple(map(dict.get, self._place, numbers))
         return None if None in found else found  # type: ignore[return-value]
+
+    def _filled(self, numbers: Stand) -> Stand:
+        """Give another structure's program this one's values for what it lacks; none where it shares no size."""
+        if not any(n is not None and k.kind not in OPTIONS for n, k in zip(numbers, self._knobs.values(), strict=True)):
+            return numbers
+        return tuple(present(k) if n is None else n for n, k in zip(numbers, self._knobs.values(), strict=True))
 
     def _numbers(self, source: str, structure: str) -> Stand:
         return _stand(source, structure, self._names)
@@ -139,8 +153,12 @@ def _parameter(knob: Knob, seen: frozenset[int]) -> Parameter:
 
 
 @lru_cache(maxsize=16)
-def _space(parameters: tuple[Parameter, ...], constraints: tuple[Constraint, ...]) -> Space:
-    return Space.product(parameters, constraints)
+def _space(parameters: tuple[Parameter, ...], said: tuple[Constraint, ...], fits: tuple[Constraint, ...]) -> Space:
+    """Return what meets a person's constraints and fits; where nothing does both, a person's word counts."""
+    try:
+        return Space.product(parameters, (*said, *fits))
+    except SpaceError:
+        return Space.product(parameters, said)
 
 
 def _whole(value: Value) -> int:
