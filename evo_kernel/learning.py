@@ -14,7 +14,6 @@ from evo_kernel.policies import Policy
 from evo_kernel.structures import Structures
 from operators.catalogue import REWRITE, REWRITE_CROSS
 from operators.rewrites.kinds import kind
-from operators.tune.outlook import TRIAL
 
 TRIALS = 0.25  # share of requests that tune new structures, while there are any: what is best is worked on meanwhile
 
@@ -29,7 +28,7 @@ class Learning:
     def trial(self, rng: np.random.Generator) -> Candidate | None:
         """Return the fastest program of a structure to tune next: one that a rewrite made at once, others at times."""
         rewritten = self.macros.oldest()
-        if rewritten is not None and self._structures.handed(rewritten) < TRIAL:
+        if rewritten is not None and self._structures.handed(rewritten) < self._structures.trials:
             return self._archive[self._structures.best(rewritten)].candidate
         young = self._structures.on_trial()
         return self._archive[young].candidate if young is not None and rng.random() < TRIALS else None

@@ -56,7 +56,7 @@ class Search:
     ) -> None:  # fmt: skip
         self.rules, self.limits = rules or Rules(), limits or Limits()
         self.archive = Archive(basis, objectives=self.rules.objectives)
-        self.structures = Structures()
+        self.structures = Structures(self.rules)
         self.letters = Correspondence(self.rules)
         self.pending: dict[int, Candidate] = {}  # proposed, not judged yet
         self.seeds: list[str] = []
@@ -107,7 +107,7 @@ class Search:
         pending = self.structures.pending(structure)
         credit = self.learned.outcomes(parents[0]) if operator == REWRITE else {}
         lineages = tuple(map(self.learned.rewrites, parents)) if operator == REWRITE_CROSS else ()
-        return Request(number, operator, parents, self._seed, model, known, pending, self._best_us, credit, lineages)
+        return Request(number, operator, parents, self._seed, model, known, pending, credit, lineages)
 
     def _owed(self, models: tuple[str, ...]) -> bool:
         """Tell whether all that is left is the models', so that not even a new structure is tuned."""

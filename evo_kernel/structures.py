@@ -1,8 +1,8 @@
 """What is known of each structure: its programs' times for the tuner, and which new ones deserve a trial.
 
 A structure is a program without its tunable numbers. Judging a new one by its first program alone would judge the
-numbers that came with it, so one that passed is tuned for a few evaluations first, as long as operators/tune/outlook.py
-calls it promising. Its trial ends too when the tuner refuses it: as hopeless, or because nothing new is left.
+numbers that came with it, so one that passed is tuned for a few evaluations first, as long as it is near the run's
+best; one that is not is given up. A trial ends too when the tuner finds nothing new in its structure.
 """
 
 from collections import deque
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from archives.candidate import Candidate
+from evo_kernel.rules import Rules
 from operators.proposal import Observed
-from operators.tune.outlook import promising
 
 REMEMBERED = 400  # observations of one structure, and in one answer
 
@@ -29,9 +29,10 @@ class Known:
 
 
 class Structures:
-    """Knows every structure of a run by the hash that stands for it."""
+    """Knows every structure of a run by the hash that stands for it; the rules say who gets a trial, and how long."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules) -> None:
+        self.trials, self._giving_up = rules.trials, rules.giving_up
         self._known: dict[str, Known] = {}
         self._young: dict[str, None] = {}  # structures on trial, oldest first
 
@@ -58,7 +59,7 @@ class Structures:
             self._young[candidate.structure] = None
         if time_us is not None and held and time_us < mine.best_us:
             mine.best, mine.best_us = candidate.id, time_us
-        if not promising(mine.best_us, mine.tried, best_us):
+        if not self._promising(mine, best_us):
             self._young.pop(candidate.structure, None)
 
     def remeasured(self, candidate: Candidate, time_us: float | None) -> None:
@@ -111,6 +112,11 @@ class Structures:
         if structure not in self._known:
             self._known[structure] = Known()
         return self._known[structure]
+
+    def _promising(self, known: Known, best_us: float | None) -> bool:
+        """Tell whether a structure should be tuned further before it is judged: it is young, and near the best."""
+        near = best_us is None or not self._giving_up or known.best_us <= self._giving_up * best_us
+        return known.best is not None and known.tried < self.trials and near
 
     @staticmethod
     def _observe(known: Known, candidate: Candidate, time_us: float | None) -> None:
