@@ -24,6 +24,7 @@ class Known:
     pending: dict[int, str] = field(default_factory=dict)
     kin: dict[str, None] = field(default_factory=dict)  # next to it in descent, in order of meeting
     tried: int = 0
+    first: str | None = None  # the program that its trial began with
     best: str | None = None
     best_us: float = float("inf")
 
@@ -57,6 +58,7 @@ class Structures:
         mine.tried += 1
         if time_us is not None and held and mine.best is None:
             self._young[candidate.structure] = None
+            mine.first = candidate.id
         if time_us is not None and held and time_us < mine.best_us:
             mine.best, mine.best_us = candidate.id, time_us
         if not self._promising(mine, best_us):
@@ -82,6 +84,10 @@ class Structures:
     def young(self, structure: str) -> bool:
         """Tell whether a structure is on trial."""
         return structure in self._young
+
+    def began(self, candidate: Candidate) -> bool:
+        """Tell whether a program is the one that a trial began with, which is not over."""
+        return self.young(candidate.structure) and self._known[candidate.structure].first == candidate.id
 
     def best(self, structure: str) -> str:
         """Return the fastest program of a structure on trial."""
