@@ -1,8 +1,10 @@
-"""Says which mechanisms would do nothing in a run, and why: what somebody switches on should not be without effect."""
+"""Says what would do nothing in a run, and why: what somebody asks for should not be without effect in silence."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from evo_kernel import policies
+from evo_kernel.config import Settings
+from evo_kernel.errors import ConfigError
 from evo_kernel.rules import Rules
 from operators import catalogue
 from operators.catalogue import KNOBS, TUNER
@@ -11,10 +13,22 @@ PARENTS = ("history", "fallback", "broadening", "lexicase", "halving", "compromi
 TRIALS = ("trials", "giving-up", "macro")  # what is done with new structures
 
 
-def complaints(names: Iterable[str], policy: str, rules: Rules, models: bool) -> list[str]:
-    """Return one line for each mechanism, of those named, that would do nothing."""
-    found = {name: why(name, policy, rules, models) for name in names}
-    return [f"--with {name} would do nothing: {reason}" for name, reason in found.items() if reason is not None]
+def check(settings: Settings, asked: Collection[str], say: Callable[[str], None]) -> None:
+    """Refuse a limit of GPU seconds that limits nothing; only say so where it is not `asked` for but in a file."""
+    if settings.max_gpu_seconds is None or settings.basis == "measured":
+        return
+    line = f"max_gpu_seconds limits nothing: times are {settings.basis}, and no GPU works for a verdict"
+    if "max_gpu_seconds" in asked:
+        raise ConfigError(f"{line}; leave it out, or limit the wall time (max_minutes)")
+    say(line)
+
+
+def check_mechanisms(settings: Settings, names: Iterable[str]) -> None:
+    """Refuse mechanisms that are switched on, by their names on the command line, and would do nothing."""
+    found = {name: why(name, settings.policy, settings.rules, bool(settings.models)) for name in names}
+    lines = [f"--with {name} would do nothing: {reason}" for name, reason in found.items() if reason is not None]
+    if lines:
+        raise ConfigError("; ".join(lines))
 
 
 def why(name: str, policy: str, rules: Rules, models: bool) -> str | None:

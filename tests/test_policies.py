@@ -13,10 +13,11 @@ from archives.candidate import Candidate, digest
 from archives.events import Extended, Judged, Proposed, Refused, Stopped
 from archives.front import LARGEST, Front
 from archives.ranking import Ranking, Roster
-from evo_kernel import policies, stopping
+from evo_kernel import idle, policies, stopping
 from evo_kernel.bandit import Bandit, shares
 from evo_kernel.cli import search as command
 from evo_kernel.config import SECTIONS, Settings
+from evo_kernel.errors import ConfigError
 from evo_kernel.lines import Lines
 from evo_kernel.rules import MECHANISMS, Limits, Rules
 from evo_kernel.search import Search
@@ -141,6 +142,37 @@ class TestMechanisms:
             both = replace(row.rules, objectives=shipped.objectives)
             assert both == replace(shipped, **{setting: off if standing else on}), name
             assert standing in (off, on)
+
+    @pytest.mark.parametrize(
+        ("policy", "changes", "idle_ones"),
+        [
+            ("archive", {}, {"macro", "compromises"}),
+            ("archive", {"operators": ALL.operators, "objectives": ("latency", "error")}, set()),
+            (
+                "archive",
+                {"operators": ("knob-step",)},
+                {"crossover", "tuner", "trials", "giving-up", "macro", "compromises"},
+            ),
+            ("archive", {"operators": ALL.operators, "trials": 0}, {"giving-up", "macro", "compromises"}),
+            ("islands", {"crossover": 0.3}, {"fallback", "broadening", "halving", "macro", "compromises"}),
+            ("restarts", {}, set(MECHANISMS) - {"bandit"}),
+        ],
+    )
+    def test_what_would_do_nothing_is_known(self, policy: str, changes: dict[str, object], idle_ones: set[str]) -> None:
+        rules = replace(Rules(), **changes)
+        assert {name for name in MECHANISMS if idle.why(name, policy, rules, models=False)} == idle_ones
+        assert idle.why("macro", "archive", Rules(), models=True) is None
+
+    def test_gpu_seconds_that_limit_nothing_are_refused_where_asked_for_and_told_of_where_a_file_names_them(
+        self,
+    ) -> None:
+        settings, told = Settings(target="mi300", basis="predicted", max_gpu_seconds=5.0), []
+        idle.check(settings, (), told.append)
+        assert [line.partition(":")[0] for line in told] == ["max_gpu_seconds limits nothing"]
+        with pytest.raises(ConfigError, match="leave it out, or limit the wall time"):
+            idle.check(settings, ("max_gpu_seconds",), told.append)
+        idle.check(settings.model_copy(update={"basis": "measured"}), ("max_gpu_seconds",), told.append)
+        assert len(told) == 1
 
 
 class TestBandit:
