@@ -17,37 +17,30 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import constants  # beside this file, as the next three
 import numpy as np
-import paired
+import paired  # beside this file, as the next two
 import replays
 import structured
 
 from evo_kernel import landscapes, policies
 from evo_kernel.landscapes_bench import THREADS
 from evo_kernel.landscapes_judge import Faults
-from evo_kernel.rules import MECHANISMS, Rules
+from evo_kernel.rules import Rules
 
 V = TypeVar("V")
 TIME = "optimum / time found"
 TRADEOFF = "share reached of what is better than the start in log-time and error"
-OUTLOOK, LEARNING = "operators.tune.outlook", "evo_kernel.learning"
-COMPROMISES = "evo_kernel.policies.greedy.COMPROMISES"
-STRUCTURES: dict[str, constants.Values] = {
-    # what is done with new structures, the other way round or with other constants
-    "archive without trials": {f"{OUTLOOK}.TRIAL": 0, f"{LEARNING}.TRIAL": 0},
-    "trials of 4": {f"{OUTLOOK}.TRIAL": 4, f"{LEARNING}.TRIAL": 4},
-    "trials of 16": {f"{OUTLOOK}.TRIAL": 16, f"{LEARNING}.TRIAL": 16},
-    "trials within 1.15": {f"{OUTLOOK}.NEAR": 1.15},
-    "trials within 1.6": {f"{OUTLOOK}.NEAR": 1.6},
-    "archive without giving up": {f"{OUTLOOK}.AFTER_DESIGN": 10**9, f"{OUTLOOK}.MOST": 10**9},
-    "giving up after 16": {f"{OUTLOOK}.AFTER_DESIGN": 2, f"{OUTLOOK}.MOST": 16},
-    "giving up below 1.1": {f"{OUTLOOK}.MARGIN": 1.1},
+STRENGTHS: dict[str, dict[str, Any]] = {
+    # of what is done with new structures, other than as shipped
+    "trials of 4": {"trials": 4},
+    "trials of 16": {"trials": 16},
+    "giving up beyond 1.15": {"giving_up": 1.15},
+    "giving up beyond 1.6": {"giving_up": 1.6},
 }
 EARLY = (40, 80)  # evaluations at which figures are given too, on made-up landscapes
 COUNTS = (50, 100)  # evaluations at which figures are given too, on measured tables
@@ -55,25 +48,19 @@ COUNTS = (50, 100)  # evaluations at which figures are given too, on measured ta
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A policy with its mechanisms, and constants that are not as shipped."""
+    """A policy with its mechanisms."""
 
     policy: str
     rules: Rules
-    values: constants.Values = field(default_factory=dict)
 
 
 def variants(operators: tuple[str, ...]) -> dict[str, Variant]:
     """Name what is compared: every policy, and the archive with one mechanism the other way round."""
     shipped = Rules(operators=operators)
     found = {name: Variant(name, shipped) for name in policies.NAMES}
-    for name, (setting, off, on) in MECHANISMS.items():
-        standing = getattr(shipped, setting)
-        other = off if standing else on
-        if name != "tuner" or "knob-tune" in operators:
-            how = "without" if standing else "with"
-            found[f"archive {how} {name}"] = Variant("archive", replace(shipped, **{setting: other}))
-    if "knob-tune" in operators:
-        found |= {name: Variant("archive", shipped, given) for name, given in STRUCTURES.items()}
+    strengths = STRENGTHS if replays.acts("giving-up", shipped) else {}
+    for name, changes in {**replays.turned(shipped), **strengths}.items():
+        found[name] = Variant("archive", replace(shipped, **changes))
     return found
 
 
@@ -81,8 +68,9 @@ def conflicting(operators: tuple[str, ...]) -> dict[str, Variant]:
     """Name what is compared where error is an objective too: how many parents are compromises."""
     both = Rules(operators=operators, objectives=("latency", "error"))
     found = {"archive": Variant("archive", both)}
-    for share in (0.0, 0.15, 0.6):
-        found[f"compromises {share:g}"] = Variant("archive", both, {COMPROMISES: share})
+    found["archive without compromises"] = Variant("archive", replace(both, compromises=0.0))
+    for share in (0.15, 0.6):
+        found[f"compromises {share:g}"] = Variant("archive", replace(both, compromises=share))
     found["latency alone"] = Variant("archive", Rules(operators=operators))
     return found
 
@@ -92,13 +80,12 @@ def quality(variant: Variant, counts: Sequence[int], noise: float, measure: str,
     landscape = structured.Landscape(seed, noise)
     figure = structured.tradeoff if measure == TRADEOFF else structured.quality
     found: list[float] = []
-    with constants.changed(variant.values):
-        search = structured.begin(variant.policy, variant.rules, counts[-1], seed)
-        for _ in structured.drive(search, landscape):
-            if search.evaluations >= counts[len(found)]:
-                found.append(figure(search, landscape))
-                if len(found) == len(counts):
-                    break
+    search = structured.begin(variant.policy, variant.rules, counts[-1], seed)
+    for _ in structured.drive(search, landscape):
+        if search.evaluations >= counts[len(found)]:
+            found.append(figure(search, landscape))
+            if len(found) == len(counts):
+                break
     return found + [figure(search, landscape)] * (len(counts) - len(found))
 
 

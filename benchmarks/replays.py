@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from archives.candidate import Candidate, fingerprint
-from evo_kernel import policies
+from evo_kernel import idle, policies
 from evo_kernel.config import Settings
 from evo_kernel.landscapes import Landscape
 from evo_kernel.landscapes_bench import THREADS
@@ -30,13 +30,26 @@ class Variant:
 
 
 def variants() -> dict[str, Variant]:
-    """Name every policy, and the archive with one mechanism the other way round."""
+    """Name every policy, and the archive with one mechanism the other way round; a table is one structure."""
     found = {name: Variant(name) for name in policies.NAMES}
+    turn = {name: Variant("archive", changes) for name, changes in turned(Rules()).items()}
+    return found | {name: one for name, one in turn.items() if not name.endswith("giving-up")}
+
+
+def turned(shipped: Rules) -> dict[str, dict[str, Any]]:
+    """Name what is changed to have each mechanism the other way round, of those that would then do something else."""
+    found: dict[str, dict[str, Any]] = {}
     for name, (setting, off, on) in MECHANISMS.items():
-        standing = getattr(Rules(), setting)
+        standing = getattr(shipped, setting)
         how, value = ("without", off) if standing else ("with", on)
-        found[f"archive {how} {name}"] = Variant("archive", {setting: value})
+        if acts(name, shipped):
+            found[f"archive {how} {name}"] = {setting: value}
     return found
+
+
+def acts(name: str, rules: Rules) -> bool:
+    """Tell whether a mechanism does anything in such searches while it is on."""
+    return idle.why(name, "archive", rules, models=False) is None
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ from evo_kernel.search import Request, Search
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from operators.proposal import Context, Observed, Operator, Proposal, ProposalError
 from operators.tune.operator import TRIES
-from operators.tune.outlook import hopeless
 from operators.tune.space import Parameter, Space
 from operators.tune.tuner import Observation, propose
 
@@ -204,12 +203,10 @@ class Tune:
     name, arity = "knob-tune", 1
 
     def propose(self, parents: Sequence[Candidate], context: Context) -> Proposal:
-        """Do as `operators/tune/operator.py` does to a kernel; a hopeless structure is given up."""
+        """Do as `operators/tune/operator.py` does to a kernel."""
         parent = read(parents[0].source)
         own = [_observation(o) for o in context.relatives if o.structure == parents[0].structure]
         prior = [_observation(o) for o in context.relatives if o.structure != parents[0].structure]
-        if context.best_us is not None and hopeless(SPACE, own, context.best_us, context.rng):
-            raise ProposalError("no hope")
         pending = [read(source).knobs for source in context.pending]
         for count in (1, TRIES):
             for knobs in propose(SPACE, own, pending, context.rng, count, prior):
@@ -237,8 +234,7 @@ def candidate(program: Program, operator: str, intent: str, parents: tuple[str, 
 def answer(search: Search, request: Request, known: dict[str, Operator]) -> Event:
     """Ask an operator; return what it gave, or that it gave nothing."""
     parents = tuple(p.id for p in request.parents)
-    told = (request.relatives, request.pending, request.best_us)
-    context = Context(request.rng, search.known, "mi300", "hip", *told)
+    context = Context(request.rng, search.known, "mi300", "hip", request.relatives, request.pending)
     try:
         made = known[request.operator].propose(request.parents, context)
     except ProposalError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archives.archive import Archive, Entry
-from evo_kernel import config, isolation, runs, talks
+from evo_kernel import config, idle, isolation, runs, talks
 from evo_kernel import machine as machines
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -81,6 +81,7 @@ def search(
 ) -> Run:
     """Search for a faster kernel of a task; keyword arguments are the settings of config.Settings."""
     chosen = machines.resolve(config.load(config_file, settings))
+    idle.check(chosen, settings, logger.warning)
     what = load(task) if isinstance(task, str) else task
     isolation.require_here(chosen)
     talks.require(chosen, what)
@@ -123,6 +124,7 @@ def reopened(
     new_prices = priced([m.model for m in state.settings.models], prices)
     models = repriced(state.settings.models, new_prices)
     settings = config.load(None, {**state.settings.model_dump(), **given, **changed, "models": models})
+    idle.check(settings, changed, logger.warning)
     isolation.require_here(settings)
     machines.check_resumable(settings)
     more = generations or state.search.generations

@@ -67,7 +67,20 @@ LIMITS = ("max_minutes", "max_gpu_seconds", "stop_at_roofline", "stop_after_stag
 def mechanism_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that switch parts of the search on and off."""
     names = click.Choice(
-        ["history", "fallback", "broadening", "crossover", "tuner", "macro", "lexicase", "bandit", "halving"]
+        [
+            "history",
+            "fallback",
+            "broadening",
+            "crossover",
+            "tuner",
+            "trials",
+            "giving-up",
+            "macro",
+            "lexicase",
+            "bandit",
+            "halving",
+            "compromises",
+        ]  # as in evo_kernel/rules.py
     )
     command = click.option("--without", type=names, multiple=True, help="Switch a mechanism off; may be repeated.")(
         command

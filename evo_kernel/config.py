@@ -38,10 +38,13 @@ class Settings(BaseModel):
     broadening: bool = Rules().broadening
     crossover: float = Field(Rules().crossover, ge=0.0, lt=1.0)
     tuner: float = Field(Rules().tuner, ge=0.0, le=1.0)
+    trials: int = Field(Rules().trials, ge=0)
+    giving_up: float = Field(Rules().giving_up, ge=0.0)
     macro: bool = Rules().macro
     lexicase: float = Field(Rules().lexicase, ge=0.0, le=1.0)
     bandit: bool = Rules().bandit  # left out: true where models are named and none is recorded
     halving: bool = Rules().halving
+    compromises: float = Field(Rules().compromises, ge=0.0, le=1.0)
     lines: int = Field(Rules().lines, ge=1, le=1000)
     migration: int = Field(Rules().migration, ge=1)
     max_perf_debug_num: int = Field(Rules().max_perf_debug_num, ge=1)
@@ -97,6 +100,13 @@ class Settings(BaseModel):
             return targets.find(name).name
         except targets.TargetError as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("giving_up")
+    @classmethod
+    def _beyond_the_best(cls, given: float) -> float:
+        if 0 < given < 1:
+            raise ValueError("expected how many times the best's time is too slow, 1 or more; or 0, to give nothing up")
+        return given
 
     @field_validator("also")
     @classmethod
@@ -217,10 +227,13 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "broadening",
         "crossover",
         "tuner",
+        "trials",
+        "giving_up",
         "macro",
         "lexicase",
         "bandit",
         "halving",
+        "compromises",
         "lines",
         "migration",
         "max_perf_debug_num",
@@ -235,6 +248,7 @@ MOVED = {("search", "history"): "mechanisms"}  # keys that stood elsewhere in ol
 BEFORE: Mapping[str, Any] = {
     "basis": "predicted", "fallback": False, "broadening": True, "bandit": False, "halving": False, "lexicase": 0.0,
     "tuner": 0.0, "macro": False, "history": 0.2, "crossover": 0.3, "operators": ("knob-step", "knob-cross"),
+    "trials": 8, "giving_up": 1.3, "compromises": 0.3,
 }  # fmt: skip
 # what a resumed run takes from the machine it is resumed on
 MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")

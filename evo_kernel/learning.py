@@ -1,4 +1,4 @@
-"""Tells whoever learns from outcomes what became of requests: the policy, the bandit, and the credit of rewrites."""
+"""Tells whoever learns from outcomes what became of requests: the policy, the bandit, and the credit of operators."""
 
 import numpy as np
 
@@ -14,23 +14,22 @@ from evo_kernel.policies import Policy
 from evo_kernel.structures import Structures
 from operators.catalogue import REWRITE, REWRITE_CROSS
 from operators.rewrites.kinds import kind
-from operators.tune.outlook import TRIAL
 
 TRIALS = 0.25  # share of requests that tune new structures, while there are any: what is best is worked on meanwhile
 
 
 class Learning:
-    """What a run has learned of its operators; a rewrite and its trial count as one proposal."""
+    """What a run has learned of its operators; a new structure and its trial count as one proposal."""
 
     def __init__(self, policy: Policy, archive: Archive, structures: Structures, macros: Macros) -> None:
         self.bandit, self.credit, self.macros = Bandit(), Credit(), macros
         self._policy, self._archive, self._structures = policy, archive, structures
 
     def trial(self, rng: np.random.Generator) -> Candidate | None:
-        """Return the fastest program of a structure to tune next: one that a rewrite made at once, others at times."""
-        rewritten = self.macros.oldest()
-        if rewritten is not None and self._structures.handed(rewritten) < TRIAL:
-            return self._archive[self._structures.best(rewritten)].candidate
+        """Return the fastest program of a structure to tune next: of a macro step at once, of others at times."""
+        for structure in self.macros.open:
+            if self._structures.handed(structure) < self._structures.trials:
+                return self._archive[self._structures.best(structure)].candidate
         young = self._structures.on_trial()
         return self._archive[young].candidate if young is not None and rng.random() < TRIALS else None
 
@@ -46,12 +45,12 @@ class Learning:
     def judged(self, event: Judged, candidate: Candidate, arm: str, cost: float, time_us: float | None,
                spent: float) -> None:  # fmt: skip
         """Hear of a verdict, after its structure has; `cost` is in evaluations, `spent` a share of the budget."""
-        young = self._structures.young(candidate.structure)
+        began = self._structures.began(candidate)
         target = event.evaluation.target
         if self.macros.continues(candidate, time_us):
             self._credit(candidate, arm, target, event.evaluation.passed, self._archive.get(candidate.id))
         elif time_us is None or not self.macros.begins(
-            Step(event.number, candidate, target, arm, candidate.id, time_us, cost), young
+            Step(event.number, candidate, target, arm, candidate.id, time_us, cost), began
         ):
             entry = self._archive.get(candidate.id)
             self._tell(event.number, candidate, arm, cost, entry, spent)

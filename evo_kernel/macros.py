@@ -1,24 +1,25 @@
-"""Macro steps: a rewrite and the short trial of the structure that it made, which are judged as one proposal.
+"""Macro steps: a new structure's first program and the short trial that follows, which are judged as one proposal.
 
-A rewrite's first program has numbers that were tuned for another structure. So whoever learns from verdicts is told of
-a rewrite when its trial is over, and then of the fastest program of it. All follows from the verdicts, in their order.
+A structure that a rewrite or a model made comes with numbers that were tuned for another one, or guessed. So whoever
+learns from verdicts is told of it when its trial is over, and then of its fastest program. All follows from the
+verdicts, in their order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from archives.candidate import Candidate
-from operators.catalogue import REWRITE, REWRITE_CROSS, TUNER
+from operators.catalogue import KNOBS, TUNER
 
 
 @dataclass(slots=True)
 class Step:
-    """A rewrite whose structure is on trial: what was asked for, its fastest program, and the evaluations so far."""
+    """A structure on trial: what was asked for, its fastest program, and what it cost so far, in evaluations."""
 
     number: int
     first: Candidate
     target: str
-    arm: str  # what the bandit calls its operator
+    arm: str  # what the bandit calls its operator, with the model if it asked one
     best: str
     best_us: float
     cost: float
@@ -31,13 +32,11 @@ class Macros:
         self._on = on
         self._open: dict[str, Step] = {}
 
-    def begins(self, step: Step, young: bool) -> bool:
-        """Tell whether a verdict begins a step: its program is a rewrite's, and the first of a structure on trial."""
-        structure = step.first.structure
-        rewritten = step.first.operator in (REWRITE, REWRITE_CROSS)
-        if not self._on or not rewritten or not young or structure in self._open:
+    def begins(self, step: Step, began: bool) -> bool:
+        """Tell whether a verdict begins a step; `began`: whether a trial of its structure began with its program."""
+        if not self._on or not began or step.first.operator in KNOBS:
             return False
-        self._open[structure] = step
+        self._open[step.first.structure] = step
         return True
 
     def continues(self, candidate: Candidate, time_us: float | None) -> bool:
@@ -50,9 +49,10 @@ class Macros:
             step.best, step.best_us = candidate.id, time_us
         return True
 
-    def oldest(self) -> str | None:
-        """Return the structure that is tuned next."""
-        return next(iter(self._open), None)
+    @property
+    def open(self) -> Iterable[str]:
+        """The structures of the steps that are not over."""
+        return self._open
 
     def ended(self, young: Callable[[str], bool]) -> list[Step]:
         """Forget the steps whose structures are no longer on trial, and return them."""

@@ -247,7 +247,7 @@ class Population:
         target = targets.find(self.settings.target)
         context = Context(
             request.rng, self.search.known, target.name, target.backend, request.relatives, request.pending,
-            request.best_us, request.credit, request.lineages, self._constraints,
+            request.credit, request.lineages, self._constraints,
         )  # fmt: skip
         try:
             proposal = self._operators[request.operator].propose(request.parents, context)

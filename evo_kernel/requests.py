@@ -20,7 +20,6 @@ class Request:
     model: str = ""  # which is asked; none by an operator that needs none
     relatives: tuple[Observed, ...] = field(default=(), compare=False, repr=False)
     pending: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    best_us: float | None = field(default=None, compare=False, repr=False)  # of the run
     credit: Mapping[str, tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
     lineages: tuple[tuple[str, ...], ...] = field(default=(), compare=False, repr=False)
 

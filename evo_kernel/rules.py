@@ -18,13 +18,16 @@ class Rules:
     broadening: bool = False  # more of history when nothing has improved for long
     crossover: float = 0.0  # share of requests that cross two parents, where the bandit does not choose
     tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
-    macro: bool = True  # a rewrite is tuned at once, and judged with the trial of its structure as one proposal
+    trials: int = 8  # evaluations that a new structure is tuned for before it is judged: about one a knob
+    giving_up: float = 1.3  # a new structure slower than the run's best by this factor gets no trial, or no more of it
+    macro: bool = True  # a rewrite's or a model's structure is tuned at once, and judged with its trial as one proposal
     lexicase: float = 0.0  # share of parents from the Pareto front; partners are chosen so too
     bandit: bool = False  # operators are chosen by what they gained for what they cost; on where a run has models
     halving: bool = False  # several lines of descent, the worse half given up at 25, 50 and 75% of the budget
     lines: int = 4  # of descent: for halving, islands and restarts
     migration: int = 40  # evaluations between the moves of islands' best
     max_perf_debug_num: int = 5  # failures in a row before `restarts`, `sequential` and `reflect` begin anew
+    compromises: float = 0.3  # share of parents that NSGA-II chooses where a run has several objectives
     objectives: tuple[str, ...] = ("latency",)  # and "error", "portability": the front and NSGA-II weigh all
     model_operators: tuple[str, ...] = ASKING  # operators that ask models, where a run has any
     model_share: float = 0.5  # share of requests that ask them, or with the bandit of the budget that waits for them
@@ -52,10 +55,13 @@ MECHANISMS = {
     "broadening": ("broadening", False, True),
     "crossover": ("crossover", 0.0, 0.3),
     "tuner": ("tuner", 0.0, 0.5),
+    "trials": ("trials", 0, 8),
+    "giving-up": ("giving_up", 0.0, 1.3),
     "macro": ("macro", False, True),
     "lexicase": ("lexicase", 0.0, 0.1),
     "bandit": ("bandit", False, True),
     "halving": ("halving", False, True),
+    "compromises": ("compromises", 0.0, 0.3),
 }
 
 

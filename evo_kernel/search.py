@@ -56,7 +56,7 @@ class Search:
     ) -> None:  # fmt: skip
         self.rules, self.limits = rules or Rules(), limits or Limits()
         self.archive = Archive(basis, objectives=self.rules.objectives)
-        self.structures = Structures()
+        self.structures = Structures(self.rules)
         self.letters = Correspondence(self.rules)
         self.pending: dict[int, Candidate] = {}  # proposed, not judged yet
         self.seeds: list[str] = []
@@ -107,7 +107,7 @@ class Search:
         pending = self.structures.pending(structure)
         credit = self.learned.outcomes(parents[0]) if operator == REWRITE else {}
         lineages = tuple(map(self.learned.rewrites, parents)) if operator == REWRITE_CROSS else ()
-        return Request(number, operator, parents, self._seed, model, known, pending, self._best_us, credit, lineages)
+        return Request(number, operator, parents, self._seed, model, known, pending, credit, lineages)
 
     def _owed(self, models: tuple[str, ...]) -> bool:
         """Tell whether all that is left is the models', so that not even a new structure is tuned."""
@@ -119,7 +119,7 @@ class Search:
         return self.rules.model_share if self.rules.bandit else self.letters.part(self.budget, self._room)
 
     def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[Candidate, ...]] | None:
-        """Tune a structure that is new, if there is one and a tuner: one that a rewrite made at once."""
+        """Tune a structure that is new, if there is one and a tuner: one that a rewrite or a model made at once."""
         if TUNER not in self._shares:
             return None
         young = self.learned.trial(rng)
@@ -225,8 +225,9 @@ class Search:
         self._settle()
 
     def _settle(self) -> None:
-        """Have rewrites judged whose trials are over, all of them at the end of the run."""
-        self.learned.settle(self.done, self.evaluations / self.budget)
+        """Have structures judged whose trials are over: all of them where nothing is left for trials."""
+        spoken_for = bool(self.letters.requests) and self._part >= 1
+        self.learned.settle(self.done or spoken_for, self.evaluations / self.budget)
 
     def _refuse(self, event: Refused) -> None:
         self._numbers.answered(event.number)

@@ -1,8 +1,8 @@
 """What is known of each structure: its programs' times for the tuner, and which new ones deserve a trial.
 
 A structure is a program without its tunable numbers. Judging a new one by its first program alone would judge the
-numbers that came with it, so one that passed is tuned for a few evaluations first, as long as operators/tune/outlook.py
-calls it promising. Its trial ends too when the tuner refuses it: as hopeless, or because nothing new is left.
+numbers that came with it, so one that passed is tuned for a few evaluations first, as long as it is near the run's
+best; one that is not is given up. A trial ends too when the tuner finds nothing new in its structure.
 """
 
 from collections import deque
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from archives.candidate import Candidate
+from evo_kernel.rules import Rules
 from operators.proposal import Observed
-from operators.tune.outlook import promising
 
 REMEMBERED = 400  # observations of one structure, and in one answer
 
@@ -24,14 +24,16 @@ class Known:
     pending: dict[int, str] = field(default_factory=dict)
     kin: dict[str, None] = field(default_factory=dict)  # next to it in descent, in order of meeting
     tried: int = 0
+    first: str | None = None  # the program that its trial began with
     best: str | None = None
     best_us: float = float("inf")
 
 
 class Structures:
-    """Knows every structure of a run by the hash that stands for it."""
+    """Knows every structure of a run by the hash that stands for it; the rules say who gets a trial, and how long."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules) -> None:
+        self.trials, self._giving_up = rules.trials, rules.giving_up
         self._known: dict[str, Known] = {}
         self._young: dict[str, None] = {}  # structures on trial, oldest first
 
@@ -56,9 +58,10 @@ class Structures:
         mine.tried += 1
         if time_us is not None and held and mine.best is None:
             self._young[candidate.structure] = None
+            mine.first = candidate.id
         if time_us is not None and held and time_us < mine.best_us:
             mine.best, mine.best_us = candidate.id, time_us
-        if not promising(mine.best_us, mine.tried, best_us):
+        if not self._promising(mine, best_us):
             self._young.pop(candidate.structure, None)
 
     def remeasured(self, candidate: Candidate, time_us: float | None) -> None:
@@ -81,6 +84,10 @@ class Structures:
     def young(self, structure: str) -> bool:
         """Tell whether a structure is on trial."""
         return structure in self._young
+
+    def began(self, candidate: Candidate) -> bool:
+        """Tell whether a program is the one that a trial began with, which is not over."""
+        return self.young(candidate.structure) and self._known[candidate.structure].first == candidate.id
 
     def best(self, structure: str) -> str:
         """Return the fastest program of a structure on trial."""
@@ -111,6 +118,11 @@ class Structures:
         if structure not in self._known:
             self._known[structure] = Known()
         return self._known[structure]
+
+    def _promising(self, known: Known, best_us: float | None) -> bool:
+        """Tell whether a structure should be tuned further before it is judged: it is young, and near the best."""
+        near = best_us is None or not self._giving_up or known.best_us <= self._giving_up * best_us
+        return known.best is not None and known.tried < self.trials and near
 
     @staticmethod
     def _observe(known: Known, candidate: Candidate, time_us: float | None) -> None:

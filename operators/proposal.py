@@ -40,7 +40,7 @@ class Context:
     proposed in this run, so an operator can draw again before it gives a program that would be thrown away.
     `target` is the chip's name, `backend` Triton's ("hip" or "cuda"). `relatives` are programs judged so far: those of
     the first parent's structure, then those of structures next to it in descent, each in order of judging. `pending`
-    are sources of its structure that are being judged now. `best_us` is the best time of the run so far.
+    are sources of its structure that are being judged now.
     `credit` counts how often each family of rewrites made a program faster on this task and target, and how often not.
     `lineages` holds, for an operator that crosses by structure, the intents of the rewrites that led to each parent.
     `constraints` are conditions that a person set on knobs.
@@ -52,7 +52,6 @@ class Context:
     backend: str
     relatives: tuple[Observed, ...] = ()
     pending: tuple[str, ...] = ()
-    best_us: float | None = None
     credit: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     lineages: tuple[tuple[str, ...], ...] = ()
     constraints: tuple[Constraint, ...] = ()

@@ -296,7 +296,10 @@ class TestBadInput:
             (("--with", "halving", "--without", "halving"), ("both name halving",)),
             (("--max-minutes", "-1"), ("--max-minutes",)),
             (("--stop-at-roofline", "1.5"), ("--stop-at-roofline",)),
-            (("--stop-after-stagnation", "0"), ("--stop-after-stagnation",)),
+            (
+                ("--policy", "restarts", "--with", "halving", "--basis", "predicted"),
+                ("--with halving would do nothing",),
+            ),
             (("--operators", "knob-step,luck"), ("no operator named 'luck'", "knob-cross")),
             (("--operators", "knob-cross"), ("steps from one program",)),
         ],

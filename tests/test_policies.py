@@ -13,18 +13,20 @@ from archives.candidate import Candidate, digest
 from archives.events import Extended, Judged, Proposed, Refused, Stopped
 from archives.front import LARGEST, Front
 from archives.ranking import Ranking, Roster
-from evo_kernel import policies, stopping
+from evo_kernel import idle, policies, stopping
 from evo_kernel.bandit import Bandit, shares
-from evo_kernel.config import Settings
+from evo_kernel.cli import search as command
+from evo_kernel.config import SECTIONS, Settings
+from evo_kernel.errors import ConfigError
 from evo_kernel.lines import Lines
 from evo_kernel.rules import MECHANISMS, Limits, Rules
 from evo_kernel.search import Search
 from evo_kernel.structures import REMEMBERED, Structures
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Stage
-from operators.tune.outlook import TRIAL
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
+import policies as study
 import structured
 
 ALL = Rules(
@@ -121,7 +123,56 @@ class TestPolicies:
         with pytest.raises(ValueError, match="no policy named 'luck'; known: archive, best-of-n, sequential"):
             policies.make("luck", Rules())
         assert Settings.model_fields["policy"].annotation.__args__ == policies.NAMES
-        assert {setting for setting, _, _ in MECHANISMS.values()} < set(Settings.model_fields)
+
+
+class TestMechanisms:
+    def test_the_study_has_each_that_the_config_knows_the_other_way_round_and_nothing_else_changed(self) -> None:
+        settings = {setting for setting, _, _ in MECHANISMS.values()}
+        assert {"without", "having"} == {
+            p.name for p in command.params if getattr(p.type, "choices", ()) == tuple(MECHANISMS)
+        }
+        assert settings == set(SECTIONS["mechanisms"]) - {"lines", "migration", "max_perf_debug_num"}
+        operators = (*structured.OPERATORS, "knob-tune")
+        shipped = Rules(operators=operators)
+        rows = {**study.conflicting(operators), **study.variants(operators)}
+        assert rows["archive"].rules == shipped
+        for name, (setting, off, on) in MECHANISMS.items():
+            standing = getattr(shipped, setting)
+            row = rows[f"archive {'without' if standing else 'with'} {name}"]
+            both = replace(row.rules, objectives=shipped.objectives)
+            assert both == replace(shipped, **{setting: off if standing else on}), name
+            assert standing in (off, on)
+
+    @pytest.mark.parametrize(
+        ("policy", "changes", "idle_ones"),
+        [
+            ("archive", {}, {"macro", "compromises"}),
+            ("archive", {"operators": ALL.operators, "objectives": ("latency", "error")}, set()),
+            (
+                "archive",
+                {"operators": ("knob-step",)},
+                {"crossover", "tuner", "trials", "giving-up", "macro", "compromises"},
+            ),
+            ("archive", {"operators": ALL.operators, "trials": 0}, {"giving-up", "macro", "compromises"}),
+            ("islands", {"crossover": 0.3}, {"fallback", "broadening", "halving", "macro", "compromises"}),
+            ("restarts", {}, set(MECHANISMS) - {"bandit"}),
+        ],
+    )
+    def test_what_would_do_nothing_is_known(self, policy: str, changes: dict[str, object], idle_ones: set[str]) -> None:
+        rules = replace(Rules(), **changes)
+        assert {name for name in MECHANISMS if idle.why(name, policy, rules, models=False)} == idle_ones
+        assert idle.why("macro", "archive", Rules(), models=True) is None
+
+    def test_gpu_seconds_that_limit_nothing_are_refused_where_asked_for_and_told_of_where_a_file_names_them(
+        self,
+    ) -> None:
+        settings, told = Settings(target="mi300", basis="predicted", max_gpu_seconds=5.0), []
+        idle.check(settings, (), told.append)
+        assert [line.partition(":")[0] for line in told] == ["max_gpu_seconds limits nothing"]
+        with pytest.raises(ConfigError, match="leave it out, or limit the wall time"):
+            idle.check(settings, ("max_gpu_seconds",), told.append)
+        idle.check(settings.model_copy(update={"basis": "measured"}), ("max_gpu_seconds",), told.append)
+        assert len(told) == 1
 
 
 class TestBandit:
@@ -151,7 +202,7 @@ class TestBandit:
 
 class TestStructures:
     def test_relatives_are_the_structures_own_then_its_kins_failures_among_them(self) -> None:
-        known = Structures()
+        known = Structures(Rules())
         for number, (one, time) in enumerate([("a", 3.0), ("a", None), ("b", 2.0), ("c", 1.0)]):
             made = Candidate(f"x = {number}", "step", "", (), str(number), one)
             known.proposed(number, made, ["a"] if one == "b" else [])
@@ -165,14 +216,14 @@ class TestStructures:
         assert known.pending("a") == ("x = 9",)
 
     def test_what_is_told_is_bounded(self) -> None:
-        known = Structures()
+        known = Structures(Rules())
         for number, one in enumerate(entries(2 * REMEMBERED)):
             known.judged(number, one, 1.0 + number, 1.0)
         assert [o.time_us for o in known.relatives("s")] == [1.0 + n for n in range(REMEMBERED, 2 * REMEMBERED)]
 
     def test_a_new_structure_is_tried_for_a_while_and_given_up_when_it_falls_behind(self) -> None:
-        known = Structures()
-        fine, other = entries(TRIAL, "fine"), entries(2, "other")
+        known = Structures(Rules())
+        fine, other = entries(Rules().trials, "fine"), entries(2, "other")
         for number, one in enumerate(fine[:-1]):
             known.judged(number, one, 1.2, 1.0)
         assert known.on_trial() == fine[0].id
@@ -182,6 +233,15 @@ class TestStructures:
         assert known.on_trial() == other[0].id
         known.judged(101, other[1], 1.2, 0.5)
         assert known.on_trial() is None
+
+    @pytest.mark.parametrize(("changes", "tried"), [({}, 1), ({"giving_up": 0.0}, 2), ({"trials": 0}, 0)])
+    def test_trials_and_giving_up_are_each_switched_off_by_their_setting(
+        self, changes: dict[str, float], tried: int
+    ) -> None:
+        known = Structures(replace(Rules(trials=8, giving_up=1.3), **changes))
+        for number, (one, time) in enumerate([("near", 1.2), ("far", 2.0)]):
+            known.judged(number, entries(1, one)[0], time, 1.0)
+        assert known.young("near") + known.young("far") == tried
 
 
 class TestArchive:

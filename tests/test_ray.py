@@ -106,9 +106,7 @@ def proposed_as_if_nobody_had_died(events: list[Event]) -> list[str]:
     for event in events[1:]:
         if isinstance(event, Refused) or (isinstance(event, Proposed) and event.candidate.operator != "seed"):
             (request,) = search.ask(1)
-            context = Context(
-                request.rng, search.known, "mi300", "hip", request.relatives, request.pending, request.best_us
-            )
+            context = Context(request.rng, search.known, "mi300", "hip", request.relatives, request.pending)
             try:
                 source = operators[request.operator].propose(request.parents, context).source
             except ProposalError:

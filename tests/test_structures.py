@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 
 from archives.candidate import Candidate, fingerprint
-from archives.events import Event, Judged, Proposed, Refused
+from archives.events import Answered, Asked, Event, Judged, Proposed, Refused
 from evo_kernel.rules import Rules
 from evo_kernel.search import Search
 from fitness.evaluation import Basis, CaseResult, Evaluation
 from operators.knob_operators import KnobStep
 from operators.knobs import structure, values
-from operators.proposal import Context, Observed, Operator, Proposal, ProposalError
+from operators.proposal import Context, Operator, Proposal, ProposalError
 from operators.tune.operator import KnobTune
-from operators.tune.outlook import TRIAL
 
 KERNEL = """
 import torch, triton
@@ -35,6 +34,7 @@ def scale(x):
 MORE = "    v = v + 0\n"  # one more of these is a new structure
 COST = (1.0, 1.1, 5.0)  # of a structure, by how many there are
 EVALUATIONS = 48
+TRIAL = 8  # evaluations of a new structure
 
 
 class Rewrite:
@@ -66,15 +66,16 @@ def candidate(source: str, operator: str, parents: tuple[str, ...] = ()) -> Cand
 
 
 def begun() -> Search:
-    return Search(3, 8, EVALUATIONS // 8, "archive", Rules(operators=tuple(OPERATORS)))
+    return Search(
+        3, 8, EVALUATIONS // 8, "archive", Rules(operators=tuple(OPERATORS), trials=TRIAL, giving_up=1.3, macro=True)
+    )
 
 
 def answer(search: Search) -> Event:
     """Ask for one program, and answer as the loop around the search does."""
     (request,) = search.ask(1)
     parents = tuple(p.id for p in request.parents)
-    told = (request.relatives, request.pending, request.best_us)
-    context = Context(request.rng, search.known, "mi300", "hip", *told)
+    context = Context(request.rng, search.known, "mi300", "hip", request.relatives, request.pending)
     try:
         made = OPERATORS[request.operator].propose(request.parents, context)
     except ProposalError as error:
@@ -103,8 +104,8 @@ def run() -> list[Event]:
             event = answer(search)
 
 
-def folded(events: Sequence[Event]) -> Search:
-    search = begun()
+def folded(events: Sequence[Event], search: Search | None = None) -> Search:
+    search = search or begun()
     for event in events:
         search.tell(event)
     return search
@@ -140,11 +141,20 @@ class TestTrials:
             search.tell(Judged(number, replace(verdict, program=f"program {number}")))
         assert all(search.ask(1) for _ in range(20))
 
+    def test_a_refusal_of_the_tuner_ends_the_trial(self, run: list[Event]) -> None:
+        cut = next(n for n in range(3, len(run)) if folded(run[:n]).structures.on_trial())
+        search = folded(run[:cut])
+        young = search.structures.on_trial()
+        assert young is not None
+        (request,) = search.ask(1)
+        search.tell(Refused(request.number, "knob-tune", (young,), "nothing new"))
+        assert search.structures.on_trial() != young
+
 
 class TestMacroSteps:
     def test_a_rewrite_and_its_trial_are_one_proposal_with_the_gain_of_the_fastest(self, run: list[Event]) -> None:
-        began = next(n for n in range(3, len(run)) if folded(run[:n]).learned.macros.oldest())
-        ended = next(n for n in range(began, len(run)) if not folded(run[:n]).learned.macros.oldest())
+        began = next(n for n in range(3, len(run)) if any(folded(run[:n]).learned.macros.open))
+        ended = next(n for n in range(began, len(run)) if not any(folded(run[:n]).learned.macros.open))
         before, after, step = folded(run[: began - 1]), folded(run[:ended]), run[began:ended]
         rewritten = run[began - 2]
         assert isinstance(rewritten, Proposed)
@@ -162,11 +172,39 @@ class TestMacroSteps:
         assert record.most == pytest.approx(max(1.0, parent / fastest))
 
     def test_a_run_that_is_cut_in_the_middle_of_a_step_judges_it_alike(self, run: list[Event]) -> None:
-        cuts = [n for n in range(2, len(run)) if folded(run[:n]).learned.macros.oldest()]
+        cuts = [n for n in range(2, len(run)) if any(folded(run[:n]).learned.macros.open)]
         assert cuts
         for cut in cuts:
             if not isinstance(run[cut], Judged):
                 assert answer(folded(run[:cut])) == run[cut]
+
+    @pytest.mark.parametrize("share", [0.5, 1.0])
+    def test_a_structure_of_a_model_is_tuned_unless_all_is_left_to_models_and_its_calls_are_paid_for_by_both(
+        self, share: float
+    ) -> None:
+        rules = Rules(("knob-step", "knob-tune"), trials=TRIAL, macro=True, bandit=True, model_share=share)
+
+        def fresh() -> Search:
+            return Search(3, 8, EVALUATIONS // 8, "archive", rules)
+
+        search, seed = fresh(), Proposed(0, candidate(KERNEL, "seed"))
+        made = candidate(KERNEL.replace("    tl.store", MORE + "    tl.store"), "optimize", (seed.candidate.id,))
+        asked = (Asked(1, "optimize", "m", made.parents), Answered(1, 900, 3 * 10**10, 2), Proposed(1, made))
+        events = [seed, judged(seed), *asked, judged(asked[-1])]
+        folded(events, search)
+        while any(search.learned.macros.open):
+            event = answer(search)
+            assert answer(folded(events, fresh())) == event
+            events += [event, *([judged(event)] if isinstance(event, Proposed) else [])]
+            folded(events[-2:] if isinstance(event, Proposed) else events[-1:], search)
+        tuned = [e.candidate for e in events[6:] if isinstance(e, Proposed)]
+        assert len(tuned) == (TRIAL - 1 if share < 1 else 0)
+        assert {(c.operator, c.structure) for c in tuned} <= {("knob-tune", made.structure)}
+        arm = search.bandit.arms.pop("optimize by m")
+        assert arm.cost == pytest.approx(1 + 0.03 / rules.evaluation_dollars + len(tuned))
+        assert search.bandit.arms == {}
+        assert arm.gains == (min(time_us(c.source) for c in [made, *tuned]) < 0.99 * time_us(KERNEL))
+        assert search.credit.operators["optimize by m"].tries == 1
 
     def test_without_macro_steps_a_rewrite_is_judged_by_its_first_program(self, run: list[Event]) -> None:
         search = Search(3, 8, EVALUATIONS // 8, "archive", Rules(operators=tuple(OPERATORS), macro=False))
@@ -177,33 +215,3 @@ class TestMacroSteps:
         search.tell(event)
         search.tell(judged(event))
         assert search.credit.operators["rewrite"].tries == 1
-
-
-class TestGivingUp:
-    def test_the_tuner_refuses_a_structure_without_hope_and_goes_on_with_one_near_the_best(self) -> None:
-        parent = candidate(KERNEL, "seed")
-        sources = [
-            KERNEL.replace("BLOCK=256", f"BLOCK={b}").replace("num_warps=4", f"num_warps={w}")
-            for b in (64, 128, 256, 512, 1024)
-            for w in (1, 2, 4, 8, 16)
-        ]
-        relatives = tuple(Observed(s, time_us(s), parent.structure) for s in sources)
-
-        def asked(best_us: float) -> Proposal:
-            known = {fingerprint(s) for s in sources}.__contains__
-            return KnobTune().propose(
-                (parent,), Context(np.random.default_rng(0), known, "mi300", "hip", relatives, (), best_us)
-            )
-
-        assert structure(asked(95.0).source) == parent.structure
-        with pytest.raises(ProposalError, match="no hope of coming near"):
-            asked(10.0)
-
-    def test_a_refusal_of_the_tuner_ends_the_trial(self, run: list[Event]) -> None:
-        cut = next(n for n in range(3, len(run)) if folded(run[:n]).structures.on_trial())
-        search = folded(run[:cut])
-        young = search.structures.on_trial()
-        assert young is not None
-        (request,) = search.ask(1)
-        search.tell(Refused(request.number, "knob-tune", (young,), "no hope"))
-        assert search.structures.on_trial() != young

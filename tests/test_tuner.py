@@ -14,7 +14,7 @@ from operators.knobs import structure, values
 from operators.proposal import Context, Observed, ProposalError
 from operators.rewrites.families import FAMILIES
 from operators.rewrites.program import apply, read
-from operators.tune import constraints, failures, outlook
+from operators.tune import constraints, failures
 from operators.tune.constraints import Constraint
 from operators.tune.operator import KnobTune, Tuning
 from operators.tune.space import Config, Parameter, Space, SpaceError
@@ -178,29 +178,6 @@ class TestProposals:
         alone = np.mean([best(search(space, time_of, 5, seed)) for seed in range(5)])
         taught = np.mean([best(search(space, time_of, 5, seed, relatives)) for seed in range(5)])
         assert taught < 0.9 * alone
-
-
-class TestOutlook:
-    def test_a_structure_far_slower_than_the_best_is_hopeless_and_a_near_one_is_not(self) -> None:
-        space = Space.product(PARAMETERS)
-        observed = search(space, time_of, outlook.budget(space), 0)
-        rng = np.random.default_rng(0)
-        assert outlook.hopeless(space, observed, 10.0, rng)
-        assert not outlook.hopeless(space, observed, 100.0, rng)
-
-    def test_nothing_is_hopeless_before_its_trial_and_all_failures_are_after_it(self) -> None:
-        space = Space.product(PARAMETERS)
-        failed = [Observation(tuple(row), None) for row in space.rows.tolist()]
-        rng = np.random.default_rng(0)
-        assert not outlook.hopeless(space, failed[:3], 1.0, rng)
-        assert outlook.hopeless(space, failed[: outlook.budget(space)], 1.0, rng)
-
-    def test_a_young_structure_near_the_best_is_promising_until_its_trial_is_over(self) -> None:
-        assert outlook.promising(12.0, 1, 10.0)
-        assert outlook.promising(12.0, 1, None)
-        assert not outlook.promising(14.0, 1, 10.0)
-        assert not outlook.promising(12.0, outlook.TRIAL, 10.0)
-        assert not outlook.promising(float("inf"), 1, 10.0)
 
 
 def program(block: int, warps: int) -> Candidate:

@@ -11,6 +11,7 @@ class BestOfN:
     """Every program is one step from a seed, and the best of all is kept."""
 
     crosses = tunes = False
+    heeds: frozenset[str] = frozenset()
 
     def parent(self, view: View, rng: np.random.Generator) -> str:
         """Choose one of the seeds that passed, or the best where none did."""
@@ -38,6 +39,7 @@ class Restarts:
     """
 
     crosses = tunes = False
+    heeds: frozenset[str] = frozenset()
 
     def __init__(self, chains: int, patience: int) -> None:
         self._lines, self._patience = Lines(chains), patience

@@ -10,7 +10,6 @@ from evo_kernel.policies.policy import View
 from evo_kernel.rules import Rules
 
 BROAD_HISTORY = 0.6  # share of history in the choice of parents when the best has nothing new, or is old
-COMPROMISES = 0.3  # share of parents that NSGA-II chooses where a run has several objectives
 
 
 class Greedy:
@@ -21,15 +20,16 @@ class Greedy:
     """
 
     crosses = tunes = True
+    heeds = frozenset({"history", "fallback", "broadening", "lexicase", "halving", "compromises"})
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._lines = Lines(rules.lines if rules.halving else 1)
-        self._conflict = len(rules.objectives) > 1
+        self._compromises = rules.compromises if len(rules.objectives) > 1 else 0.0
 
     def parent(self, view: View, rng: np.random.Generator) -> str:
         """Choose one program."""
-        if self._conflict and rng.random() < COMPROMISES:
+        if self._compromises and rng.random() < self._compromises:
             return selection.compromise(view.archive, rng)
         if self._rules.lexicase and rng.random() < self._rules.lexicase:
             return selection.specialist(view.archive, rng)

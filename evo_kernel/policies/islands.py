@@ -13,6 +13,7 @@ class Islands:
     """Each island takes its own best or one of its own history; every `migration` verdicts the best move in a ring."""
 
     crosses = tunes = True
+    heeds = frozenset({"history"})
 
     def __init__(self, rules: Rules) -> None:
         self._history, self._every = rules.history, rules.migration

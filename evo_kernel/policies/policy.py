@@ -31,6 +31,10 @@ class Policy(Protocol):
     def tunes(self) -> bool:
         """Whether it uses the tuner, which learns from all that was judged."""
 
+    @property
+    def heeds(self) -> frozenset[str]:
+        """The mechanisms of choosing parents that it has, by their names on the command line."""
+
     def parent(self, view: View, rng: np.random.Generator) -> str:
         """Return the id of a program that the archive holds."""
 

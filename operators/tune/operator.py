@@ -10,7 +10,6 @@ from operators.knob_values import OPTIONS
 from operators.knobs import Knob, find, holds, known_values, rewrite
 from operators.proposal import Context, Observed, Proposal, ProposalError
 from operators.tune.constraints import Constraint
-from operators.tune.outlook import hopeless
 from operators.tune.space import Config, Kind, Parameter, Space, SpaceError, Value
 from operators.tune.tuner import Observation, propose
 
@@ -35,14 +34,12 @@ class KnobTune:
         return 1
 
     def propose(self, parents: Sequence[Candidate], context: Context) -> Proposal:
-        """Choose a configuration that was not judged, and write it into the parent; give up a hopeless structure."""
+        """Choose a configuration that was not judged, and write it into the parent."""
         if len(parents) != 1:
             raise ValueError(f"{self.name} expected 1 parent, got {len(parents)}")
         parent, home = parents[0].source, parents[0].structure
         tuning = Tuning(parent, context.backend, context.relatives, home, context.constraints)
         own, prior = tuning.observed(home), tuning.observed(home, others=True)
-        if context.best_us is not None and hopeless(tuning.space, own, context.best_us, context.rng):
-            raise ProposalError(f"after {len(own)} programs the structure has no hope of coming near the run's best")
         pending = [c for c in (tuning.config(source, home) for source in context.pending) if c is not None]
         for count in (1, TRIES):
             for config in propose(tuning.space, own, pending, context.rng, count, prior):

@@ -1,0 +1,79 @@
+"""Says what would do nothing in a run, and why: what somebody asks for should not be without effect in silence."""
+
+from collections.abc import Callable, Collection, Iterable
+
+from evo_kernel import policies
+from evo_kernel.config import Settings
+from evo_kernel.errors import ConfigError
+from evo_kernel.rules import Rules
+from operators import catalogue
+from operators.catalogue import KNOBS, TUNER
+
+PARENTS = ("history", "fallback", "broadening", "lexicase", "halving", "compromises")  # in the choice of parents
+TRIALS = ("trials", "giving-up", "macro")  # what is done with new structures
+
+
+def check(settings: Settings, asked: Collection[str], say: Callable[[str], None]) -> None:
+    """Refuse a limit of GPU seconds that limits nothing; only say so where it is not `asked` for but in a file."""
+    if settings.max_gpu_seconds is None or settings.basis == "measured":
+        return
+    line = f"max_gpu_seconds limits nothing: times are {settings.basis}, and no GPU works for a verdict"
+    if "max_gpu_seconds" in asked:
+        raise ConfigError(f"{line}; leave it out, or limit the wall time (max_minutes)")
+    say(line)
+
+
+def check_mechanisms(settings: Settings, names: Iterable[str]) -> None:
+    """Refuse mechanisms that are switched on, by their names on the command line, and would do nothing."""
+    found = {name: why(name, settings.policy, settings.rules, bool(settings.models)) for name in names}
+    lines = [f"--with {name} would do nothing: {reason}" for name, reason in found.items() if reason is not None]
+    if lines:
+        raise ConfigError("; ".join(lines))
+
+
+def why(name: str, policy: str, rules: Rules, models: bool) -> str | None:
+    """Return why a mechanism that is switched on would do nothing; None where it has something to do.
+
+    `models`: whether the run has any that write programs.
+    """
+    made = policies.make(policy, rules)
+    if name in PARENTS and name not in made.heeds and not (name == "lexicase" and _crosses(policy, rules, models)):
+        return f"policy {policy} does not choose parents by it"
+    if name == "crossover":
+        return _uncrossed(policy, rules)
+    if name in ("tuner", *TRIALS):
+        return _untuned(name, policy, rules, models)
+    if name == "compromises" and len(rules.objectives) < 2:
+        return "it needs several objectives (--objectives latency,error)"
+    return None
+
+
+def _crosses(policy: str, rules: Rules, models: bool) -> bool:
+    """Tell whether partners are chosen, which lexicase does too."""
+    knobs = rules.crossover > 0 and _uncrossed(policy, rules) is None
+    return knobs or (models and policies.make(policy, rules).crosses)
+
+
+def _uncrossed(policy: str, rules: Rules) -> str | None:
+    if not policies.make(policy, rules).crosses:
+        return f"policy {policy} takes one parent at a time"
+    if not any(catalogue.arity(name) == 2 for name in rules.operators):
+        return "no operator of the run takes two parents"
+    return None
+
+
+def _untuned(name: str, policy: str, rules: Rules, models: bool) -> str | None:
+    """Say why there is no tuner, or no new structure for it."""
+    if not policies.make(policy, rules).tunes:
+        return f"policy {policy} uses no tuner"
+    if TUNER not in rules.operators:
+        return f"{TUNER} is not among the run's operators"
+    if name == "tuner":
+        return None
+    if not rules.tuner:
+        return "the tuner is switched off"
+    if name != "trials" and not rules.trials:
+        return "trials of new structures are switched off"
+    if name == "macro" and not models and set(rules.operators) <= set(KNOBS):
+        return "no operator of the run makes new structures"
+    return None
