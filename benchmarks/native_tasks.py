@@ -31,7 +31,6 @@ from fitness.targets import find
 from suites import Task, load, names
 
 Row = dict[str, Any]
-STATES = (mutating.KILLED, mutating.SURVIVED, mutating.EQUAL, mutating.BROKEN)
 
 
 def check(task: Task, wanted: list[str]) -> Row:
@@ -70,14 +69,14 @@ def _compiled(task: Task, source: str, target: str) -> str:
 def mutated(task: Task, target: str, most: int) -> Row:
     """Try mutants of one task's reference and seeds."""
     tried = mutating.mutate(task, target, most)
-    counts = {state: sum(t.state == state for t in tried) for state in STATES}
+    counts = {state: sum(t.state == state for t in tried) for state in mutating.STATES}
     left = [f"{t.of}, {t.mutant.said}" for t in tried if t.state == mutating.SURVIVED]
     return {"task": task.name, **counts, "share": mutating.share(tried), "survivors": left}
 
 
 def said(row: Row) -> str:
     """Say in a few lines what became of mutants."""
-    counts = ", ".join(f"{row[state]} {state}" for state in STATES)
+    counts = ", ".join(f"{row[state]} {state}" for state in mutating.STATES)
     return "\n    ".join([f"{row['task']:<22} {row['share']:.1%} killed: {counts}", *row["survivors"]])
 
 
