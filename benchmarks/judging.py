@@ -16,9 +16,9 @@ from pathlib import Path
 from judging_clock import clock  # beside this file
 from judging_faults import faults
 from judging_throughput import throughput, watched
-from ten import TEN
 
 from fitness.gpu import discover
+from suites.native import TEN
 
 
 def main() -> None:

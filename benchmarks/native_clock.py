@@ -1,33 +1,45 @@
-"""Times native tasks' seeds beside PyTorch on this machine's GPU, and judges seeds and honest banks at full size there.
+"""Times a native task's seed beside PyTorch on this machine's GPU, and judges seed and honest bank at full size there.
 
-All that runs here is this repository's own code, so one process does it. The clock: events around one call, after a
-write of 512 MiB that empties the cache and hides what launching costs the host; seed, eager and compiled PyTorch take
-turns in random order, and the median of each counts.
+    python benchmarks/native_clock.py TASK
+
+prints one row; native_tasks.py runs one process for each task, several side by side, so that a fault on the device ends
+one task alone. They judge and compile together and take turns at the clock, each alone on the device. The clock: events
+around one call, after a write of 512 MiB that empties the cache and hides what launching costs the host; seed, eager
+and compiled PyTorch take turns in random order, and the median of each counts. All code that runs is this repository's.
 """
 
 import importlib.util
+import json
 import random
+import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import triton
 
 from fitness import roofline, yardstick
 from fitness.gpu import compare, discover
-from suites import Case, Task
+from fitness.gpu.turns import Turns
+from suites import Case, Task, load
 from suites.loading import Functions, functions
 from suites.trials import BASE, Trial, draw, trials
 
 ROUNDS, WARM = 15, 3
 FLUSH = 1 << 29  # bytes
+COMPILING = 45.0  # seconds for the compiler on one case
 DEVICE = "cuda"
 
 Row = dict[str, Any]
+Run = Callable[[], Any]
 
 
 def measured(task: Task) -> Row:
@@ -35,22 +47,36 @@ def measured(task: Task) -> Row:
     target = discover.own_target()
     if target is None:
         sys.exit("this needs a GPU that evo-kernel knows")
-    # the bank is honest arithmetic, as it is for the judge: sums of 16-bit products in float32
-    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
-    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
-    own, ceilings = functions(task), roofline.of_sheet(target)
-    row: Row = {"task": task.name, "level": task.level, "device": torch.cuda.get_device_name(), "cases": []}
+    _prepare()
+    own, turns = functions(task), Turns(discover.place(DEVICE, 0))
+    importable(own)
+    versions = {"torch": torch.__version__, "triton": triton.__version__}
+    row: Row = {"task": task.name, "level": task.level, "device": torch.cuda.get_device_name(), **versions}
     with tempfile.TemporaryDirectory() as folder:
         seed = launcher(task, Path(folder))
-        for case in (*task.cases, *task.held_out):
-            began = time.monotonic()
-            found = judged(task, own, seed, case)
-            if case in task.cases:
-                found |= timed(own, seed, case) | {"roofline_us": roofline.roofline(case, ceilings).time_us}
-            row["cases"].append({"case": case.name, "held_out": case in task.held_out, **found})
-            row["cases"][-1]["seconds"] = round(time.monotonic() - began, 1)
-            torch.cuda.empty_cache()
+        judging = time.monotonic()
+        row["cases"] = [_found(task, own, seed, case, turns) for case in (*task.cases, *task.held_out)]
+        row["seconds judging"] = round(time.monotonic() - judging, 1)
+        _time(task, own, seed, row, turns)
+    ceilings = roofline.of_sheet(target)
+    for case, found in zip(task.cases, row["cases"], strict=False):
+        found["roofline_us"] = roofline.roofline(case, ceilings).time_us
     return row
+
+
+def _prepare() -> None:
+    """Make torch's sums of 16-bit products as the judge's, and give Triton memory for descriptors."""
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    triton.set_allocator(lambda size, align, stream: torch.empty(size, dtype=torch.int8, device=DEVICE))
+
+
+def importable(own: Functions) -> None:
+    """Let torch's compiler import the module that a task's functions say they are of; the judge never does this."""
+    scope = own.reference.__globals__
+    module = types.ModuleType(scope["__name__"])
+    module.__dict__.update(scope)
+    sys.modules[module.__name__] = module
 
 
 def launcher(task: Task, folder: Path) -> Callable[..., Any]:
@@ -64,6 +90,23 @@ def launcher(task: Task, folder: Path) -> Callable[..., Any]:
     spec.loader.exec_module(module)
     made: Callable[..., Any] = getattr(module, task.entry)
     return made
+
+
+def _found(task: Task, own: Functions, seed: Callable[..., Any], case: Case, turns: Turns) -> Row:
+    """Judge one case; where memory is short beside the others, once more alone."""
+    row: Row = {"case": case.name, "held_out": case in task.held_out}
+    try:
+        try:
+            with turns.together():
+                return row | judged(task, own, seed, case)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            with turns.alone():
+                return row | judged(task, own, seed, case)
+    except Exception as error:  # whatever it is, the other cases and tasks are to be seen
+        return row | {"failed": said(error)}
+    finally:
+        torch.cuda.empty_cache()
 
 
 def judged(task: Task, own: Functions, seed: Callable[..., Any], case: Case) -> Row:
@@ -80,25 +123,71 @@ def judged(task: Task, own: Functions, seed: Callable[..., Any], case: Case) -> 
     return {"seed_error": error(seed, None), "bank_error": max(bank.values()), "bank": bank}
 
 
-def timed(own: Functions, seed: Callable[..., Any], case: Case) -> Row:
-    """Time the seed, the fastest PyTorch of the bank, and that compiled, on one case."""
-    values = list(draw(Trial(BASE, case.name, case.inputs), 1, DEVICE).values())
+def _time(task: Task, own: Functions, seed: Callable[..., Any], row: Row, turns: Turns) -> None:
+    """Time the seed, the fastest PyTorch of the bank, and that compiled, on the public cases."""
     bank = {"reference": own.reference, **dict(own.honest)}
-    alone = {name: clock({"it": lambda f=f: f(*values)}, rounds=3)["it"] for name, f in bank.items()}
-    best = min(alone, key=lambda name: alone[name])
-    runs: dict[str, Callable[[], Any]] = {"seed": lambda: seed(*values), "eager": lambda: bank[best](*values)}
-    refusal = None
+    public = [(case, found) for case, found in zip(task.cases, row["cases"], strict=False) if "failed" not in found]
+    with turns.alone():
+        for case, found in public:
+            values = _values(case)
+            alone = clock({name: partial(f, *values) for name, f in bank.items()}, rounds=3)
+            found["bank_us"] = alone
+            found["eager"] = min(alone, key=lambda name: alone[name])
+    compiled: dict[str, Callable[..., Any]] = {}
+    late = ""  # a compiler that took too long on one case is not waited for on others
+    for case, found in public:
+        began = time.monotonic()
+        with turns.together():
+            made = _compiled(bank[found["eager"]], case) if not late else f"not tried: {late}"
+        late = made if isinstance(made, str) and "not compiled after" in made and not late else late
+        found["seconds compiling"] = round(time.monotonic() - began, 1)
+        if isinstance(made, str):
+            found["refusal"] = made
+        else:
+            compiled[case.name] = made
+        torch.cuda.empty_cache()
+    with turns.alone():
+        for case, found in public:
+            values, eager = _values(case), bank[found["eager"]]
+            runs: dict[str, Run] = {"seed": partial(seed, *values), "eager": partial(eager, *values)}
+            if case.name in compiled:
+                runs["compiled"] = partial(compiled[case.name], *values)
+            found["us"] = clock(runs)
+
+
+def _values(case: Case) -> list[Any]:
+    return list(draw(Trial(BASE, case.name, case.inputs), 1, DEVICE).values())
+
+
+def _compiled(function: Callable[..., Any], case: Case) -> Callable[..., Any] | str:
+    """Return what torch's compiler makes of a function for one case, or why there is nothing."""
+    made = torch.compile(function, dynamic=False)
     try:
-        torch._dynamo.reset()
-        compiled = torch.compile(bank[best], dynamic=False)
-        compiled(*values)
-        runs["compiled"] = lambda: compiled(*values)
+        with _at_most(COMPILING):
+            made(*_values(case))
+            torch.cuda.synchronize()
     except Exception as error:  # the compiler may raise anything; the table says what
-        refusal = f"{type(error).__name__}: {str(error).splitlines()[0][:80]}" if str(error) else type(error).__name__
-    return {"us": clock(runs), "eager": best, "refusal": refusal}
+        return said(error)
+    return made
 
 
-def clock(runs: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError within, once the time is up."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"not compiled after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def clock(runs: Mapping[str, Run], rounds: int = ROUNDS) -> dict[str, float]:
     """Return the median microseconds of each, taken in turn."""
     flush = torch.empty(FLUSH, dtype=torch.uint8, device=DEVICE)
     took: dict[str, list[float]] = {name: [] for name in runs}
@@ -115,46 +204,11 @@ def clock(runs: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[s
     return {name: statistics.median(times) for name, times in took.items()}
 
 
-def told(row: Row) -> str:
-    """Say in one line what became of one task."""
-    wrong = [c["case"] for c in row["cases"] if c["seed_error"] > 1 or c["bank_error"] > 1]
-    return f"{row['task']:<22} {'WRONG: ' + ', '.join(wrong) if wrong else 'right'}   {_line(row)}"
+def said(error: BaseException) -> str:
+    """Say in a line what was raised."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first[:160]}" if first else type(error).__name__
 
 
-def markdown(rows: list[Row]) -> str:
-    """Return the table of all tasks: geometric means over the public cases."""
-    head = (
-        "| task | level | seed us | eager us | compiled us | eager / seed | seed of roofline | right |\n|---|"
-        + "---|" * 7
-    )
-    return "\n".join([head, *(f"| {row['task']} | {row['level']} | {_cells(row)} |" for row in rows)]) + "\n"
-
-
-def _line(row: Row) -> str:
-    return ", ".join(f"{what} {cell}" for what, cell in zip(_COLUMNS, _cells(row).split(" | "), strict=True))
-
-
-_COLUMNS = ("seed us", "eager us", "compiled us", "eager / seed", "of roofline", "cases right")
-
-
-def _cells(row: Row) -> str:
-    """Return a task's figures as cells."""
-    cases = [c for c in row["cases"] if "us" in c]
-    right = sum(c["seed_error"] <= 1 and c["bank_error"] <= 1 for c in row["cases"])
-    seed, eager, floor = (
-        statistics.geometric_mean(v)
-        for v in (
-            [c["us"]["seed"] for c in cases],
-            [c["us"]["eager"] for c in cases],
-            [c["roofline_us"] for c in cases],
-        )
-    )
-    compiled = [c["us"]["compiled"] for c in cases if "compiled" in c["us"]]
-    whole = (
-        f"{statistics.geometric_mean(compiled):.1f}"
-        if len(compiled) == len(cases)
-        else f"- ({len(compiled)} of {len(cases)})"
-    )
-    return (
-        f"{seed:.1f} | {eager:.1f} | {whole} | {eager / seed:.2f} | {floor / seed:.0%} | {right} of {len(row['cases'])}"
-    )
+if __name__ == "__main__":
+    print(json.dumps(measured(load(sys.argv[1]))))

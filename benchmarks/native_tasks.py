@@ -2,21 +2,25 @@
 
     python benchmarks/native_tasks.py check [--tasks a,b] [--targets h200,mi300,mi250] [--results FILE]
     python benchmarks/native_tasks.py mutate [--tasks a,b] [--most 40] [--results FILE]
-    python benchmarks/native_tasks.py table [--tasks a,b] [--seconds 500] [--results FILE] [--markdown FILE]
+    python benchmarks/native_tasks.py table [--tasks a,b] [--seconds 500] [--jobs 6] [--results FILE] [--markdown FILE]
 
 check, without a GPU: the linter; every seed on all cases, held-out cases and small edges under the interpreter; machine
 code for every target. mutate, without one: how many wrong versions of reference and seeds are killed. table, on a GPU:
 every seed and honest implementation is judged at full size on all cases and held-out ones by limits made there; then
 the seed, the fastest PyTorch of the bank and its torch.compile are timed in turn on each public case, from a cold
-cache, beside the roofline. What stands in the results file is not done again.
+cache, beside the roofline. What stands in the results file is not done again, unless it failed; table ends with 1 where
+anything is wrong, failed or left.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import native_rows  # beside this file
 
 from fitness import checking, mutating
 from fitness.build import Builder, Purpose, Refusal
@@ -27,7 +31,6 @@ from fitness.targets import find
 from suites import Task, load, names
 
 Row = dict[str, Any]
-STATES = (mutating.KILLED, mutating.SURVIVED, mutating.EQUAL, mutating.BROKEN)
 
 
 def check(task: Task, wanted: list[str]) -> Row:
@@ -66,14 +69,14 @@ def _compiled(task: Task, source: str, target: str) -> str:
 def mutated(task: Task, target: str, most: int) -> Row:
     """Try mutants of one task's reference and seeds."""
     tried = mutating.mutate(task, target, most)
-    counts = {state: sum(t.state == state for t in tried) for state in STATES}
+    counts = {state: sum(t.state == state for t in tried) for state in mutating.STATES}
     left = [f"{t.of}, {t.mutant.said}" for t in tried if t.state == mutating.SURVIVED]
     return {"task": task.name, **counts, "share": mutating.share(tried), "survivors": left}
 
 
 def said(row: Row) -> str:
     """Say in a few lines what became of mutants."""
-    counts = ", ".join(f"{row[state]} {state}" for state in STATES)
+    counts = ", ".join(f"{row[state]} {state}" for state in mutating.STATES)
     return "\n    ".join([f"{row['task']:<22} {row['share']:.1%} killed: {counts}", *row["survivors"]])
 
 
@@ -93,7 +96,14 @@ def kept(file: Path | None) -> dict[str, Row]:
     if file is None or not file.exists():
         return {}
     rows = [json.loads(line) for line in file.read_text().splitlines()]
-    return {row["task"]: row for row in rows}
+    return {row["task"]: row for row in rows if "failed" not in row}
+
+
+def write(row: Row, file: Path | None) -> None:
+    """Keep a row, where there is a file for it."""
+    if file is not None:
+        with file.open("a") as out:
+            out.write(json.dumps(row) + "\n")
 
 
 def done(tasks: list[str], file: Path | None, one: Callable[[Task], Row], until: float) -> Iterator[Row]:
@@ -104,9 +114,7 @@ def done(tasks: list[str], file: Path | None, one: Callable[[Task], Row], until:
             yield known[name]
         elif time.monotonic() < until:
             row = one(load(name))
-            if file is not None:
-                with file.open("a") as out:
-                    out.write(json.dumps(row) + "\n")
+            write(row, file)
             yield row
 
 
@@ -118,6 +126,7 @@ def main() -> None:
     parser.add_argument("--targets", default="h200,mi300,mi250", help="the first one is judged, the others compiled")
     parser.add_argument("--most", type=int, default=mutating.MOST, help="mutants of a reference, and of a seed")
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no task after so long")
+    parser.add_argument("--jobs", type=int, default=6, help="of table: tasks side by side; their clocks take turns")
     parser.add_argument("--results", type=Path)
     parser.add_argument("--markdown", type=Path, help="write the table there too")
     options = parser.parse_args()
@@ -131,14 +140,17 @@ def main() -> None:
         for row in done(tasks, options.results, lambda task: mutated(task, target, options.most), until):
             print(said(row), flush=True)
         return
-    import native_clock  # beside this file; it needs a GPU
-
-    rows = []
-    for row in done(tasks, options.results, native_clock.measured, until):
+    known = kept(options.results)
+    rows = [known[name] for name in tasks if name in known]
+    for row in native_rows.clocked([name for name in tasks if name not in known], options.jobs, until):
         rows.append(row)
-        print(native_clock.told(row), flush=True)
+        write(row, options.results)
+        print(native_rows.told(row), flush=True)
     if options.markdown:
-        options.markdown.write_text(native_clock.markdown(rows))
+        options.markdown.write_text(native_rows.markdown(rows))
+    if left := sorted({*tasks} - {row["task"] for row in rows}):
+        print(f"not begun, call again: {', '.join(left)}")
+    sys.exit(0 if not left and all(map(native_rows.fine, rows)) else 1)
 
 
 if __name__ == "__main__":

@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import triton
-from ten import TEN  # beside this file
 
 from archives.candidate import fingerprint
 from fitness.evaluation import Evaluation
 from fitness.judge import Judge
 from operators import knobs
 from suites import Task, load
+from suites.native import TEN
 from suites.task import Argument, Input
 
 

@@ -18,7 +18,6 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
-from ten import TEN  # beside this file
 
 from archives.candidate import Candidate, fingerprint
 from fitness.judge import Judge
@@ -29,6 +28,7 @@ from operators.rewrites.families import FAMILIES
 from operators.rewrites.operator import Rewriting
 from operators.rewrites.program import apply, read
 from suites import load
+from suites.native import TEN
 
 
 def main() -> None:

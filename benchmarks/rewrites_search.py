@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from rewrites_search_row import ARMS  # beside this file
-from ten import TEN
+
+from suites.native import TEN
 
 GRACE = 20.0  # seconds that interrupted searches have to close their journals
 OWN = Path(__file__)

@@ -6,6 +6,7 @@ is hidden behind work of the device as long as it can be. Programs run here as a
 
 import importlib.util
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -95,7 +96,7 @@ def imported(source: str, scratch: Path) -> Any:
     path = scratch / f"program_{len(list(scratch.glob('*.py')))}.py"
     path.write_text(source)
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)  # torch's compiler imports it by its name
     spec.loader.exec_module(module)
     return module
 

@@ -108,16 +108,17 @@ def mutate(task: Task, settings: Settings, most: int) -> bool:
     except WorkerLost as error:
         raise RunError(f"this machine cannot run mutants now: {error}") from error
     for one in tried:
-        if one.state in (mutating.SURVIVED, mutating.EQUAL):
+        if one.state in (mutating.SURVIVED, mutating.EQUAL, mutating.AS_RIGHT):
             click.echo(f"  {one.state:<9} {one.of}, {one.mutant.said} ({one.detail})")
     share = mutating.share(tried)
     counts = ", ".join(
         f"{sum(t.state == state for t in tried)} {said}"
         for state, said in ((mutating.KILLED, "killed"), (mutating.SURVIVED, "survived"),
                             (mutating.EQUAL, "give the original's very bytes in all trials"),
+                            (mutating.AS_RIGHT, "differ and err no more than honest programs"),
                             (mutating.BROKEN, "do not run"))
     )  # fmt: skip
-    click.echo(f"mutants of {task.name}: {counts}; {share:.1%} of those that differ and run are killed")
+    click.echo(f"mutants of {task.name}: {counts}; {share:.1%} of those that are worse and run are killed")
     if share < mutating.WANTED:
         click.echo(f"less than {mutating.WANTED:.0%}: add cases, edges or distributions in which the survivors matter")
     return share >= mutating.WANTED

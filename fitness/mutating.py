@@ -2,42 +2,52 @@
 
 A mutant is killed where a trial of the cases, held-out cases or small edges refuses it, or its run ends in a fault. It
 is equal where it gives the very bytes of the original in all of them, whatever memory held before: a mask whose lanes
-nobody stores, say. One that cannot be compiled, or raises in every trial, does not run and shows nothing. All others
-survive: they differ, and the task does not see it.
+nobody stores, say. It is as right where it differs and in no trial errs more than an honest program: it computes the
+same in another way, as softmax does that takes away another number near a row's maximum. One that cannot be compiled,
+or raises in every trial, does not run and shows nothing. All others survive: they are worse, and the task does not see
+it.
 """
 
 import ast
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from fitness import mutation, yardstick
-from fitness.build import Builder, Built, Purpose, Refusal, value
+from fitness import mutation, tolerance, yardstick
+from fitness.build import Builder, Purpose, Refusal, value
 from fitness.child import Limits
 from fitness.correctness import Correctness, Replay
 from fitness.evaluation import Stage
 from fitness.jail import Jail
 from fitness.lint import ground
+from fitness.mutants import Ground
 from fitness.mutation import Mutant
+from fitness.plan import LaunchPlan
+from fitness.poison import POISONS
 from fitness.targets import find
-from suites import Task, TaskError
+from suites import Seed, Task, TaskError
 from suites.loading import functions, parts
 from suites.parsing import parse
 from suites.task import Input, pack
 from suites.trials import few, interpretable
 
-KILLED, EQUAL, SURVIVED, BROKEN = "killed", "equal", "survived", "does not run"
+KILLED, EQUAL, AS_RIGHT, SURVIVED, BROKEN = "killed", "equal", "as right", "survived", "does not run"
+STATES = (KILLED, SURVIVED, EQUAL, AS_RIGHT, BROKEN)
 SECONDS = 600.0  # for all mutants of a reference; a mutant of a seed has a tenth
 MOST = 40  # mutants of the reference, and of each seed
 FIRST = 3  # trials that are run first: most mutants are killed by them
-WANTED = 0.95  # of the mutants that are not equal and run, the share that should be killed
+WANTED = 0.95  # of the mutants that differ, are not as right and run, the share that should be killed
+ALIKE = 1.25  # times the largest error of the original and the honest bank, in each trial: roundings fall otherwise
 
 _RAISED = (ArithmeticError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
 
+_NO_WORSE = "differs, and errs no more than honest programs in any trial"
+
 Say = Callable[[str], None]
+Honest = dict[tuple[str, str], float]  # by case and trial: the largest error of the bank over its limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +69,25 @@ def share(tried: list[Tried]) -> float:
 def mutate(task: Task, target: str, most: int = MOST, seed: int = 0, say: Say = lambda _: None) -> list[Tried]:
     """Try mutants of a task's reference and seeds, at most so many of each; `say` is told of each in a line."""
     with contextlib.closing(Jail("compiled")) as jail:
-        found = list(_of_reference(task, jail, most, seed))
+        honest, found = _of_reference(task, jail, most, seed)
         say(f"reference: {_counted(found)}")
         with contextlib.closing(Jail("interpreter")) as interpreter:
             for own in task.seeds:
-                runner = _Runner(task, target, seed, jail, interpreter)
+                runner = _Runner(task, target, seed, jail, interpreter, honest)
                 chosen = mutation.spread(mutation.mutants(own.source, mutation.is_kernel), most)
-                original = runner.outputs(own.source)
-                if isinstance(original, str):
-                    raise TaskError(f"task {task.name}, seed {own.name}: it fails itself: {original}")
+                runner.begin(own)
                 for number, mutant in enumerate(chosen, 1):
-                    found.append(Tried(own.name, mutant, *runner.judge(mutant.source, original)))
+                    found.append(Tried(own.name, mutant, *runner.judge(mutant.source)))
                     say(f"seed {own.name} [{number}/{len(chosen)}] {found[-1].state}: {mutant.said}")
     return found
 
 
 def _counted(found: list[Tried]) -> str:
-    states = (KILLED, SURVIVED, EQUAL, BROKEN)
-    return ", ".join(f"{sum(t.state == state for t in found)} {state}" for state in states)
+    return ", ".join(f"{sum(t.state == state for t in found)} {state}" for state in STATES)
 
 
-def _of_reference(task: Task, jail: Jail, most: int, seed: int) -> Iterator[Tried]:
-    """Run mutants of the reference in a child that runs the task's own code alone."""
+def _of_reference(task: Task, jail: Jail, most: int, seed: int) -> tuple[Honest, list[Tried]]:
+    """Run mutants of the reference, and the honest bank, in a child that runs the task's own code alone."""
     _, text = parts(task.source)
     used = _used(text)
     chosen = mutation.spread(mutation.mutants(text, lambda f: f.name in used), most)
@@ -88,8 +95,9 @@ def _of_reference(task: Task, jail: Jail, most: int, seed: int) -> Iterator[Trie
     outcome = jail.run("mutate", payload, Limits(seconds=SECONDS))
     if outcome.kind is not None:
         raise TaskError(f"task {task.name}: its mutants cannot be run: {outcome.message}")
-    for mutant, (state, detail) in zip(chosen, outcome.value, strict=True):
-        yield Tried("reference", mutant, state, detail)
+    honest, states = outcome.value
+    found = [Tried("reference", mutant, *said) for mutant, said in zip(chosen, states, strict=True)]
+    return {(case, trial): error for case, trial, error in honest}, found
 
 
 def _used(text: str) -> set[str]:
@@ -104,32 +112,61 @@ def _used(text: str) -> set[str]:
     return used
 
 
-def references(task: Task, sources: list[str], seed: int) -> Iterator[tuple[str, str]]:
-    """Say what becomes of each mutant of the reference; runs the task's own code."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One trial that mutants are held against, and the largest error of an honest program there, over its limit."""
+
+    ground: Ground
+    honest: float
+
+
+def held(task: Task, seed: int) -> list[Held]:
+    """Draw every trial and run the honest bank on it; runs the task's own code."""
     cases = (*task.cases, *task.held_out, *(e for e in task.edges if interpretable(e)))
-    own = functions(task)
-    grounds = [ground(own, t, seed) for group in few(task, cases).values() for t in group]
+    own, found = functions(task), []
+    for trial in (t for group in few(task, cases).values() for t in group):
+        g = ground(own, trial, seed)
+        bank = [_made(function, g) for _, function in own.honest]
+        found.append(Held(g, max(_largest(g, made) for made in (g.eager, *bank))))
+    return found
+
+
+def references(task: Task, sources: list[str], trials: list[Held]) -> Iterator[tuple[str, str]]:
+    """Say what becomes of each mutant of the reference; runs the task's own code."""
     for source in sources:
         try:
             changed = functions(replace(task, source=source)).reference
         except (TaskError, KeyError) as error:  # of a name that is gone
             yield BROKEN, str(error)
             continue
-        yield _settled([_against(changed, g) for g in grounds])
+        yield _settled([_against(changed, one) for one in trials])
 
 
-def _against(changed: Callable[..., Any], g: Any) -> tuple[str, str]:
+def _against(changed: Callable[..., Any], one: Held) -> tuple[str, str]:
     """Hold one mutant of the reference against one trial."""
+    g = one.ground
     where = f"case {g.trial.case}, {g.trial.said}"
     try:
-        made = yardstick.outputs(changed(*[yardstick.copied(v) for v in g.values.values()]))
+        made = _made(changed, g)
     except _RAISED as error:
         return BROKEN, f"{where}: {type(error).__name__}"
     if len(made) != len(g.yardsticks):
         return KILLED, where
-    if any(yardstick.ratio(y, m)[0] > 1.0 for y, m in zip(g.yardsticks, made, strict=True)):
+    worst = _largest(g, made)
+    if worst > 1.0:
         return KILLED, where
-    return (EQUAL if all(_same(*pair) for pair in zip(made, g.eager, strict=True)) else SURVIVED), where
+    if all(_same(*pair) for pair in zip(made, g.eager, strict=True)):
+        return EQUAL, where
+    return (AS_RIGHT if worst <= ALIKE * one.honest else SURVIVED), where
+
+
+def _made(function: Callable[..., Any], g: Ground) -> list[torch.Tensor]:
+    return yardstick.outputs(function(*[yardstick.copied(v) for v in g.values.values()]))
+
+
+def _largest(g: Ground, made: Sequence[torch.Tensor]) -> float:
+    """Return the largest error of a trial's outputs over its limit."""
+    return max(yardstick.ratio(y, m)[0] for y, m in zip(g.yardsticks, made, strict=True))
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -145,14 +182,20 @@ def _settled(found: list[tuple[str, str]]) -> tuple[str, str]:
     if raised:
         return (BROKEN if len(raised) == len(found) else KILLED), raised[0]
     differs = [where for state, where in found if state == SURVIVED]
-    return (SURVIVED, f"differs within its limits, first in {differs[0]}") if differs else (EQUAL, "in all trials")
+    if differs:
+        return SURVIVED, f"worse within its limits, first in {differs[0]}"
+    return (AS_RIGHT, _NO_WORSE) if any(state == AS_RIGHT for state, _ in found) else (EQUAL, "in all trials")
 
 
 class _Runner:
-    """Runs mutants of seeds under the interpreter, on the cheapest trials first."""
+    """Runs mutants of seeds under the interpreter, on the cheapest trials first.
 
-    def __init__(self, task: Task, target: str, seed: int, jail: Jail, interpreter: Jail) -> None:
-        self._task, self._interpreter = task, interpreter
+    What is changed is a kernel, so that mutants are launched as the original is.
+    """
+
+    def __init__(self, task: Task, target: str, seed: int, jail: Jail, interpreter: Jail,
+                 honest: Honest) -> None:  # fmt: skip
+        self._task, self._interpreter, self._honest = task, interpreter, honest
         self._limits = Limits(seconds=SECONDS / 10)
         self._builder = Builder(task, find(target), self._limits, Purpose(code=False), jail)
         self._correctness = Correctness(task, seed, jail)
@@ -162,37 +205,60 @@ class _Runner:
         # one case is compiled, so that what the compiler refuses is told from what the task refuses
         self._compiled = (first,)
         self._others = (*(c for c in cases if c is not first), *self._correctness.edges)
+        self._plans: dict[str, LaunchPlan] = {}
+        self._original: list[Any] = []
+        self._most: list[float] = []  # what a mutant may err that is as right, trial by trial
 
-    def outputs(self, source: str) -> list[Any] | str:
-        """Return a program's outputs in all trials, or what is wrong with them."""
-        made = self._run(self._built(source), source, self._replays)
-        _, failure = self._correctness.judge(self._replays, made)
-        return made if failure is None else failure.message
+    def begin(self, own: Seed) -> None:
+        """Run the original, beside which its mutants are held."""
+        built = self._builder.build(own.source, self._compiled, self._others)
+        self._plans = {r.case.name: r.check for r in (*built.recorded, *built.edges)}
+        self._original = self._run(own.source, self._replays)
+        _, failure = self._correctness.judge(self._replays, self._original)
+        if failure is not None:
+            raise TaskError(f"task {self._task.name}, seed {own.name}: it fails itself: {failure.message}")
+        errors = zip(self._replays, self._ratios(self._original), strict=True)
+        self._most = [ALIKE * max(e, self._honest.get((r.trial.case, r.trial.name), 0.0)) for r, e in errors]
 
-    def judge(self, source: str, original: Any) -> tuple[str, str]:
+    def judge(self, source: str) -> tuple[str, str]:
         """Say what becomes of a mutant."""
         try:
-            built = self._built(source)
+            self._builder.build(source, self._compiled, ())
         except Refusal as refused:
             return BROKEN, refused.failure.message
         made: list[Any] = []
         for part in (self._replays[:FIRST], self._replays[FIRST:]):
             try:
-                made += self._run(built, source, part)
+                made += self._run(source, part)
             except Refusal as refused:
                 return KILLED, refused.failure.message
             _, failure = self._correctness.judge(self._replays[: len(made)], made)
             if failure is not None:
                 return KILLED, failure.message
-        return (EQUAL, "in all trials") if made == original else (SURVIVED, "differs within its limits")
+        return self._unkilled(source, made)
 
-    def _built(self, source: str) -> Built:
-        return self._builder.build(source, self._compiled, self._others)
+    def _unkilled(self, source: str, made: list[Any]) -> tuple[str, str]:
+        """Tell apart what no trial refused; the interpreter also runs what Triton cannot compile in some other case."""
+        try:
+            self._builder.build(source, self._compiled, self._others)
+        except Refusal as refused:
+            return BROKEN, refused.failure.message
+        if made == self._original:
+            return EQUAL, "in all trials"
+        if all(error <= most for error, most in zip(self._ratios(made), self._most, strict=True)):
+            return AS_RIGHT, _NO_WORSE
+        return SURVIVED, "worse within its limits"
 
-    def _run(self, built: Built, source: str, replays: list[Replay]) -> list[Any]:
+    def _ratios(self, made: list[Any]) -> list[float]:
+        """Return the largest error of each trial over its limit."""
+        return [
+            tolerance.compare(out, self._correctness.given(r.trial).outputs, POISONS[r.poison].floats).ratio
+            for r, out in zip(self._replays, made, strict=True)
+        ]
+
+    def _run(self, source: str, replays: list[Replay]) -> list[Any]:
         """Run some trials."""
-        plans = {r.case.name: r.check for r in (*built.recorded, *built.edges)}
-        checks = self._correctness.checks(replays, plans)
+        checks = self._correctness.checks(replays, self._plans)
         payload = {"source": source, "checks": checks, "profiles": [], "in_place": self._task.in_place}
         outcome = self._interpreter.run("interpret", payload, self._limits)
         made, _ = value(outcome, Stage.CORRECTNESS, self._task)

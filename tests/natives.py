@@ -1,12 +1,7 @@
-"""Which native tasks the slow tests go through: `benchmarks/native_tasks.py check` goes through all of them, whole."""
+"""Which native tasks and cases the slow tests go through, beside the ten of suites/native/__init__.py."""
 
 from suites import Case, Input, Task
 
-# One of each kind of work that kernels of one launch do; examples in operators/knowledge/ belong to these.
-TEN = (
-    "embedding", "flip", "gelu_mul", "gemm_fp16", "layer_norm",
-    "rms_norm", "row_sum", "softmax", "transpose", "vector_add",
-)  # fmt: skip
 # Those that the linter is held against in continuous integration: cheap ones of each kind.
 LINTED = ("gemm_fp16", "layer_norm", "row_sum", "softmax", "vector_add")
 

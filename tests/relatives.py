@@ -5,11 +5,11 @@ import random
 from pathlib import Path
 
 import programs
-from natives import TEN
 
 import suites
 from operators import knobs
 from operators.knowledge.similarity import Shingles, shingles
+from suites.native import TEN
 
 KEPT = {"tl", "triton", "torch"}
 

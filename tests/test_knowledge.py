@@ -9,7 +9,6 @@ from time import perf_counter, process_time
 
 import pytest
 import relatives
-from natives import TEN
 
 import suites
 from evo_kernel import examples, talks
@@ -18,6 +17,7 @@ from fitness import targets
 from operators.knowledge import library, sheets
 from operators.knowledge.similarity import Shelf, shingles
 from operators.llm import launcher, replies
+from suites.native import TEN
 
 
 @pytest.fixture(scope="module")

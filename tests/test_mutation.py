@@ -8,7 +8,7 @@ import pytest
 from evo_kernel import tasks
 from evo_kernel.config import Settings
 from fitness import mutating, mutation
-from fitness.mutating import BROKEN, EQUAL, KILLED, SURVIVED, Tried, references, share
+from fitness.mutating import AS_RIGHT, BROKEN, EQUAL, KILLED, SURVIVED, Tried, held, references, share
 from suites import load, read
 from suites.loading import parts
 
@@ -81,22 +81,26 @@ def test_a_few_of_many_are_of_every_kind_and_the_same_every_time() -> None:
         ("* 2", "* 3", KILLED),
         (".float()", ".bfloat16().float()", KILLED),
         (".float()", ".double()", EQUAL),
+        ("half(x).float().to(x.dtype) * 2", "-(0 - half(x) * 2)", AS_RIGHT),  # -0 in place of 0
         ("* 2", "* 2.0000002", SURVIVED),  # a rounding more
         (".float()", ".flot()", BROKEN),
         ("def reference", "def refrence", BROKEN),
     ],
 )
-def test_a_mutant_of_a_reference_is_killed_equal_survives_or_does_not_run(was: str, becomes: str, state: str) -> None:
+def test_a_mutant_of_a_reference_is_killed_equal_as_right_survives_or_does_not_run(
+    was: str, becomes: str, state: str
+) -> None:
     task = read(TASK, "twice")
     _, text = parts(task.source)
     assert was in text
-    ((found, _),) = references(replace(task, edges=()), [text.replace(was, becomes)], 0)
+    task = replace(task, edges=())
+    ((found, _),) = references(task, [text.replace(was, becomes)], held(task, 0))
     assert found == state
 
 
-def test_equal_ones_and_those_that_do_not_run_are_no_evidence_for_a_task() -> None:
+def test_equal_ones_those_as_right_and_those_that_do_not_run_are_no_evidence_for_a_task() -> None:
     mutant = mutation.mutants(parts(TASK)[1], lambda f: f.name == "reference")[0]
-    states = [KILLED] * 3 + [SURVIVED] + [EQUAL] * 5 + [BROKEN] * 7
+    states = [KILLED] * 3 + [SURVIVED] + [EQUAL] * 5 + [AS_RIGHT] * 4 + [BROKEN] * 7
     assert share([Tried("reference", mutant, state, "") for state in states]) == 0.75
 
 

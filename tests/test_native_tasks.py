@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 import torch
-from natives import TEN, cheapest
+from natives import cheapest
 
 from fitness import yardstick
 from fitness.jobs.interpret import prepare
 from fitness.tolerance import Yardstick
 from suites import Case, Input, Task, TaskError, load, names, read
 from suites.loading import ALIASES, TEMPLATE, find, functions, reference
+from suites.native import TEN
 from suites.task import CATEGORIES, LEVELS
 from suites.trials import draw, trials
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from natives import TEN
 
 from archives.candidate import Candidate, fingerprint
 from archives.canonical import canonical
@@ -19,6 +18,7 @@ from operators.rewrites.operator import Rewriting
 from operators.rewrites.program import apply, read
 from operators.rewrites.writing import Text, text_of
 from suites import load
+from suites.native import TEN
 
 HEAD = "import torch\nimport triton\nimport triton.language as tl\n\n\n"
 BEFORE = HEAD + '''@triton.jit

@@ -9,7 +9,6 @@ import msgpack
 import numpy as np
 import pytest
 import torch
-from natives import TEN
 
 from evo_kernel import api, frozen
 from evo_kernel.errors import RunError
@@ -22,6 +21,7 @@ from fitness.judge import Judge
 from suites import Input, Task, TaskError, edge, load, read
 from suites.inputs import on_device, tensor
 from suites.loading import TEMPLATE, functions, reference
+from suites.native import TEN
 from suites.task import FLOATING, pack, unpack
 from suites.trials import AMPLITUDE, draw, few, interpretable, trials
 

@@ -5,12 +5,15 @@ from typing import Any
 import torch
 
 from fitness.child import Report
-from fitness.mutating import references
+from fitness.mutating import held, references
 from suites.task import unpack
 
 
 def run(payload: Any, report: Report) -> Any:
-    """Return the state and its detail for each mutant."""
+    """Return what honest programs err in each trial, and the state and its detail for each mutant."""
     torch.set_num_threads(1)
     report.stage("while its mutants were run")
-    return [list(found) for found in references(unpack(payload["task"]), payload["sources"], payload["seed"])]
+    task = unpack(payload["task"])
+    trials = held(task, payload["seed"])
+    honest = [[one.ground.trial.case, one.ground.trial.name, one.honest] for one in trials]
+    return honest, [list(found) for found in references(task, payload["sources"], trials)]

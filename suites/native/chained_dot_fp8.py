@@ -1,10 +1,10 @@
 """Two products of float8 in a chain, O = scale * (Q @ K^T) @ V, where what lies between them may be float8 too.
 
 Q, K and V are float8 (e4m3); Q @ K^T is summed in float32 and multiplied by `scale`. Before the second product it may
-be rounded once to float8, at its own scale or after a division by any power of two, or to any wider dtype; limits on
-errors allow for that. O is bfloat16. The heads' width d is a power of two from 16 to 128. What is hard: the float32
-result of one dot becomes an 8-bit operand of the next, in another layout of registers, inside the loop; chips without
-float8 must cast.
+be rounded once to float8, or to any wider dtype; limits on errors allow for that. Nothing may be cut off at float8's
+range: what could leave it is divided by a power of two first, one for each row or for a part of it. O is bfloat16. The
+heads' width d is a power of two from 16 to 128. What is hard: the float32 result of one dot becomes an 8-bit operand of
+the next, in another layout of registers, inside the loop; chips without float8 must cast.
 """
 import torch
 
@@ -33,19 +33,25 @@ def in_float32(q, k, v, scale):
     return total.bfloat16()
 
 
-def rounded(q, k, v, scale):
-    middle = (q.float() @ k.float().T * scale).clamp(-448, 448).to(torch.float8_e4m3fn)
-    return (middle.float() @ v.float()).bfloat16()
+def rounded(middle):
+    # a power of two for each row brings its largest number between a quarter and a half of float8's range
+    largest = middle.abs().amax(1, keepdim=True) if middle.numel() else middle.sum(1, keepdim=True)
+    power = torch.exp2(torch.floor(torch.log2(224 / largest.clamp(min=1e-30))))
+    return (middle * power).to(torch.float8_e4m3fn).float() / power
 
 
 def rounded_by_rows(q, k, v, scale):
-    # each row is divided by a power of two, so that its largest number nearly fills float8
-    middle = q.float() @ k.float().T * scale
-    largest = middle.abs().amax(1, keepdim=True).clamp(min=1e-30) if middle.numel() else middle.sum(1, keepdim=True)
-    power = torch.exp2(torch.floor(torch.log2(224 / largest)))
-    return ((middle * power).to(torch.float8_e4m3fn).float() @ v.float() / power).bfloat16()
+    return (rounded(q.float() @ k.float().T * scale) @ v.float()).bfloat16()
 
-honest = [in_float32, rounded, rounded_by_rows]
+
+def rounded_by_blocks(q, k, v, scale):
+    total = torch.zeros(q.shape, device=q.device)
+    for start in range(0, k.shape[0], 64):
+        total += rounded(q.float() @ k[start : start + 64].float().T * scale) @ v[start : start + 64].float()
+    return total.bfloat16()
+
+
+honest = [in_float32, rounded_by_rows, rounded_by_blocks]
 
 def operands(m, n, d, q, scale):
     every = ("normal", "uniform", "signs")

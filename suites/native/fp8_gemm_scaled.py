@@ -61,7 +61,8 @@ def case(name, m, n, k, dtype="float8_e4m3fn", a="normal", small=(48, 64, 128)):
 
 cases = [
     case("4096x4096x4096-e4m3", 4096, 4096, 4096),
-    case("2048x8192x8192-e4m3-uniform", 2048, 8192, 8192, a="uniform", small=(32, 96, 160)),
+    # the long sums of small cases show sums that are kept in fewer bits
+    case("2048x8192x8192-e4m3-uniform", 2048, 8192, 8192, a="uniform", small=(16, 24, 2560)),
     case("3001x5003x2000-e5m2-signs", 3001, 5003, 2000, "float8_e5m2", "signs", small=(37, 83, 80)),
     case("16x16384x4096-e4m3-offset", 16, 16384, 4096, a="offset", small=(16, 96, 256)),
 ]

@@ -1,9 +1,9 @@
 """Matrix product of int8 with scales, C[m, n] = scale_a[m] * scale_b[n] * sum over k of A[m, k] * B[n, k].
 
-Both operands are int8, summed exactly in int32; each row of A has a scale in float32 and so has each row of B (a column
-of the product), and C is bfloat16, rounded once. Compute bound, at twice the rate of 16 bits where matrix units have
-int8. What is hard: operands of one byte that lie as those units want them, wide loads, and scales that are applied once
-to the sums and not to the operands.
+Both operands are int8, summed exactly in int32; each row of A has a scale and so has each row of B (a column of the
+product), in bfloat16 or float32. Sums are scaled in float32, and C, rounded once, has the scales' dtype. Compute bound,
+at twice the rate of 16 bits where matrix units have int8. What is hard: operands of one byte that lie as those units
+want them, wide loads, and scales that are applied once to the sums and not to the operands.
 """
 import torch
 
@@ -14,76 +14,72 @@ category = "quantization"
 level = 3
 
 
-def result(x):
-    # bfloat16 from 8 bits; what runs in float64 stays there
-    return torch.float64 if x.dtype == torch.float64 else torch.bfloat16
-
-
 def reference(a, b, scale_a, scale_b):
     # in float64, where sums of products of 8 bits are exact and a GPU can multiply matrices
-    whole = (a.double() @ b.double().T).to(torch.promote_types(scale_a.dtype, torch.float32))
-    return (whole * scale_a[:, None] * scale_b[None, :]).to(result(scale_a))
+    dtype = torch.promote_types(scale_a.dtype, torch.float32)
+    whole = (a.double() @ b.double().T).to(dtype)
+    return (whole * scale_a.to(dtype)[:, None] * scale_b.to(dtype)[None, :]).to(scale_a.dtype)
 
 
 def by_blocks(a, b, scale_a, scale_b):
     total = torch.zeros((a.shape[0], b.shape[0]), dtype=torch.int64, device=a.device)
     for start in range(0, a.shape[1], 512):  # so many products are exact in float32
         total += (a[:, start : start + 512].float() @ b[:, start : start + 512].float().T).long()
-    return (total.float() * (scale_a[:, None] * scale_b[None, :])).bfloat16()
+    return (total.float() * (scale_a.float()[:, None] * scale_b.float()[None, :])).to(scale_a.dtype)
 
 
 def dequantized(a, b, scale_a, scale_b):
-    return ((a.float() * scale_a[:, None]) @ (b.float() * scale_b[:, None]).T).bfloat16()
+    return ((a.float() * scale_a.float()[:, None]) @ (b.float() * scale_b.float()[:, None]).T).to(scale_a.dtype)
 
 honest = [by_blocks, dequantized]
 exact = True  # from -1, 0 and 1: any order of additions in float32 is
 
 
-def operands(m, n, k, a):
+def operands(m, n, k, dtype, a):
     scales = ("normal", "uniform", "heavy", "offset", "signs", "spike")
     return {
         "a": Input((m, k), "int8", a),
         "b": Input((n, k), "int8", "integers"),
-        "scale_a": Input((m,), "float32", "uniform", trials=scales),
-        "scale_b": Input((n,), "float32", "normal", trials=("normal", "uniform", "signs")),
+        "scale_a": Input((m,), dtype, "uniform", trials=scales),
+        "scale_b": Input((n,), dtype, "normal", trials=("normal", "uniform", "signs")),
     }
 
 
-def case(name, m, n, k, a="integers", small=(48, 64, 128)):
-    full = operands(m, n, k, a)
+def case(name, m, n, k, dtype="bfloat16", a="integers", small=(48, 64, 128)):
+    full = operands(m, n, k, dtype, a)
     return Case(
         name,
         full,
         flops=2 * m * n * k,
-        bytes=sum(i.bytes for i in full.values() if isinstance(i, Input)) + Input((m, n), "bfloat16").bytes,
-        small=operands(*small, a),
+        bytes=sum(i.bytes for i in full.values() if isinstance(i, Input)) + Input((m, n), dtype).bytes,
+        small=operands(*small, dtype, a),
     )
 
 
 cases = [
-    case("4096x4096x4096", 4096, 4096, 4096),
-    case("2048x8192x8192", 2048, 8192, 8192, small=(32, 96, 160)),
-    case("3001x5003x2000-signs", 3001, 5003, 2000, "signs", small=(37, 83, 80)),
-    case("16x16384x4096", 16, 16384, 4096, small=(16, 96, 256)),
+    case("4096x4096x4096-bf16", 4096, 4096, 4096),
+    case("2048x8192x8192-fp32", 2048, 8192, 8192, "float32", small=(32, 96, 160)),
+    case("3001x5003x2000-bf16-signs", 3001, 5003, 2000, a="signs", small=(37, 83, 80)),
+    case("16x16384x4096-bf16", 16, 16384, 4096, small=(16, 96, 256)),
 ]
 held_out = [
-    case("4097x4095x2049", 4097, 4095, 2049, small=(65, 63, 97)),
-    case("2039x3049x1021", 2039, 3049, 1021, small=(71, 53, 37)),  # primes
-    case("1x8192x16384-signs", 1, 8192, 16384, "signs", small=(1, 128, 192)),
+    case("4097x4095x2049-bf16", 4097, 4095, 2049, small=(65, 63, 97)),
+    case("2039x3049x1021-fp32", 2039, 3049, 1021, "float32", small=(71, 53, 37)),  # primes
+    case("1x8192x16384-bf16-signs", 1, 8192, 16384, a="signs", small=(1, 128, 192)),
 ]
 
 
-def corner(name, m, n, k, a="integers"):
-    return edge(name, operands(m, n, k, a))
+def corner(name, m, n, k, dtype="bfloat16", a="integers"):
+    return edge(name, operands(m, n, k, dtype, a))
 
 
 edges = [
-    corner("31x33x31", 31, 33, 31),
-    corner("33x31x65-signs", 33, 31, 65, "signs"),
-    corner("1x1x1", 1, 1, 1),
-    corner("5x7x0", 5, 7, 0),  # the sum of nothing is 0
-    corner("0x16x16", 0, 16, 16),
-    corner("65537x64x32771", 65537, 64, 32771),  # more than 2^31 elements, for a GPU
+    corner("31x33x31-fp32", 31, 33, 31, "float32"),
+    corner("33x31x65-bf16-signs", 33, 31, 65, a="signs"),
+    corner("1x1x1-bf16", 1, 1, 1),
+    corner("5x7x0-bf16", 5, 7, 0),  # the sum of nothing is 0
+    corner("0x16x16-bf16", 0, 16, 16),
+    corner("65537x64x32771-bf16", 65537, 64, 32771),  # more than 2^31 elements, for a GPU
 ]
 
 # evo-kernel: seed plain
@@ -113,13 +109,13 @@ def int8_gemm_scaled_kernel(
     scale_b = tl.load(scale_b_ptr + offs_n, mask=offs_n < N, other=0.0)
     c = acc.to(tl.float32) * scale_a[:, None] * scale_b[None, :]
     c_ptrs = c_ptr + offs_m.to(tl.int64)[:, None] * N + offs_n[None, :]
-    tl.store(c_ptrs, c.to(tl.bfloat16), mask=(offs_m[:, None] < M) & (offs_n[None, :] < N))
+    tl.store(c_ptrs, c.to(c_ptr.dtype.element_ty), mask=(offs_m[:, None] < M) & (offs_n[None, :] < N))
 
 
 def int8_gemm_scaled(a, b, scale_a, scale_b):
     M, K = a.shape
     N = b.shape[0]
-    c = torch.empty((M, N), dtype=torch.bfloat16, device=a.device)
+    c = torch.empty((M, N), dtype=scale_a.dtype, device=a.device)
     grid = lambda meta: (triton.cdiv(M, meta["BLOCK_M"]) * triton.cdiv(N, meta["BLOCK_N"]),)
     int8_gemm_scaled_kernel[grid](
         c, a, b, scale_a, scale_b, M, N, K, BLOCK_M=32, BLOCK_N=32, BLOCK_K=64, num_warps=4, num_stages=1

@@ -15,14 +15,19 @@ category = "quantization"
 level = 3
 
 
+def by_127(largest):
+    # by a tensor: by a plain number a GPU multiplies with the reciprocal, which is another float at times
+    return largest.clamp(min=1e-3) / torch.full_like(largest, 127)
+
+
 def reference(x):
     f = x.float()
-    scale = f.abs().amax(-1).clamp(min=1e-3) / 127
+    scale = by_127(f.abs().amax(-1))
     return (f / scale[:, None]).round().to(torch.int8), scale.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def from_both_ends(x):
-    scale = torch.maximum(x.amax(-1), -x.amin(-1)).float().clamp(min=1e-3) / 127
+    scale = by_127(torch.maximum(x.amax(-1), -x.amin(-1)).float())
     quotient = torch.div(x.float(), scale[:, None])
     # adding and taking away 1.5 * 2^23 rounds to the nearest, ties to even
     return (quotient + 12582912.0 - 12582912.0).to(torch.int8), scale
@@ -30,7 +35,7 @@ def from_both_ends(x):
 
 def by_blocks(x):
     largest = torch.stack([part.float().abs().amax(-1) for part in x.split(256, -1)]).amax(0)
-    scale = torch.clamp(largest, min=1e-3) / 127
+    scale = by_127(largest)
     return torch.cat([(part.float() / scale[:, None]).round() for part in x.split(256, -1)], -1).to(torch.int8), scale
 
 
