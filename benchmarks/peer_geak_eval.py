@@ -185,10 +185,11 @@ def main() -> None:
         return
     rows, deadline = Rows(options.rows), time.monotonic() + 60 * options.minutes
     bench, rocm = names(options.root, "tritonbench-revised"), names(options.root, "rocm")
-    timed = [("tritonbench-revised", bench[: options.first])]
+    for side in (OURS, THEIRS):
+        judge(side, "tritonbench-revised", bench[: options.first], options, rows, deadline)
     others = [] if options.only_first else [("rocm", rocm), ("tritonbench-revised", bench)]
-    for suite, chosen in timed + others:
-        for side in (OURS, THEIRS):
+    for side in (OURS, THEIRS):
+        for suite, chosen in others:
             judge(side, suite, chosen, options, rows, deadline)
     print(table(rows.all, bench[: options.first], {"tritonbench-revised": bench, "rocm": rocm}))
 
