@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-import queue
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from evo_kernel.errors import RunError
+from evo_kernel.suite_jails import Jails
 from fitness.foreign import FLAVOUR, SECONDS, Checked, check
-from fitness.jail import Jail, WorkerLost
+from fitness.jail import WorkerLost
 from suites.foreign import Loaded
 
 _FORM = "1"  # of a check and of the file; results of another form are not taken over
@@ -50,36 +49,21 @@ def _checked(tasks: Sequence[Loaded], wanted: Wanted) -> Iterator[Checked]:
     """Check tasks in as many jails as there are workers, and yield verdicts as they come."""
     if not tasks:
         return
-    jails: queue.SimpleQueue[Jail] = queue.SimpleQueue()
-    every = [Jail(FLAVOUR) for _ in range(min(wanted.workers, len(tasks)))]
-    for jail in every:
-        jails.put(jail)
+    jails = Jails(FLAVOUR, min(wanted.workers, len(tasks)))
 
     def one(task: Loaded) -> Checked:
-        with _taken(jails) as jail:
-            try:
-                return check(task, jail, wanted.seconds)
-            except WorkerLost as error:
-                return Checked(task.name, False, f"lost: {error}", 0.0)
+        try:
+            return jails.use(lambda jail: check(task, jail, wanted.seconds))
+        except WorkerLost as error:
+            return Checked(task.name, False, f"lost: {error}", 0.0)
 
-    pool = ThreadPoolExecutor(len(every))
+    pool = ThreadPoolExecutor(wanted.workers)
     try:
         for done in as_completed([pool.submit(one, task) for task in tasks]):
             yield done.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for jail in every:
-            jail.close()
-
-
-@contextmanager
-def _taken(jails: "queue.SimpleQueue[Jail]") -> Iterator[Jail]:
-    """Take a jail that nobody uses, and put it back."""
-    jail = jails.get()
-    try:
-        yield jail
-    finally:
-        jails.put(jail)
+        jails.close()
 
 
 def _key(task: Loaded, seconds: float) -> str:

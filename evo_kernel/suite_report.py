@@ -14,6 +14,7 @@ from evo_kernel.suite_standing import WORDS
 FAST = (1.0, 1.5, 2.0)  # of fast_p
 KS = (1, 5, 10)  # of pass@k
 NAMES = ("report.json", "report.md", "report.svg")
+_COSTS = ("evaluations", "tokens", "dollars", "gpu_seconds")
 
 
 def plain(folder: Path) -> dict[str, Any]:
@@ -46,11 +47,12 @@ def measures(rows: Sequence[Row]) -> dict[str, Any]:
         "fast_p": {f"{p:g}": metrics.fast_p(results, p) for p in FAST},
         "pass_at_k": {str(k): metrics.mean_pass_at_k(results, k) for k in KS},
         "held_out_pass_rate": metrics.held_out_rate(results),
-        "evaluations": sum(r.made.evaluations for r in rows),
-        "evaluations_to_first_correct": _mean([r.made.first_correct for r in rows]),
-        "evaluations_to_best": _mean([r.made.best_at for r in rows]),
-        "dollars": sum(r.made.dollars for r in rows),
-        "gpu_seconds": sum(r.made.gpu_seconds for r in rows),
+        **{part: sum(getattr(r.made.spent, part) for r in rows) for part in _COSTS},
+        **{
+            f"{part}_to_first_correct": _mean([getattr(s, part) for r in rows if (s := r.made.to_first)])
+            for part in _COSTS
+        },
+        **{f"{part}_to_best": _mean([getattr(s, part) for r in rows if (s := r.made.to_best)]) for part in _COSTS},
         "roofline": _mean([r.roofline for r in rows]),
         "tasks_with_regressions": sum(bool(r.regressions) for r in rows),
     }
@@ -94,7 +96,7 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
     for other in others:
         lines += _beside(report, other, tuple(reports))
     lines += _overview(report)
-    lines += ["## Tasks", "", *_table(_TASK, report["tasks"]), ""]
+    lines += ["## Tasks", "", *_table(_TASK, report["tasks"]), "", *_costs(report)]
     unlucky = [t for t in report["tasks"] if t["regressions"]]
     lines += [f"- {t['name']}: slower than its seed on {', '.join(t['regressions'])}" for t in unlucky]
     lines += [f"- {t['name']}: {t['why']}" for t in report["tasks"] if t["why"]]
@@ -104,10 +106,29 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
 
 def _overview(report: dict[str, Any]) -> list[str]:
     """Return the measures of all tasks, by level and by category."""
+    return ["## Measures", "", *_table(_MEASURE, _parts(report)), ""]
+
+
+def _parts(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """List what is measured: all tasks, each level, each category."""
     parts = [("all", report["all"])]
     parts += [(f"level {name}", found) for name, found in report["levels"].items()]
     parts += list(report["categories"].items())
-    return ["## Measures", "", *_table(_MEASURE, [{"name": name, **found} for name, found in parts]), ""]
+    return [{"name": name, **found} for name, found in parts]
+
+
+def _costs(report: dict[str, Any]) -> list[str]:
+    """Return what it took: to the first right program, to the best and in all, by task too."""
+    tasks = []
+    for task in report["tasks"]:
+        ways = {"": task["made"]["spent"], "_to_first_correct": task["made"]["to_first"],
+                "_to_best": task["made"]["to_best"]}  # fmt: skip
+        found = {f"{part}{way}": None if spent is None else spent[part] for way, spent in ways.items()
+                 for part in _COSTS}  # fmt: skip
+        tasks.append({"name": task["name"], **found})
+    about = "To the first right program that the search made, to the best, and in all; above single tasks, means of " \
+            "those that have one, and sums."  # fmt: skip
+    return ["## Cost", "", about, "", *_table(_COST, [*_parts(report), *tasks]), ""]
 
 
 def _beside(report: dict[str, Any], other: dict[str, Any], names: tuple[str, ...]) -> list[str]:
@@ -115,7 +136,7 @@ def _beside(report: dict[str, Any], other: dict[str, Any], names: tuple[str, ...
     first, second = names
     rows = [{"name": n, **r["all"]} for n, r in zip(names, (report, other), strict=True)]
     mine, theirs = ({t["name"]: t for t in r["tasks"]} for r in (report, other))
-    lines = ["## Side by side", "", *_table(_MEASURE, rows), ""]
+    lines = ["## Side by side", "", *_table(_MEASURE, rows), "", *_table(_COST, rows), ""]
     if (report["target"], report["basis"]) != (other["target"], other["basis"]):
         return [*lines, "Their times are of different chips or bases: tasks are not laid side by side.", ""]
     lines += [f"| task | {first}, us | {second}, us | {first} / {second} |", "|---|---|---|---|"]
@@ -148,10 +169,6 @@ def _times(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}x"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}".removesuffix(".0")
-
-
 def _gain(task: dict[str, Any]) -> str:
     within = task["interval"]
     return _times(task["speedup"]) + ("" if within is None else f" [{within[0]:.3f}, {within[1]:.3f}]")
@@ -162,6 +179,19 @@ def _part(measure: str, key: str) -> Cell:
     return lambda row: _percent(row[measure][key])
 
 
+def _cost(part: str, digits: int) -> Cell:
+    """Return the cell of one cost: to the first right program / to the best / in all."""
+    keys = (f"{part}_to_first_correct", f"{part}_to_best", part)
+    return lambda row: " / ".join("-" if row[k] is None else f"{round(row[k], digits):,.9g}" for k in keys)
+
+
+_COST: dict[str, Cell] = {
+    "": lambda r: str(r["name"]),
+    "evaluations": _cost("evaluations", 1),
+    "tokens": _cost("tokens", 0),
+    "dollars": _cost("dollars", 4),
+    "GPU seconds": _cost("gpu_seconds", 1),
+}
 _MEASURE: dict[str, Cell] = {
     "": lambda r: str(r["name"]),
     "tasks": lambda r: str(r["tasks"]),
@@ -171,10 +201,6 @@ _MEASURE: dict[str, Cell] = {
     **{f"fast_{p:g}": _part("fast_p", f"{p:g}") for p in FAST},
     **{f"pass@{k}": _part("pass_at_k", str(k)) for k in KS},
     "held out": lambda r: _percent(r["held_out_pass_rate"]),
-    "to first": lambda r: _number(r["evaluations_to_first_correct"]),
-    "to best": lambda r: _number(r["evaluations_to_best"]),
-    "evaluations": lambda r: str(r["evaluations"]),
-    "dollars": lambda r: f"{r['dollars']:.4f}",
     "of roofline": lambda r: _percent(r["roofline"]),
 }
 _TASK: dict[str, Cell] = {
@@ -182,8 +208,6 @@ _TASK: dict[str, Cell] = {
     "level": lambda t: t["group"] or "-",
     "status": lambda t: str(t["status"]),
     "right / made": lambda t: f"{t['made']['correct']} / {t['made']['evaluations']}",
-    "to first": lambda t: _number(t["made"]["first_correct"]),
-    "to best": lambda t: _number(t["made"]["best_at"]),
     "seed us": lambda t: _us(t["seed_us"]),
     "best us": lambda t: _us(t["best_us"]),
     "speedup": _gain,

@@ -1,9 +1,8 @@
 """What a suite run found for each task, folded from the journals of its runs: nothing in it depends on a clock."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from archives.archive import Entry
 from archives.events import Answered, Event, Judged, Proposed
@@ -34,17 +33,25 @@ class CaseRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What a search had used when a verdict came; programs that came with the task count as none of its evaluations."""
+
+    evaluations: int = 0
+    tokens: int = 0
+    dollars: float = 0.0
+    gpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
-    """What became of the programs that a search made, in the order of their verdicts."""
+    """What became of the programs that a search made, and what they cost, in the order of their verdicts."""
 
     evaluations: int = 0
     ran: int = 0
     correct: int = 0
-    first_correct: int | None = None  # evaluations up to the first that passed
-    best_at: int | None = None  # evaluations up to the best; 0: it is the seed
-    dollars: float = 0.0
-    dollars_to_first: float | None = None
-    gpu_seconds: float = 0.0
+    spent: Spent = Spent()
+    to_first: Spent | None = None  # up to the first that passed
+    to_best: Spent | None = None  # up to the best; no evaluations: it is the seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +130,50 @@ def _timed(row: Row, seed: Entry, best: Entry, run: Path) -> Row:
 def fold(events: Iterable[Event], best: str | None) -> Made:
     """Count what became of the programs that a search made itself."""
     proposed: dict[int, Proposed] = {}
-    found: dict[str, Any] = asdict(Made())
+    tally = _Tally()
     for event in events:
         if isinstance(event, Proposed):
             proposed[event.number] = event
         elif isinstance(event, Answered):
-            found["dollars"] += event.dollars / PICO
+            tally.tokens += event.tokens
+            tally.pico += event.dollars
         elif isinstance(event, Judged):
-            found["gpu_seconds"] += event.gpu_seconds
             candidate = proposed[event.number].candidate
-            failure = event.evaluation.failure
-            if candidate.operator not in GIVEN:
-                found["evaluations"] += 1
-                found["ran"] += failure is None or failure.stage in RUNS
-                found["correct"] += failure is None
-                if failure is None and found["first_correct"] is None:
-                    found |= {"first_correct": found["evaluations"], "dollars_to_first": found["dollars"]}
+            tally.judged(event, candidate.operator not in GIVEN)
             if candidate.id == best:
-                found["best_at"] = found["evaluations"]
-    return Made(**found)
+                tally.to_best = tally.spent
+    return tally.made
+
+
+@dataclass
+class _Tally:
+    """What a journal says so far."""
+
+    evaluations: int = 0
+    ran: int = 0
+    correct: int = 0
+    tokens: int = 0
+    pico: int = 0  # dollars, in the journal's own unit: their sum is exact
+    gpu_seconds: float = 0.0
+    to_first: Spent | None = None
+    to_best: Spent | None = None
+
+    def judged(self, event: Judged, own: bool) -> None:
+        """Count a verdict; `own` if the search made the program."""
+        failure = event.evaluation.failure
+        self.gpu_seconds += event.gpu_seconds
+        if not own:
+            return
+        self.evaluations += 1
+        self.ran += failure is None or failure.stage in RUNS
+        self.correct += failure is None
+        if failure is None and self.to_first is None:
+            self.to_first = self.spent
+
+    @property
+    def spent(self) -> Spent:
+        return Spent(self.evaluations, self.tokens, self.pico / PICO, self.gpu_seconds)
+
+    @property
+    def made(self) -> Made:
+        return Made(self.evaluations, self.ran, self.correct, self.spent, self.to_first, self.to_best)

@@ -1,37 +1,57 @@
 """Judges programs by a suite's own tests: on this machine's GPU where it has one, else under the interpreter."""
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from evo_kernel.errors import RunError
+from evo_kernel.suite_jails import Jails
 from evo_kernel.suite_survey import chosen, lacks, survey
 from fitness import theirs
 from fitness.gpu import discover
-from fitness.jail import Jail, WorkerLost
+from fitness.jail import WorkerLost
 from fitness.open_mode import visible
-from fitness.theirs import Theirs
+from fitness.theirs import Ran, Theirs
 from suites.foreign import Loaded
 
 
 def judge(suite: str, root: Path | None, names: tuple[str, ...], source: str | None, on: str, seconds: float,
-          say: Callable[[str], None]) -> list[Theirs]:  # fmt: skip
+          workers: int, say: Callable[[str], None]) -> list[Theirs]:  # fmt: skip
     """Judge a program by one task's test, or references, where there is no program, by their own."""
     tasks = chosen(survey(suite, root).tasks, names)
     if source is not None and len(tasks) != 1:
         raise RunError("a program is judged by the test of one task: name it with --task")
-    gpu = _gpu(on)
-    found = []
-    with contextlib.closing(Jail("interpreter" if gpu is None else "device")) as jail:
-        for task in tasks:
-            found.append(_one(task, source, jail, seconds, gpu))
-            say(f"[{len(found)}/{len(tasks)}] {line(found[-1])}")
-    return found
+    found: dict[str, Theirs] = {}
+    for one in judged(tasks, source, gpu(on), seconds, workers):
+        found[one.name] = one
+        say(f"[{len(found)}/{len(tasks)}] {line(one)}")
+    return [found[t.name] for t in tasks]
 
 
-def _gpu(on: str) -> discover.Found | None:
+def judged(tasks: Sequence[Loaded], source: str | None, found: discover.Found | None, seconds: float,
+           workers: int) -> Iterator[Theirs]:  # fmt: skip
+    """Yield verdicts as they come; references and programs run beside each other, so many at once as there are workers.
+
+    A program is never in memory with the reference that it is compared with: the two have children of their own.
+    """
+    jails = Jails("interpreter" if found is None else "device", min(workers, 2 * len(tasks)))
+    tasks_pool, runs_pool = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
+
+    def one(task: Loaded) -> Theirs:
+        return _one(task, task.source if source is None else source, jails, runs_pool, seconds, found)
+
+    try:
+        for done in as_completed([tasks_pool.submit(one, task) for task in tasks]):
+            yield done.result()
+    finally:
+        for pool in (tasks_pool, runs_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
+        jails.close()
+
+
+def gpu(on: str) -> discover.Found | None:
     """Return the GPU to run on; None for the interpreter."""
     gpus = [] if on == "interpreter" else discover.gpus()
     if on == "gpu" and not gpus:
@@ -39,18 +59,24 @@ def _gpu(on: str) -> discover.Found | None:
     return gpus[0] if gpus else None
 
 
-def _one(task: Loaded, source: str | None, jail: Jail, seconds: float, gpu: discover.Found | None) -> Theirs:
-    where = "interpreter" if gpu is None else gpu.name
+def _one(task: Loaded, source: str, jails: Jails, pool: Executor, seconds: float, found: discover.Found | None
+         ) -> Theirs:  # fmt: skip
+    """Judge one program; it does not run where its reference was seen to fail before."""
+    where = "interpreter" if found is None else found.name
     if task.problem or task.needs or task.style == "native":
         why = task.problem or (lacks(task) if task.needs else f"native: evo-kernel judge FILE --task {task.name}")
         return Theirs(task.name, False, None, why, 0.0, where)
-    given = task.source if source is None else source
-    for _ in range(2):
-        try:
-            return theirs.judge(task, given, jail, seconds, None if gpu is None else visible(gpu), where)
-        except WorkerLost as error:
-            lost = str(error)
-    return Theirs(task.name, False, None, f"lost: {lost}", 0.0, where)
+    shown = None if found is None else visible(found)
+
+    def run(program: str) -> Ran:
+        return jails.use(lambda jail: theirs.run(task, program, jail, seconds, shown))
+
+    right = pool.submit(run, task.source)
+    made = pool.submit(lambda: Ran(None, 0.0) if right.done() and right.result().failed else run(source))
+    try:
+        return theirs.verdict(task, right.result(), made.result(), where)
+    except WorkerLost as error:
+        return Theirs(task.name, False, None, f"lost: {error}", 0.0, where)
 
 
 def line(one: Theirs) -> str:

@@ -1,6 +1,7 @@
 """A child of the fork server, from inside: the limits it lives under, its channel, and how its failures are told."""
 
 import contextlib
+import math
 import os
 import resource
 import signal
@@ -26,6 +27,7 @@ class Limits:
     memory: int = 6 << 30  # bytes of address space on top of what the server has
     output: int = 512 << 20  # bytes over the result channel
     file: int = 32 << 20  # bytes of any one file, standard output among them
+    processor: float | None = None  # seconds of it; None: four times those of the clock
 
 
 class Refused(Exception):
@@ -93,13 +95,19 @@ def confine(limits: Limits, base: int, writer: int, scratch: str, gpu: bool = Fa
         *(_GPU_LIMITS if gpu else ((resource.RLIMIT_AS, base + limits.memory),)),
         (resource.RLIMIT_FSIZE, limits.file),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, int(limits.seconds * 4) + 1),
         (resource.RLIMIT_NOFILE, 256),
     ):
-        most = resource.getrlimit(what)[1]
-        value = value if most == resource.RLIM_INFINITY else min(value, most)
-        resource.setrlimit(what, (value, value))
+        _limit(what, value, value)
+    processor = math.ceil(limits.seconds * 4 if limits.processor is None else limits.processor)
+    _limit(resource.RLIMIT_CPU, processor, processor + 1)  # at the second number it is killed without a word
     return home
+
+
+def _limit(what: int, soft: int, hard: int) -> None:
+    """Set a limit of this process, or the one that is in force where that is lower."""
+    most = resource.getrlimit(what)[1]
+    lowest = [n if most == resource.RLIM_INFINITY else min(n, most) for n in (soft, hard)]
+    resource.setrlimit(what, (lowest[0], lowest[1]))
 
 
 def report_exception(report: Report, error: BaseException) -> None:

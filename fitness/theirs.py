@@ -1,8 +1,8 @@
 """Judges a program by another suite's own test and tolerance: what published numbers were made with.
 
-The reference and the program run in children of their own, one after the other, with equal seeds. What their tests
-leave comes back as data and is compared here, so nothing that a program prints, and no way of ending, makes it right.
-It is open mode all the same: the program runs beside the test, and can hand in what it did not compute.
+The reference and the program run in children of their own, with equal seeds. What their tests leave comes back as data
+and is compared here, so nothing that a program prints, and no way of ending, makes it right. It is open mode all the
+same: the program runs beside the test, and can hand in what it did not compute.
 """
 
 from dataclasses import dataclass, replace
@@ -29,31 +29,46 @@ class Theirs:
     mode: str = "untrusted-host"
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a suite's tests left with one program, or why there is nothing."""
+
+    left: object
+    seconds: float
+    failed: str = ""
+
+
 def judge(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | None = None, device: str = "interpreter"
           ) -> Theirs:  # fmt: skip
     """Run a suite's test on its reference and on a program; `visible` names a GPU to run on, None the interpreter."""
-    right, took, failed = _result(task, task.source, jail, seconds, visible)
-    if failed:
-        return Theirs(task.name, False, None, f"the suite's own reference fails: {failed}", took, device)
-    made, more, failed = _result(task, source, jail, seconds, visible)
-    took += more
-    if failed:
-        return Theirs(task.name, False, False, failed, took, device)
-    if not rules.same(task.style, right, right, dict(task.thresholds)):
+    right = run(task, task.source, jail, seconds, visible)
+    made = Ran(None, 0.0) if right.failed else run(task, source, jail, seconds, visible)
+    return verdict(task, right, made, device)
+
+
+def verdict(task: Loaded, right: Ran, made: Ran, device: str) -> Theirs:
+    """Compare what a suite's tests left with its reference and with a program."""
+    took = right.seconds + made.seconds
+    if right.failed:
+        return Theirs(task.name, False, None, f"the suite's own reference fails: {right.failed}", took, device)
+    if made.failed:
+        return Theirs(task.name, False, False, made.failed, took, device)
+    if not rules.same(task.style, right.left, right.left, dict(task.thresholds)):
         why = "their comparison does not take the reference for right: its results hold NaN, or it compares nothing"
         return Theirs(task.name, True, None, why, took, device)
-    passed = rules.same(task.style, right, made, dict(task.thresholds))
+    passed = rules.same(task.style, right.left, made.left, dict(task.thresholds))
     return Theirs(task.name, True, passed, "" if passed else "its results differ from the reference's", took, device)
 
 
-def _result(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | None) -> tuple[object, float, str]:
-    """Return what the tests leave with this program, the seconds it took, and why there is nothing."""
+def run(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | None) -> Ran:
+    """Run a suite's tests on one program."""
     given = payload(replace(task, source=source, tests=task.source if task.style == "model" else task.tests))
-    outcome = jail.run("foreign-result", {**given, "visible": visible or ""}, Limits(seconds=seconds))
+    job = "foreign-result" if visible is None else "foreign-on-device"
+    outcome = jail.run(job, {**given, "visible": visible or ""}, Limits(seconds=seconds))
     if outcome.kind is not None:
         lines = message(outcome.message).splitlines() or [""]
-        return None, outcome.seconds, f"{outcome.kind}: {lines[0][:300]}"
+        return Ran(None, outcome.seconds, f"{outcome.kind}: {lines[0][:300]}")
     try:
-        return results.unpack(outcome.value), outcome.seconds, ""
+        return Ran(results.unpack(outcome.value), outcome.seconds)
     except Unlike as error:
-        return None, outcome.seconds, str(error)
+        return Ran(None, outcome.seconds, str(error))

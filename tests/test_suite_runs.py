@@ -11,7 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import SCALE
 
-from evo_kernel import api, suite_drive
+from archives.candidate import Candidate
+from archives.events import Answered, Judged, Proposed
+from evo_kernel import api, suite_drive, suite_rows
 from evo_kernel.cli import main
 from evo_kernel.pools import Done
 from evo_kernel.suite_schedule import Standing, ready
@@ -100,6 +102,22 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_what_a_search_had_spent_is_told_at_the_first_right_program_and_at_the_best() -> None:
+    judge, events = Formula(), []
+    for number, (operator, block) in enumerate((("seed", 256), ("optimize", 4096), ("optimize", 128), ("knob", 512))):
+        source = f"BLOCK={block} num_warps=2"
+        if operator == "optimize":
+            events.append(Answered(number, tokens=100 * number, dollars=number * 10**10, calls=1))
+        events.append(Proposed(number, Candidate(source, operator, "", (), source, "")))
+        events.append(Judged(number, judge.judge(source), gpu_seconds=0.5))
+    made = suite_rows.fold(events, events[-2].candidate.id)
+    assert (made.evaluations, made.ran, made.correct) == (3, 3, 2)
+    assert made.to_first == suite_rows.Spent(evaluations=2, tokens=300, dollars=0.03, gpu_seconds=1.5)
+    assert made.to_best == made.spent == suite_rows.Spent(evaluations=3, tokens=300, dollars=0.03, gpu_seconds=2.0)
+    seed_is_best = suite_rows.fold(events, events[0].candidate.id)
+    assert seed_is_best.to_best == suite_rows.Spent(gpu_seconds=0.5)
+
+
 def options(tasks: Path, out: Path, *more: object) -> tuple:
     budget = ("--budget", 18, "--population", 2, "--generations", 2)
     return ("suite", "run", "native", "--root", tasks, "--out", out, *budget, "--quiet", *more)
@@ -131,6 +149,7 @@ def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(tasks: Pat
         assert run(*options(tasks, tmp_path / out, "--task", "a", "--seed", seed)).exit_code == 0
     told = run("suite", "report", tmp_path / "one", "--compare", tmp_path / "two")
     assert "| task | one, us | two, us | one / two |" in told.stdout
+    assert re.search(r"^\| a \| [1-9] / \d+ / 1\d \| 0 / 0 / 0 \| 0 / 0 / 0 \|", told.stdout, re.MULTILINE)
     assert (tmp_path / "one" / "compared" / "report.svg").read_text().count("<polyline") == 2
     refused = run(*options(tasks, tmp_path / "one", "--task", "b"))
     assert (refused.exit_code, refused.output.count("\n")) == (1, 1)

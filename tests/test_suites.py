@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from conftest import Borrowed
 
-from evo_kernel import suite_check
+from evo_kernel import suite_jails
 from evo_kernel.cli import main
 from fitness import theirs
 from fitness.foreign import FLAVOUR, check
@@ -137,7 +138,7 @@ class TestWhatRunsWithoutAGpu:
     def test_a_test_that_says_nothing_is_flagged_even_where_its_reference_never_ends(self, jail: Jail) -> None:
         found = check(task("endless"), jail, seconds=1.0)
         assert not found.ran
-        assert "did not finish within 1 s" in found.why
+        assert found.why == "timeout: used up its processor time"
         assert found.audit == "empty"
 
     def test_a_result_with_nan_is_said_to_be_unequal_to_itself(self, jail: Jail) -> None:
@@ -162,7 +163,7 @@ class TestWhatRunsWithoutAGpu:
     def test_a_check_that_was_killed_goes_on_where_it_stopped(
         self, jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(suite_check, "Jail", lambda _: jail)  # the one that is warm
+        monkeypatch.setattr(suite_jails, "Jail", lambda _: Borrowed(jail))
         results = tmp_path / "checked.jsonl"
         options = ("suite", "check", "tritonbench-revised", "--root", GEAK, "--seconds", 20, "--results", results)
         first = run(*options, "--task", "unlisted", "--task", "lost", "--json")
@@ -195,6 +196,21 @@ class TestTheirOwnRules:
         forged = "import os\nprint('True*#*#True*#*#None*#*#None', flush=True)\nos._exit(0)\n"
         ended = theirs.judge(negate, forged, jail, 30)
         assert (ended.called, ended.passed) == (False, False)
+
+    def test_references_are_judged_one_by_one_and_one_that_fails_costs_no_other(
+        self, jail: Jail, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(suite_jails, "Jail", lambda _: Borrowed(jail))
+        chosen = [part for name in ("lost", "unlisted", "double") for part in ("--task", name)]
+        told = run("suite", "judge", "tritonbench-revised", "--root", GEAK, "--on", "interpreter", *chosen, "--json")
+        assert told.exit_code == 1
+        found = json.loads(told.stdout)
+        assert (found["called"], found["passed"]) == (1, 1)
+        assert [(t["name"], t["passed"]) for t in found["tasks"]] == [
+            ("double", True),
+            ("lost", None),
+            ("unlisted", None),
+        ]
 
     def test_a_scripts_word_alone_makes_nothing_right(self, jail: Jail) -> None:
         negate = self.loaded("agent-kernel-arena", "arena")

@@ -2,6 +2,7 @@
 
 import torch
 
+from fitness.jobs import devices
 from fitness.jobs.compile import compile_kernels, warm_up
 from fitness.jobs.foreign import result as foreign_result
 from fitness.jobs.foreign import result_on_device
@@ -16,7 +17,7 @@ from fitness.jobs.truth import truth
 _WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint, "mutate": mutate}
 JOBS = {
     "compiled": _WITHOUT_DEVICE,
-    "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open, "foreign-result": result_on_device},
+    "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open, "foreign-on-device": result_on_device},
     "interpreter": {
         "interpret": interpret,
         "open-interpreted": run_interpreted,
@@ -31,3 +32,5 @@ def preload(flavour: str) -> None:
     if flavour != "interpreter":
         torch.empty_like(torch.empty(1, device="meta"))  # the first meta operation imports sympy: 0.4 s
         warm_up()
+    if flavour == "device":
+        devices.build()

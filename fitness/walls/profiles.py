@@ -37,7 +37,7 @@ class Profile:
 
 
 PYTHON, COMPILER, GPU = Profile(), Profile(programs=True), Profile(programs=True, gpu=True)
-_OF_JOB = {"compile": COMPILER, "open": GPU, "truth-on-device": GPU}
+_OF_JOB = {"compile": COMPILER, "open": GPU, "truth-on-device": GPU, "foreign-on-device": GPU}
 
 
 def of(job: str) -> Profile:

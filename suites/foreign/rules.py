@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-TRITONBENCH = (1e-3, 1e-1)  # absolute and relative, for results that are one tensor
-INSIDE = (1e-3, 1e-3)  # for tensors in tuples, lists and dictionaries
+TRITONBENCH = (1e-2, 1e-1)  # absolute and relative, as GEAK-eval's command passes them, for results that are one tensor
+INSIDE = (1e-3, 1e-3)  # its functions' own, for tensors in tuples, lists and dictionaries: it passes none on there
 ROCM = (1e-2, 1e-2)
 KERNELBENCH = {"float32": 1e-4}  # by dtype, absolute and relative
 KERNELBENCH_ELSE = 1e-2
