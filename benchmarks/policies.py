@@ -39,6 +39,8 @@ STRENGTHS: dict[str, dict[str, Any]] = {
     # of what is done with new structures, other than as shipped
     "trials of 4": {"trials": 4},
     "trials of 16": {"trials": 16},
+    "trials until 2 bring nothing": {"trial_patience": 2},
+    "trials until 3 bring nothing": {"trial_patience": 3},
     "giving up beyond 1.15": {"giving_up": 1.15},
     "giving up beyond 1.6": {"giving_up": 1.6},
 }

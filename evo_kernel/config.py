@@ -39,6 +39,7 @@ class Settings(BaseModel):
     crossover: float = Field(Rules().crossover, ge=0.0, lt=1.0)
     tuner: float = Field(Rules().tuner, ge=0.0, le=1.0)
     trials: int = Field(Rules().trials, ge=0)
+    trial_patience: int = Field(Rules().trial_patience, ge=0)
     giving_up: float = Field(Rules().giving_up, ge=0.0)
     macro: bool = Rules().macro
     lexicase: float = Field(Rules().lexicase, ge=0.0, le=1.0)
@@ -228,6 +229,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "crossover",
         "tuner",
         "trials",
+        "trial_patience",
         "giving_up",
         "macro",
         "lexicase",
@@ -248,7 +250,7 @@ MOVED = {("search", "history"): "mechanisms"}  # keys that stood elsewhere in ol
 BEFORE: Mapping[str, Any] = {
     "basis": "predicted", "fallback": False, "broadening": True, "bandit": False, "halving": False, "lexicase": 0.0,
     "tuner": 0.0, "macro": False, "history": 0.2, "crossover": 0.3, "operators": ("knob-step", "knob-cross"),
-    "trials": 8, "giving_up": 1.3, "compromises": 0.3,
+    "trials": 8, "trial_patience": 0, "giving_up": 1.3, "compromises": 0.3,
 }  # fmt: skip
 # what a resumed run takes from the machine it is resumed on
 MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")

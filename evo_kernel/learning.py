@@ -28,7 +28,7 @@ class Learning:
     def trial(self, rng: np.random.Generator) -> Candidate | None:
         """Return the fastest program of a structure to tune next: of a macro step at once, of others at times."""
         for structure in self.macros.open:
-            if self._structures.handed(structure) < self._structures.trials:
+            if self._structures.room(structure):
                 return self._archive[self._structures.best(structure)].candidate
         young = self._structures.on_trial()
         return self._archive[young].candidate if young is not None and rng.random() < TRIALS else None

@@ -19,6 +19,7 @@ class Rules:
     crossover: float = 0.0  # share of requests that cross two parents, where the bandit does not choose
     tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
     trials: int = 8  # evaluations that a new structure is tuned for before it is judged: about one a knob
+    trial_patience: int = 0  # programs in a row that bring a trial nothing, after which it ends; 0: it does not
     giving_up: float = 1.3  # a new structure slower than the run's best by this factor gets no trial, or no more of it
     macro: bool = True  # a rewrite's or a model's structure is tuned at once, and judged with its trial as one proposal
     lexicase: float = 0.0  # share of parents from the Pareto front; partners are chosen so too

@@ -13,6 +13,7 @@ from archives.candidate import Candidate
 from evo_kernel.rules import Rules
 from operators.proposal import Observed
 
+GAIN = 0.99  # a program gains for its structure below this factor of the best so far: more than a clock's noise
 REMEMBERED = 400  # observations of one structure, and in one answer
 
 
@@ -24,6 +25,7 @@ class Known:
     pending: dict[int, str] = field(default_factory=dict)
     kin: dict[str, None] = field(default_factory=dict)  # next to it in descent, in order of meeting
     tried: int = 0
+    vain: int = 0  # of them, since the last that gained
     first: str | None = None  # the program that its trial began with
     best: str | None = None
     best_us: float = float("inf")
@@ -33,7 +35,7 @@ class Structures:
     """Knows every structure of a run by the hash that stands for it; the rules say who gets a trial, and how long."""
 
     def __init__(self, rules: Rules) -> None:
-        self.trials, self._giving_up = rules.trials, rules.giving_up
+        self._rules = rules
         self._known: dict[str, Known] = {}
         self._young: dict[str, None] = {}  # structures on trial, oldest first
 
@@ -56,6 +58,7 @@ class Structures:
         mine.pending.pop(number, None)
         self._observe(mine, candidate, time_us)
         mine.tried += 1
+        mine.vain = 0 if time_us is not None and held and time_us < GAIN * mine.best_us else mine.vain + 1
         if time_us is not None and held and mine.best is None:
             self._young[candidate.structure] = None
             mine.first = candidate.id
@@ -95,10 +98,11 @@ class Structures:
         assert found is not None, "a structure is on trial when one of its programs has passed"
         return found
 
-    def handed(self, structure: str) -> int:
-        """Return how many of a structure's programs were judged or are being judged."""
-        known = self._known[structure]
-        return known.tried + len(known.pending)
+    def room(self, structure: str) -> bool:
+        """Tell whether one more program of a trial may be judged beside those that are."""
+        known, rules = self._known[structure], self._rules
+        asked = len(known.pending)
+        return known.tried + asked < rules.trials and not 0 < rules.trial_patience <= known.vain + asked
 
     def relatives(self, structure: str) -> tuple[Observed, ...]:
         """Return what was observed of a structure, then of those next to it, the last REMEMBERED at most."""
@@ -121,8 +125,10 @@ class Structures:
 
     def _promising(self, known: Known, best_us: float | None) -> bool:
         """Tell whether a structure should be tuned further before it is judged: it is young, and near the best."""
-        near = best_us is None or not self._giving_up or known.best_us <= self._giving_up * best_us
-        return known.best is not None and known.tried < self.trials and near
+        rules = self._rules
+        near = best_us is None or not rules.giving_up or known.best_us <= rules.giving_up * best_us
+        helps = not 0 < rules.trial_patience <= known.vain
+        return known.best is not None and known.tried < rules.trials and helps and near
 
     @staticmethod
     def _observe(known: Known, candidate: Candidate, time_us: float | None) -> None:

@@ -131,7 +131,7 @@ class TestMechanisms:
         assert {"without", "having"} == {
             p.name for p in command.params if getattr(p.type, "choices", ()) == tuple(MECHANISMS)
         }
-        assert settings == set(SECTIONS["mechanisms"]) - {"lines", "migration", "max_perf_debug_num"}
+        assert settings == set(SECTIONS["mechanisms"]) - {"lines", "migration", "max_perf_debug_num", "trial_patience"}
         operators = (*structured.OPERATORS, "knob-tune")
         shipped = Rules(operators=operators)
         rows = {**study.conflicting(operators), **study.variants(operators)}
@@ -233,6 +233,20 @@ class TestStructures:
         assert known.on_trial() == other[0].id
         known.judged(101, other[1], 1.2, 0.5)
         assert known.on_trial() is None
+
+    def test_a_trial_that_brings_nothing_ends_and_holds_no_more_in_flight_than_it_has_patience_for(self) -> None:
+        known = Structures(Rules(trials=8, trial_patience=2))
+        given = entries(6, "new")
+        for number, time in enumerate((1.0, 0.995, 0.9)):
+            known.judged(number, given[number], time, 1.0)
+            assert known.young("new")
+        known.proposed(7, given[3], ())
+        assert known.room("new")
+        known.proposed(8, given[4], ())
+        assert not known.room("new")
+        known.judged(7, given[3], None, 1.0)
+        known.judged(8, given[4], 0.9, 1.0)
+        assert not known.young("new")
 
     @pytest.mark.parametrize(("changes", "tried"), [({}, 1), ({"giving_up": 0.0}, 2), ({"trials": 0}, 0)])
     def test_trials_and_giving_up_are_each_switched_off_by_their_setting(
