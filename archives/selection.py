@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archives.ranking import Roster
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from archives.archive import Archive, Entry
 
 EPSILON = 0.02  # relative: times of one case closer than this are a tie
+HELP = 1.01  # a second program helps where both together would be so many times faster at least
 POOL = 32  # programs among which lexicase and NSGA-II choose
 
 
@@ -61,6 +63,23 @@ def stranger(archive: "Archive", parent: str, rng: np.random.Generator, lexical:
         return None
     chosen = lexicase(pool, rng) if lexical else min(pool, key=lambda e: (e.score_us, e.candidate.id))
     return chosen.candidate.id
+
+
+def complement(archive: "Archive", parent: str, rng: np.random.Generator) -> str | None:
+    """Return the program with which a parent would be fastest, were each case the faster one's; None if none helps."""
+    own = _logs(archive[parent])
+    pool = [archive[i] for i in archive.front.draw(POOL, rng) if i != parent]
+    # one that is slower everywhere, but for the clock's noise, is no help
+    gains = [(float(np.maximum(own - _logs(e), 0.0).mean()), e.candidate.id) for e in pool if len(_logs(e)) == len(own)]
+    good = [(gain, identity) for gain, identity in gains if gain > math.log(HELP)]
+    if not good:
+        return None
+    weights = np.array([gain for gain, _ in good])
+    return good[int(rng.choice(len(good), p=weights / weights.sum()))][1]
+
+
+def _logs(entry: "Entry") -> NDArray[np.float64]:
+    return np.asarray(np.log(np.array([c.time_us for c in entry.evaluation.cases])))
 
 
 def specialist(archive: "Archive", rng: np.random.Generator) -> str:

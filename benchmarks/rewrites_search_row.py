@@ -21,9 +21,9 @@ from evo_kernel.errors import RunError
 from evo_kernel.measurement import baseline
 from evo_kernel.search import GIVEN
 from fitness.evaluation import Basis, Evaluation
-from operators.catalogue import KNOBS, REWRITE
+from operators.catalogue import KNOBS, STRUCTURAL
 
-ARMS = {"rewrites": (REWRITE, *KNOBS), "tuner": KNOBS}
+ARMS = {"rewrites": (*STRUCTURAL, *KNOBS), "tuner": KNOBS}
 KEPT = 30  # children of a search that are predicted for another chip too
 POPULATION = 8
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from evo_kernel.rules import Rules
 from operators import catalogue
-from operators.catalogue import TUNER
+from operators.catalogue import DISPATCH, TUNER
 
 FORGETTING = 0.98  # weight of an outcome after each later one: what paid early need not pay now
 CURIOSITY = 0.05  # share of choices made without looking at the past
 GAIN = 0.99  # a gain is a time below this share of the first parent's
+DISPATCHED = 0.1  # share of requests that join two programs by shape, where the operator is there
 REFUSAL = 0.1  # cost of a proposal that came to nothing, in evaluations
 
 
@@ -64,19 +65,21 @@ class Bandit:
 def shares(rules: Rules, crosses: bool, tunes: bool) -> dict[str, float]:
     """Return the share of requests of each operator that a policy may use; those without any are left out.
 
-    What is not crossed is shared alike by the operators of one parent. The tuner takes of the knob operators' part: it
-    leaves as much as before to those that change the structure.
+    What is not crossed is shared alike by the operators of one parent. A launcher that chooses between two programs
+    has a small share of its own: it is of use where two are good at different cases. The tuner takes of the knob
+    operators' part: it leaves as much as before to those that change the structure.
     """
     single = [n for n in rules.operators if catalogue.arity(n) < 2 and n != TUNER]
-    double = [n for n in rules.operators if catalogue.arity(n) == 2]
+    double = [n for n in rules.operators if catalogue.arity(n) == 2 and n != DISPATCH]
     knobs = [n for n in single if n.startswith("knob-")]
     crossing = rules.crossover if crosses and double else 0.0
     tuning = rules.tuner if tunes and TUNER in rules.operators else 0.0
     parts = len(single) + (tuning > 0 and not knobs)
-    each = (1 - crossing) / parts
+    joining = DISPATCHED if crosses and DISPATCH in rules.operators and parts else 0.0
+    each = (1 - crossing - joining) / parts
     found = {n: each * (1 - tuning) if n in knobs else each for n in single}
     found |= {TUNER: each * max(1, len(knobs)) * (tuning if knobs else tuning > 0)}
-    found |= {n: crossing / len(double) for n in double}
+    found |= {n: crossing / len(double) for n in double} | {DISPATCH: joining}
     return {n: share for n, share in found.items() if share > 0}
 
 

@@ -90,7 +90,8 @@ def main(verbose: bool) -> None:
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="archive, best-of-n, sequential, restarts or islands [archive].")
 @click.option("--operators", help="Names with commas between: knob-step, knob-cross, knob-tune [these], rewrite, "
-              "rewrite-cross; those that cross two parents want --with crossover.")  # fmt: skip
+              "dispatch (one program or another by shape), rewrite-cross; this and knob-cross want --with crossover."
+              )  # fmt: skip
 @click.option("--objectives", help="latency; with commas, error and portability too: parents then weigh all [latency].")
 @click.option("--constraint", "constraints", multiple=True, metavar="CONDITION",
               help="On knobs, such as 'BLOCK_M * BLOCK_N <= 16384'; may be repeated.")  # fmt: skip

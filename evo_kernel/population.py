@@ -27,7 +27,7 @@ from fitness.evaluation import Basis, Evaluation, Failure, Stage
 from fitness.walls.standing import UNKNOWN
 from operators import catalogue
 from operators.knobs import structure
-from operators.proposal import Context, Operator, Proposal, ProposalError
+from operators.proposal import Context, Operator, Proposal, ProposalError, Timed
 from operators.tune.constraints import read
 from suites import Task
 
@@ -245,9 +245,10 @@ class Population:
         started = monotonic()
         parents = tuple(p.id for p in request.parents)
         target = targets.find(self.settings.target)
+        timed = Timed(self.task.entry, self.task.cases, request.times) if request.times else None
         context = Context(
             request.rng, self.search.known, target.name, target.backend, request.relatives, request.pending,
-            request.credit, request.lineages, self._constraints,
+            request.credit, request.lineages, self._constraints, timed,
         )  # fmt: skip
         try:
             proposal = self._operators[request.operator].propose(request.parents, context)

@@ -22,6 +22,7 @@ class Request:
     pending: tuple[str, ...] = field(default=(), compare=False, repr=False)
     credit: Mapping[str, tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
     lineages: tuple[tuple[str, ...], ...] = field(default=(), compare=False, repr=False)
+    times: tuple[Mapping[str, float], ...] = field(default=(), compare=False, repr=False)  # of each parent, by case
 
     @property
     def rng(self) -> np.random.Generator:

@@ -39,7 +39,7 @@ from evo_kernel.rules import Limits, Rules
 from evo_kernel.structures import Structures
 from fitness.evaluation import Basis, Failure
 from operators import catalogue
-from operators.catalogue import REWRITE, REWRITE_CROSS, TUNER
+from operators.catalogue import DISPATCH, REWRITE, REWRITE_CROSS, TUNER
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
@@ -107,7 +107,11 @@ class Search:
         pending = self.structures.pending(structure)
         credit = self.learned.outcomes(parents[0]) if operator == REWRITE else {}
         lineages = tuple(map(self.learned.rewrites, parents)) if operator == REWRITE_CROSS else ()
-        return Request(number, operator, parents, self._seed, model, known, pending, credit, lineages)
+        times = tuple(map(self._times, parents)) if operator == DISPATCH else ()
+        return Request(number, operator, parents, self._seed, model, known, pending, credit, lineages, times)
+
+    def _times(self, parent: Candidate) -> dict[str, float]:
+        return {c.case: c.time_us for c in self.archive[parent.id].evaluation.cases}
 
     def _owed(self, models: tuple[str, ...]) -> bool:
         """Tell whether all that is left is the models', so that not even a new structure is tuned."""
@@ -142,6 +146,8 @@ class Search:
         """Choose a second parent, if an operator takes one: of another cell where structures are crossed."""
         if catalogue.arity(name) < 2:
             return None
+        if name == DISPATCH:
+            return selection.complement(self.archive, first, rng)
         foreign = bool(catalogue.parts(name)[1]) or name == REWRITE_CROSS
         choose = selection.stranger if foreign else selection.partner
         return choose(self.archive, first, rng, lexical=self.rules.lexicase > 0)

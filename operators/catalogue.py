@@ -8,12 +8,15 @@ TUNER = "knob-tune"  # works the knobs of one structure from all that was judged
 KNOBS = ("knob-step", "knob-cross", TUNER)  # they change numbers and leave the structure
 REWRITE = "rewrite"  # changes the structure by one family of rewrites, which its intent begins with
 REWRITE_CROSS = "rewrite-cross"  # applies one parent's rewrites to another, or exchanges a function
+DISPATCH = "dispatch"  # a launcher that takes one parent's way or the other's by the shapes that it is given
+STRUCTURAL = (REWRITE, DISPATCH)  # they change the structure, and need nothing else
 ARITY: Mapping[str, int] = {
     "knob-step": 1,
     "knob-cross": 2,
     TUNER: 1,
     REWRITE: 1,
     REWRITE_CROSS: 2,
+    DISPATCH: 2,
 }
 
 # those that ask a model for a program; operators/llm/operators.py makes them
@@ -53,9 +56,11 @@ def _makers() -> Mapping[str, Callable[[], Operator]]:
     """Return what makes each operator; they load libcst, so not before they are wanted."""
     from operators.knob_operators import KnobCross, KnobStep
     from operators.rewrites.crossing import RewriteCross
+    from operators.rewrites.dispatch import Dispatch
     from operators.rewrites.operator import Rewriting
     from operators.tune.operator import KnobTune
 
     return {
-        "knob-step": KnobStep, "knob-cross": KnobCross, TUNER: KnobTune, REWRITE: Rewriting, REWRITE_CROSS: RewriteCross
+        "knob-step": KnobStep, "knob-cross": KnobCross, TUNER: KnobTune, REWRITE: Rewriting,
+        REWRITE_CROSS: RewriteCross, DISPATCH: Dispatch,
     }  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 
 from archives.candidate import Candidate
 from operators.tune.constraints import Constraint
+from suites import Case
 
 
 class ProposalError(Exception):
@@ -33,6 +34,15 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Timed:
+    """A task's public cases, the name of its launcher, and how long each parent takes in each case, by its name."""
+
+    entry: str
+    cases: tuple[Case, ...]
+    times: tuple[Mapping[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What an operator may know besides the parents.
 
@@ -43,7 +53,7 @@ class Context:
     are sources of its structure that are being judged now.
     `credit` counts how often each family of rewrites made a program faster on this task and target, and how often not.
     `lineages` holds, for an operator that crosses by structure, the intents of the rewrites that led to each parent.
-    `constraints` are conditions that a person set on knobs.
+    `constraints` are conditions that a person set on knobs. `timed` says how long each of two parents takes where.
     """
 
     rng: np.random.Generator
@@ -55,6 +65,7 @@ class Context:
     credit: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     lineages: tuple[tuple[str, ...], ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    timed: Timed | None = None
 
 
 class Operator(Protocol):
