@@ -33,8 +33,9 @@ def chances(seen: Rows, asked: Rows, between: Floats, near: Singles, failed: Fla
     told = [usual, _worked(*_around(np.tril(between, -1), failed), usual)]
     here = [np.full(len(asked), share), _worked(*_around(near, failed), share)]
     for place in range(seen.shape[1]):
-        values, wanted = seen[:, place], asked[:, place]
-        good, bad = (_counts(values, f, int(max(values.max(), wanted.max())) + 1) for f in (~failed, failed))
+        numbers, again = np.unique(np.concatenate([seen[:, place], asked[:, place]]), return_inverse=True)
+        values, wanted = again[: len(seen)], again[len(seen) :]
+        good, bad = (_counts(values, f, len(numbers)) for f in (~failed, failed))
         told.append(_worked(good[number, values], bad[number, values], usual))
         here.append(_worked(good[-1, wanted], bad[-1, wanted], share))
     weights = _weights([float(np.log(np.where(failed, 1 - worked, worked)).sum()) for worked in told])
