@@ -243,13 +243,11 @@ class Space:
         return rows
 
     def _changed(self, centre: Rows) -> Rows:
-        rows = []
-        for place, parameter in enumerate(self.parameters):
-            others = _others(int(centre[place]), len(parameter.values))
-            block = np.repeat(centre[None, :], len(others), axis=0)
-            block[:, place] = others
-            rows.append(block)
-        return np.concatenate(rows)
+        others = [_others(int(at), len(p.values)) for at, p in zip(centre, self.parameters, strict=True)]
+        places = np.repeat(np.arange(len(others)), [len(one) for one in others])
+        rows = np.repeat(centre[None, :], len(places), axis=0)
+        rows[np.arange(len(places)), places] = np.concatenate(others)
+        return rows
 
     def _changed_twice(self, centre: Rows, rng: np.random.Generator) -> Rows:
         if len(self.parameters) < 2:
@@ -273,7 +271,7 @@ class Space:
 def _others(place: int, count: int) -> Rows:
     """Return the places of other values of a parameter: all, or of very many those nearby and some from everywhere."""
     if count <= NEAREST + FARTHER:
-        return np.delete(np.arange(count), place)
+        return np.concatenate([np.arange(place), np.arange(place + 1, count)])
     near = np.arange(max(place - NEAREST // 2, 0), min(place + NEAREST // 2 + 1, count))
     found = np.union1d(near, np.linspace(0, count - 1, FARTHER).astype(np.int64))
     return np.asarray(found[found != place])
