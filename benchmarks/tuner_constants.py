@@ -3,11 +3,16 @@
     python benchmarks/tuner_constants.py TABLES --seeds 10 --workers 14 --json constants.json
     python benchmarks/tuner_constants.py TABLES --seeds 2 --evaluations 30 --constant SPREAD    a small one
 
-Every constant of consequence is set to a smaller and a larger value, the others as shipped; each variant searches every
-table with every seed. Then, for each constant and each table, GPU and kernel: the value is chosen that is best on the
-other ones, and tried on what was left out. A shipped value that was fitted to the tables would lose this comparison,
-because it was chosen with what is left out in view: so `shipped - chosen` would be above zero. Its 95% interval is of
-the mean over all that was left out, by bootstrap over seeds (the choice is made anew in each resample).
+The constants of GRID, and with --failures those of FAULTY, are set to a smaller and a larger value, the others as
+shipped; each variant searches every table with every seed. Not in it, and so not shown to be unfitted, are: how often
+and how fast the process's shape is fitted (FITTED, FITTED_EARLY, YOUNG, RATE) and its prior of noise (NOISE_SPREAD),
+the sizes that matter (DIVISORS), how many configurations are spread out first (`design`), what concerns relatives, of
+which a table has none (RELATIVES, DOUBT), and what is no number: the even halves of the kernel and of the two models.
+
+For each constant and each table, GPU and kernel the value is chosen that is best on the other ones, and tried on what
+was left out. A shipped value that was fitted to the tables would lose this comparison, because it was chosen with what
+is left out in view: so `shipped - chosen` would be above zero. Its 95% interval is of the mean over all that was left
+out, by bootstrap over seeds (the choice is made anew in each resample).
 """
 
 import argparse

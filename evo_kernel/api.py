@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archives.archive import Archive, Entry
-from evo_kernel import config, idle, isolation, runs, talks
+from evo_kernel import config_files, idle, isolation, runs, talks
 from evo_kernel import machine as machines
-from evo_kernel.config import Settings
+from evo_kernel.config import MACHINE, Settings
 from evo_kernel.errors import RunError
 from evo_kernel.export import Exported, export
 from evo_kernel.measurement import confirm_best
@@ -80,7 +80,7 @@ def search(
     **settings: Any,
 ) -> Run:
     """Search for a faster kernel of a task; keyword arguments are the settings of config.Settings."""
-    chosen = machines.resolve(config.load(config_file, settings))
+    chosen = machines.resolve(config_files.load(config_file, settings))
     idle.check(chosen, settings, logger.warning)
     what = load(task) if isinstance(task, str) else task
     isolation.require_here(chosen)
@@ -123,7 +123,7 @@ def reopened(
     changed = {k: v for k, v in (limits or {}).items() if v is not None}
     new_prices = priced([m.model for m in state.settings.models], prices)
     models = repriced(state.settings.models, new_prices)
-    settings = config.load(None, {**state.settings.model_dump(), **given, **changed, "models": models})
+    settings = config_files.load(None, {**state.settings.model_dump(), **given, **changed, "models": models})
     idle.check(settings, changed, logger.warning)
     isolation.require_here(settings)
     machines.check_resumable(settings)
@@ -155,7 +155,7 @@ def drive(
 @contextlib.contextmanager
 def driver(folder: Path, settings: Settings) -> Iterator[Driver]:
     """Open a run with the pool its settings name, and close it whatever happens."""
-    machine = {k: getattr(settings, k) for k in config.MACHINE}
+    machine = {k: getattr(settings, k) for k in MACHINE}
     with contextlib.ExitStack() as stack:
         running: Driver
         if settings.pool == "inline":

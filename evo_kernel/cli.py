@@ -134,15 +134,15 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     On a GPU, programs run and times are measured, interleaved with the seed and the best so far. Without one,
     correctness is checked under Triton's interpreter and times are predicted from compiled code.
     """
-    from evo_kernel import api, config, idle, isolation, machine, rules, runs, talks
+    from evo_kernel import api, config_files, idle, isolation, machine, rules, runs, talks
     from suites import load
 
     if both := set(without) & set(having):
         raise click.UsageError(f"--with and --without both name {', '.join(sorted(both))}")
     given["models"] = priced(given["models"], given.pop("prices")) or None
     given["constraints"] = given["constraints"] or None
-    given["port"] = given["port"] and config.text(given["port"])
-    settings = machine.resolve(config.load(config_file, {**given, **rules.switched(without, having)}), say)
+    given["port"] = given["port"] and config_files.text(given["port"])
+    settings = machine.resolve(config_files.load(config_file, {**given, **rules.switched(without, having)}), say)
     idle.check(settings, [name for name, value in given.items() if value is not None], say)
     idle.check_mechanisms(settings, having)
     what = load(task)

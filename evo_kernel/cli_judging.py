@@ -55,10 +55,10 @@ def judge(file: Path, task: str, held_out: bool, as_json: bool, **given: Any) ->
       evo-kernel judge mine.py --task softmax --basis measured --json
       evo-kernel judge theirs.py --task softmax --mode open        a launcher that computes on the host
     """
-    from evo_kernel import config, isolation, machine, tasks
+    from evo_kernel import config_files, isolation, machine, tasks
     from suites import load
 
-    settings = machine.resolve(config.load(None, {**given, "pool": "inline"}), say)
+    settings = machine.resolve(config_files.load(None, {**given, "pool": "inline"}), say)
     try:
         source = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -128,10 +128,10 @@ def tasks_check(task: str, mutate: bool, most: int, **given: Any) -> None:
     With --mutate: drop a mask, skip a tile, change a constant, lower a precision, swap an axis, and name what no case,
     held-out case or edge kills. That is done in jails under the interpreter and takes minutes.
     """
-    from evo_kernel import config, isolation, machine
+    from evo_kernel import config_files, isolation, machine
     from evo_kernel import tasks as module
 
-    settings = machine.resolve(config.load(None, {**given, "pool": "inline"}), say)
+    settings = machine.resolve(config_files.load(None, {**given, "pool": "inline"}), say)
     isolation.require_here(settings)
     what = module.lint(task)
     if what is None:
@@ -160,11 +160,11 @@ def doctor(as_json: bool, calibrate: bool, models: tuple[str, ...], config_file:
       evo-kernel doctor --model mailbox:FOLDER       writes no prompt: says whether it could
       evo-kernel doctor --config my.toml             every [[models]] table
     """
-    from evo_kernel import config, gpus
+    from evo_kernel import config_files, gpus
     from evo_kernel import doctor as module
     from operators.llm.settings import made
 
-    chosen = made((*(config.load(config_file, {}).models if config_file else ()), *models))
+    chosen = made((*(config_files.load(config_file, {}).models if config_file else ()), *models))
     if calibrate:
         gpus.calibrate(say if as_json else click.echo)
     findings = []

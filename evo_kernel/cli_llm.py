@@ -38,7 +38,7 @@ def prompt(task: str | None, operator: str, run: Path | None, program: Path | No
       evo-kernel prompt softmax --operator optimize --program mine.py --target mi250
       evo-kernel prompt --run runs/softmax-mi300-1 --operator recombine
     """
-    from evo_kernel import config, isolation, machine, prompts
+    from evo_kernel import config_files, isolation, machine, prompts
     from suites import load
 
     if (task is None) == (run is None):
@@ -48,9 +48,9 @@ def prompt(task: str | None, operator: str, run: Path | None, program: Path | No
             raise click.UsageError("--program and --port belong to a TASK; a run has programs of its own")
         shown = prompts.of_run(run, operator, context)
     else:
-        settings = machine.resolve(config.load(config_file, {**given, "context": context, "pool": "inline"}), say)
+        settings = machine.resolve(config_files.load(config_file, {**given, "context": context, "pool": "inline"}), say)
         isolation.require_here(settings)
-        program_text, port_text = (None if file is None else config.text(file) for file in (program, port))
+        program_text, port_text = (None if file is None else config_files.text(file) for file in (program, port))
         shown = prompts.of_task(load(task or ""), operator, settings, program_text, port_text)
     plain = {"system": shown.system, "prompt": shown.text}
     click.echo(json.dumps(plain, indent=2) if as_json else f"{shown.system}\n{shown.text}")

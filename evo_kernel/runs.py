@@ -1,11 +1,9 @@
 """Begins and reopens runs: a folder with a journal, from which settings, task and search are rebuilt."""
 
-import contextlib
-import gc
 import logging
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +23,7 @@ from fitness.evaluation import Basis
 from fitness.gpu import discover
 from operators.knobs import structure
 from operators.llm.settings import repriced
+from operators.uncollected import uncollected
 from suites import Task
 from suites import task as tasks
 
@@ -87,7 +86,7 @@ def fold_events(events: Iterable[Event], origin: str) -> State:
         settings.seed, settings.population, settings.generations, settings.policy, settings.rules, settings.limits,
         Basis(settings.basis),
     )  # fmt: skip
-    with _uncollected():
+    with uncollected():  # what is read stays: to look at it again and again takes a fifth of the time
         for event in stream:
             try:
                 search.tell(event)
@@ -102,18 +101,6 @@ def fold_events(events: Iterable[Event], origin: str) -> State:
             f"{origin} was begun by another version of evo-kernel, whose tasks this one cannot read"
         ) from error
     return State(settings, task, search, started)
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Put off garbage collection: what is read stays, and looking at it again and again takes a fifth of the time."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 def read(folder: Path) -> State:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import config, isolation, machine, suite_folder, suite_tasks
+from evo_kernel import config_files, isolation, machine, suite_folder, suite_tasks
 from evo_kernel.errors import RunError
 from evo_kernel.suite_folder import Member, SuiteRun
 from suites.foreign import Loaded
@@ -16,7 +16,7 @@ USUAL = {"pool": "inline", "stop_at_roofline": 0.95, "stop_after_stagnation": 48
 def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], budget: int,
           given: Mapping[str, Any]) -> SuiteRun:  # fmt: skip
     """Write down what is asked for; in a folder that has a suite run, look whether it is the same."""
-    settings = machine.resolve(config.load(None, {**USUAL, **{k: v for k, v in given.items() if v is not None}}))
+    settings = machine.resolve(config_files.load(None, {**USUAL, **{k: v for k, v in given.items() if v is not None}}))
     isolation.require_here(settings)
     tasks = suite_tasks.members(suite, root, names)
     asked = SuiteRun(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from evo_kernel import api, config, measurement, runs, suite_standing, suite_tasks
+from evo_kernel import api, config_files, measurement, runs, suite_standing, suite_tasks
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed
 from evo_kernel.pools import judge_now, one_judge
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say) -> None:
     """Go on with a suite run to its end; what is done already is not done again."""
-    settings = config.load(None, dict(asked.settings))
+    settings = config_files.load(None, dict(asked.settings))
     places = {m.name: suite_standing.read(folder, m) for m in asked.searched}
     stop, pool = threading.Event(), ThreadPoolExecutor(at_once)
     try:

@@ -14,7 +14,7 @@ import numpy as np
 from llm_server import Asked
 
 from archives.candidate import digest
-from evo_kernel import config, runs
+from evo_kernel import config_files, runs
 from evo_kernel.config import Settings
 from evo_kernel.pools import Done
 from evo_kernel.population import Population, Progress
@@ -138,7 +138,7 @@ def begin(folder: Path, task: Task, models: list[object], **given: object) -> Pa
     """Begin a run of 24 evaluations; without the tuner, which has tests of its own, it costs half."""
     settings = {"generations": 3, "population": 8, "target": "mi300", "basis": "predicted", "pool": "inline"}
     settings["operators"] = ("knob-step", "knob-cross")
-    runs.begin(folder, config.load(None, {**settings, "models": models, **given}), task)
+    runs.begin(folder, config_files.load(None, {**settings, "models": models, **given}), task)
     return folder
 
 

@@ -13,7 +13,7 @@ from llm_server import SECRET, LlmServer
 
 from archives.events import Judged
 from archives.journal import Journal
-from evo_kernel import config, doctor, prompts, providers, runs
+from evo_kernel import config, config_files, doctor, prompts, providers, runs
 from evo_kernel.cli import main
 from evo_kernel.cli_llm import priced
 from evo_kernel.config import Settings
@@ -241,7 +241,7 @@ class TestSearchWithModels:
         )
         made = {}
         for prices in ((), ("openai:x=3/4",)):
-            chosen = config.load(
+            chosen = config_files.load(
                 str(tmp_path / "m.toml"),
                 {"models": priced(["openai:x", "openai:y@http://h/v1"], (*prices, "openai:y=0/0"))},
             )
@@ -255,7 +255,7 @@ class TestSearchWithModels:
         monkeypatch.chdir(tmp_path)
         table = {"model": "replay:old.jsonl", "max_calls": 3}
         given = {"models": ["mailbox:box", table, "command:box"], "record": "r", "lessons": "~/l", "archives": ["a"]}
-        chosen = config.load(None, given)
+        chosen = config_files.load(None, given)
         assert [m.model for m in chosen.models] == [
             f"mailbox:{tmp_path}/box",
             f"replay:{tmp_path}/old.jsonl",
@@ -264,9 +264,9 @@ class TestSearchWithModels:
         assert (chosen.record, chosen.archives) == (f"{tmp_path}/r", (f"{tmp_path}/a",))
         assert chosen.lessons == f"{Path.home()}/l"
         monkeypatch.chdir("/")
-        assert config.load(None, chosen.model_dump()) == chosen
+        assert config_files.load(None, chosen.model_dump()) == chosen
 
-    @pytest.mark.parametrize("name", config.names())
+    @pytest.mark.parametrize("name", config_files.names())
     def test_the_commented_options_of_a_shipped_configuration_are_the_defaults(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
@@ -275,7 +275,7 @@ class TestSearchWithModels:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "kernel.cu").write_text("__global__ void k() {}")
         (tmp_path / "all.toml").write_text(plain)
-        chosen, default = config.load(str(tmp_path / "all.toml"), {}), config.Settings()
+        chosen, default = config_files.load(str(tmp_path / "all.toml"), {}), config.Settings()
         given = {"record", "lessons", "archives", "port", "max_cost", "max_tokens", "max_calls"}
         assert all(getattr(chosen, n) == getattr(default, n) for n in config.ABOUT_MODELS if n not in given)
         assert all(getattr(chosen, n) for n in given)

@@ -31,9 +31,9 @@ from archives.candidate import Candidate, fingerprint
 from archives.candidate import digest as candidate_id
 from archives.events import Answered, Asked, Judged, Proposed, Refused, Started
 from archives.journal import Journal, JournalError
-from evo_kernel import api, briefs, config, merging, prompts, proposer, report, runs, trajectories
+from evo_kernel import api, briefs, config_files, merging, prompts, proposer, report, runs, trajectories
 from evo_kernel.calls import Asking, Calls
-from evo_kernel.config import Settings
+from evo_kernel.config import ABOUT_MODELS, Settings
 from evo_kernel.errors import ConfigError, RunError
 from evo_kernel.examples import gather
 from evo_kernel.pools import InlinePool
@@ -305,7 +305,7 @@ def test_a_kernel_to_port_is_in_the_run_and_in_every_prompt_of_generate(tmp_path
     assert runs.read(folder).settings.port == port
     assert prompts.of_run(folder, "generate").text.startswith("Port this kernel to Triton")
     with pytest.raises(ConfigError, match="a kernel is ported by a model"):
-        config.load(None, {"port": port})
+        config_files.load(None, {"port": port})
 
 
 def test_the_best_of_a_persons_archives_are_examples_but_never_of_the_task_itself_under_any_name(
@@ -578,7 +578,7 @@ def test_without_a_model_nothing_of_models_is_in_a_journal(tmp_path: Path, doubl
     folder = begin(tmp_path / "run", double_task, [])
     drive(folder)
     started = events(folder, Started)[0].settings
-    assert not {"models", *config.ABOUT_MODELS} & set(started)
+    assert not {"models", *ABOUT_MODELS} & set(started)
     assert not (folder / "calls.db").exists()
     assert "models" not in report.text(runs.read(folder))
 

@@ -13,7 +13,7 @@ import pytest
 
 from archives.events import Event, Judged, Proposed, Refused
 from archives.journal import Journal, JournalError
-from evo_kernel import api, config, runs, workers
+from evo_kernel import api, config_files, runs, workers
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed
 from evo_kernel.pools import make_judge
@@ -59,7 +59,7 @@ def test_a_run_over_ray_that_asks_a_model_is_whole_and_its_verdicts_are_those_of
     folder = tmp_path / "run"
     (tmp_path / "agent.py").write_text(AGENT)
     asking = {"models": [f"command:{sys.executable} {tmp_path / 'agent.py'}"], "model_operators": ["optimize"]}
-    settings = config.load(None, {**SETTINGS.model_dump(), **asking, "population": 4})
+    settings = config_files.load(None, {**SETTINGS.model_dump(), **asking, "population": 4})
     runs.begin(folder, settings, small_task)
     api.drive(folder, settings)
     state = runs.read(folder)

@@ -29,14 +29,17 @@ def chances(seen: Rows, asked: Rows, between: Floats, near: Singles, failed: Fla
     if not failed.any() or failed.all():
         return np.full(len(asked), share), False
     number = np.arange(len(failed))
+    before = number < number[:, None]
     usual = (_before(~failed) + 1) / (number + 2)  # share of those before; never quite 0 or 1
     told = [usual, _worked(*_around(np.tril(between, -1), failed), usual)]
     here = [np.full(len(asked), share), _worked(*_around(near, failed), share)]
     for place in range(seen.shape[1]):
         values, wanted = seen[:, place], asked[:, place]
-        good, bad = (_counts(values, f, int(max(values.max(), wanted.max())) + 1) for f in (~failed, failed))
-        told.append(_worked(good[number, values], bad[number, values], usual))
-        here.append(_worked(good[-1, wanted], bad[-1, wanted], share))
+        alike = before & (values[:, None] == values)
+        told.append(_worked(_sum(alike, ~failed), _sum(alike, failed), usual))
+        top = int(max(values.max(), wanted.max())) + 1
+        good, bad = (np.bincount(values[flags], minlength=top)[wanted].astype(float) for flags in (~failed, failed))
+        here.append(_worked(good, bad, share))
     weights = _weights([float(np.log(np.where(failed, 1 - worked, worked)).sum()) for worked in told])
     placed = bool(1 - weights[0] > SURE)
     return weights @ np.stack(here) if placed else here[0], placed
@@ -47,11 +50,9 @@ def _before(flags: Flags) -> Floats:
     return np.concatenate([[0.0], np.cumsum(flags[:-1])])
 
 
-def _counts(values: Rows, flags: Flags, top: int) -> Floats:
-    """Return how often each value stood at a flag before each observation, and in the last row in all."""
-    counts = np.zeros((len(values) + 1, top))
-    counts[np.flatnonzero(flags) + 1, values[flags]] = 1
-    return counts.cumsum(0)
+def _sum(alike: Flags, flags: Flags) -> Floats:
+    """Return how many of those alike are flagged, for each row."""
+    return np.asarray(np.count_nonzero(alike[:, flags], axis=1), dtype=float)
 
 
 def _around(near: Floats | Singles, failed: Flags) -> tuple[Floats, Floats]:

@@ -12,6 +12,7 @@ from operators.proposal import Context, Observed, Proposal, ProposalError
 from operators.tune.constraints import Constraint
 from operators.tune.space import Config, Kind, Parameter, Space, SpaceError, Value
 from operators.tune.tuner import Observation, propose
+from operators.uncollected import uncollected
 
 TRIES = 4  # configurations asked for when the first gave a program that is known, or of another structure
 
@@ -37,7 +38,11 @@ class KnobTune:
         """Choose a configuration that was not judged, and write it into the parent."""
         if len(parents) != 1:
             raise ValueError(f"{self.name} expected 1 parent, got {len(parents)}")
-        parent, home = parents[0].source, parents[0].structure
+        with uncollected():
+            return self._proposed(parents[0], context)
+
+    def _proposed(self, given: Candidate, context: Context) -> Proposal:
+        parent, home = given.source, given.structure
         tuning = Tuning(parent, context.backend, context.relatives, home, context.constraints)
         own, prior = tuning.observed(home), tuning.observed(home, others=True)
         pending = [c for c in (tuning.config(source, home) for source in context.pending) if c is not None]
@@ -47,7 +52,7 @@ class KnobTune:
                 source = rewrite(parent, changes, home)
                 if not context.known(fingerprint(source)) and holds(parent, changes, home):
                     return Proposal(source, tuning.intent(changes), home)
-        raise ProposalError(f"the tuner finds nothing new among the knobs of program {parents[0].id}")
+        raise ProposalError(f"the tuner finds nothing new among the knobs of program {given.id}")
 
 
 class Tuning:

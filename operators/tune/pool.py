@@ -31,7 +31,8 @@ def _listed(
         if place == 0:
             far = apart == 2
     near &= free
-    chosen = [np.flatnonzero(near), _some(np.flatnonzero(far & free & ~near), DISTANT, rng)]
+    neighbours = _some(np.flatnonzero(near), SIZE, rng)  # of parameters with very many values there are more
+    chosen = [neighbours, _some(np.flatnonzero(far & free & ~near), DISTANT, rng)]
     left = SIZE - sum(map(len, chosen))
     rest = free & ~near
     rest[chosen[1]] = False

@@ -4,17 +4,21 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.tune import conditions, legal
 from operators.tune.constraints import Constraint, blame
+from operators.tune.legal import Part
 
 LISTED = 20_000  # a product with at most so many combinations is listed in full, a larger one is drawn from
-DRAWS = 20_000  # combinations tried before constraints are said to contradict each other
+DRAWS = 20_000  # combinations tried at most for one answer
+RARE = 1e-3  # share of combinations below which legal ones are drawn from those found, even if these are not all
 BLAMED = 2_000  # of them, drawn evenly, on which it is found out which ones do
 TWICE = 400  # draws of configurations that differ in two parameters
+NEAREST, FARTHER = 64, 64  # values of a parameter with more of them that its neighbours have: next to it, and spread
 
 Kind = Literal["categorical", "ordinal", "power-of-two"]
 Value = int | float | str | bool | None
@@ -83,16 +87,41 @@ class Space:
         _check(parameters)
         space = cls(parameters, None, constraints)
         if space._combinations <= LISTED:
-            grids = np.meshgrid(*(np.arange(len(p.values)) for p in parameters), indexing="ij")
-            tried = np.stack([g.ravel() for g in grids], axis=1)
+            tried = _every([np.arange(len(p.values))[:, None] for p in parameters])
             space.rows = found = space._met(tried)
         else:
             tried = Space(parameters).draw(np.random.default_rng(0), BLAMED)
             found = space._drawn(np.random.default_rng(0), 1)
+            if constraints and len(found) and space._few:
+                space.rows = space._listed()
         if not len(found):
             every = [space.values(tuple(row)) for row in tried.tolist()]
-            raise SpaceError(f"the space has no legal configuration: {blame(constraints, every)}")
+            raise SpaceError(f"{space._none()}: {blame(constraints, every)}")
         return space
+
+    def _none(self) -> str:
+        """Say that there is nothing legal, or that nothing was found."""
+        sure = self.rows is not None or any(part.complete and not len(part.rows) for part in self._parts)
+        return "the space has no legal configuration" if sure else "no legal configuration of the space was found"
+
+    @cached_property
+    def _parts(self) -> list[Part]:
+        return legal.parts(self._columns, [p.name for p in self.parameters], self._constraints)
+
+    @property
+    def _few(self) -> bool:
+        """Tell whether the legal configurations are known, and few enough to be listed."""
+        tied = {place for part in self._parts for place in part.places}
+        free = math.prod(len(p.values) for at, p in enumerate(self.parameters) if at not in tied)
+        return all(p.complete for p in self._parts) and free * math.prod(len(p.rows) for p in self._parts) <= LISTED
+
+    def _listed(self) -> Rows:
+        """List the legal configurations, in order."""
+        tied = [place for part in self._parts for place in part.places]
+        free = [at for at in range(len(self.parameters)) if at not in tied]
+        parts = [np.arange(len(self.parameters[at].values))[:, None] for at in free]
+        rows = _every([*parts, *(part.rows for part in self._parts)])
+        return self._once(rows[:, np.argsort([*free, *tied])])
 
     @property
     def size(self) -> int | None:
@@ -123,7 +152,7 @@ class Space:
 
     def apart(self, config: Config) -> NDArray[np.int64]:
         """Return in how many parameters each listed configuration differs from one."""
-        return np.asarray((self._compact != np.array(config, dtype=np.uint16)[:, None]).sum(0))
+        return np.asarray((self._compact != np.array(config, dtype=self._compact.dtype)[:, None]).sum(0))
 
     def free(self, taken: Iterable[Config]) -> NDArray[np.bool_]:
         """Tell of each listed configuration whether it is not taken."""
@@ -159,9 +188,10 @@ class Space:
         return math.prod(len(p.values) for p in self.parameters)
 
     @cached_property
-    def _compact(self) -> NDArray[np.uint16]:
+    def _compact(self) -> NDArray[np.unsignedinteger[Any]]:
         """Hold the listed configurations a parameter a row: to be compared fast."""
-        return np.ascontiguousarray(self._all().T, dtype=np.uint16)
+        most = max(len(p.values) for p in self.parameters)
+        return np.ascontiguousarray(self._all().T, dtype=np.uint16 if most <= 2**16 else np.uint32)
 
     def _all(self) -> Rows:
         if self.rows is None:
@@ -180,16 +210,17 @@ class Space:
         return rows
 
     def _flags(self, test: Constraint, rows: Rows) -> NDArray[np.bool_]:
-        """Tell which rows meet a constraint: every combination of the values that it names is tried once."""
-        named = {test.prefix + name for name in test.names}
-        places = [at for at, p in enumerate(self.parameters) if p.name in named]
-        sizes = [len(self.parameters[at].values) for at in places]
-        if math.prod(sizes) > np.iinfo(np.int64).max:
-            return np.array([test(self.values(tuple(row))) for row in rows.tolist()], dtype=bool)
-        numbers = np.ravel_multi_index(tuple(rows[:, places].T), sizes)
-        _, first, back = np.unique(numbers, return_index=True, return_inverse=True)
-        met = [test(self.values(tuple(row))) for row in rows[first].tolist()]
-        return np.array(met, dtype=bool)[back]
+        """Tell which rows meet a constraint."""
+        places = {name: self._place[test.prefix + name] for name in test.names}
+        return conditions.met(test, {n: self._columns[at][rows[:, at]] for n, at in places.items()}, len(rows))
+
+    @cached_property
+    def _columns(self) -> list[conditions.Column]:
+        return [conditions.column(p.values) for p in self.parameters]
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {p.name: at for at, p in enumerate(self.parameters)}
 
     def _drawn(self, rng: np.random.Generator, count: int) -> Rows:
         """Draw combinations until enough are legal, or patience ends."""
@@ -199,18 +230,24 @@ class Space:
         while len(found) < count and tried < DRAWS:
             batch = min(max(2 * count, 64), DRAWS - tried)
             tried += batch
-            fresh = self._met(rng.integers(sizes, size=(batch, len(sizes))))
+            fresh = self._met(self._tied(rng.integers(sizes, size=(batch, len(sizes))), rng))
             found = self._once(np.concatenate([found, fresh]))
         return found if len(found) <= count else found[rng.choice(len(found), count, replace=False)]
 
+    def _tied(self, rows: Rows, rng: np.random.Generator) -> Rows:
+        """Have what constraints tie together drawn from what is legal of it, where that is known or hard to meet."""
+        for part in self._parts if self._constraints else ():
+            rare = len(part.rows) < RARE * math.prod(len(self.parameters[at].values) for at in part.places)
+            if len(part.rows) and (part.complete or rare):
+                rows[:, part.places] = part.rows[rng.integers(len(part.rows), size=len(rows))]
+        return rows
+
     def _changed(self, centre: Rows) -> Rows:
-        rows = []
-        for place, parameter in enumerate(self.parameters):
-            others = np.delete(np.arange(len(parameter.values)), centre[place])
-            block = np.repeat(centre[None, :], len(others), axis=0)
-            block[:, place] = others
-            rows.append(block)
-        return np.concatenate(rows)
+        others = [_others(int(at), len(p.values)) for at, p in zip(centre, self.parameters, strict=True)]
+        places = np.repeat(np.arange(len(others)), [len(one) for one in others])
+        rows = np.repeat(centre[None, :], len(places), axis=0)
+        rows[np.arange(len(places)), places] = np.concatenate(others)
+        return rows
 
     def _changed_twice(self, centre: Rows, rng: np.random.Generator) -> Rows:
         if len(self.parameters) < 2:
@@ -229,6 +266,21 @@ class Space:
         if self._combinations > np.iinfo(np.int64).max:
             return np.unique(rows, axis=0)
         return np.asarray(rows[np.unique(self._number(rows), return_index=True)[1]])
+
+
+def _others(place: int, count: int) -> Rows:
+    """Return the places of other values of a parameter: all, or of very many those nearby and some from everywhere."""
+    if count <= NEAREST + FARTHER:
+        return np.concatenate([np.arange(place), np.arange(place + 1, count)])
+    near = np.arange(max(place - NEAREST // 2, 0), min(place + NEAREST // 2 + 1, count))
+    found = np.union1d(near, np.linspace(0, count - 1, FARTHER).astype(np.int64))
+    return np.asarray(found[found != place])
+
+
+def _every(parts: Sequence[Rows]) -> Rows:
+    """Return every combination of rows, one of each part, side by side; the last part's change fastest."""
+    grids = np.meshgrid(*(np.arange(len(part)) for part in parts), indexing="ij")
+    return np.concatenate([part[grid.ravel()] for part, grid in zip(parts, grids, strict=True)], axis=1)
 
 
 def _check(parameters: Sequence[Parameter]) -> None:
