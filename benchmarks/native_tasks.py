@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 def check(task: Task, wanted: list[str]) -> Row:
-    """Lint one task, judge its seeds on the first target, and compile them for the others."""
+    """Lint one task, judge its seeds on the first target, and compile them for all, edges too."""
     from suites.loading import find as text_of
 
     _, findings = checking.check(*text_of(task.name))
@@ -46,8 +46,10 @@ def check(task: Task, wanted: list[str]) -> Row:
             verdict = judge.judge(seed.source, (*task.cases, *task.held_out))
             found = {wanted[0]: str(verdict.failure.message) if verdict.failure else "passed"}
             row["seconds"] = {str(k): round(v, 1) for k, v in judge.seconds.items()}
-            for name in wanted[1:]:
-                found[name] = _compiled(task, seed.source, name)
+            for name in wanted:
+                state = _compiled(task, seed.source, name)
+                if name not in found or state != "compiled":
+                    found[name] = state
             row["seeds"][seed.name] = found
     finally:
         judge.close()
@@ -58,7 +60,7 @@ def _compiled(task: Task, source: str, target: str) -> str:
     """Say whether a seed compiles for a target."""
     builder = Builder(task, find(target), Limits(seconds=120.0), Purpose(code=False))
     try:
-        builder.build(source, (*task.cases, *task.held_out), ())
+        builder.build(source, (*task.cases, *task.held_out, *task.edges), ())
     except Refusal as refused:
         return refused.failure.message
     finally:
