@@ -4,8 +4,9 @@
 
 prints one row; native_tasks.py runs one process for each task, several side by side, so that a fault on the device ends
 one task alone. They judge and compile together and take turns at the clock, each alone on the device. The clock: events
-around one call, after a write of 512 MiB that empties the cache and hides what launching costs the host; seed, eager
-and compiled PyTorch take turns in random order, and the median of each counts. All code that runs is this repository's.
+around one call, after a pause of the device, which hides what launching costs the host, and a write of 512 MiB, which
+empties the cache; seed, eager and compiled PyTorch take turns in random order, and the median of each counts. All code
+that runs is this repository's.
 """
 
 import importlib.util
@@ -35,7 +36,8 @@ from suites.trials import BASE, Trial, draw, trials
 
 ROUNDS, WARM = 15, 3
 FLUSH = 1 << 29  # bytes
-COMPILING = 45.0  # seconds for the compiler on one case
+AHEAD = 2_000_000  # clocks of the device, about a millisecond
+COMPILING, AGAIN = 30.0, 1.0  # seconds for the compiler on one case, and between reminders, for it may catch the first
 DEVICE = "cuda"
 
 Row = dict[str, Any]
@@ -52,15 +54,13 @@ def measured(task: Task) -> Row:
     importable(own)
     versions = {"torch": torch.__version__, "triton": triton.__version__}
     row: Row = {"task": task.name, "level": task.level, "device": torch.cuda.get_device_name(), **versions}
+    ceilings = roofline.of_sheet(target)
     with tempfile.TemporaryDirectory() as folder:
         seed = launcher(task, Path(folder))
-        judging = time.monotonic()
         row["cases"] = [_found(task, own, seed, case, turns) for case in (*task.cases, *task.held_out)]
-        row["seconds judging"] = round(time.monotonic() - judging, 1)
+        for case, found in zip(task.cases, row["cases"], strict=False):
+            found["roofline_us"] = roofline.roofline(case, ceilings).time_us
         _time(task, own, seed, row, turns)
-    ceilings = roofline.of_sheet(target)
-    for case, found in zip(task.cases, row["cases"], strict=False):
-        found["roofline_us"] = roofline.roofline(case, ceilings).time_us
     return row
 
 
@@ -95,6 +95,7 @@ def launcher(task: Task, folder: Path) -> Callable[..., Any]:
 def _found(task: Task, own: Functions, seed: Callable[..., Any], case: Case, turns: Turns) -> Row:
     """Judge one case; where memory is short beside the others, once more alone."""
     row: Row = {"case": case.name, "held_out": case in task.held_out}
+    _tell(f"judging {case.name}")
     try:
         try:
             with turns.together():
@@ -129,14 +130,34 @@ def _time(task: Task, own: Functions, seed: Callable[..., Any], row: Row, turns:
     public = [(case, found) for case, found in zip(task.cases, row["cases"], strict=False) if "failed" not in found]
     with turns.alone():
         for case, found in public:
+            _tell(f"timing {case.name}")
             values = _values(case)
-            alone = clock({name: partial(f, *values) for name, f in bank.items()}, rounds=3)
-            found["bank_us"] = alone
-            found["eager"] = min(alone, key=lambda name: alone[name])
+            found["bank_us"] = clock({name: partial(f, *values) for name, f in bank.items()}, rounds=1, warm=1)
+            found["eager"] = min(bank, key=lambda name: found["bank_us"][name])
+            found["us"] = clock({"seed": partial(seed, *values), "eager": partial(bank[found["eager"]], *values)})
+    row["refused"] = "compiling took the rest of its time"
+    print(json.dumps(row), flush=True)  # what stands if compiling never ends
+    del row["refused"]
+    compiled = _compile(public, bank, turns)
+    with turns.alone():
+        for case, found in public:
+            if case.name not in compiled:
+                continue
+            _tell(f"timing {case.name}, compiled")
+            values, eager = _values(case), bank[found["eager"]]
+            runs = {"seed": seed, "eager": eager, "compiled": compiled[case.name]}
+            found["us"] = clock({name: partial(f, *values) for name, f in runs.items()})
+
+
+def _compile(
+    public: list[tuple[Case, Row]], bank: Mapping[str, Callable[..., Any]], turns: Turns
+) -> dict[str, Callable[..., Any]]:
+    """Return what is compiled by case; a compiler that took too long on one case is not waited for on others."""
     compiled: dict[str, Callable[..., Any]] = {}
-    late = ""  # a compiler that took too long on one case is not waited for on others
+    late = ""
     for case, found in public:
         began = time.monotonic()
+        _tell(f"compiling {found['eager']} for {case.name}")
         with turns.together():
             made = _compiled(bank[found["eager"]], case) if not late else f"not tried: {late}"
         late = made if isinstance(made, str) and "not compiled after" in made and not late else late
@@ -146,13 +167,7 @@ def _time(task: Task, own: Functions, seed: Callable[..., Any], row: Row, turns:
         else:
             compiled[case.name] = made
         torch.cuda.empty_cache()
-    with turns.alone():
-        for case, found in public:
-            values, eager = _values(case), bank[found["eager"]]
-            runs: dict[str, Run] = {"seed": partial(seed, *values), "eager": partial(eager, *values)}
-            if case.name in compiled:
-                runs["compiled"] = partial(compiled[case.name], *values)
-            found["us"] = clock(runs)
+    return compiled
 
 
 def _values(case: Case) -> list[Any]:
@@ -179,7 +194,7 @@ def _at_most(seconds: float) -> Iterator[None]:
         raise TimeoutError(f"not compiled after {seconds:.0f} s")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
     finally:
@@ -187,21 +202,27 @@ def _at_most(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def clock(runs: Mapping[str, Run], rounds: int = ROUNDS) -> dict[str, float]:
+def clock(runs: Mapping[str, Run], rounds: int = ROUNDS, warm: int = WARM) -> dict[str, float]:
     """Return the median microseconds of each, taken in turn."""
     flush = torch.empty(FLUSH, dtype=torch.uint8, device=DEVICE)
     took: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(WARM + rounds):
+    for number in range(warm + rounds):
         for name in random.sample(sorted(runs), len(runs)):
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            torch.cuda._sleep(AHEAD)
             flush.fill_(number)
             start.record()
             runs[name]()
             end.record()
             torch.cuda.synchronize()
-            if number >= WARM:
+            if number >= warm:
                 took[name].append(1e3 * start.elapsed_time(end))
     return {name: statistics.median(times) for name, times in took.items()}
+
+
+def _tell(what: str) -> None:
+    """Say what is begun: the last of it is told of a process that is ended."""
+    print(what, file=sys.stderr, flush=True)
 
 
 def said(error: BaseException) -> str:

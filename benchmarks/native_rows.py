@@ -14,7 +14,7 @@ from typing import Any
 Row = dict[str, Any]
 
 CLOCK = Path(__file__).with_name("native_clock.py")
-LONGEST = 300.0  # seconds for one task
+LONGEST = 150.0  # seconds for one task
 # a process compiles by itself: several run side by side
 SETTINGS = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "OMP_NUM_THREADS": "2"}
 HEAD = (
@@ -41,13 +41,33 @@ def one(task: str, until: float) -> Row | None:
     try:
         ran = subprocess.run([sys.executable, CLOCK, task], capture_output=True, text=True, timeout=min(LONGEST, left),
                              env=os.environ | SETTINGS)  # fmt: skip
+        row = _last(ran.stdout) if not ran.returncode else _failed(task, ran.stderr, f"it ended with {ran.returncode}")
     except subprocess.TimeoutExpired as late:
-        return {"task": task, "failed": f"not done after {late.timeout:.0f} s"}
-    if ran.returncode:
-        words = [line for line in ran.stderr.splitlines() if line.strip()] or [f"it ended with {ran.returncode}"]
-        return {"task": task, "failed": words[-1][:300]}
-    row: Row = json.loads(ran.stdout.splitlines()[-1])
+        stood = _text(late.stderr).splitlines()[-1:] or ["it had not begun"]
+        late_row = {"task": task, "failed": f"not done after {late.timeout:.0f} s: {stood[0][:200]}"}
+        row = _last(_text(late.stdout)) or late_row
     return row | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def _last(told: str) -> Row:
+    """Return the last row that was printed: the whole one, or the one before anything was compiled."""
+    rows = [line for line in told.splitlines() if line.startswith("{")]
+    row: Row = json.loads(rows[-1]) if rows else {}
+    refused = row.pop("refused", None)
+    for case in row.get("cases", []):
+        if refused and "us" in case:
+            case["refusal"] = refused
+    return row
+
+
+def _failed(task: str, told: str, otherwise: str) -> Row:
+    words = [line for line in told.splitlines() if line.strip()] or [otherwise]
+    return {"task": task, "failed": words[-1][:300]}
+
+
+def _text(told: str | bytes | None) -> str:
+    """Return text of what a process that was ended had printed."""
+    return told.decode(errors="replace") if isinstance(told, bytes) else told or ""
 
 
 def fine(row: Row) -> bool:

@@ -1,7 +1,7 @@
 """Checks every native task whole, and on a GPU times its seed beside PyTorch.
 
     python benchmarks/native_tasks.py check [--tasks a,b] [--targets h200,mi300,mi250] [--results FILE]
-    python benchmarks/native_tasks.py mutate [--tasks a,b] [--most 40] [--results FILE]
+    python benchmarks/native_tasks.py mutate [--tasks a,b] [--most 40] [--results FILE] [--markdown FILE]
     python benchmarks/native_tasks.py table [--tasks a,b] [--seconds 500] [--jobs 6] [--results FILE] [--markdown FILE]
 
 check, without a GPU: the linter; every seed on all cases, held-out cases and small edges under the interpreter; machine
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 def check(task: Task, wanted: list[str]) -> Row:
-    """Lint one task, judge its seeds on the first target, and compile them for the others."""
+    """Lint one task, judge its seeds on the first target, and compile them for all, edges too."""
     from suites.loading import find as text_of
 
     _, findings = checking.check(*text_of(task.name))
@@ -46,8 +46,10 @@ def check(task: Task, wanted: list[str]) -> Row:
             verdict = judge.judge(seed.source, (*task.cases, *task.held_out))
             found = {wanted[0]: str(verdict.failure.message) if verdict.failure else "passed"}
             row["seconds"] = {str(k): round(v, 1) for k, v in judge.seconds.items()}
-            for name in wanted[1:]:
-                found[name] = _compiled(task, seed.source, name)
+            for name in wanted:
+                state = _compiled(task, seed.source, name)
+                if name not in found or state != "compiled":
+                    found[name] = state
             row["seeds"][seed.name] = found
     finally:
         judge.close()
@@ -58,7 +60,7 @@ def _compiled(task: Task, source: str, target: str) -> str:
     """Say whether a seed compiles for a target."""
     builder = Builder(task, find(target), Limits(seconds=120.0), Purpose(code=False))
     try:
-        builder.build(source, (*task.cases, *task.held_out), ())
+        builder.build(source, (*task.cases, *task.held_out, *task.edges), ())
     except Refusal as refused:
         return refused.failure.message
     finally:
@@ -78,6 +80,19 @@ def said(row: Row) -> str:
     """Say in a few lines what became of mutants."""
     counts = ", ".join(f"{row[state]} {state}" for state in mutating.STATES)
     return "\n    ".join([f"{row['task']:<22} {row['share']:.1%} killed: {counts}", *row["survivors"]])
+
+
+def mutants(rows: list[Row]) -> str:
+    """Return the table of all tasks' mutants."""
+    head = f"| task | {' | '.join(mutating.STATES)} | share killed |\n|---|{'---|' * (len(mutating.STATES) + 1)}"
+    rows = sorted(rows, key=lambda row: row["task"])
+    whole = {"task": "all", **{state: sum(row[state] for row in rows) for state in mutating.STATES}}
+    whole["share"] = whole[mutating.KILLED] / max(1, whole[mutating.KILLED] + whole[mutating.SURVIVED])
+    lines = [
+        f"| {row['task']} | {' | '.join(str(row[state]) for state in mutating.STATES)} | {row['share']:.1%} |"
+        for row in (*rows, whole)
+    ]
+    return "\n".join([head, *lines]) + "\n"
 
 
 def told(row: Row) -> str:
@@ -128,7 +143,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no task after so long")
     parser.add_argument("--jobs", type=int, default=6, help="of table: tasks side by side; their clocks take turns")
     parser.add_argument("--results", type=Path)
-    parser.add_argument("--markdown", type=Path, help="write the table there too")
+    parser.add_argument("--markdown", type=Path, help="of table and mutate: write the table there too")
     options = parser.parse_args()
     tasks, until = options.tasks.split(","), time.monotonic() + options.seconds
     if options.part == "check":
@@ -137,8 +152,12 @@ def main() -> None:
         return
     if options.part == "mutate":
         target = options.targets.split(",")[0]
+        rows = []
         for row in done(tasks, options.results, lambda task: mutated(task, target, options.most), until):
+            rows.append(row)
             print(said(row), flush=True)
+        if options.markdown:
+            options.markdown.write_text(mutants(rows))
         return
     known = kept(options.results)
     rows = [known[name] for name in tasks if name in known]

@@ -20,8 +20,10 @@ from suites import load
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 import native
+import native_rows
 import native_space
 import native_table
+import native_tasks
 import paired
 import replays
 import tuner_constants
@@ -142,3 +144,31 @@ def test_a_constant_is_chosen_without_what_it_is_tried_on() -> None:
     gain, chosen = tuner_constants.left_out(scores, [[0], [1]])
     assert chosen == [2, 1]  # of what was best on the other one
     assert gain == pytest.approx((0.3 - 0.0 + 0.0 - 0.0) / 2)
+
+
+CLOCK = """
+import json, sys
+case = {"case": "a", "held_out": False, "seed_error": 0.3, "bank_error": 1.5, "bank": {"reference": 1.5}}
+if sys.argv[1] == "broken":
+    sys.exit("the device is gone")
+print(json.dumps({"task": sys.argv[1], "level": 1, "device": "D", "torch": "1", "triton": "2", "cases": [
+    case | {"bank_error": 0.5, "us": {"seed": 20.0, "eager": 10.0}, "eager": "reference", "roofline_us": 5.0,
+            "refusal": "not compiled after 45 s"} if sys.argv[1] == "fine" else case]}))
+"""
+
+
+def test_a_native_task_that_fails_is_a_row_of_the_table_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_rows, "CLOCK", tmp_path / "clock.py")
+    native_rows.CLOCK.write_text(CLOCK)
+    rows = {row["task"]: row for row in native_rows.clocked(["fine", "broken", "wrong"], 1, time.monotonic() + 60)}
+    assert [name for name in rows if native_rows.fine(rows[name])] == ["fine"]
+    table = native_rows.markdown(list(rows.values()))
+    assert "| broken |  | failed: the device is gone |" in table
+    assert "| fine | 1 | 20.0 | 10.0 | - (0 of 1) | 0.50 | - | 25% | 1 of 1 |" in table
+    assert "- wrong: a: errors over their limits: reference 1.5" in table
+    assert "- fine: a, reference: not compiled after 45 s" in table
+    for row in rows.values():
+        native_tasks.write(row, tmp_path / "rows")
+    assert sorted(native_tasks.kept(tmp_path / "rows")) == ["fine", "wrong"]

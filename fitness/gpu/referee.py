@@ -265,8 +265,9 @@ def _turned(value: Any, spec: Any, rng: random.Random) -> Any:
     """Return an input with its elements moved around on a ring; anything else as it is."""
     if not isinstance(value, torch.Tensor) or not isinstance(spec, Input) or not _movable(spec):
         return value
-    whole = storage.stored(value, spec).view(value.dtype)
-    return spec.laid_out(whole.roll(rng.randrange(whole.numel())).view(spec.stored))
+    # bytes of float8 are moved as such: no GPU moves float8
+    whole = storage.stored(value, spec).view(value.dtype if value.itemsize > 1 else torch.uint8)
+    return spec.laid_out(whole.roll(rng.randrange(whole.numel())).view(value.dtype).view(spec.stored))
 
 
 def _movable(spec: Input) -> bool:

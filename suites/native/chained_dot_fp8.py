@@ -3,7 +3,7 @@
 Q, K and V are float8 (e4m3); Q @ K^T is summed in float32 and multiplied by `scale`. Before the second product it may
 be rounded once to float8, or to any wider dtype; limits on errors allow for that. Nothing may be cut off at float8's
 range: what could leave it is divided by a power of two first, one for each row or for a part of it. O is bfloat16. The
-heads' width d is a power of two from 16 to 128. What is hard: the float32 result of one dot becomes an 8-bit operand of
+heads' width d is a power of two from 32 to 128. What is hard: the float32 result of one dot becomes an 8-bit operand of
 the next, in another layout of registers, inside the loop; chips without float8 must cast.
 """
 import torch
@@ -92,11 +92,11 @@ def corner(name, m, n, d, q="normal", scale=0.125):
 
 
 edges = [
-    corner("31x33x16-uniform", 31, 33, 16, "uniform"),
-    corner("33x31x32-signs", 33, 31, 32, "signs", 1.0),
-    corner("1x1x16", 1, 1, 16),
-    corner("5x0x16", 5, 0, 16),  # the sum of nothing is 0
-    corner("0x16x16", 0, 16, 16),
+    corner("31x33x32-uniform", 31, 33, 32, "uniform"),
+    corner("33x31x64-signs", 33, 31, 64, "signs", 1.0),
+    corner("1x1x32", 1, 1, 32),
+    corner("5x0x32", 5, 0, 32),  # the sum of nothing is 0
+    corner("0x16x32", 0, 16, 32),
     corner("33554503x17x64", 33_554_503, 17, 64),  # more than 2^31 elements, for a GPU
 ]
 

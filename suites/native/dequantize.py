@@ -31,9 +31,9 @@ def in_float32(q, zero, scale):
 
 def by_groups(q, zero, scale):
     # a row for each group, the last one filled up
-    whole = torch.nn.functional.pad(q, (0, -q.shape[1] % GROUP)).reshape(q.shape[0], -1, GROUP)
+    whole = torch.nn.functional.pad(q, (0, -q.shape[1] % GROUP)).reshape(*zero.shape, GROUP)
     found = (whole.float() - zero.float()[:, :, None]) * scale.float()[:, :, None]
-    return found.to(scale.dtype).reshape(q.shape[0], -1)[:, : q.shape[1]].contiguous()
+    return found.to(scale.dtype).flatten(1)[:, : q.shape[1]].contiguous()
 
 
 honest = [in_float32, by_groups]
