@@ -4,21 +4,22 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evo_kernel.errors import RunError
 from evo_kernel.suite_jails import Jails
 from evo_kernel.suite_survey import chosen, lacks, survey
-from fitness import theirs
 from fitness.gpu import discover
 from fitness.jail import WorkerLost
 from fitness.open_mode import visible
-from fitness.theirs import Ran, Theirs
 from suites.foreign import Loaded
+
+if TYPE_CHECKING:  # it brings torch: seconds in which servers can load
+    from fitness.theirs import Ran, Theirs
 
 
 def judge(suite: str, root: Path | None, names: tuple[str, ...], source: str | None, on: str, seconds: float,
-          workers: int, say: Callable[[str], None]) -> list[Theirs]:  # fmt: skip
+          workers: int, say: Callable[[str], None]) -> "list[Theirs]":  # fmt: skip
     """Judge a program by one task's test, or references, where there is no program, by their own."""
     tasks = chosen(survey(suite, root).tasks, names)
     if source is not None and len(tasks) != 1:
@@ -31,19 +32,20 @@ def judge(suite: str, root: Path | None, names: tuple[str, ...], source: str | N
 
 
 def judged(tasks: Sequence[Loaded], source: str | None, found: discover.Found | None, seconds: float,
-           workers: int) -> Iterator[Theirs]:  # fmt: skip
+           workers: int) -> "Iterator[Theirs]":  # fmt: skip
     """Yield verdicts as they come; references and programs run beside each other, so many at once as there are workers.
 
     A program is never in memory with the reference that it is compared with: the two have children of their own.
     """
-    jails = Jails("interpreter" if found is None else "device", min(workers, 2 * len(tasks)))
+    jails = Jails("interpreter" if found is None else "foreign", min(workers, 2 * len(tasks)))
+    first = sorted(tasks, key=lambda task: "autotune" not in task.source)  # what compiles most goes first
     tasks_pool, runs_pool = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
 
-    def one(task: Loaded) -> Theirs:
+    def one(task: Loaded) -> "Theirs":
         return _one(task, task.source if source is None else source, jails, runs_pool, seconds, found)
 
     try:
-        for done in as_completed([tasks_pool.submit(one, task) for task in tasks]):
+        for done in as_completed([tasks_pool.submit(one, task) for task in first]):
             yield done.result()
     finally:
         for pool in (tasks_pool, runs_pool):
@@ -60,15 +62,18 @@ def gpu(on: str) -> discover.Found | None:
 
 
 def _one(task: Loaded, source: str, jails: Jails, pool: Executor, seconds: float, found: discover.Found | None
-         ) -> Theirs:  # fmt: skip
+         ) -> "Theirs":  # fmt: skip
     """Judge one program; it does not run where its reference was seen to fail before."""
+    from fitness import theirs
+    from fitness.theirs import Ran, Theirs
+
     where = "interpreter" if found is None else found.name
     if task.problem or task.needs or task.style == "native":
         why = task.problem or (lacks(task) if task.needs else f"native: evo-kernel judge FILE --task {task.name}")
         return Theirs(task.name, False, None, why, 0.0, where)
     shown = None if found is None else visible(found)
 
-    def run(program: str) -> Ran:
+    def run(program: str) -> "Ran":
         return jails.use(lambda jail: theirs.run(task, program, jail, seconds, shown))
 
     right = pool.submit(run, task.source)
@@ -79,14 +84,14 @@ def _one(task: Loaded, source: str, jails: Jails, pool: Executor, seconds: float
         return Theirs(task.name, False, None, f"lost: {error}", 0.0, where)
 
 
-def line(one: Theirs) -> str:
+def line(one: "Theirs") -> str:
     """Say what became of one program."""
     words = {True: "right", False: "wrong" if one.called else "does not run", None: "not judged"}
     told = f": {one.why}" if one.why else ""
     return f"{one.name}  {words[one.passed]}{told} ({one.seconds:.1f} s, {one.device}, {one.mode})"
 
 
-def text(suite: str, found: Sequence[Theirs]) -> str:
+def text(suite: str, found: "Sequence[Theirs]") -> str:
     """Return verdicts as lines, with both accuracies where there are several."""
     lines = [line(one) for one in found]
     if len(found) > 1:
@@ -95,7 +100,7 @@ def text(suite: str, found: Sequence[Theirs]) -> str:
     return "\n".join(lines)
 
 
-def plain(suite: str, found: Sequence[Theirs]) -> dict[str, Any]:
+def plain(suite: str, found: "Sequence[Theirs]") -> dict[str, Any]:
     """Return verdicts as JSON holds them."""
     return {"suite": suite, "rules": "theirs", "called": sum(f.called for f in found),
             "passed": sum(f.passed is True for f in found), "tasks": [asdict(f) for f in found]}  # fmt: skip

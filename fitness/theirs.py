@@ -7,7 +7,7 @@ same: the program runs beside the test, and can hand in what it did not compute.
 
 from dataclasses import dataclass, replace
 
-from fitness import results
+from fitness import results, wire
 from fitness.child import Limits
 from fitness.foreign import payload
 from fitness.jail import Jail
@@ -64,7 +64,7 @@ def run(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | No
     """Run a suite's tests on one program."""
     given = payload(replace(task, source=source, tests=task.source if task.style == "model" else task.tests))
     job = "foreign-result" if visible is None else "foreign-on-device"
-    outcome = jail.run(job, {**given, "visible": visible or ""}, Limits(seconds=seconds))
+    outcome = jail.run(job, {**given, "visible": visible or ""}, Limits(seconds=seconds, output=wire.MAX_FRAME))
     if outcome.kind is not None:
         lines = message(outcome.message).splitlines() or [""]
         return Ran(None, outcome.seconds, f"{outcome.kind}: {lines[0][:300]}")

@@ -30,6 +30,7 @@ Job = Callable[[Any, Report], Any]
 
 LOG_TAIL = 4096
 CLEARING_SECONDS = 0.5  # a verdict waits no longer for its folder to be deleted
+WITH_DEVICE = ("device", "foreign")  # flavours whose children may open a GPU
 NICE = 5  # what a device waits for comes before what may be built ahead
 
 
@@ -248,7 +249,7 @@ def main(control: int, flavour: str, parent: int, folder: str) -> None:
     if os.getppid() != parent:
         sys.exit(0)
     os.nice(NICE)
-    inside, why_not = namespaces.enter((__file__, folder), die_with_parent, flavour == "device")
+    inside, why_not = namespaces.enter((__file__, folder), die_with_parent, flavour in WITH_DEVICE)
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "pid" not in inside:  # inside, the guard is told to end, and nobody else may tell this process anything

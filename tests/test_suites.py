@@ -14,7 +14,7 @@ from conftest import Borrowed
 
 from evo_kernel import suite_jails
 from evo_kernel.cli import main
-from fitness import theirs
+from fitness import results, theirs
 from fitness.foreign import FLAVOUR, check
 from fitness.jail import Jail
 from suites import foreign
@@ -211,6 +211,10 @@ class TestTheirOwnRules:
             ("lost", None),
             ("unlisted", None),
         ]
+
+    def test_a_tuple_with_names_comes_back_as_one_which_geak_eval_cannot_compare(self) -> None:
+        right, made = (results.unpack(results.pack({"max": torch.ones(2, 3).max(0)})) for _ in range(2))
+        assert [rules.same(style, right, made) for style in ("module", "function")] == [False, True]
 
     def test_a_scripts_word_alone_makes_nothing_right(self, jail: Jail) -> None:
         negate = self.loaded("agent-kernel-arena", "arena")

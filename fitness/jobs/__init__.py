@@ -17,7 +17,8 @@ from fitness.jobs.truth import truth
 _WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint, "mutate": mutate}
 JOBS = {
     "compiled": _WITHOUT_DEVICE,
-    "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open, "foreign-on-device": result_on_device},
+    "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open},
+    "foreign": {"foreign-on-device": result_on_device},
     "interpreter": {
         "interpret": interpret,
         "open-interpreted": run_interpreted,
@@ -29,8 +30,10 @@ JOBS = {
 
 def preload(flavour: str) -> None:
     """Pay once, in the server, for what every child would pay again."""
-    if flavour != "interpreter":
+    if flavour in ("compiled", "device"):
         torch.empty_like(torch.empty(1, device="meta"))  # the first meta operation imports sympy: 0.4 s
         warm_up()
     if flavour == "device":
         devices.build()
+    if flavour == "foreign":
+        warm_up("cuda" if devices.build() else "hip")

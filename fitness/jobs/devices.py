@@ -11,20 +11,21 @@ from triton.runtime import driver as runtime
 _built: Any = None  # Triton's driver for NVIDIA's GPUs, built by the server before it forked this child
 
 
-def build() -> None:
+def build() -> bool:
     """Build in the server what Triton would build in every child before its first launch, by the C compiler.
 
-    The library of NVIDIA's driver is loaded and not started, so children may start it. Where this fails every child
-    builds for itself, and says why it cannot.
+    Return whether there is NVIDIA's library. It is loaded and not started, so children may start it. Where the build
+    fails every child builds for itself, and says why it cannot.
     """
     global _built  # noqa: PLW0603  what a fork takes over
     if not _find_library():
-        return
+        return False
     from triton.backends.nvidia.driver import CudaDriver
 
     with contextlib.suppress(Exception), tempfile.TemporaryDirectory() as folder:
         os.environ["TRITON_CACHE_DIR"] = folder
         _built = CudaDriver()
+    return True
 
 
 def choose(visible: str) -> None:
