@@ -8,6 +8,7 @@ from operators.rewrites.chunks import Chunks
 from operators.rewrites.divide import Divided
 from operators.rewrites.exp2 import Exp2
 from operators.rewrites.exposure import Exposure
+from operators.rewrites.full import Full
 from operators.rewrites.fuse import Fused
 from operators.rewrites.hints import Alignment
 from operators.rewrites.hoist import Hoist
@@ -40,6 +41,7 @@ FAMILIES: tuple[Rewrite, ...] = (
     Swapped(),
     Remapped(),
     Unmasked(),
+    Full(),
     Narrow(),
     Precision(),
     Alignment(),
