@@ -97,6 +97,7 @@ class Masks:
         while inner is not None:
             node, inner = inner, self._inner(inner)
         *starts, last = addends(node)
+        last = last.value if isinstance(last, cst.Subscript) else last
         if not isinstance(last, cst.Call) or not dotted(last.func, "arange") or len(last.args) != 2:
             return None
         first, size = (a.value for a in last.args)

@@ -1,8 +1,10 @@
 """Every family of rewrites, in the order of tables."""
 
 from operators.rewrites.accumulators import Accumulators
+from operators.rewrites.aligned import Aligned
 from operators.rewrites.blocks import Arithmetic, BlockPointers
 from operators.rewrites.bumping import Bumped, Recomputed
+from operators.rewrites.bytes import Bytes
 from operators.rewrites.caching import Caching
 from operators.rewrites.chunks import Chunks
 from operators.rewrites.divide import Divided
@@ -25,6 +27,7 @@ from operators.rewrites.reciprocal import Reciprocal
 from operators.rewrites.redundant import Redundant
 from operators.rewrites.rows import Rows
 from operators.rewrites.split import SplitK, TwoLevel
+from operators.rewrites.two import Two
 from operators.rewrites.unroll import Unroll
 from operators.rewrites.whole import Whole
 from operators.rewrites.xcd import Remapped
@@ -35,6 +38,7 @@ FAMILIES: tuple[Rewrite, ...] = (
     TritonRange(),
     Unroll(),
     Whole(),
+    Two(),
     Redundant(),
     Hoist(),
     Grouped(),
@@ -42,6 +46,8 @@ FAMILIES: tuple[Rewrite, ...] = (
     Remapped(),
     Unmasked(),
     Full(),
+    Aligned(),
+    Bytes(),
     Narrow(),
     Precision(),
     Alignment(),

@@ -7,8 +7,7 @@ from typing import Any
 
 import libcst as cst
 
-from operators.launches import Kernel
-from operators.program_tree import Edit, descend
+from operators.program_tree import Edit, Path, descend
 from operators.rewrites.bounds import Bound, Masks, accesses, masks, with_mask
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted, expression
@@ -34,30 +33,24 @@ class Full:
         """
         read = masks(program)
         for group, kernel in enumerate(program.kernels.values(), 1):
-            function, own = program.function(kernel), read[kernel.name]
-            if not any(accesses(function)):
+            body, own = program.function(kernel).body, read[kernel.name]
+            if not any(accesses(body)):
                 continue
-            looping: Edit | None = partial(_stepped, masks=own) if _splits(function, own) else None
-            testing = _testing(program, kernel, own)
-            path = program.tree.path(function.body)
+            looping = [(program.tree.path(body), partial(_stepped, own=own))] if _splits(body, own) else []
+            testing = _testing(program, body, own)
             if testing is not None:
-                both = testing if looping is None else partial(_after, first=looping, then=testing)
-                yield Site(f"blocks of {kernel.name}", ((path, both),), group=group)
-            if looping is not None:
-                yield Site(f"loops of {kernel.name}", ((path, looping),), group=group)
-
-
-def _after(node: Any, first: Edit, then: Edit) -> Any:
-    return then(first(node))
+                yield Site(f"blocks of {kernel.name}", (testing, *looping), group=group)
+            if looping:
+                yield Site(f"loops of {kernel.name}", tuple(looping), group=group)
 
 
 def _splits(node: cst.CSTNode, own: Masks) -> bool:
     return any(isinstance(n, cst.For) and _whole(n, own) is not None for n in descend(node))
 
 
-def _stepped(block: Any, masks: Masks) -> Any:
+def _stepped(block: Any, own: Masks) -> Any:
     """Split every loop of a block that has whole steps without masks."""
-    return replaced(block, lambda n: _has_loop(n, masks), partial(_split, masks=masks))
+    return replaced(block, lambda n: _has_loop(n, own), partial(_split, own=own))
 
 
 def _has_loop(node: cst.CSTNode, own: Masks) -> bool:
@@ -89,11 +82,11 @@ def _range(call: cst.BaseExpression) -> tuple[str, str] | None:
     return code(values[1]), values[2].value
 
 
-def _split(block: Any, masks: Masks) -> Any:
+def _split(block: Any, own: Masks) -> Any:
     body: list[Any] = []
     for line in block.body:
-        known = _whole(line, masks)
-        body += [line] if known is None else _halves(line, masks, known)
+        known = _whole(line, own)
+        body += [line] if known is None else _halves(line, own, known)
     return block.with_changes(body=body)
 
 
@@ -120,23 +113,23 @@ def _bare(node: Any, own: Masks, known: Known) -> Any:
     return replaced(node, lambda n: id(n) in wanted, edit)
 
 
-def _testing(program: Program, kernel: Kernel, own: Masks) -> Edit | None:
-    """Return the edit of a kernel's body that tests, before the first mask, whether its block is inside."""
-    function = program.function(kernel)
-    lines = function.body.body
-    place = next((n for n, line in enumerate(lines) if any(accesses(line))), len(lines))
-    after = lines[place:]
-    if not after or isinstance(after[0], cst.If) or any(_ends(line) for line in after):
+def _testing(program: Program, block: Any, own: Masks) -> tuple[Path, Edit] | None:
+    """Return the edit of a block that tests, before the first mask, whether offsets are inside.
+
+    Where nothing can be told there, but all masks are in one loop, that is the edit of the loop's body.
+    """
+    place = next((n for n, line in enumerate(block.body) if any(accesses(line))), 0)
+    after = block.body[place:]
+    if isinstance(after[0], cst.If) or any(_ends(line) for line in after):
         return None
     later = set().union(*(bound(line) for line in after))
-    tests = dict.fromkeys(
-        one
-        for line in after
-        for _, mask in accesses(line)
-        for one in own.bounds(mask)
-        if not later & _names(one)
-    )  # fmt: skip
-    return partial(_choosing, place=place, own=own, tests=tuple(tests)) if tests else None
+    found = [one for line in after for _, mask in accesses(line) for one in own.bounds(mask)]
+    tests = tuple(one for one in dict.fromkeys(found) if not later & _names(one))
+    if tests:
+        return program.tree.path(block), partial(_choosing, place=place, own=own, tests=tests)
+    first, *others = after
+    inside = isinstance(first, cst.For) and not any(any(accesses(line)) for line in others)
+    return _testing(program, first.body, own) if inside and not _splits(first, own) else None
 
 
 def _ends(line: cst.CSTNode) -> bool:
