@@ -1,13 +1,16 @@
 """Every family of rewrites, in the order of tables."""
 
 from operators.rewrites.accumulators import Accumulators
+from operators.rewrites.aligned import Aligned
 from operators.rewrites.blocks import Arithmetic, BlockPointers
 from operators.rewrites.bumping import Bumped, Recomputed
+from operators.rewrites.bytes import Bytes
 from operators.rewrites.caching import Caching
 from operators.rewrites.chunks import Chunks
 from operators.rewrites.divide import Divided
 from operators.rewrites.exp2 import Exp2
 from operators.rewrites.exposure import Exposure
+from operators.rewrites.full import Full
 from operators.rewrites.fuse import Fused
 from operators.rewrites.hints import Alignment
 from operators.rewrites.hoist import Hoist
@@ -24,6 +27,7 @@ from operators.rewrites.reciprocal import Reciprocal
 from operators.rewrites.redundant import Redundant
 from operators.rewrites.rows import Rows
 from operators.rewrites.split import SplitK, TwoLevel
+from operators.rewrites.two import Two
 from operators.rewrites.unroll import Unroll
 from operators.rewrites.whole import Whole
 from operators.rewrites.xcd import Remapped
@@ -34,12 +38,16 @@ FAMILIES: tuple[Rewrite, ...] = (
     TritonRange(),
     Unroll(),
     Whole(),
+    Two(),
     Redundant(),
     Hoist(),
     Grouped(),
     Swapped(),
     Remapped(),
     Unmasked(),
+    Full(),
+    Aligned(),
+    Bytes(),
     Narrow(),
     Precision(),
     Alignment(),

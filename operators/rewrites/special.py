@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, Step, edited, steps
+from operators.program_tree import Edit, Path, Step, edited, passing, steps
 from operators.rewrites.program import Insertion, Program, Site, expression, statements
 
 
@@ -16,8 +16,9 @@ from operators.rewrites.program import Insertion, Program, Site, expression, sta
 class Choice:
     """When a launch is of the changed kernel: a test in the launcher's names.
 
-    `changed`: what that launch passes for some parameters. `both`: for parameters whose numbers are in the test too,
-    a name that stands for each, and the number where the name is new.
+    `changed`: what that launch passes for some parameters, also for such as only the changed kernel has.
+    `both`: for parameters whose numbers are in the test too, a name that stands for each, and the number where the name
+    is new.
     """
 
     test: str
@@ -47,7 +48,7 @@ def specialised(program: Program, kernel: Kernel, suffix: str, changes: Callable
         line = line_of(program, launch.call)
         if told is None or line is None:
             return None
-        edits.append((program.tree.path(line), _Choosing(name, told)))
+        edits.append((program.tree.path(line), Choosing(name, told)))
         added += _named(program, line, told)
 
     def copied() -> tuple[cst.BaseStatement, ...]:
@@ -125,13 +126,14 @@ def _named(program: Program, line: cst.SimpleStatementLine, choice: Choice) -> l
 
 
 @dataclass(frozen=True, slots=True)
-class _Choosing:
+class Choosing:
     """Turns a launch into a choice between it and one of another kernel."""
 
     name: str
     choice: Choice
 
     def __call__(self, line: Any) -> cst.If:
+        """Return the choice in the place of a launch's line."""
         plain = _passing(line.with_changes(leading_lines=[]), {p: name for p, (name, _) in self.choice.both.items()})
         other = _passing(plain, self.choice.changed)
         call = other.body[0].value
@@ -146,7 +148,7 @@ class _Choosing:
 
 
 def _passing(line: Any, values: Mapping[str, str]) -> Any:
-    """Return a launch that passes other values for some of its keywords."""
+    """Return a launch that passes other values for some of its keywords, or new ones."""
     call = line.body[0].value
     arguments = [
         a.with_changes(value=expression(values[a.keyword.value]))
@@ -154,4 +156,8 @@ def _passing(line: Any, values: Mapping[str, str]) -> Any:
         else a
         for a in call.args
     ]
-    return line.with_changes(body=[cst.Expr(call.with_changes(args=arguments))])
+    call = call.with_changes(args=arguments)
+    known = {a.keyword.value for a in arguments if a.keyword is not None}
+    for name in (name for name in values if name not in known):
+        call = passing(call, name, expression(values[name]))
+    return line.with_changes(body=[cst.Expr(call)])

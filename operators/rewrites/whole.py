@@ -33,23 +33,23 @@ class Whole:
     def sites(self, program: Program) -> Iterator[Site]:
         """Find kernels all of whose loops run over the same size in steps of one constexpr."""
         for kernel in program.kernels.values():
-            over = _over(program, kernel)
-            if over is None or kernel.name.endswith("_whole"):
+            found = over(program, kernel)
+            if found is None or kernel.name.endswith("_whole"):
                 continue
-            flattened = partial(_flattened, over=over)
             site = specialised(
                 program,
                 kernel,
                 "whole",
                 flattened,
-                partial(_short, over=over),
-                f"loops over {over.size} by {over.block}",
+                partial(_short, over=found),
+                f"loops over {found.size} by {found.block}",
             )
             if site is not None:
                 yield site
 
 
-def _over(program: Program, kernel: Kernel) -> Over | None:
+def over(program: Program, kernel: Kernel) -> Over | None:
+    """Return what all loops of a kernel run over, None where that is not one thing."""
     found = {_read(call, kernel) for _, call, home in program.loops() if home.scope is kernel.scope}
     only = found.pop() if len(found) == 1 else None
     return only if not kernel.facts.dots else None
@@ -74,7 +74,7 @@ def _short(launch: Launch, over: Over) -> Choice | None:
     return Choice(f"{text} <= {LARGEST}", {over.block: f"triton.next_power_of_2(max({text}, 1))"})
 
 
-def _flattened(function: cst.FunctionDef, over: Over) -> cst.FunctionDef:
+def flattened(function: cst.FunctionDef) -> cst.FunctionDef:
     """Put the bodies of loops in their place, with the variable at 0."""
     return replaced(function, _has_loops, _inlined)
 

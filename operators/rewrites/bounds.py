@@ -1,0 +1,171 @@
+"""What masks say, part by part: that the offsets of a block stay below an end that one number tells."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import libcst as cst
+
+from operators.launches import Kernel
+from operators.program_tree import descend
+from operators.rewrites.printing import code
+from operators.rewrites.program import Program, dotted, keyword, with_parentheses
+from operators.rewrites.sums import addends
+
+_HINTS = ("multiple_of", "max_contiguous")
+_NUMBERS = ("program_id", "num_programs", "cdiv", "minimum", "maximum", "load", "cast")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The offsets `start` to `start + size` lie below `end`, all three as texts; `start` is "0" where nothing is added.
+
+    `end` is what a mask compares with. `taken` is what that was taken from a larger size, which is `whole`: in
+    `offs < left` with `left = n - start` they are `start` and `n`; without such a difference "0" and `end`.
+    """
+
+    start: str
+    size: str
+    end: str
+    whole: str
+    taken: str
+
+    @property
+    def holds(self) -> str:
+        """The test, on numbers alone, that every offset is inside."""
+        sum_ = self.size if self.start == "0" else f"{self.start} + {self.size}"
+        return f"{sum_} <= {self.end}"
+
+    def steps_with(self, variable: str, over: str, step: str) -> bool:
+        """Tell whether this holds in every whole step of a loop over `over` from 0 on in steps of `step`."""
+        begun = (self.start, self.taken) in ((variable, "0"), ("0", variable))
+        return begun and self.size == step and self.whole == over
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """Reads the masks of a kernel; `variables` are those of its loops."""
+
+    kernel: Kernel
+    variables: frozenset[str]
+
+    def bounds(self, mask: cst.BaseExpression) -> Iterator[Bound]:
+        """Give the parts of a mask that are bounds."""
+        for part in self._parts(mask):
+            found = self._bound(part)
+            if found is not None:
+                yield found
+
+    def without(self, mask: cst.BaseExpression, known: Callable[[Bound], bool]) -> cst.BaseExpression | None:
+        """Return what is left of a mask of which some parts are known to hold; the mask itself where none is."""
+        parts = list(self._parts(mask))
+        told = [self._bound(part) for part in parts]
+        left = [part for part, bound in zip(parts, told, strict=True) if bound is None or not known(bound)]
+        if len(left) == len(parts):
+            return mask
+        bare = [part if part.lpar or isinstance(part, cst.Name) else with_parentheses(part) for part in left]
+        return reduce(lambda both, part: cst.BinaryOperation(both, cst.BitAnd(), part), bare) if bare else None
+
+    def _parts(self, mask: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
+        """Give the parts that must all hold, also those that a name stands for; a name of which none is read stays."""
+        if isinstance(mask, cst.BinaryOperation) and isinstance(mask.operator, cst.BitAnd):
+            yield from self._parts(mask.left)
+            yield from self._parts(mask.right)
+            return
+        value = self._value(mask)
+        inner = list(self._parts(value)) if isinstance(value, (cst.BinaryOperation, cst.Comparison)) else []
+        yield from inner if any(self._bound(part) for part in inner) else [mask]
+
+    def _bound(self, part: cst.BaseExpression) -> Bound | None:
+        if isinstance(part, cst.Subscript):  # mask[:, None]
+            part = self._value(part.value) or part.value
+        if not isinstance(part, cst.Comparison) or len(part.comparisons) != 1:
+            return None
+        only = part.comparisons[0]
+        lanes, end = self._lanes(part.left), only.comparator
+        if lanes is None or not isinstance(only.operator, cst.LessThan) or not self._is_number(end):
+            return None
+        value = self._value(end) or end
+        if isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Subtract):
+            return Bound(*lanes, code(end), code(value.left), code(value.right))
+        return Bound(*lanes, code(end), code(end), "0")
+
+    def _lanes(self, node: cst.BaseExpression) -> tuple[str, str] | None:
+        """Return where offsets begin and how many they are."""
+        inner: cst.BaseExpression | None = node
+        while inner is not None:
+            node, inner = inner, self._inner(inner)
+        *starts, last = addends(node)
+        last = last.value if isinstance(last, cst.Subscript) else last
+        if not isinstance(last, cst.Call) or not dotted(last.func, "arange") or len(last.args) != 2:
+            return None
+        first, size = (a.value for a in last.args)
+        if code(first) != "0" or not isinstance(size, cst.Name) or not all(map(self._is_number, starts)):
+            return None
+        return " + ".join(map(code, starts)) or "0", size.value
+
+    def _inner(self, node: cst.BaseExpression) -> cst.BaseExpression | None:
+        """Return what a view, a conversion, a hint or a name is of."""
+        if isinstance(node, cst.Subscript):
+            return node.value
+        if not isinstance(node, cst.Call):
+            return self._value(node)
+        if isinstance(node.func, cst.Attribute) and node.func.attr.value == "to":
+            return node.func.value
+        return node.args[0].value if dotted(node.func, *_HINTS) and node.args else None
+
+    def _value(self, node: cst.BaseExpression) -> cst.BaseExpression | None:
+        """Return what a name is bound to, where it is the same in every place."""
+        values = self.kernel.scope.bindings.get(node.value, []) if isinstance(node, cst.Name) else []
+        found = [value for value in values if isinstance(value, cst.BaseExpression)]
+        if not found or len(found) < len(values):
+            return None
+        return found[0] if len(found) == 1 or len(set(map(code, found))) == 1 else None
+
+    def _is_number(self, node: cst.BaseExpression, seen: frozenset[str] = frozenset()) -> bool:
+        """Tell whether an expression is surely one number and no block of them."""
+        for part in descend(node):
+            if isinstance(part, cst.Call) and not _gives_number(part):
+                return False
+            if isinstance(part, cst.Name) and not self._names_number(part.value, seen):
+                return False
+        return True
+
+    def _names_number(self, name: str, seen: frozenset[str]) -> bool:
+        if name in self.kernel.positional or name in self.kernel.constexprs or name in self.variables:
+            return True
+        values = self.kernel.scope.bindings.get(name, ())  # none of a module or a type
+        return name not in seen and all(
+            isinstance(value, cst.BaseExpression) and self._is_number(value, seen | {name}) for value in values
+        )
+
+
+def masks(program: Program) -> dict[str, Masks]:
+    """Return what reads the masks of each kernel, by its name."""
+    found: dict[str, set[str]] = {name: set() for name in program.kernels}
+    for loop, _, kernel in program.loops():
+        found[kernel.name] |= {loop.target.value} if isinstance(loop.target, cst.Name) else set()
+    return {name: Masks(kernel, frozenset(found[name])) for name, kernel in program.kernels.items()}
+
+
+def accesses(node: cst.CSTNode) -> Iterator[tuple[cst.Call, cst.BaseExpression]]:
+    """Give the loads and stores in a node that have a mask, and the masks."""
+    for call in descend(node):
+        if isinstance(call, cst.Call) and dotted(call.func, "load", "store"):
+            mask = keyword(call, "mask")
+            if mask is not None:
+                yield call, mask.value
+
+
+def with_mask(call: cst.Call, mask: cst.BaseExpression | None) -> cst.Call:
+    """Return a load or store with another mask, or with none and then with nothing for what lies outside."""
+    gone = () if mask is not None else ("mask", "other")
+    kept: list[Any] = [a for a in call.args if a.keyword is None or a.keyword.value not in gone]
+    if mask is not None:
+        kept = [a.with_changes(value=mask) if a.keyword is not None and a.keyword.value == "mask" else a for a in kept]
+    return call.with_changes(args=(*kept[:-1], kept[-1].with_changes(comma=call.args[-1].comma)))
+
+
+def _gives_number(call: cst.Call) -> bool:
+    return dotted(call.func, *_NUMBERS) or (isinstance(call.func, cst.Attribute) and call.func.attr.value == "to")

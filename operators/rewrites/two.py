@@ -1,0 +1,193 @@
+"""A row in two blocks, the second as long as what the first leaves: no block is half empty, nothing is read again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import libcst as cst
+
+from operators.launches import Kernel, Launch
+from operators.program_tree import children, descend
+from operators.rewrites.bounds import accesses, masks
+from operators.rewrites.lanes import HINTS, REDUCING, lanes
+from operators.rewrites.printing import code
+from operators.rewrites.program import ATOMS, Program, Site, constexpr_added, dotted, expression, fresh_name
+from operators.rewrites.programs import own_number
+from operators.rewrites.special import Choice, passed, replaced, specialised
+from operators.rewrites.whole import LARGEST, Over, flattened, over
+
+JOINED = {"sum": "(x + y)", "max": "tl.maximum(x, y)", "min": "tl.minimum(x, y)"}
+MADE = ("arange", "zeros", "full")  # blocks out of nothing
+
+
+class _Other(Exception):
+    """A line is not of the kind that can be done twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Two:
+    """A copy of a kernel of rows, launched where a row's length is no power of two.
+
+    One block for a row of 4099 elements has 8192 lanes; two have 4096 and 4.
+    """
+
+    name: str = "row-in-two-blocks"
+    intent: str = "hold a row in a block of the largest power of two below its length, and one for the rest"
+
+    def sites(self, program: Program) -> Iterator[Site]:
+        """Find kernels that loop over a row, or hold it in a block, and do nothing but join or change each element."""
+        for kernel in program.kernels.values():
+            row = None if "REST" in kernel.constexprs else _row(program, kernel)
+            body = None if row is None else _halved(program, kernel, row.block)
+            if row is None or body is None:
+                continue
+            site = specialised(
+                program, kernel, "two", partial(_second, body=body),
+                partial(_uneven, row=row, looping=kernel.scope.loops), f"rows of {row.size} in {kernel.name}",
+            )  # fmt: skip
+            if site is not None:
+                yield site
+
+
+def _row(program: Program, kernel: Kernel) -> Over | None:
+    """Return the length of a kernel's rows and its block."""
+    asked = own_number(program, kernel)
+    row = over(program, kernel) if kernel.scope.loops else _masked(program, kernel)
+    found = lanes(program, kernel, asked) if asked is not None and row is not None else None
+    if row is None or found is None:
+        return None
+    sizes = {code(call.args[-1].value) for call in found.ranges}
+    return row if sizes == {row.block} else None
+
+
+def _masked(program: Program, kernel: Kernel) -> Over | None:
+    """Return what all masks of a kernel without loops say of a row and a block."""
+    own = masks(program)[kernel.name]
+    told = {(one.end, one.size) for _, mask in accesses(program.function(kernel)) for one in own.bounds(mask)}
+    size, block = told.pop() if len(told) == 1 else ("", "")
+    return Over(size, block) if size in kernel.positional and block in kernel.constexprs else None
+
+
+def _uneven(launch: Launch, row: Over, looping: bool) -> Choice | None:
+    """Return the choice for rows that are no power of two; a block must have been as long as a row or a loop's."""
+    size, block = passed(launch, row.size), passed(launch, row.block)
+    if size is None or block is None or not any(_is_named(a, row.block) for a in launch.call.args):
+        return None
+    text = code(size) if isinstance(size, ATOMS) else f"({code(size)})"
+    values = launch.scope.bound(block.value) if isinstance(block, cst.Name) else (block,)
+    whole = len(values) == 1 and isinstance(values[0], cst.Call) and f"next_power_of_2({text}" in _flat(values[0])
+    if not looping and not whole:
+        return None
+    half = f"triton.next_power_of_2({text}) // 2"
+    rest = f"triton.next_power_of_2({text} - {half})"
+    return Choice(f"2 < {text} <= {LARGEST} and {text} & ({text} - 1)", {row.block: half, "REST": rest})
+
+
+def _is_named(argument: cst.Arg, name: str) -> bool:
+    return argument.keyword is not None and argument.keyword.value == name
+
+
+def _flat(call: cst.Call) -> str:
+    return code(call).replace("max(", "")
+
+
+def _second(function: cst.FunctionDef, body: Sequence[cst.BaseStatement]) -> cst.FunctionDef:
+    parameters = constexpr_added(function.params, "REST", 1)
+    return function.with_changes(params=parameters, body=function.body.with_changes(body=body))
+
+
+def _halved(program: Program, kernel: Kernel, block: str) -> list[cst.BaseStatement] | None:
+    """Return a kernel's lines, done for two blocks; None where one of them cannot be."""
+    lines: list[Any] = list(flattened(program.function(kernel)).body.body)
+    try:
+        wide = _wide([_small(line) for line in lines])
+        rest = {name: fresh_name(program, kernel, f"{name}_rest") for name in sorted(wide)}
+        pair = _Pair(block, rest)
+        return [new for line in lines for new in pair.both(line)]
+    except _Other:
+        return None
+
+
+def _small(line: cst.CSTNode) -> Any:
+    """Return the one assignment or call that a line is."""
+    part = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
+    target = _target(part)
+    if not isinstance(part, (cst.Assign, cst.AugAssign, cst.Expr)) or not isinstance(target, (cst.Name, type(None))):
+        raise _Other
+    return part
+
+
+def _target(part: cst.CSTNode | None) -> cst.CSTNode | None:
+    if isinstance(part, cst.Assign):
+        return part.targets[0].target if len(part.targets) == 1 else part
+    return part.target if isinstance(part, cst.AugAssign) else None
+
+
+def _wide(parts: Sequence[Any]) -> set[str]:
+    """Return the names that hold blocks; a name must hold nothing else."""
+    wide: set[str] = set()
+    before = -1
+    while len(wide) != before:
+        before = len(wide)
+        wide |= {_target(part).value for part in parts if _target(part) is not None and _is_wide(part.value, wide)}  # type: ignore[union-attr]
+    for part in parts:
+        if isinstance(part, cst.Assign) and part.targets[0].target.value in wide and not _is_wide(part.value, wide):  # type: ignore[attr-defined]
+            raise _Other
+    return wide
+
+
+def _is_wide(node: cst.CSTNode, wide: set[str] | dict[str, str]) -> bool:
+    """Tell whether an expression gives a block: something in it does, and no reduction is around that."""
+    if isinstance(node, cst.Name):
+        return node.value in wide
+    if isinstance(node, cst.Call) and dotted(node.func, *MADE):
+        return True
+    return not _joins(node) and any(_is_wide(child, wide) for child in children(node))
+
+
+def _joins(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Call) and dotted(node.func, *REDUCING)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """What the block is called, and what every name that holds one is called for the second."""
+
+    block: str
+    rest: dict[str, str]
+
+    def both(self, line: Any) -> list[Any]:
+        """Return a line for both blocks, or once with what it joins of both."""
+        part = _small(line)
+        joining = [node for node in descend(part) if _joins(node)]
+        target = _target(part)
+        if _is_wide(part.value, self.rest) or (isinstance(target, cst.Name) and target.value in self.rest):
+            if joining:
+                raise _Other
+            return [line, self.second(line).with_changes(leading_lines=[])]
+        inside = sum(_joins(node) for call in joining for node in descend(call))
+        if inside != len(joining) or self._counts(part, joining):
+            raise _Other
+        return [replaced(line, lambda node: node in joining, self._joined) if joining else line]
+
+    def second(self, node: Any) -> Any:
+        """Return what a line or an expression is for the second block."""
+        if self._counts(node, [n for n in descend(node) if isinstance(n, cst.Call) and dotted(n.func, *MADE, *HINTS)]):
+            raise _Other
+        renamed = replaced(node, lambda n: isinstance(n, cst.Name) and n.value in (*self.rest, self.block), self._name)
+        return replaced(renamed, lambda n: isinstance(n, cst.Call) and dotted(n.func, "arange"), self._beyond)
+
+    def _counts(self, node: cst.CSTNode, inside: Sequence[cst.CSTNode]) -> bool:
+        """Tell whether the block's size is read outside of some parts."""
+        allowed = {id(n) for part in inside for n in descend(part)}
+        return any(isinstance(n, cst.Name) and n.value == self.block and id(n) not in allowed for n in descend(node))
+
+    def _name(self, node: cst.Name) -> cst.Name:
+        return node.with_changes(value="REST" if node.value == self.block else self.rest[node.value])
+
+    def _beyond(self, call: cst.Call) -> cst.BaseExpression:
+        return expression(f"({self.block} + x)", x=call)
+
+    def _joined(self, call: Any) -> cst.BaseExpression:
+        return expression(JOINED[call.func.attr.value], x=call, y=self.second(call))
