@@ -226,9 +226,10 @@ def _tell(what: str) -> None:
 
 
 def said(error: BaseException) -> str:
-    """Say in a line what was raised."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first[:160]}" if first else type(error).__name__
+    """Say in a line what was raised: compilers put the place first and the reason last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    ends = " ... ".join(line[:120] for line in dict.fromkeys([*lines[:1], *lines[-1:]]))
+    return f"{type(error).__name__}: {ends}" if ends else type(error).__name__
 
 
 if __name__ == "__main__":
