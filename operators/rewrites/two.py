@@ -188,19 +188,23 @@ class _Pair:
 
     def second(self, node: Any) -> Any:
         """Return what a line or an expression is for the second block."""
-        named = replaced(node, lambda n: type(n) is cst.Name and n.value in (*self.rest, self.block), self._name)
-        return replaced(named, lambda n: type(n) is cst.Call and dotted(n.func, "arange"), self._beyond)
+        return replaced(node, self._differs, self._changed)
 
     def _each(self, part: Any) -> bool:
         """Tell whether a line does something to each element of a block."""
         target = _target(part)
         return _is_wide(part.value, self.rest) or (target is not None and target.value in self.rest)  # type: ignore[attr-defined]
 
-    def _name(self, node: cst.Name) -> cst.Name:
-        return node.with_changes(value="REST" if node.value == self.block else self.rest[node.value])
+    def _differs(self, node: cst.CSTNode) -> bool:
+        if type(node) is cst.Name:
+            return node.value in self.rest or node.value == self.block
+        return type(node) is cst.Call and dotted(node.func, "arange")
 
-    def _beyond(self, call: cst.Call) -> cst.BaseExpression:
-        return expression(f"({self.block} + x)", x=call)
+    def _changed(self, node: Any) -> cst.BaseExpression:
+        if type(node) is cst.Call:
+            return expression(f"({self.block} + x)", x=node)
+        named: cst.Name = node.with_changes(value="REST" if node.value == self.block else self.rest[node.value])
+        return named
 
     def _joined(self, call: Any) -> cst.BaseExpression:
         return expression(JOINED[call.func.attr.value], x=call, y=self.second(call))
