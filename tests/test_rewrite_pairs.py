@@ -5,10 +5,14 @@
 
 import ast
 import difflib
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
+from triton import compile as compile_for
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
 
 from fitness.judge import Judge
 from operators import knobs
@@ -33,6 +37,10 @@ PAIRS = {
     "fuse-kernels": ("rms_norm", ("split-kernel",)),
     "accumulator-dtype": ("gemm_fp16", ()),
     "expose-knob": ("row_sum", ("range-stages",)),
+    "full-blocks": ("gemm_fp16", ()),
+    "aligned-sizes": ("layer_norm", ()),
+    "blocks-by-bytes": ("gelu_mul", ()),
+    "row-in-two-blocks": ("layer_norm", ()),
 }
 HELPERS = '''import triton
 import triton.language as tl
@@ -126,6 +134,10 @@ def test_a_size_that_a_kernel_holds_becomes_a_knob_together_with_its_grid() -> N
         ("two-level-reduction", "row_sum", {"row_sum_kernel_parts.BLOCK", "row_sum_kernel_parts.SPLITS"}),
         ("split-k", "gemm_fp16", {"gemm_kernel_parts.BLOCK_M", "gemm_kernel_parts.SPLITS", "gemm_kernel.BLOCK_M"}),
         ("loop-over-block", "vector_add", {"add_kernel.BLOCK", "add_kernel.PARTS"}),
+        ("full-blocks", "gemm_fp16", {"gemm_kernel.BLOCK_M", "gemm_kernel.BLOCK_K", "gemm_kernel.num_warps"}),
+        ("aligned-sizes", "gemm_fp16", {"gemm_kernel.BLOCK_M", "gemm_kernel.BLOCK_K", "gemm_kernel.num_warps"}),
+        ("blocks-by-bytes", "flip", {"flip_kernel.BLOCK", "flip_kernel#2.BLOCK", "flip_kernel#2.num_warps"}),
+        ("row-in-two-blocks", "softmax", {"softmax_kernel_two.num_warps", "softmax_kernel.BLOCK"}),
     ],
 )  # fmt: skip
 def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, task: str, wanted: set[str]) -> None:
@@ -149,6 +161,13 @@ def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, ta
         ("block-pointers", "vector_add", "mask = offs < n - start", "mask = offs <= n - start"),
         ("split-kernel", "rms_norm", "square, axis=0)", "square, axis=0, keep_dims=True)"),
         ("loop-over-block", "vector_add", "z = x.to(tl.float32)", "z = tl.sum(x, axis=0) + x.to(tl.float32)"),
+        # an end that is no block's, offsets with gaps, a launch that hides what it passes
+        ("full-blocks", "vector_add", "mask = offs < n - start", "mask = offs <= n - start"),
+        ("full-blocks", "row_sum", "start + tl.arange(0, BLOCK)", "start + 2 * tl.arange(0, BLOCK)"),
+        ("aligned-sizes", "row_sum", "(out, x, x.stride(0), cols, ", "(*(out, x, x.stride(0), cols), "),
+        ("blocks-by-bytes", "gelu_mul", 'triton.cdiv(n, meta["BLOCK"])', "(n + 255) // 256"),
+        ("row-in-two-blocks", "row_sum", "tl.sum(total, axis=0)", "tl.cumsum(total, axis=0)"),
+        ("row-in-two-blocks", "row_sum", "total += ", "total += BLOCK * "),
     ],
 )  # fmt: skip
 def test_what_would_change_the_meaning_is_no_place_for_a_rewrite(name: str, task: str, old: str, new: str) -> None:
@@ -156,3 +175,32 @@ def test_what_would_change_the_meaning_is_no_place_for_a_rewrite(name: str, task
     assert source.count(old) >= 1
     assert rewritten(source, name) != source
     assert rewritten(source.replace(old, new), name) == source.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "sizes"),
+    [
+        ("full-blocks", "vector_add", {}),
+        ("aligned-sizes", "row_sum", {"COLS_UNIT": 8, "X_STRIDE_UNIT": 8}),
+    ],
+)
+def test_where_16_divides_no_size_a_rewrite_makes_loads_wide(
+    name: str, task: str, sizes: dict[str, int], tmp_path: Path
+) -> None:
+    before = load(task).seeds[0].source
+    assert "ld.global.v4" not in ptx(before, tmp_path / "before.py", {})
+    assert "ld.global.v4" in ptx(rewritten(before, name), tmp_path / "after.py", sizes)
+
+
+def ptx(source: str, file: Path, sizes: dict[str, int]) -> str:
+    """Compile the first kernel of a program for float16 and sizes of which nothing is known."""
+    file.write_text(source)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    kernel = next(value for name, value in vars(module).items() if name.endswith("_kernel"))
+    given = {"BLOCK": 1024, **sizes}
+    kinds = {p: "constexpr" if p in given else "*fp16" if "ptr" in p else "i32" for p in kernel.arg_names}
+    attrs = {(n,): [["tt.divisibility", 16]] for n, p in enumerate(kernel.arg_names) if "ptr" in p}
+    constants = {(kernel.arg_names.index(p),): value for p, value in given.items()}
+    return compile_for(ASTSource(kernel, kinds, constants, attrs), target=GPUTarget("cuda", 90, 32)).asm["ptx"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 import libcst as cst
@@ -43,29 +43,30 @@ class Bound:
         return begun and self.size == step and self.whole == over
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Masks:
     """Reads the masks of a kernel; `variables` are those of its loops."""
 
     kernel: Kernel
     variables: frozenset[str]
 
-    def bounds(self, mask: cst.BaseExpression) -> Iterator[Bound]:
-        """Give the parts of a mask that are bounds."""
-        for part in self._parts(mask):
-            found = self._bound(part)
-            if found is not None:
-                yield found
+    def bounds(self, mask: cst.BaseExpression) -> tuple[Bound, ...]:
+        """Return the parts of a mask that are bounds."""
+        return tuple(bound for _, bound in _read(self, mask) if bound is not None)
 
     def without(self, mask: cst.BaseExpression, known: Callable[[Bound], bool]) -> cst.BaseExpression | None:
         """Return what is left of a mask of which some parts are known to hold; the mask itself where none is."""
-        parts = list(self._parts(mask))
-        told = [self._bound(part) for part in parts]
-        left = [part for part, bound in zip(parts, told, strict=True) if bound is None or not known(bound)]
+        parts = _read(self, mask)
+        left = [part for part, bound in parts if bound is None or not known(bound)]
         if len(left) == len(parts):
             return mask
         bare = [part if part.lpar or isinstance(part, cst.Name) else with_parentheses(part) for part in left]
         return reduce(lambda both, part: cst.BinaryOperation(both, cst.BitAnd(), part), bare) if bare else None
+
+    def read(self, mask: cst.BaseExpression) -> Iterator[tuple[cst.BaseExpression, Bound | None]]:
+        """Give the parts of a mask, each with the bound that it is."""
+        for part in self._parts(mask):
+            yield part, self._bound(part)
 
     def _parts(self, mask: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
         """Give the parts that must all hold, also those that a name stands for; a name of which none is read stays."""
@@ -141,6 +142,11 @@ class Masks:
         )
 
 
+@lru_cache(maxsize=2048)
+def _read(own: Masks, mask: cst.BaseExpression) -> tuple[tuple[cst.BaseExpression, Bound | None], ...]:
+    return tuple(own.read(mask))
+
+
 def masks(program: Program) -> dict[str, Masks]:
     """Return what reads the masks of each kernel, by its name."""
     found: dict[str, set[str]] = {name: set() for name in program.kernels}
@@ -149,13 +155,11 @@ def masks(program: Program) -> dict[str, Masks]:
     return {name: Masks(kernel, frozenset(found[name])) for name, kernel in program.kernels.items()}
 
 
-def accesses(node: cst.CSTNode) -> Iterator[tuple[cst.Call, cst.BaseExpression]]:
-    """Give the loads and stores in a node that have a mask, and the masks."""
-    for call in descend(node):
-        if isinstance(call, cst.Call) and dotted(call.func, "load", "store"):
-            mask = keyword(call, "mask")
-            if mask is not None:
-                yield call, mask.value
+@lru_cache(maxsize=2048)
+def accesses(node: cst.CSTNode) -> tuple[tuple[cst.Call, cst.BaseExpression], ...]:
+    """Return the loads and stores in a node that have a mask, and the masks."""
+    calls = (n for n in descend(node) if type(n) is cst.Call and dotted(n.func, "load", "store"))
+    return tuple((call, mask.value) for call in calls if (mask := keyword(call, "mask")) is not None)
 
 
 def with_mask(call: cst.Call, mask: cst.BaseExpression | None) -> cst.Call:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import libcst as cst
@@ -34,7 +34,7 @@ class Full:
         read = masks(program)
         for group, kernel in enumerate(program.kernels.values(), 1):
             body, own = program.function(kernel).body, read[kernel.name]
-            if not any(accesses(body)):
+            if not accesses(body):
                 continue
             looping = [(program.tree.path(body), partial(_stepped, own=own))] if _splits(body, own) else []
             testing = _testing(program, body, own)
@@ -57,6 +57,7 @@ def _has_loop(node: cst.CSTNode, own: Masks) -> bool:
     return isinstance(node, cst.IndentedBlock) and any(_whole(s, own) is not None for s in node.body)
 
 
+@lru_cache(maxsize=1024)
 def _whole(loop: cst.CSTNode, own: Masks) -> Known | None:
     """Return what holds in the whole steps of a loop from 0 on, if that leaves out a mask."""
     if not isinstance(loop, cst.For) or not isinstance(loop.target, cst.Name) or loop.orelse is not None:
@@ -106,11 +107,10 @@ def _bare(node: Any, own: Masks, known: Known) -> Any:
     """Leave out of all masks in a node what is known."""
 
     def edit(call: cst.Call) -> cst.Call:
-        (mask,) = (mask for found, mask in accesses(call) if found is call)
-        return with_mask(call, own.without(mask, known))
+        return with_mask(call, own.without(wanted[call], known))
 
-    wanted = {id(call) for call, mask in accesses(node) if any(known(one) for one in own.bounds(mask))}
-    return replaced(node, lambda n: id(n) in wanted, edit)
+    wanted = {call: mask for call, mask in accesses(node) if any(known(one) for one in own.bounds(mask))}
+    return replaced(node, wanted.__contains__, edit) if wanted else node
 
 
 def _testing(program: Program, block: Any, own: Masks) -> tuple[Path, Edit] | None:
@@ -118,7 +118,7 @@ def _testing(program: Program, block: Any, own: Masks) -> tuple[Path, Edit] | No
 
     Where nothing can be told there, but all masks are in one loop, that is the edit of the loop's body.
     """
-    place = next((n for n, line in enumerate(block.body) if any(accesses(line))), 0)
+    place = next((n for n, line in enumerate(block.body) if accesses(line)), 0)
     after = block.body[place:]
     if isinstance(after[0], cst.If) or any(_ends(line) for line in after):
         return None
@@ -128,7 +128,7 @@ def _testing(program: Program, block: Any, own: Masks) -> tuple[Path, Edit] | No
     if tests:
         return program.tree.path(block), partial(_choosing, place=place, own=own, tests=tests)
     first, *others = after
-    inside = isinstance(first, cst.For) and not any(any(accesses(line)) for line in others)
+    inside = isinstance(first, cst.For) and not any(accesses(line) for line in others)
     return _testing(program, first.body, own) if inside and not _splits(first, own) else None
 
 

@@ -1,8 +1,8 @@
 """A row in two blocks, the second as long as what the first leaves: no block is half empty, nothing is read again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import libcst as cst
@@ -19,6 +19,7 @@ from operators.rewrites.whole import LARGEST, Over, flattened, over
 
 JOINED = {"sum": "(x + y)", "max": "tl.maximum(x, y)", "min": "tl.minimum(x, y)"}
 MADE = ("arange", "zeros", "full")  # blocks out of nothing
+BLOCK = ""  # stands for one of them
 
 
 class _Other(Exception):
@@ -39,11 +40,11 @@ class Two:
         """Find kernels that loop over a row, or hold it in a block, and do nothing but join or change each element."""
         for kernel in program.kernels.values():
             row = None if "REST" in kernel.constexprs else _row(program, kernel)
-            body = None if row is None else _halved(program, kernel, row.block)
-            if row is None or body is None:
+            pair = None if row is None else _pair(program, kernel, row.block)
+            if row is None or pair is None:
                 continue
             site = specialised(
-                program, kernel, "two", partial(_second, body=body),
+                program, kernel, "two", partial(_second, pair=pair),
                 partial(_uneven, row=row, looping=kernel.scope.loops), f"rows of {row.size} in {kernel.name}",
             )  # fmt: skip
             if site is not None:
@@ -92,21 +93,24 @@ def _flat(call: cst.Call) -> str:
     return code(call).replace("max(", "")
 
 
-def _second(function: cst.FunctionDef, body: Sequence[cst.BaseStatement]) -> cst.FunctionDef:
+def _second(function: cst.FunctionDef, pair: "_Pair") -> cst.FunctionDef:
     parameters = constexpr_added(function.params, "REST", 1)
-    return function.with_changes(params=parameters, body=function.body.with_changes(body=body))
+    lines = [new for line in flattened(function).body.body for new in pair.both(line)]
+    return function.with_changes(params=parameters, body=function.body.with_changes(body=lines))
 
 
-def _halved(program: Program, kernel: Kernel, block: str) -> list[cst.BaseStatement] | None:
-    """Return a kernel's lines, done for two blocks; None where one of them cannot be."""
+def _pair(program: Program, kernel: Kernel, block: str) -> "_Pair | None":
+    """Return which names of a kernel hold blocks; None where one of its lines cannot be done for two."""
     lines: list[Any] = list(flattened(program.function(kernel)).body.body)
     try:
-        wide = _wide([_small(line) for line in lines])
-        rest = {name: fresh_name(program, kernel, f"{name}_rest") for name in sorted(wide)}
-        pair = _Pair(block, rest)
-        return [new for line in lines for new in pair.both(line)]
+        parts = [_small(line) for line in lines]
+        wide = _wide(parts)
+        pair = _Pair(block, {name: fresh_name(program, kernel, f"{name}_rest") for name in sorted(wide)})
+        for part in parts:
+            pair.check(part)
     except _Other:
         return None
+    return pair
 
 
 def _small(line: cst.CSTNode) -> Any:
@@ -137,17 +141,23 @@ def _wide(parts: Sequence[Any]) -> set[str]:
     return wide
 
 
-def _is_wide(node: cst.CSTNode, wide: set[str] | dict[str, str]) -> bool:
+def _is_wide(node: cst.CSTNode, wide: Container[str]) -> bool:
     """Tell whether an expression gives a block: something in it does, and no reduction is around that."""
-    if isinstance(node, cst.Name):
-        return node.value in wide
-    if isinstance(node, cst.Call) and dotted(node.func, *MADE):
-        return True
-    return not _joins(node) and any(_is_wide(child, wide) for child in children(node))
+    return any(name == BLOCK or name in wide for name in _outside(node))
+
+
+@lru_cache(maxsize=2048)
+def _outside(node: cst.CSTNode) -> frozenset[str]:
+    """Return the names that an expression reads outside of reductions, and BLOCK if it makes a block there."""
+    if type(node) is cst.Name:
+        return frozenset((node.value,))
+    if type(node) is cst.Call and dotted(node.func, *MADE):
+        return frozenset((BLOCK,))
+    return frozenset() if _joins(node) else frozenset().union(*(_outside(child) for child in children(node)))
 
 
 def _joins(node: cst.CSTNode) -> bool:
-    return isinstance(node, cst.Call) and dotted(node.func, *REDUCING)
+    return type(node) is cst.Call and dotted(node.func, *REDUCING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,37 +167,48 @@ class _Pair:
     block: str
     rest: dict[str, str]
 
+    def check(self, part: Any) -> None:
+        """Raise where a line is neither for each block alone nor joins whole blocks."""
+        joining = [node for node in descend(part) if _joins(node)]
+        if self._each(part):
+            joined = bool(joining)
+        else:
+            joined = sum(_joins(node) for call in joining for node in descend(call)) != len(joining)
+        made = [node for node in descend(part) if type(node) is cst.Call and dotted(node.func, *MADE, *HINTS)]
+        inside = {node for call in made for node in descend(call)}
+        stray = any(_is_block(node, self.block) and node not in inside for node in descend(part))
+        if joined or stray:
+            raise _Other
+
     def both(self, line: Any) -> list[Any]:
         """Return a line for both blocks, or once with what it joins of both."""
-        part = _small(line)
-        joining = [node for node in descend(part) if _joins(node)]
-        target = _target(part)
-        if _is_wide(part.value, self.rest) or (isinstance(target, cst.Name) and target.value in self.rest):
-            if joining:
-                raise _Other
+        if self._each(line.body[0]):
             return [line, self.second(line).with_changes(leading_lines=[])]
-        inside = sum(_joins(node) for call in joining for node in descend(call))
-        if inside != len(joining) or self._counts(part, joining):
-            raise _Other
-        return [replaced(line, lambda node: node in joining, self._joined) if joining else line]
+        return [replaced(line, _joins, self._joined)]
 
     def second(self, node: Any) -> Any:
         """Return what a line or an expression is for the second block."""
-        if self._counts(node, [n for n in descend(node) if isinstance(n, cst.Call) and dotted(n.func, *MADE, *HINTS)]):
-            raise _Other
-        renamed = replaced(node, lambda n: isinstance(n, cst.Name) and n.value in (*self.rest, self.block), self._name)
-        return replaced(renamed, lambda n: isinstance(n, cst.Call) and dotted(n.func, "arange"), self._beyond)
+        return replaced(node, self._differs, self._changed)
 
-    def _counts(self, node: cst.CSTNode, inside: Sequence[cst.CSTNode]) -> bool:
-        """Tell whether the block's size is read outside of some parts."""
-        allowed = {id(n) for part in inside for n in descend(part)}
-        return any(isinstance(n, cst.Name) and n.value == self.block and id(n) not in allowed for n in descend(node))
+    def _each(self, part: Any) -> bool:
+        """Tell whether a line does something to each element of a block."""
+        target = _target(part)
+        return _is_wide(part.value, self.rest) or (target is not None and target.value in self.rest)  # type: ignore[attr-defined]
 
-    def _name(self, node: cst.Name) -> cst.Name:
-        return node.with_changes(value="REST" if node.value == self.block else self.rest[node.value])
+    def _differs(self, node: cst.CSTNode) -> bool:
+        if type(node) is cst.Name:
+            return node.value in self.rest or node.value == self.block
+        return type(node) is cst.Call and dotted(node.func, "arange")
 
-    def _beyond(self, call: cst.Call) -> cst.BaseExpression:
-        return expression(f"({self.block} + x)", x=call)
+    def _changed(self, node: Any) -> cst.BaseExpression:
+        if type(node) is cst.Call:
+            return expression(f"({self.block} + x)", x=node)
+        named: cst.Name = node.with_changes(value="REST" if node.value == self.block else self.rest[node.value])
+        return named
 
     def _joined(self, call: Any) -> cst.BaseExpression:
         return expression(JOINED[call.func.attr.value], x=call, y=self.second(call))
+
+
+def _is_block(node: cst.CSTNode, block: str) -> bool:
+    return type(node) is cst.Name and node.value == block

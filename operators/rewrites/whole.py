@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import libcst as cst
@@ -74,6 +74,7 @@ def _short(launch: Launch, over: Over) -> Choice | None:
     return Choice(f"{text} <= {LARGEST}", {over.block: f"triton.next_power_of_2(max({text}, 1))"})
 
 
+@lru_cache(maxsize=64)
 def flattened(function: cst.FunctionDef) -> cst.FunctionDef:
     """Put the bodies of loops in their place, with the variable at 0."""
     return replaced(function, _has_loops, _inlined)
