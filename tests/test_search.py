@@ -371,7 +371,13 @@ class TestPopulation:
         search = runs.fold_events([old, *others], "old").search
         assert search.evaluations == 48
         assert search.rules == Rules(
-            ("knob-step", "knob-cross"), fallback=False, broadening=True, crossover=0.3, tuner=0.0, trials=8, macro=False
+            ("knob-step", "knob-cross"),
+            fallback=False,
+            broadening=True,
+            crossover=0.3,
+            tuner=0.0,
+            trials=8,
+            macro=False,
         )
 
     def test_a_journal_that_somebody_changed_is_refused_in_one_line(self, tmp_path: Path, numbers: Task) -> None:
