@@ -20,9 +20,7 @@ class Rules:
     tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
     trials: int = 0  # evaluations that a new structure is tuned for before it is judged: about one a knob
     giving_up: float = 1.3  # a new structure slower than the run's best by this factor gets no trial, or no more of it
-    macro: bool = (
-        False  # a rewrite's or a model's structure is tuned at once, and judged with its trial as one proposal
-    )
+    macro: bool = False  # what a rewrite or a model made is tuned at once, and judged with its trial as one proposal
     lexicase: float = 0.0  # share of parents from the Pareto front; partners are chosen so too
     bandit: bool = False  # operators are chosen by what they gained for what they cost; on where a run has models
     halving: bool = False  # several lines of descent, the worse half given up at 25, 50 and 75% of the budget
