@@ -96,8 +96,9 @@ def replay(given: argparse.Namespace) -> None:
     compared = {name: replays.Variant(name) for name in POLICIES}
     for name in ("archive", "islands"):
         compared[f"{name} without tuner"] = replays.Variant(name, {"tuner": 0.0})
-    for name in ("fallback", "trials"):  # of mechanisms those that act on one structure, and are no share of parents
-        compared[f"archive without {name}"] = replays.Variant("archive", {name: 0})
+    compared["archive with trials"] = replays.Variant("archive", {"trials": replays.TRIALS})
+    compared["archive without fallback"] = replays.Variant("archive", {"fallback": False})
+    compared["archive without tuner, fallback"] = replays.Variant("archive", {"tuner": 0.0, "fallback": False})
     compared["tuner alone"] = replays.Variant("archive", {"tuner": 1.0, "crossover": 0.0})
     print("\n".join(map(described, documents)))
     asked = replays.Asked(range(given.seeds), given.budget, Faults(given.noise), given.keep, given.workers)

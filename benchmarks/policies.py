@@ -39,10 +39,10 @@ STRENGTHS: dict[str, dict[str, Any]] = {
     # of what is done with new structures, other than as shipped
     "trials of 4": {"trials": 4},
     "trials of 16": {"trials": 16},
-    "trials until 2 bring nothing": {"trial_patience": 2},
-    "trials until 3 bring nothing": {"trial_patience": 3},
-    "giving up beyond 1.15": {"giving_up": 1.15},
-    "giving up beyond 1.6": {"giving_up": 1.6},
+    "trials until 2 bring nothing": {"trials": 8, "trial_patience": 2},
+    "trials until 3 bring nothing": {"trials": 8, "trial_patience": 3},
+    "trials, giving up beyond 1.15": {"trials": 8, "giving_up": 1.15},
+    "trials, giving up beyond 1.6": {"trials": 8, "giving_up": 1.6},
 }
 EARLY = (40, 80)  # evaluations at which figures are given too, on made-up landscapes
 COUNTS = (50, 100)  # evaluations at which figures are given too, on measured tables
@@ -60,7 +60,7 @@ def variants(operators: tuple[str, ...]) -> dict[str, Variant]:
     """Name what is compared: every policy, and the archive with one mechanism the other way round."""
     shipped = Rules(operators=operators)
     found = {name: Variant(name, shipped) for name in policies.NAMES}
-    strengths = STRENGTHS if replays.acts("giving-up", shipped) else {}
+    strengths = STRENGTHS if replays.acts("trials", shipped) else {}
     for name, changes in {**replays.turned(shipped), **strengths}.items():
         found[name] = Variant("archive", replace(shipped, **changes))
     return found

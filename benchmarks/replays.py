@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from evo_kernel.landscapes_judge import Faults
 from evo_kernel.landscapes_replay import Replay
 from evo_kernel.rules import MECHANISMS, Rules
 from operators.tune.space import Config
+
+TRIALS = MECHANISMS["trials"][2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ def turned(shipped: Rules) -> dict[str, dict[str, Any]]:
         how, value = ("without", off) if standing else ("with", on)
         if acts(name, shipped):
             found[f"archive {how} {name}"] = {setting: value}
+        elif acts(name, replace(shipped, trials=TRIALS)):  # what is done with trials, where none are shipped
+            found[f"archive with trials, {how} {name}"] = {"trials": TRIALS, setting: value}
     return found
 
 

@@ -73,7 +73,7 @@ def _untuned(name: str, policy: str, rules: Rules, models: bool) -> str | None:
     if not rules.tuner:
         return "the tuner is switched off"
     if name != "trials" and not rules.trials:
-        return "trials of new structures are switched off"
+        return "trials of new structures are switched off (--with trials)"
     if name == "macro" and not models and set(rules.operators) <= set(KNOBS):
         return "no operator of the run makes new structures"
     return None

@@ -31,7 +31,7 @@ import structured
 
 ALL = Rules(
     operators=("knob-step", "knob-cross", "rewrite", "knob-tune"), bandit=True, halving=True, lexicase=0.2,
-    lines=3, migration=10,
+    lines=3, migration=10, trials=8, macro=True, fallback=True,
 )  # fmt: skip
 
 
@@ -138,30 +138,32 @@ class TestMechanisms:
         assert rows["archive"].rules == shipped
         for name, (setting, off, on) in MECHANISMS.items():
             standing = getattr(shipped, setting)
-            row = rows[f"archive {'without' if standing else 'with'} {name}"]
-            both = replace(row.rules, objectives=shipped.objectives)
+            turned = f"{'without' if standing else 'with'} {name}"
+            row = rows.get(f"archive {turned}") or rows[f"archive with trials, {turned}"]
+            needed = {} if name == "trials" else {"trials": shipped.trials}
+            both = replace(row.rules, objectives=shipped.objectives, **needed)
             assert both == replace(shipped, **{setting: off if standing else on}), name
             assert standing in (off, on)
 
     @pytest.mark.parametrize(
         ("policy", "changes", "idle_ones"),
         [
-            ("archive", {}, {"macro", "compromises"}),
-            ("archive", {"operators": ALL.operators, "objectives": ("latency", "error")}, set()),
+            ("archive", {"trials": 8}, {"macro", "compromises"}),
+            ("archive", {"operators": ALL.operators, "objectives": ("latency", "error"), "trials": 8}, set()),
             (
                 "archive",
                 {"operators": ("knob-step",)},
                 {"crossover", "tuner", "trials", "giving-up", "macro", "compromises"},
             ),
             ("archive", {"operators": ALL.operators, "trials": 0}, {"giving-up", "macro", "compromises"}),
-            ("islands", {"crossover": 0.3}, {"fallback", "broadening", "halving", "macro", "compromises"}),
+            ("islands", {"crossover": 0.3, "trials": 8}, {"fallback", "broadening", "halving", "macro", "compromises"}),
             ("restarts", {}, set(MECHANISMS) - {"bandit"}),
         ],
     )
     def test_what_would_do_nothing_is_known(self, policy: str, changes: dict[str, object], idle_ones: set[str]) -> None:
         rules = replace(Rules(), **changes)
         assert {name for name in MECHANISMS if idle.why(name, policy, rules, models=False)} == idle_ones
-        assert idle.why("macro", "archive", Rules(), models=True) is None
+        assert idle.why("macro", "archive", Rules(trials=8), models=True) is None
 
     def test_gpu_seconds_that_limit_nothing_are_refused_where_asked_for_and_told_of_where_a_file_names_them(
         self,
@@ -222,8 +224,8 @@ class TestStructures:
         assert [o.time_us for o in known.relatives("s")] == [1.0 + n for n in range(REMEMBERED, 2 * REMEMBERED)]
 
     def test_a_new_structure_is_tried_for_a_while_and_given_up_when_it_falls_behind(self) -> None:
-        known = Structures(Rules())
-        fine, other = entries(Rules().trials, "fine"), entries(2, "other")
+        known = Structures(Rules(trials=8))
+        fine, other = entries(8, "fine"), entries(2, "other")
         for number, one in enumerate(fine[:-1]):
             known.judged(number, one, 1.2, 1.0)
         assert known.on_trial() == fine[0].id

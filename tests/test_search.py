@@ -33,7 +33,8 @@ from suites import Task
 
 def settled(**values: object) -> Settings:
     """Return settings as a run begins with them."""
-    return Settings(target="mi300", basis="predicted", operators=("knob-step", "knob-cross"), **values)
+    usual = {"operators": ("knob-step", "knob-cross"), "fallback": True}
+    return Settings(target="mi300", basis="predicted", **{**usual, **values})
 
 
 def verdict(time_us: float, width: float = 4.0, program: str | None = None, second: float = 1.0) -> Evaluation:
@@ -370,7 +371,13 @@ class TestPopulation:
         search = runs.fold_events([old, *others], "old").search
         assert search.evaluations == 48
         assert search.rules == Rules(
-            ("knob-step", "knob-cross"), fallback=False, broadening=True, crossover=0.3, tuner=0.0, macro=False
+            ("knob-step", "knob-cross"),
+            fallback=False,
+            broadening=True,
+            crossover=0.3,
+            tuner=0.0,
+            trials=8,
+            macro=False,
         )
 
     def test_a_journal_that_somebody_changed_is_refused_in_one_line(self, tmp_path: Path, numbers: Task) -> None:

@@ -1,4 +1,4 @@
-"""The archive policy: greedy from the best, and from history where nothing new is left beside the best."""
+"""The archive policy: greedy from the best, and from history or the front where it is told to."""
 
 import numpy as np
 
