@@ -138,7 +138,7 @@ class TestWhatRunsWithoutAGpu:
     def test_a_test_that_says_nothing_is_flagged_even_where_its_reference_never_ends(self, jail: Jail) -> None:
         found = check(task("endless"), jail, seconds=1.0)
         assert not found.ran
-        assert found.why == "timeout: used up its processor time"
+        assert found.why.startswith("timeout: ")  # by the processor, or by the clock where others use the machine
         assert found.audit == "empty"
 
     def test_a_result_with_nan_is_said_to_be_unequal_to_itself(self, jail: Jail) -> None:
