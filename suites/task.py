@@ -44,6 +44,8 @@ class Input:
     trials: tuple[str, ...] | None = None  # the distributions it may take in trials; None: FLOATING if it is floating
     pad: int = 0  # unused elements after each row of the innermost dimension in memory: its stride is that much longer
     low: int = 0  # of `indices`
+    scale: float = 1.0  # what is drawn as floating-point numbers is multiplied by it,
+    shift: float = 0.0  # and then this is added: weights of networks are small, variances positive
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -65,6 +67,9 @@ class Input:
 
     def _check_values(self) -> None:
         """Refuse distributions that the dtype cannot hold."""
+        moved = (self.scale, self.shift) != (1.0, 0.0)
+        if moved and not (self.floating and math.isfinite(self.scale) and math.isfinite(self.shift) and self.scale):
+            raise ValueError("scale= and shift= are for floating-point inputs: finite numbers, the scale not 0")
         indices = self.distribution == "indices"
         if indices != (self.high is not None) or (self.high is not None and self.high < 1):
             raise ValueError("an `indices` input needs high= of at least 1, and only it does")
@@ -216,10 +221,13 @@ class Task:
 
 def pack_arguments(arguments: Mapping[str, Argument]) -> list[Any]:
     """Turn arguments into plain lists for the wire."""
-    return [
-        [k, [a.shape, a.dtype, a.distribution, a.high, a.order, a.trials, a.pad, a.low] if isinstance(a, Input) else a]
-        for k, a in arguments.items()
-    ]
+    return [[k, _plain(a) if isinstance(a, Input) else a] for k, a in arguments.items()]
+
+
+def _plain(a: Input) -> list[Any]:
+    """Return an input's parts; the last two only where they say something, as journals had them before."""
+    moved = [a.scale, a.shift] if (a.scale, a.shift) != (1.0, 0.0) else []
+    return [a.shape, a.dtype, a.distribution, a.high, a.order, a.trials, a.pad, a.low, *moved]
 
 
 def unpack_arguments(plain: Any) -> dict[str, Argument]:

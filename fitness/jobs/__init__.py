@@ -1,7 +1,10 @@
 """What runs inside the fork server's children. Import this only there: it loads torch and triton."""
 
+from typing import Any
+
 import torch
 
+from fitness.child import Report
 from fitness.jobs.compile import compile_kernels, warm_up
 from fitness.jobs.foreign import result as foreign_result
 from fitness.jobs.foreign import result_on_device
@@ -13,7 +16,17 @@ from fitness.jobs.open import run_interpreted, run_open
 from fitness.jobs.record import record
 from fitness.jobs.truth import truth
 
-_WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint, "mutate": mutate}
+
+
+def _turn(payload: Any, report: Report) -> Any:
+    """Make a task of ours of a foreign one; what that takes is loaded where it is wanted."""
+    from fitness.jobs import turning
+
+    return turning.run(payload, report)
+
+
+_WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint, "mutate": mutate,
+                   "turn": _turn}  # fmt: skip
 JOBS = {
     "compiled": _WITHOUT_DEVICE,
     "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open, "foreign-result": result_on_device},

@@ -1,0 +1,108 @@
+"""What the text of a foreign task calls: a suite's PyTorch as a function of tensors, and honest ways to compute it.
+
+A task's text holds the suite's file; it runs here, in children that run nothing else.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.func import functional_call
+
+from suites.foreign.sizes import module
+
+SEED = 42  # of what a reference draws when it is built
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+class Modules:
+    """A file with a class `Model`: what `forward` takes comes first, then parameters and buffers by name."""
+
+    def __init__(self, source: str, held: Sequence[str], sizes: Mapping[Shapes, Mapping[int, int]]) -> None:
+        self._source, self._held, self._sizes = source, tuple(held), dict(sizes)
+        self._models: dict[Any, torch.nn.Module] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        """Return what the module makes of these inputs with these parameters."""
+        inputs = args[: len(args) - len(self._held)]
+        values = dict(zip(self._held, args[len(inputs) :], strict=True))
+        floats = [a for a in args if isinstance(a, torch.Tensor) and a.is_floating_point()]
+        with precision(floats[0].dtype if floats else torch.float32), torch.no_grad():
+            model = self._model(args)
+            torch.manual_seed(SEED)
+            return functional_call(model, values, inputs)
+
+    def _model(self, args: tuple[Any, ...]) -> torch.nn.Module:
+        """Build the module of these shapes once."""
+        shapes = tuple(tuple(a.shape) for a in args if isinstance(a, torch.Tensor))
+        device = next(a.device for a in args if isinstance(a, torch.Tensor))
+        key = (shapes, torch.get_default_dtype(), device)
+        if key not in self._models:
+            if shapes not in self._sizes:
+                raise ValueError(f"the module is not known for tensors of the shapes {shapes}")
+            self._models[key] = build(self._source, self._sizes[shapes], device)
+        return self._models[key]
+
+
+def build(source: str, sizes: Mapping[int, int], device: Any) -> torch.nn.Module:
+    """Build a file's module on a device, with the numbers that it always has."""
+    with torch.device(device):
+        theirs = module(source, sizes)
+        torch.manual_seed(SEED)
+        made: torch.nn.Module = theirs.Model(*theirs.get_init_inputs())
+        return made.to(device)
+
+
+@contextlib.contextmanager
+def precision(dtype: torch.dtype) -> Iterator[None]:
+    """Have whatever a reference makes itself be of this dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype if dtype in (torch.float32, torch.float64) else torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+Reference = Callable[..., Any]
+
+
+def in_float64(reference: Reference, *args: Any) -> Any:
+    """Compute in float64 and round once, as a kernel does whose sums are exact."""
+    floats = [a.dtype for a in args if isinstance(a, torch.Tensor) and a.is_floating_point()]
+    made = reference(*[a.double() if _floating(a) else a for a in args])
+    return _each(made, lambda t: t.to(floats[0]) if floats and t.dtype == torch.float64 else t)
+
+
+def plainly(reference: Reference, *args: Any) -> Any:
+    """Compute without the vendor's libraries, whose order of summation is another."""
+    with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
+        return reference(*args)
+
+
+def laid_out_otherwise(reference: Reference, *args: Any) -> Any:
+    """Compute from tensors whose last two dimensions are exchanged in memory."""
+    return reference(*[a.mT.contiguous().mT if isinstance(a, torch.Tensor) and a.dim() > 1 else a for a in args])
+
+
+def by_parts(reference: Reference, inputs: int, *args: Any) -> Any:
+    """Compute each half of the batch alone; `inputs` of the arguments may have one, which the first one has."""
+    rows = args[0].shape[0]
+    batched = [isinstance(a, torch.Tensor) and a.dim() > 0 and a.shape[0] == rows and n < inputs
+               for n, a in enumerate(args)]  # fmt: skip
+    halves = []
+    for part in (slice(0, rows // 2), slice(rows // 2, rows)):
+        halves.append(reference(*[a[part] if b else a for a, b in zip(args, batched, strict=True)]))
+    if isinstance(halves[0], torch.Tensor):
+        return torch.cat(halves)
+    return tuple(torch.cat(pair) for pair in zip(*halves, strict=True))
+
+
+def _floating(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _each(made: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    return change(made) if isinstance(made, torch.Tensor) else tuple(change(t) for t in made)
