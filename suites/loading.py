@@ -89,6 +89,7 @@ def read(text: str, name: str, origin: str = "<task>") -> Task:
         edges=tuple(scope.get("edges", ())),
         category=scope.get("category", ""),
         level=scope.get("level", 0),
+        interpreted=scope.get("interpreted", False) is True,
     )
 
 

@@ -188,6 +188,7 @@ class Task:
     their last bits. `in_place` names the inputs that a launcher may overwrite and return. `tf32`: dots of float32
     may round their operands to tf32. `edges` are cases for correctness alone, never timed. `category` and `level` say
     what kind of work it is and how hard, for tables: one of CATEGORIES, and 1 (a copy) to 5; empty where unsaid.
+    `interpreted`: its reference is a Triton program, which runs under Triton's interpreter where there is no GPU.
     """
 
     name: str
@@ -205,11 +206,17 @@ class Task:
     edges: tuple[Case, ...] = ()
     category: str = ""
     level: int = 0
+    interpreted: bool = False
 
     @property
     def digest(self) -> str:
         """Identity of the task's text: two runs with equal digests may be merged."""
         return hashlib.sha256(self.source.encode()).hexdigest()[:16]
+
+    @property
+    def foreign(self) -> bool:
+        """Whether its text holds code of another suite, which runs in jails alone: its name is SUITE/TASK."""
+        return "/" in self.name
 
     def case(self, name: str) -> Case:
         """Return the public case, held-out case or edge of that name."""
@@ -250,7 +257,7 @@ def unpack_case(plain: Any) -> Case:
 _CASES = ("cases", "held_out", "edges")
 _PLAIN = ("name", "about", "entry", "source", "exact", "atomics", "tf32")
 _NAMES = ("honest", "in_place")
-_LATER = {"category": "", "level": 0}  # parts that tasks of older journals have not
+_LATER = {"category": "", "level": 0, "interpreted": False}  # parts that tasks of older journals have not
 
 
 def pack(task: Task) -> dict[str, Any]:

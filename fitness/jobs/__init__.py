@@ -5,6 +5,8 @@ from typing import Any
 import torch
 
 from fitness.child import Report
+from fitness.jobs import host
+from fitness.jobs import interpret as interpret_module
 from fitness.jobs.compile import compile_kernels, warm_up
 from fitness.jobs.foreign import result as foreign_result
 from fitness.jobs.foreign import result_on_device
@@ -25,6 +27,13 @@ def _turn(payload: Any, report: Report) -> Any:
     return turning.run(payload, report)
 
 
+def _interpreted_truth(payload: Any, report: Report) -> Any:
+    """Compute truth by a reference that is a Triton program."""
+    interpret_module.prepare()
+    host.install()
+    return truth(payload, report)
+
+
 _WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint, "mutate": mutate,
                    "turn": _turn}  # fmt: skip
 JOBS = {
@@ -33,6 +42,8 @@ JOBS = {
     "interpreter": {
         "interpret": interpret,
         "open-interpreted": run_interpreted,
+        "truth": _interpreted_truth,
+        "turn": _turn,
         "foreign": run_foreign,
         "foreign-result": foreign_result,
     },

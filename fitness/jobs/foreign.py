@@ -20,7 +20,7 @@ import torch
 
 from fitness import results
 from fitness.child import Refused, Report
-from fitness.jobs import devices, host, interpret, recorded
+from fitness.jobs import calls, devices, host, interpret, recorded
 from suites.foreign import rules
 
 SEED = 42  # theirs, but for KernelBench-X's
@@ -72,6 +72,17 @@ def result_on_device(payload: Any, report: Report) -> Any:
     devices.choose(payload["visible"])
     host.stand_in()
     return _told({**payload, "device": "cuda"}, report)
+
+
+def watched(payload: Any) -> calls.Notes:
+    """Run a reference's tests and return how they call it; what failed after that does not matter."""
+    interpret.prepare()
+    host.install()
+    notes = calls.watch()
+    watching = {**payload, "device": "cpu", "source": calls.hook(payload["source"])}
+    with contextlib.suppress(Exception, SystemExit, calls.Enough):
+        _RUNNERS[payload["style"]](watching, "candidate")
+    return notes
 
 
 def _told(payload: Any, report: Report) -> Any:

@@ -4,12 +4,16 @@ A task's text holds the suite's file; it runs here, in children that run nothing
 """
 
 import contextlib
+import importlib.util
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.func import functional_call
 
+from suites.foreign.hosted import rewritten
 from suites.foreign.sizes import module
 
 SEED = 42  # of what a reference draws when it is built
@@ -106,3 +110,41 @@ def _floating(value: Any) -> bool:
 
 def _each(made: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     return change(made) if isinstance(made, torch.Tensor) else tuple(change(t) for t in made)
+
+
+class Program:
+    """A Triton program as the oracle of its own task, called by the launcher that was written for it."""
+
+    def __init__(self, source: str, adapter: str, entry: str, dtypes: Sequence[str]) -> None:
+        self._text, self._entry, self._dtypes = f"{source}\n\n\n{adapter}", entry, tuple(dtypes)
+        self._launcher: Reference | None = None
+        self._narrow = False  # it refuses float64
+
+    def __call__(self, *args: Any) -> Any:
+        """Return what the program makes of these; of float64 what it makes of its own dtypes, where it refuses them."""
+        launcher = self._launcher or self._load()
+        wide = any(_floating(a) and a.dtype == torch.float64 for a in args)
+        if wide and not self._narrow:
+            try:
+                return launcher(*[a.clone() if isinstance(a, torch.Tensor) else a for a in args])
+            except Exception:  # noqa: BLE001  what it raises at float64 is its own affair
+                self._narrow = True
+        made = launcher(*(self._own(a, dtype) for a, dtype in zip(args, self._dtypes, strict=True)))
+        return _each(made, lambda t: t.double() if wide and t.is_floating_point() else t)
+
+    def _own(self, value: Any, dtype: str) -> Any:
+        return value.to(getattr(torch, dtype)) if _floating(value) else value
+
+    def _load(self) -> Reference:
+        """Import the program as a file, as Triton wants it."""
+        name = f"oracle_{abs(hash(self._text))}"
+        text = rewritten(self._text) if os.environ.get("TRITON_INTERPRET") else self._text
+        path = os.path.abspath(f"{name}.py")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None, "a file that ends in .py has a loader"
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self._launcher = getattr(module, self._entry)
+        return self._launcher
