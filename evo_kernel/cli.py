@@ -117,8 +117,9 @@ def main(verbose: bool) -> None:
               help="A kernel in another language that a model ports; its text is kept in the run.")  # fmt: skip
 @root_option
 @machine_options
-def search(task: str, root: Path | None, run: Path | None, config_file: str | None, seed_from: Path | None, as_json: bool, quiet: bool,
-           without: tuple[str, ...], having: tuple[str, ...], **given: Any) -> None:  # fmt: skip
+def search(task: str, root: Path | None, run: Path | None, config_file: str | None, seed_from: Path | None,
+           as_json: bool, quiet: bool, without: tuple[str, ...], having: tuple[str, ...],
+           **given: Any) -> None:  # fmt: skip
     """Search for a faster kernel of a TASK (by name) or of a task FILE.
 
     \b

@@ -34,12 +34,14 @@ def task(suite: str, root: Path | None, name: str) -> Task:
 
 
 def turned(suite: str, found: Loaded) -> Task:
-    """Turn one task in a jail of its own."""
-    from fitness import ours
+    """Turn one task in a jail of its own, unless its test passes a program that launches nothing."""
+    from fitness import foreign, ours
     from fitness.jail import Jail, WorkerLost
 
-    with contextlib.closing(Jail(ours.flavour(found))) as jail:
+    with contextlib.closing(Jail(ours.FLAVOUR)) as jail:
         try:
+            if found.style != "model" and foreign.check(found, jail).flagged:
+                raise TaskError(f"{ours.QUARANTINED}its test passes a program that launches nothing")
             return ours.turn(suite, found, jail)
         except TaskError as error:
             raise TaskError(f"{suite}/{found.name} is no task of ours: {error}") from error

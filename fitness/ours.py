@@ -12,11 +12,7 @@ from suites.task import unpack
 
 SECONDS = 170.0  # for one task
 QUARANTINED = "quarantined: "  # how the reason begins of a task that a program passes which computes nothing
-
-
-def flavour(task: Loaded) -> str:
-    """Name the fork server that can turn a task: Triton programs run under the interpreter."""
-    return "compiled" if task.style in ("model", "function") else "interpreter"
+FLAVOUR = "interpreter"  # of the jail: programs run without a GPU
 
 
 def turn(suite: str, task: Loaded, jail: Jail, seconds: float = SECONDS) -> Task:

@@ -19,7 +19,6 @@ from fitness.jobs.record import record
 from fitness.jobs.truth import truth
 
 
-
 def _turn(payload: Any, report: Report) -> Any:
     """Make a task of ours of a foreign one; what that takes is loaded where it is wanted."""
     from fitness.jobs import turning

@@ -75,9 +75,8 @@ def _wrap(notes: Notes, program: dict[str, Any]) -> None:
     """Put watched functions in the place of a program's own."""
     own = program.get("__name__")
     for name, value in list(program.items()):
-        if isinstance(value, types.FunctionType) and value.__module__ == own and not name.startswith("__"):
-            program[name] = _watched(notes, name, value)
-        elif isinstance(value, types.MethodType) and _is_autograd(value.__self__):
+        function = isinstance(value, types.FunctionType) and value.__module__ == own and not name.startswith("__")
+        if function or (isinstance(value, types.MethodType) and _is_autograd(value.__self__)):
             program[name] = _watched(notes, name, value)
 
 

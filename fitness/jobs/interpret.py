@@ -22,7 +22,7 @@ from fitness.child import Refused, Report
 from fitness.jobs import arguments as arguments_of
 from fitness.jobs import bfloat16, program
 from fitness.jobs.counting import Work, counting
-from fitness.jobs.repeating import blocks, repeated
+from fitness.jobs.repeating import blocks, repeated, untouched
 from fitness.passed import Pointer
 from fitness.plan import Buffer, LaunchPlan, Variant
 from fitness.poison import POISONS, Poison
@@ -47,7 +47,7 @@ class Memory:
         if not self._guard:
             if buffer.input in inputs:
                 return repeated(inputs[buffer.input], buffer.bytes + 64)
-            return torch.zeros(buffer.bytes + 64, dtype=torch.uint8)  # untouched pages cost nothing
+            return untouched(buffer.bytes + 64)
         raw = torch.full((buffer.bytes + 2 * self._guard,), _GUARD_BYTE, dtype=torch.uint8)
         body = raw[self._guard : self._guard + buffer.bytes]
         if not buffer.bytes:

@@ -32,6 +32,11 @@ def _block(spec: Input, seed: int, name: str) -> bytes:
     return drawn.view(torch.uint8).numpy().tobytes()
 
 
+def untouched(size: int) -> torch.Tensor:
+    """Return so many zero bytes, of which a page takes memory, and time, only when it is written."""
+    return torch.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype=torch.uint8)
+
+
 def repeated(block: bytes, size: int) -> torch.Tensor:
     """Return so many bytes, a block again and again; a page takes memory of its own only when it is written."""
     while size > PARTS * len(block):

@@ -49,7 +49,9 @@ def _settled(parts: Parts, suite: str, name: str, report: Report) -> Task:
         report.stage("distributions")
         fitting = _fitting(task)
         cases, held_out = (limited(group, fitting) for group in (parts.cases, parts.held_out))
-        limited_parts = Parts(parts.about, parts.entry, parts.maker, cases, held_out, parts.honest, parts.seed, parts.options)
+        limited_parts = Parts(
+            parts.about, parts.entry, parts.maker, cases, held_out, parts.honest, parts.seed, parts.options
+        )
         task = read(written(limited_parts), title)
         report.stage("judging")
         _require(task)

@@ -1,5 +1,6 @@
 """Says of tensors that a suite's test drew how our inputs are drawn like them, or why none is."""
 
+import math
 from dataclasses import replace
 
 import torch
@@ -45,7 +46,7 @@ def parameter(values: torch.Tensor, shape: tuple[int, ...]) -> Input:
 
 def _summed(shape: tuple[int, ...]) -> int:
     """Return how many products a parameter's rows are summed over."""
-    return max(1, torch.Size(shape[1:]).numel())
+    return max(1, math.prod(shape[1:]))
 
 
 def _whole(tensor: torch.Tensor, name: str, dtype: str) -> Input:
@@ -82,7 +83,9 @@ def _floating(values: torch.Tensor, shape: tuple[int, ...], dtype: str, name: st
     if low > 0 or spread == 0:  # whatever is positive stays so: variances, lengths, temperatures
         width = max(high - low, 0.1 * abs(mean), 1e-6)
         floor = low if low > 0 or low < 0 else 0.0
-        return Input(shape, dtype, "uniform", trials=("uniform",), scale=float(f"{width:.3g}"), shift=float(f"{floor:.3g}"))
+        return Input(
+            shape, dtype, "uniform", trials=("uniform",), scale=float(f"{width:.3g}"), shift=float(f"{floor:.3g}")
+        )
     scale, shift = float(f"{spread:.3g}"), 0.0 if abs(mean) < NEAR * spread else float(f"{mean:.3g}")
     return Input(shape, dtype, "normal", scale=scale, shift=shift)
 

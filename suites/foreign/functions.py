@@ -91,19 +91,6 @@ def laid_out_otherwise(reference: Reference, *args: Any) -> Any:
     return reference(*[a.mT.contiguous().mT if isinstance(a, torch.Tensor) and a.dim() > 1 else a for a in args])
 
 
-def by_parts(reference: Reference, inputs: int, *args: Any) -> Any:
-    """Compute each half of the batch alone; `inputs` of the arguments may have one, which the first one has."""
-    rows = args[0].shape[0]
-    batched = [isinstance(a, torch.Tensor) and a.dim() > 0 and a.shape[0] == rows and n < inputs
-               for n, a in enumerate(args)]  # fmt: skip
-    halves = []
-    for part in (slice(0, rows // 2), slice(rows // 2, rows)):
-        halves.append(reference(*[a[part] if b else a for a, b in zip(args, batched, strict=True)]))
-    if isinstance(halves[0], torch.Tensor):
-        return torch.cat(halves)
-    return tuple(torch.cat(pair) for pair in zip(*halves, strict=True))
-
-
 def _floating(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.is_floating_point()
 
@@ -143,7 +130,8 @@ class Program:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None, "a file that ends in .py has a loader"
+        if spec is None or spec.loader is None:
+            raise ImportError(f"no loader for {name}.py")
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         self._launcher = getattr(module, self._entry)

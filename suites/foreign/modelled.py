@@ -218,7 +218,7 @@ def _flops(source: str, sizes: Mapping[int, int], results: list[torch.Tensor]) -
     return int(counter.get_total_flops()) if single else sum(t.numel() for t in results)
 
 
-class _Operations(TorchDispatchMode):
+class _Operations(TorchDispatchMode):  # type: ignore[misc]  # torch has no types
     """Names the operations that compute; views do not."""
 
     def __init__(self) -> None:

@@ -13,7 +13,6 @@ import torch
 from suites.foreign.drawn import Undrawable, like
 from suites.foreign.modelled import Unturnable
 from suites.foreign.text import Parts
-from suites.parsing import parse
 from suites.task import Argument, Case, Input
 
 ENTRY = "evo_{function}"
@@ -36,13 +35,15 @@ def parts(suite: str, name: str, source: str, instruction: str, calls: Sequence[
     results = _results(first)
     entry = ENTRY.format(function=first.function.strip("_"))
     adapter = _adapter(entry, first, list(given), results)
-    cases = _cases(same, results)
+    cases = tuple(_cases(same, results))
     made = f"functions.Program({source!r}, {adapter!r}, {entry!r}, {_dtypes(given)!r})"
     told = f"it changes {', '.join(first.changed)} in place" if first.changed else "no argument is changed"
     told += "".join(f", `{n}` is {v!r}" for n, v in constants.items())
-    about = ABOUT.format(name=name, suite=suite, function=first.function, entry=entry, names=", ".join(given), told=told,
-                         instruction=instruction)  # fmt: skip
-    options = ("interpreted = True", f"in_place = {list(first.changed)!r}") if first.changed else ("interpreted = True",)
+    said = {"name": name, "suite": suite, "function": first.function, "instruction": instruction, "told": told}
+    about = ABOUT.format(entry=entry, names=", ".join(given), **said)
+    options = (
+        ("interpreted = True", f"in_place = {list(first.changed)!r}") if first.changed else ("interpreted = True",)
+    )
     held = cases[CASES - 1 :] if len(cases) >= CASES else cases[-1:] if len(cases) > 1 else ()
     public = cases[: len(cases) - len(held)]
     honest = {"in_float64": "functions.in_float64(theirs, *given)"} if _wide(given) else {}
@@ -55,7 +56,9 @@ def _quick(calls: Sequence[Any]) -> list[Any]:
     quick = [c for c in calls if c.seconds <= SLOWEST]
     if calls and not quick:
         least = min(c.seconds for c in calls)
-        raise Unturnable(f"a call of its test takes {least:.0f} s under the interpreter, at most {SLOWEST:.0f} are allowed")
+        raise Unturnable(
+            f"a call of its test takes {least:.0f} s under the interpreter, at most {SLOWEST:.0f} are allowed"
+        )
     return quick
 
 
@@ -70,7 +73,9 @@ def _alike(calls: Sequence[Any]) -> list[Any]:
         raise Unturnable("its test calls no function at the program's top level that launches a kernel")
     groups: dict[Any, list[Any]] = {}
     for call in calls:
-        groups.setdefault((call.function, *(_kind(n, v) for n, v in call.arguments.items()), call.changed), []).append(call)
+        groups.setdefault((call.function, *(_kind(n, v) for n, v in call.arguments.items()), call.changed), []).append(
+            call
+        )
     return max(groups.values(), key=len)
 
 
@@ -85,7 +90,9 @@ def _results(call: Any) -> tuple[int, ...] | None:
     made = call.result
     if isinstance(made, torch.Tensor):
         return None
-    found = tuple(n for n, t in enumerate(made) if isinstance(t, torch.Tensor)) if isinstance(made, (tuple, list)) else ()
+    found = (
+        tuple(n for n, t in enumerate(made) if isinstance(t, torch.Tensor)) if isinstance(made, (tuple, list)) else ()
+    )
     if not found and not call.changed:
         raise Unturnable(f"`{call.function}` returns {type(made).__name__} and changes no argument")
     return found

@@ -55,7 +55,7 @@ def work(source: str, sizes: Sizes, count: bool = False) -> Work | None:
 
 
 def shrunk(source: str) -> dict[int, int]:
-    """Return sizes at which the interpreter can run it, or the smallest that were found: the largest is halved first."""
+    """Return sizes at which the interpreter can run it, or the least that were found; the largest is halved first."""
     sizes, frozen, deadline = stated(source), set[int](), time.monotonic() + SECONDS
     now = work(source, sizes)
     while now is not None and not now.fits and time.monotonic() < deadline:

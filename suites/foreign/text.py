@@ -24,8 +24,9 @@ def written(parts: Parts) -> str:
     """Return the text of a task file."""
     names = ", ".join(parts.cases[0].inputs)
     lines = [
-        quoted(parts.about), "import torch", "", "from suites import Case, Input", "from suites.foreign import functions",
-        "", f"entry = {parts.entry!r}", *parts.options, *([] if parts.seed else ["seedless = True"]),
+        quoted(parts.about), "import torch", "", "from suites import Case, Input",
+        "from suites.foreign import functions", "", f"entry = {parts.entry!r}", *parts.options,
+        *([] if parts.seed else ["seedless = True"]),
         f"theirs = {parts.maker}", "", "", f"def reference({names}):", f"    return theirs({names})", "", "",
     ]  # fmt: skip
     for name, result in parts.honest.items():
@@ -53,9 +54,7 @@ def limited(cases: Iterable[Case], trials: Sequence[str]) -> tuple[Case, ...]:
     def every(arguments: Mapping[str, Argument]) -> dict[str, Argument]:
         return {name: one(a) for name, a in arguments.items()}
 
-    return tuple(
-        replace(c, inputs=every(c.inputs), small=None if c.small is None else every(c.small)) for c in cases
-    )
+    return tuple(replace(c, inputs=every(c.inputs), small=None if c.small is None else every(c.small)) for c in cases)
 
 
 def _listed(cases: Iterable[Case]) -> str:
