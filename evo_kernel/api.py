@@ -172,6 +172,6 @@ def driver(folder: Path, settings: Settings) -> Iterator[Driver]:
 def free_folder(task: str, target: str) -> Path:
     """Return the first folder runs/TASK-TARGET-N that does not exist."""
     number = 1
-    while (folder := Path("runs") / f"{task}-{target}-{number}").exists():
+    while (folder := Path("runs") / f"{task.replace('/', '-')}-{target}-{number}").exists():
         number += 1
     return folder

@@ -20,6 +20,7 @@ from evo_kernel.cli_options import (
     mechanism_options,
     mode_option,
     price_option,
+    root_option,
     say,
 )
 from evo_kernel.cli_running import drive, exported, tell_exported
@@ -115,9 +116,11 @@ def main(verbose: bool) -> None:
 )
 @click.option("--port", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="A kernel in another language that a model ports; its text is kept in the run.")  # fmt: skip
+@root_option
 @machine_options
-def search(task: str, run: Path | None, config_file: str | None, seed_from: Path | None, as_json: bool, quiet: bool,
-           without: tuple[str, ...], having: tuple[str, ...], **given: Any) -> None:  # fmt: skip
+def search(task: str, root: Path | None, run: Path | None, config_file: str | None, seed_from: Path | None,
+           as_json: bool, quiet: bool, without: tuple[str, ...], having: tuple[str, ...],
+           **given: Any) -> None:  # fmt: skip
     """Search for a faster kernel of a TASK (by name) or of a task FILE.
 
     \b
@@ -128,14 +131,14 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
       evo-kernel search softmax --seed-from runs/softmax-mi300-1
       evo-kernel search softmax --policy restarts --max-minutes 10 --stop-at-roofline 0.9
       evo-kernel search softmax --with halving --without crossover
+      evo-kernel search tritonbench-revised/sin_kernel --root GEAK-eval
       evo-kernel search softmax --model anthropic:NAME --price anthropic:NAME=3/15 --max-cost 5
       evo-kernel search my_task.py --model openai:NAME@URL --max-calls 50 --port kernel.cu
 
     On a GPU, programs run and times are measured, interleaved with the seed and the best so far. Without one,
     correctness is checked under Triton's interpreter and times are predicted from compiled code.
     """
-    from evo_kernel import api, config_files, idle, isolation, machine, rules, runs, talks
-    from suites import load
+    from evo_kernel import api, config_files, idle, isolation, machine, rules, runs, suite_tasks, talks
 
     if both := set(without) & set(having):
         raise click.UsageError(f"--with and --without both name {', '.join(sorted(both))}")
@@ -145,7 +148,7 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     settings = machine.resolve(config_files.load(config_file, {**given, **rules.switched(without, having)}), say)
     idle.check(settings, [name for name, value in given.items() if value is not None], say)
     idle.check_mechanisms(settings, having)
-    what = load(task)
+    what = suite_tasks.find(task, root)
     isolation.require_here(settings)
     talks.require(settings, what)
     folder = run or api.free_folder(what.name, settings.target)

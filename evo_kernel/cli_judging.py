@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from evo_kernel.cli_options import basis_option, isolation_option, mode_option, say
+from evo_kernel.cli_options import basis_option, isolation_option, mode_option, root_option, say
 
 
 @click.command()
@@ -45,8 +45,9 @@ def measure(run: Path, top: int, as_json: bool) -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs of a prediction.")
 @click.option("--held-out", is_flag=True, help="Judge the held-out cases too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@root_option
 @isolation_option
-def judge(file: Path, task: str, held_out: bool, as_json: bool, **given: Any) -> None:
+def judge(file: Path, task: str, root: Path | None, held_out: bool, as_json: bool, **given: Any) -> None:
     """Judge one program FILE of a task and print the verdict gate by gate.
 
     \b
@@ -55,15 +56,14 @@ def judge(file: Path, task: str, held_out: bool, as_json: bool, **given: Any) ->
       evo-kernel judge mine.py --task softmax --basis measured --json
       evo-kernel judge theirs.py --task softmax --mode open        a launcher that computes on the host
     """
-    from evo_kernel import config_files, isolation, machine, tasks
-    from suites import load
+    from evo_kernel import config_files, isolation, machine, suite_tasks, tasks
 
     settings = machine.resolve(config_files.load(None, {**given, "pool": "inline"}), say)
     try:
         source = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"cannot read {file}: {error}") from error
-    what = load(task)
+    what = suite_tasks.find(task, root)
     isolation.require_here(settings)
     passed = tasks.judge_file(what, source, settings, held_out, as_json=as_json)
     sys.exit(0 if passed else 1)
@@ -94,12 +94,13 @@ def tasks_list() -> None:
 
 @tasks.command("show")
 @click.argument("task", metavar="TASK|FILE")
-def tasks_show(task: str) -> None:
+@root_option
+def tasks_show(task: str, root: Path | None) -> None:
     """Show a task: words, cases, held-out cases, seed kernels."""
+    from evo_kernel import suite_tasks
     from evo_kernel import tasks as module
-    from suites import load
 
-    click.echo(module.describe(load(task)))
+    click.echo(module.describe(suite_tasks.find(task, root)))
 
 
 @tasks.command("new")

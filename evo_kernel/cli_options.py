@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
@@ -13,6 +14,14 @@ def isolation_option(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Choice(levels),
         help="Refuse to judge where less confines a candidate (see doctor) [process].",
     )(command)
+
+
+def root_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option by which a task of another suite is named."""
+    return click.option(
+        "--root", type=click.Path(path_type=Path), metavar="CHECKOUT",
+        help="A suite's checkout: TASK is then one of its tasks, SUITE/TASK.",
+    )(command)  # fmt: skip
 
 
 def basis_option(command: Callable[..., None]) -> Callable[..., None]:

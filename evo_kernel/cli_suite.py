@@ -61,10 +61,11 @@ def suite_show(name: str, root: Path | None, every: bool, as_json: bool) -> None
               help="Of the processor, for one task.")  # fmt: skip
 @click.option("--results", type=click.Path(dir_okay=False, path_type=Path),
               help="Keep results in this file, and do not check again what is in it.")  # fmt: skip
+@click.option("--turn/--no-turn", default=True, show_default=True, help="Make tasks of ours of them too.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int | None, as_json: bool, quiet: bool,
-                workers: int, seconds: float, results: Path | None) -> None:  # fmt: skip
+                workers: int, seconds: float, results: Path | None, turn: bool) -> None:  # fmt: skip
     """Run the references of the suite NAME without a GPU, and ask whether their tests test anything.
 
     \b
@@ -73,15 +74,16 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
       evo-kernel suite check rocm --root GEAK-eval --task gemm --json
 
     Each runs in a jail under Triton's interpreter, first with every launch left out: where their own comparison takes
-    that result for right, the task is flagged. PyTorch modules are called on tensors that hold nothing. Exits with 0
-    once all was checked, whatever was found.
+    that result for right, the task is flagged. Then it runs
+    under another seed, and last it is made a task of ours. PyTorch modules are called on tensors that hold nothing.
+    Exits with 0 once all was checked, whatever was found.
     """
     from evo_kernel import suite_check as module
     from evo_kernel import suite_survey
     from evo_kernel.cli_options import say
 
     tasks = suite_survey.chosen(suite_survey.survey(name, root).tasks, names)[:limit]
-    wanted = module.Wanted(workers, seconds, results)
+    wanted = module.Wanted(workers, seconds, results, name if turn else "")
     found = module.run(tasks, wanted, (lambda _: None) if quiet else say)
     click.echo(json.dumps(module.plain(name, found), indent=2) if as_json else module.text(name, found))
 

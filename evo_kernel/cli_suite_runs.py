@@ -66,11 +66,13 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
               help="Where it runs; auto: on this machine's GPU if it has one.")  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=120.0, show_default=True,
               help="For the reference, and again for the program.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at once.")
+@click.option("--rules", type=click.Choice(["both", "theirs"]), default="both", show_default=True,
+              help="theirs alone, or ours beside it where the task can be one of ours.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Runs of theirs at once.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[str, ...], on: str, seconds: float,
-                workers: int, quiet: bool, as_json: bool) -> None:  # fmt: skip
+                rules: str, workers: int, quiet: bool, as_json: bool) -> None:  # fmt: skip
     """Judge the program in FILE by a suite's own test and tolerances; without FILE, the suite's references.
 
     \b
@@ -79,7 +81,8 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
       evo-kernel suite judge rocm --root GEAK-eval --on gpu
 
     Reference and program run in jails of their own; what their tests leave is compared outside. The program runs beside
-    the test (untrusted-host), so this is for numbers to lay beside published ones. Exits with 1 unless all are right.
+    the test (untrusted-host), so this is for numbers to lay beside published ones. Beside it stands what our judge
+    says, on inputs of its own; where the two differ the task is listed. Exits with 1 unless all are right by theirs.
     """
     import json
     import sys
@@ -91,9 +94,11 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
         source = None if file is None else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"cannot read {file}: {error}") from error
-    found = suite_theirs.judge(name, root, names, source, on, seconds, workers,
-                               (lambda _: None) if quiet else say)  # fmt: skip
-    click.echo(json.dumps(suite_theirs.plain(name, found), indent=2) if as_json else suite_theirs.text(name, found))
+    talk = (lambda _: None) if quiet else say
+    found = suite_theirs.judge(name, root, names, source, on, seconds, workers, talk)
+    own = suite_theirs.ours(name, root, names, source, on, talk) if rules == "both" else []
+    told = suite_theirs.plain(name, found, own)
+    click.echo(json.dumps(told, indent=2) if as_json else suite_theirs.text(name, found, own))
     sys.exit(0 if all(one.passed for one in found) else 1)
 
 

@@ -102,7 +102,7 @@ def _write(header: str, entry: Entry, state: State, out: Path) -> Path:
     """Write one program; a reader never sees half of it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        path = out / f"{state.task.name}_{state.settings.target}_{entry.candidate.id[:8]}.py"
+        path = out / f"{state.task.name.replace('/', '-')}_{state.settings.target}_{entry.candidate.id[:8]}.py"
         partial = path.with_suffix(".py.partial")
         partial.write_text(header + entry.candidate.source, encoding="utf-8")
         partial.replace(path)

@@ -215,6 +215,11 @@ class Population:
     def _ask(self) -> tuple[Request, ...]:
         """Ask the search. While every model is busy the others go on, until what is left is the models'."""
         free = () if self._talks is None else self._talks.free
+        search = self.search
+        waits = search.seedless and search.archive.best is None and not search.done and not search.pending
+        if waits and (self._talks is None or not self._talks.models):  # nobody is left to write the first program
+            self._record(Stopped(stopping.EXHAUSTED), 0.0)
+            return ()
         if self._talks is not None and self._talks.models and not free and not self.search.leads:
             return ()
         return self.search.ask(1, free)

@@ -59,6 +59,10 @@ def begin(folder: Path, settings: Settings, task: Task, start: Start = Start()) 
             given.append(candidate)
     if "auto" in (settings.target, settings.basis):
         raise ValueError("a run begins with a target and a basis: machine.resolve settles them")
+    if not given and not settings.models:
+        raise RunError(
+            f"{task.name} has no seed kernel: a search of it begins with a model (--model) or another run (--seed-from)"
+        )
     constrained.require(settings, given)
     first: list[Event] = [Started(settings.frozen, tasks.pack(task), _versions(), _machine(settings))]
     first += [Learned(start.credit)] if start.credit else []

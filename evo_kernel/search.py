@@ -29,7 +29,7 @@ from archives.events import (
     Stopped,
 )  # fmt: skip
 from evo_kernel import bandit, policies, stopping
-from evo_kernel.correspondence import REFLECT, Correspondence, alone, joined
+from evo_kernel.correspondence import PORTING, REFLECT, Correspondence, alone, joined
 from evo_kernel.learning import Learning
 from evo_kernel.macros import Macros
 from evo_kernel.numbers import Numbers
@@ -80,10 +80,13 @@ class Search:
     def ask(self, count: int, models: tuple[str, ...] = ()) -> tuple[Request, ...]:
         """Return up to `count` requests; none while no program has passed or the budget is handed out.
 
+        Where there is no seed, models write programs and repair them until one passes.
         `models` may be asked now. A request that names one is out once the search is told that it was asked.
         """
-        if self.archive.best is None or self.done:
+        if self.done:
             return ()
+        if self.archive.best is None:
+            return tuple(self._first(models) for _ in range(min(count, self._room))) if self.seedless and models else ()
         return tuple(self._request(self._numbers.take(), models) for _ in range(min(count, self._room)))
 
     @property
@@ -112,6 +115,21 @@ class Search:
 
     def _times(self, parent: Candidate) -> dict[str, float]:
         return {c.case: c.time_us for c in self.archive[parent.id].evaluation.cases}
+
+    @property
+    def seedless(self) -> bool:
+        """Whether the search was given no program to begin with."""
+        return not self.seeds
+
+    def _first(self, models: tuple[str, ...]) -> Request:
+        """Have a model write a program from the task alone, or repair one that failed."""
+        number = self._numbers.take()
+        rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(number, 0)))
+        broken = self.letters.broken()
+        repairs = broken is not None and REFLECT in self.rules.model_operators and bool(rng.integers(2))
+        parents = (broken,) if repairs and broken is not None else ()
+        model = models[int(rng.integers(len(models)))]
+        return Request(number, REFLECT if parents else PORTING, parents, self._seed, model)
 
     def _owed(self, models: tuple[str, ...]) -> bool:
         """Tell whether all that is left is the models', so that not even a new structure is tuned."""

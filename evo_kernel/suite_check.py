@@ -5,17 +5,20 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evo_kernel.errors import RunError
 from evo_kernel.suite_jails import Jails
+from evo_kernel.suite_tasks import why_not
+from fitness import ours
 from fitness.foreign import FLAVOUR, SECONDS, Checked, check
-from fitness.jail import WorkerLost
+from fitness.jail import Jail, WorkerLost
+from suites import TaskError
 from suites.foreign import Loaded
 
-_FORM = "1"  # of a check and of the file; results of another form are not taken over
+_FORM = "2"  # of a check and of the file; results of another form are not taken over
 _AUDITS = {
     "vacuous": "passes with every launch left out",
     "empty": "its result holds no values, only None, integers and shapes",
@@ -29,11 +32,12 @@ class Wanted:
     workers: int = 1
     seconds: float = SECONDS
     results: Path | None = None
+    turned: str = ""  # the suite, where its tasks are also made tasks of ours
 
 
 def run(tasks: Sequence[Loaded], wanted: Wanted, say: Callable[[str], None]) -> list[Checked]:
     """Check tasks, those in the results file excepted; return what was found in the order of the tasks."""
-    keys = {t.name: _key(t, wanted.seconds) for t in tasks}
+    keys = {t.name: _key(t, wanted.seconds, wanted.turned) for t in tasks}
     known = _known(wanted.results)
     found = {t.name: known[keys[t.name]] for t in tasks if keys[t.name] in known}
     if found:
@@ -53,7 +57,7 @@ def _checked(tasks: Sequence[Loaded], wanted: Wanted) -> Iterator[Checked]:
 
     def one(task: Loaded) -> Checked:
         try:
-            return jails.use(lambda jail: check(task, jail, wanted.seconds))
+            return jails.use(lambda jail: _turned(check(task, jail, wanted.seconds), task, jail, wanted))
         except WorkerLost as error:
             return Checked(task.name, False, f"lost: {error}", 0.0)
 
@@ -66,9 +70,26 @@ def _checked(tasks: Sequence[Loaded], wanted: Wanted) -> Iterator[Checked]:
         jails.close()
 
 
-def _key(task: Loaded, seconds: float) -> str:
+def _turned(checked: Checked, task: Loaded, jail: Jail, wanted: Wanted) -> Checked:
+    """Add whether a task can be one of ours; what passes without launches is quarantined."""
+    if not wanted.turned or task.style == "native":
+        return checked
+    why = why_not(task, models=True)
+    if why is None and checked.flagged:
+        why = f"{ours.QUARANTINED}its test {_AUDITS[checked.audit]}"
+    if why is None:
+        try:
+            ours.turn(wanted.turned, task, jail, wanted.seconds)
+        except TaskError as error:
+            why = str(error)
+    return replace(checked, ours=why or "")
+
+
+def _key(task: Loaded, seconds: float, turned: str) -> str:
     """Name a check by all that it depends on."""
-    text = json.dumps([_FORM, seconds, task.name, task.style, task.source, task.tests, task.needs, task.problem])
+    text = json.dumps(
+        [_FORM, turned, seconds, task.name, task.style, task.source, task.tests, task.needs, task.problem]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -119,14 +140,21 @@ def line(checked: Checked) -> str:
     state = "runs" if checked.ran else f"does not run: {checked.why}"
     flag = f"; FLAGGED: {_AUDITS[checked.audit]}" if checked.flagged else ""
     unlike = "; not equal to itself under their comparison" if checked.itself is False else ""
-    return f"{checked.name}  {state} ({checked.seconds:.1f} s){flag}{unlike}"
+    same = "; the same results under another seed" if checked.varies is False else ""
+    own = {None: "", "": "; a task of ours"}.get(checked.ours, f"; no task of ours: {checked.ours}")
+    return f"{checked.name}  {state} ({checked.seconds:.1f} s){flag}{unlike}{same}{own}"
 
 
 def plain(suite: str, found: Sequence[Checked]) -> dict[str, Any]:
     """Return what was found as JSON holds it."""
     rows = [asdict(c) | {"flagged": c.flagged} for c in found]
     return {"suite": suite, "checked": len(found), "ran": sum(c.ran for c in found),
-            "flagged": [c.name for c in found if c.flagged], "tasks": rows}  # fmt: skip
+            "flagged": [c.name for c in found if c.flagged], "turned": sum(c.ours == "" for c in found),
+            "quarantined": [c.name for c in found if _quarantined(c)], "tasks": rows}  # fmt: skip
+
+
+def _quarantined(checked: Checked) -> bool:
+    return (checked.ours or "").startswith(ours.QUARANTINED)
 
 
 def text(suite: str, found: Sequence[Checked]) -> str:
@@ -143,10 +171,27 @@ def text(suite: str, found: Sequence[Checked]) -> str:
     unlike = ", ".join(c.name for c in found if c.itself is False)
     if unlike:
         lines.append(f"not equal to itself under their comparison: {unlike}")
+    fixed = ", ".join(c.name for c in found if c.varies is False)
+    if fixed:
+        lines.append(f"the same results under another seed: {fixed}")
+    lines += _ours(found)
     open_ones = sum(c.audit == "unknown" for c in found)
     if open_ones:
         lines.append(f"{open_ones} tests could not be audited: there was no result to compare")
     return "\n".join(lines)
+
+
+def _ours(found: Sequence[Checked]) -> list[str]:
+    """Say how many are tasks of ours, and why the others are not."""
+    tried = [c for c in found if c.ours is not None]
+    if not tried:
+        return []
+    lines = [f"{sum(c.ours == '' for c in tried)} of {len(tried)} are tasks of ours"]
+    for why, count in Counter((c.ours or "").partition(":")[0] for c in tried if c.ours).most_common():
+        lines.append(
+            f"  {count:>4}  {why}: {', '.join(c.name for c in tried if (c.ours or '').partition(':')[0] == why)}"
+        )
+    return lines
 
 
 def _kind(checked: Checked) -> str:

@@ -1,5 +1,6 @@
 """Makes Tasks of a suite's tasks, so that they can be searched, or says in one line why one cannot be."""
 
+import contextlib
 from pathlib import Path
 
 from evo_kernel.suite_survey import chosen, lacks, survey
@@ -13,19 +14,50 @@ def members(suite: str, root: Path | None, names: tuple[str, ...] = ()) -> tuple
     return chosen(survey(suite, root).tasks, names)
 
 
-def why_not(found: Loaded) -> str | None:
+def why_not(found: Loaded, models: bool = False) -> str | None:
     """Say in one line why a suite's task cannot be searched, as far as its text tells."""
-    return found.problem or (lacks(found) if found.needs else _WHY.get(found.style))
+    if found.problem or found.needs:
+        return found.problem or lacks(found)
+    if found.style == "function":
+        return UNTURNED
+    return SEEDLESS if found.style == "model" and not models else None
 
 
 def task(suite: str, root: Path | None, name: str) -> Task:
-    """Return one task of a suite as a Task; TaskError where it cannot be one."""
+    """Return one task of a suite as a Task; TaskError where it cannot be one. Theirs runs in a jail alone."""
     (found,) = members(suite, root, (name,))
-    if (why := why_not(found)) is not None:
-        raise TaskError(why)
-    return load(str(root / found.file) if root is not None else name)
+    if (why := why_not(found, models=True)) is not None:
+        raise TaskError(f"{suite}/{name} is no task of ours: {why}")
+    if found.style == "native":
+        return load(str(root / found.file) if root is not None else name)
+    return turned(suite, found)
 
 
-_UNSTATED = "its reference is a Triton program and its test draws its own inputs: no PyTorch says what is right"
-_SEEDLESS = "it comes with PyTorch alone, and a search begins with a right Triton kernel"
-_WHY = {"module": _UNSTATED, "pytest": _UNSTATED, "script": _UNSTATED, "function": _SEEDLESS, "model": _SEEDLESS}
+def turned(suite: str, found: Loaded) -> Task:
+    """Turn one task in a jail of its own, unless its test passes a program that launches nothing."""
+    from fitness import foreign, ours
+    from fitness.jail import Jail, WorkerLost
+
+    with contextlib.closing(Jail(ours.FLAVOUR)) as jail:
+        try:
+            if found.style != "model" and foreign.check(found, jail).flagged:
+                raise TaskError(f"{ours.QUARANTINED}its test passes a program that launches nothing")
+            return ours.turn(suite, found, jail)
+        except TaskError as error:
+            raise TaskError(f"{suite}/{found.name} is no task of ours: {error}") from error
+        except WorkerLost as error:
+            raise TaskError(f"{suite}/{found.name} is no task of ours: its jail was lost, {error}") from error
+
+
+def find(name: str, root: Path | None) -> Task:
+    """Return a task by its name or file, or with a checkout one of a suite's, SUITE/TASK."""
+    if root is None:
+        return load(name)
+    suite, _, inner = name.partition("/")
+    if not inner:
+        raise TaskError(f"with --root a task is named SUITE/TASK, as in kernelbench/level1/19_ReLU; got {name!r}")
+    return task(suite, root, inner)
+
+
+SEEDLESS = "it comes with PyTorch alone, and without a model (--model) a search begins with a right Triton kernel"
+UNTURNED = "its test draws what its function is given, and functions are not turned into tasks yet"

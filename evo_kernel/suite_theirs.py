@@ -6,8 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evo_kernel import config_files, machine, suite_ours
 from evo_kernel.errors import RunError
 from evo_kernel.suite_jails import Jails
+from evo_kernel.suite_ours import Ours
 from evo_kernel.suite_survey import chosen, lacks, survey
 from fitness.gpu import discover
 from fitness.jail import WorkerLost
@@ -91,16 +93,40 @@ def line(one: "Theirs") -> str:
     return f"{one.name}  {words[one.passed]}{told} ({one.seconds:.1f} s, {one.device}, {one.mode})"
 
 
-def text(suite: str, found: "Sequence[Theirs]") -> str:
-    """Return verdicts as lines, with both accuracies where there are several."""
+def ours(suite: str, root: Path | None, names: tuple[str, ...], source: str | None, on: str,
+         say: Callable[[str], None]) -> list[Ours]:  # fmt: skip
+    """Judge the same by our rule: measured on a GPU, else predicted after correctness under the interpreter."""
+    tasks = chosen(survey(suite, root).tasks, names)
+    basis = "predicted" if gpu(on) is None else "measured"
+    settings = machine.resolve(config_files.load(None, {"pool": "inline", "basis": basis}))
+    found = []
+    for task in tasks:
+        found.append(suite_ours.judge(suite, task, source, settings))
+        say(f"[{len(found)}/{len(tasks)}] {task.name}  {suite_ours.line(found[-1])}")
+    return found
+
+
+def text(suite: str, found: "Sequence[Theirs]", own: Sequence[Ours] = ()) -> str:
+    """Return verdicts as lines, with both accuracies where there are several, and where ours differ."""
     lines = [line(one) for one in found]
+    if own:
+        pairs = list(zip(found, own, strict=True))
+        lines = [part for one, other in pairs for part in (line(one), f"  {suite_ours.line(other)}")]
+        if unlike := suite_ours.differing(pairs):
+            lines.append(f"theirs and ours differ: {', '.join(unlike)}")
     if len(found) > 1:
         called, passed = (sum(bool(getattr(f, part)) for f in found) for part in ("called", "passed"))
         lines.append(f"{suite}: of {len(found)} {called} run and {passed} pass the suite's own test")
     return "\n".join(lines)
 
 
-def plain(suite: str, found: "Sequence[Theirs]") -> dict[str, Any]:
+def plain(suite: str, found: "Sequence[Theirs]", own: Sequence[Ours] = ()) -> dict[str, Any]:
     """Return verdicts as JSON holds them."""
-    return {"suite": suite, "rules": "theirs", "called": sum(f.called for f in found),
+    told = {"suite": suite, "rules": "theirs", "called": sum(f.called for f in found),
             "passed": sum(f.passed is True for f in found), "tasks": [asdict(f) for f in found]}  # fmt: skip
+    if not own:
+        return told
+    pairs = list(zip(found, own, strict=True))
+    tasks = [asdict(one) | {"ours": suite_ours.plain(other)} for one, other in pairs]
+    return told | {"rules": "both", "passed_ours": sum(o.passed is True for o in own),
+                   "differing": suite_ours.differing(pairs), "tasks": tasks}  # fmt: skip

@@ -26,7 +26,7 @@ def describe(task: Task) -> str:
         "",
         *_place(task),
         f"launcher: {task.entry}",
-        f"seeds: {', '.join(s.name for s in task.seeds)}",
+        f"seeds: {', '.join(s.name for s in task.seeds) or 'none: a search begins with a model'}",
     ]
     lines.append(f"honest implementations beside the reference: {', '.join(task.honest) or 'none'}")
     lines += [f"{what}: {told}" for what, told in _allowed(task) if told]
@@ -141,7 +141,7 @@ def judge_file(task: Task, source: str, settings: Settings, held_out: bool, titl
     cases = (*task.cases, *task.held_out) if held_out else task.cases
     judge = one_judge(task, settings)
     try:
-        seed = task.seeds[0].source
+        seed = task.seeds[0].source if task.seeds else source
         against = {} if seed == source else {"baseline": seed}
         judged = judge_now(judge, source, cases, against, confirm=True)
         seconds = dict(judge.seconds)

@@ -27,6 +27,8 @@ class Checked:
     seconds: float
     audit: Audit = "unknown"
     itself: bool | None = None  # whether their comparison takes the reference for right; NaN makes it say no
+    varies: bool | None = None  # whether another seed gives other results; None where it was not run under one
+    ours: str | None = None  # why it is no task of ours; empty where it is one, None where that was not tried
 
     @property
     def flagged(self) -> bool:
@@ -49,7 +51,7 @@ def check(task: Loaded, jail: Jail, seconds: float = SECONDS) -> Checked:
         took += outcome.seconds
     if outcome.kind is None:
         said = _said(outcome.value)
-        return Checked(task.name, True, "", took, _audit(said), said.get("itself"))
+        return Checked(task.name, True, "", took, _audit(said), said.get("itself"), said.get("varies"))
     held: dict[str, Any] = {}
     if idles and task.style != "model":  # the reference itself fails: what a result is made of can be seen all the same
         alone = _run(task, jail, seconds, idle=True, reference=False)
@@ -60,7 +62,8 @@ def check(task: Loaded, jail: Jail, seconds: float = SECONDS) -> Checked:
 
 def _run(task: Loaded, jail: Jail, seconds: float, idle: bool, reference: bool) -> Outcome:
     limits = Limits(seconds=PATIENCE * seconds, processor=seconds)
-    return jail.run("foreign", {**payload(task), "idle": idle, "reference": reference}, limits)
+    told = {**payload(task), "idle": idle, "reference": reference, "seconds": seconds}
+    return jail.run("foreign", told, limits)
 
 
 def payload(task: Loaded) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def _said(value: Any) -> dict[str, Any]:
         return {}
     held = value.get("held")
     kinds = tuple(held) if isinstance(held, (list, tuple)) and all(isinstance(k, str) for k in held) else None
-    flags = {key: value[key] if isinstance(value.get(key), bool) else None for key in ("passes", "itself")}
+    flags = {key: value[key] if isinstance(value.get(key), bool) else None for key in ("passes", "itself", "varies")}
     return {"held": kinds, **flags}
 
 

@@ -39,7 +39,7 @@ class Judge:
         self._builder = Builder(task, self.target, self._limits, Purpose(code=False, imports=imports))
         self._interpreter = Jail("interpreter")
         self._interpreter.start()
-        self.correctness = Correctness(task, seed, self._builder.jail)
+        self.correctness = Correctness(task, seed, self._interpreter if task.interpreted else self._builder.jail)
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
         self._others = tuple(Judge(task, name, seed, limits, imports) for name in also)

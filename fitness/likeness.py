@@ -19,7 +19,12 @@ _WRONG = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, Arit
 
 
 def alike(task: Task) -> tuple[Task, ...]:
-    """Return the native tasks that compute what a task computes; a native task has no like but itself."""
+    """Return the native tasks that compute what a task computes; a native task has no like but itself.
+
+    A task of another suite is compared by its text alone (operators/knowledge/sameness.py): its code is not run here.
+    """
+    if task.foreign:
+        return ()
     return tuple(suites.load(name) for name in _alike(task.source, task.name))
 
 

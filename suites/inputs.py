@@ -40,6 +40,8 @@ def tensor(spec: Input, rng: np.random.Generator, device: str = "cpu") -> torch.
         drawn = torch.from_numpy(np.asarray(_values(spec, own, rng)))
     else:
         drawn = on_device(spec, own, torch.Generator(device).manual_seed(int(rng.integers(2**63))))
+    if (spec.scale, spec.shift) != (1.0, 0.0):
+        drawn = (drawn if drawn.is_floating_point() else drawn.float()).mul_(spec.scale).add_(spec.shift)
     values = drawn.to(getattr(torch, spec.dtype))
     if spec.pad:
         filler = float("nan") if spec.floating else spec.dtype == "bool" or torch.iinfo(values.dtype).max

@@ -89,6 +89,7 @@ def read(text: str, name: str, origin: str = "<task>") -> Task:
         edges=tuple(scope.get("edges", ())),
         category=scope.get("category", ""),
         level=scope.get("level", 0),
+        interpreted=scope.get("interpreted", False) is True,
     )
 
 
@@ -166,7 +167,7 @@ def _faults(scope: dict[str, Any], seeds: list[Seed], rest: str) -> list[str]:
         group = scope.get(part)
         if not isinstance(group, (list, tuple)) or not group or not all(isinstance(c, Case) for c in group):
             faults.append(f"it has no `{part} = [Case(...), ...]` with at least one case")
-    if not seeds:
+    if not seeds and scope.get("seedless", False) is not True:
         faults.append("it has no seed kernel (between '# evo-kernel: seed NAME' and '# evo-kernel: end')")
     faults += [f"seed {s.name!r}: {fault}" for s in seeds if (fault := _seed_fault(s.source, entry))]
     faults += _argument_faults(scope) + _option_faults(scope)

@@ -44,6 +44,8 @@ class Input:
     trials: tuple[str, ...] | None = None  # the distributions it may take in trials; None: FLOATING if it is floating
     pad: int = 0  # unused elements after each row of the innermost dimension in memory: its stride is that much longer
     low: int = 0  # of `indices`
+    scale: float = 1.0  # what is drawn as floating-point numbers is multiplied by it,
+    shift: float = 0.0  # and then this is added: weights of networks are small, variances positive
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -65,6 +67,9 @@ class Input:
 
     def _check_values(self) -> None:
         """Refuse distributions that the dtype cannot hold."""
+        moved = (self.scale, self.shift) != (1.0, 0.0)
+        if moved and not (self.floating and math.isfinite(self.scale) and math.isfinite(self.shift) and self.scale):
+            raise ValueError("scale= and shift= are for floating-point inputs: finite numbers, the scale not 0")
         indices = self.distribution == "indices"
         if indices != (self.high is not None) or (self.high is not None and self.high < 1):
             raise ValueError("an `indices` input needs high= of at least 1, and only it does")
@@ -183,6 +188,7 @@ class Task:
     their last bits. `in_place` names the inputs that a launcher may overwrite and return. `tf32`: dots of float32
     may round their operands to tf32. `edges` are cases for correctness alone, never timed. `category` and `level` say
     what kind of work it is and how hard, for tables: one of CATEGORIES, and 1 (a copy) to 5; empty where unsaid.
+    `interpreted`: its reference is a Triton program, which runs under Triton's interpreter where there is no GPU.
     """
 
     name: str
@@ -200,11 +206,17 @@ class Task:
     edges: tuple[Case, ...] = ()
     category: str = ""
     level: int = 0
+    interpreted: bool = False
 
     @property
     def digest(self) -> str:
         """Identity of the task's text: two runs with equal digests may be merged."""
         return hashlib.sha256(self.source.encode()).hexdigest()[:16]
+
+    @property
+    def foreign(self) -> bool:
+        """Whether its text holds code of another suite, which runs in jails alone: its name is SUITE/TASK."""
+        return "/" in self.name
 
     def case(self, name: str) -> Case:
         """Return the public case, held-out case or edge of that name."""
@@ -216,10 +228,13 @@ class Task:
 
 def pack_arguments(arguments: Mapping[str, Argument]) -> list[Any]:
     """Turn arguments into plain lists for the wire."""
-    return [
-        [k, [a.shape, a.dtype, a.distribution, a.high, a.order, a.trials, a.pad, a.low] if isinstance(a, Input) else a]
-        for k, a in arguments.items()
-    ]
+    return [[k, _plain(a) if isinstance(a, Input) else a] for k, a in arguments.items()]
+
+
+def _plain(a: Input) -> list[Any]:
+    """Return an input's parts; the last two only where they say something, as journals had them before."""
+    moved = [a.scale, a.shift] if (a.scale, a.shift) != (1.0, 0.0) else []
+    return [a.shape, a.dtype, a.distribution, a.high, a.order, a.trials, a.pad, a.low, *moved]
 
 
 def unpack_arguments(plain: Any) -> dict[str, Argument]:
@@ -242,7 +257,7 @@ def unpack_case(plain: Any) -> Case:
 _CASES = ("cases", "held_out", "edges")
 _PLAIN = ("name", "about", "entry", "source", "exact", "atomics", "tf32")
 _NAMES = ("honest", "in_place")
-_LATER = {"category": "", "level": 0}  # parts that tasks of older journals have not
+_LATER = {"category": "", "level": 0, "interpreted": False}  # parts that tasks of older journals have not
 
 
 def pack(task: Task) -> dict[str, Any]:

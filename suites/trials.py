@@ -115,7 +115,7 @@ def _taking(argument: Argument, distribution: str) -> Argument:
 
 def _representable(arguments: Mapping[str, Argument]) -> bool:
     floating = [a for a in arguments.values() if isinstance(a, Input) and a.floating]
-    return bool(floating) and all(a.distribution == "signs" for a in floating)
+    return bool(floating) and all((a.distribution, a.scale, a.shift) == ("signs", 1.0, 0.0) for a in floating)
 
 
 def _kinds(trial: Trial) -> set[str]:

@@ -16,7 +16,7 @@ import pytest
 from archives import selection
 from archives.archive import Archive
 from archives.candidate import Candidate, digest, fingerprint
-from archives.events import Extended, Judged, Proposed, Refused, Started
+from archives.events import Asked, Extended, Judged, Proposed, Refused, Started
 from archives.journal import Journal
 from evo_kernel import merging, report, runs, stopping
 from evo_kernel.config import Settings
@@ -51,6 +51,19 @@ def failure(stage: Stage = Stage.COMPILE) -> Evaluation:
 
 def candidate(text: str, operator: str = "knob-step", parents: tuple[str, ...] = ()) -> Candidate:
     return Candidate(text, operator, text, parents, fingerprint(text), "structure")
+
+
+def test_a_search_without_a_seed_has_models_write_its_first_program_and_repair_it() -> None:
+    search = Search(0, 4, 5)
+    assert search.ask(1) == ()
+    (first,) = search.ask(1, ("m",))
+    assert (first.operator, first.model, first.parents) == ("generate", "m", ())
+    search.tell(Asked(first.number, "generate", "m", ()))
+    broken = candidate("broken = 1", "generate")
+    search.tell(Proposed(first.number, broken))
+    search.tell(Judged(first.number, failure()))
+    asked = {(r.operator, r.parents) for r in (search.ask(1, ("m",))[0] for _ in range(12))}
+    assert asked == {("generate", ()), ("reflect", (broken,))}
 
 
 def begun(policy: str = "archive", rules: Rules | None = None, **options: int) -> Search:

@@ -12,12 +12,17 @@ import torch
 from click.testing import CliRunner, Result
 from conftest import Borrowed
 
-from evo_kernel import suite_jails
+from evo_kernel import runs, suite_jails
 from evo_kernel.cli import main
-from fitness import results, theirs
+from evo_kernel.config import Settings
+from evo_kernel.errors import RunError
+from evo_kernel.suite_ours import Ours, differing
+from fitness import ours, results, theirs
 from fitness.foreign import FLAVOUR, check
 from fitness.jail import Jail
-from suites import foreign
+from fitness.theirs import Theirs
+from operators.llm import launcher
+from suites import TaskError, foreign
 from suites.foreign import Loaded, registry, rules
 
 HERE = Path(__file__).parent / "suites"
@@ -66,10 +71,10 @@ class TestWhatIsReadOfACheckout:
     def test_problems_of_kernelbench_come_in_the_order_of_their_numbers_and_name_the_packages_they_lack(self) -> None:
         told = show("kernelbench", KERNELBENCH)
         assert [t["name"] for t in told["tasks"]][:2] == ["level1/2_Relu", "level1/10_Relu"]
-        foreign_one, half = told["tasks"][2:]
+        foreign_one, half = told["tasks"][2:4]
         assert (foreign_one["loaded"], foreign_one["needs"]) == (True, ["a_package_that_nobody_has"])
         assert half["problem"] == "it does not define Model, get_init_inputs"
-        assert "level3 has 0 problems; the versions that were tried have 50" in told["notes"]
+        assert "level3 has 1 problems; the versions that were tried have 50" in told["notes"]
 
     @pytest.mark.parametrize(
         ("suite", "folder", "reasons"),
@@ -127,6 +132,7 @@ class TestWhatRunsWithoutAGpu:
     def test_a_sound_test_runs_and_refuses_a_program_that_launches_nothing(self, jail: Jail) -> None:
         found = check(task("double"), jail)
         assert (found.ran, found.audit, found.itself, found.why) == (True, "tests", True, "")
+        assert found.varies is True
 
     def test_a_test_that_passes_with_every_launch_left_out_is_flagged(self, jail: Jail) -> None:
         double = task("double")
@@ -174,12 +180,53 @@ class TestWhatRunsWithoutAGpu:
         assert "1 of 3 tasks are in" in again.stderr
         assert "1 of 3 references run" in again.stdout
         assert "only None, integers and shapes: increment" in again.stdout
+        assert "quarantined: increment" in again.stdout
         names = [json.loads(line)["name"] for line in results.read_text().splitlines()]
         assert sorted(names) == ["increment", "lost", "unlisted"]
         results.write_text("no result\n" + results.read_text())
         refused = run(*options)
         assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
         assert "line 1: no result of a check" in refused.output
+
+
+class TestTheirTasksAsOurs:
+    """What was written for another harness is judged by our rule, on inputs that are drawn anew."""
+
+    layer = next(t for t in foreign.loader("kernelbench").load(KERNELBENCH) if t.name == "level3/1_Layer")
+
+    def test_a_modules_parameters_are_inputs_and_its_sizes_are_changed_for_held_out_cases(
+        self, jail: Jail, tmp_path: Path
+    ) -> None:
+        own = ours.turn("kernelbench", self.layer, jail)
+        theirs_case, *others = (*own.cases, *own.held_out)
+        assert list(theirs_case.inputs) == ["x", "gain", "linear_weight", "linear_bias"]  # nothing depends on `unused`
+        assert (theirs_case.inputs["x"].shape, theirs_case.inputs["linear_weight"].shape) == ((512, 64), (48, 64))
+        assert theirs_case.bytes == 4 * (512 * 64 + 48 + 48 * 64 + 48 + 512 * 48)
+        assert {len({c.inputs["x"].shape[1] for c in (theirs_case, *others)}), len(own.held_out)} == {4, 2}
+        assert all(sum(a.elements for a in c.small.values()) < 1 << 15 for c in (theirs_case, *others))
+        gain = theirs_case.inputs["gain"]
+        assert (gain.distribution, gain.trials, gain.shift >= 1) == ("uniform", ("uniform",), True)
+        assert (own.seeds, launcher.of(own).forms) == ((), ("x, gain, linear_weight, linear_bias",))
+        with pytest.raises(RunError, match=r"has no seed kernel: a search of it begins with a model"):
+            runs.begin(tmp_path, Settings(target="mi300", basis="predicted"), own)
+
+    def test_a_module_that_draws_numbers_of_its_own_says_in_one_line_why_it_is_no_task(self, jail: Jail) -> None:
+        with pytest.raises(TaskError, match=r"^its results are drawn anew in every call"):
+            ours.turn("kernelbench", replace(self.layer, source=self.layer.source.replace("0.0", "0.5")), jail)
+
+    def test_a_program_is_its_own_oracle_on_what_its_test_calls_it_with(self, jail: Jail) -> None:
+        own = ours.turn("tritonbench-revised", task("double"), jail)
+        assert [c.inputs["x"].shape for c in (*own.cases, *own.held_out)] == [(20,), (3,)]
+        assert (own.entry, own.interpreted) == ("evo_double", True)
+        assert own.seeds[0].source.endswith("def evo_double(x):\n    made = double(x)\n    return made\n")
+
+    def test_where_the_two_verdicts_differ_the_task_is_named(self) -> None:
+        def said(name: str, passed: bool | None) -> Theirs:
+            return Theirs(name, True, passed, "", 0.0, "interpreter")
+
+        pairs = [(said("a", True), Ours(True, "")), (said("b", True), Ours(False, "")), (said("c", None), Ours(True, "")),
+                 (said("d", False), Ours(True, "")), (said("e", True), Ours(None, ""))]  # fmt: skip
+        assert differing(pairs) == ["b", "d"]
 
 
 class TestTheirOwnRules:

@@ -1,8 +1,12 @@
 """What runs inside the fork server's children. Import this only there: it loads torch and triton."""
 
+from typing import Any
+
 import torch
 
-from fitness.jobs import devices
+from fitness.child import Report
+from fitness.jobs import devices, host
+from fitness.jobs import interpret as interpret_module
 from fitness.jobs.compile import compile_kernels, warm_up
 from fitness.jobs.foreign import result as foreign_result
 from fitness.jobs.foreign import result_on_device
@@ -14,7 +18,23 @@ from fitness.jobs.open import run_interpreted, run_open
 from fitness.jobs.record import record
 from fitness.jobs.truth import truth
 
-_WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint, "mutate": mutate}
+
+def _turn(payload: Any, report: Report) -> Any:
+    """Make a task of ours of a foreign one; what that takes is loaded where it is wanted."""
+    from fitness.jobs import turning
+
+    return turning.run(payload, report)
+
+
+def _interpreted_truth(payload: Any, report: Report) -> Any:
+    """Compute truth by a reference that is a Triton program."""
+    interpret_module.prepare()
+    host.install()
+    return truth(payload, report)
+
+
+_WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint, "mutate": mutate,
+                   "turn": _turn}  # fmt: skip
 JOBS = {
     "compiled": _WITHOUT_DEVICE,
     "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open},
@@ -22,6 +42,8 @@ JOBS = {
     "interpreter": {
         "interpret": interpret,
         "open-interpreted": run_interpreted,
+        "truth": _interpreted_truth,
+        "turn": _turn,
         "foreign": run_foreign,
         "foreign-result": foreign_result,
     },

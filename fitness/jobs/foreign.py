@@ -12,6 +12,7 @@ import os
 import random
 import runpy
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,12 +21,13 @@ import torch
 
 from fitness import results
 from fitness.child import Refused, Report
-from fitness.jobs import devices, host, interpret, recorded, tuning
+from fitness.jobs import calls, devices, host, interpret, recorded, tuning
 from suites.foreign import rules
 
 SEED = 42  # theirs, but for KernelBench-X's
 SEEDS = {"function": 0}
 RESULTS = {"module": "result_gold", "pytest": "result_gold", "function": "test_results"}
+AGAIN = 0.25  # of the time allowed that a reference may have taken to be run under another seed too
 UNWRITTEN = 77  # what a program leaves that writes nothing
 _LEFT_OUT = "not test_performance and not test_save_performance_results and not test_save_results"
 
@@ -42,7 +44,7 @@ def run(payload: Any, report: Report) -> Any:
     if style == "model":
         report.stage("reference")
         _model(payload)
-        return {"held": None, "passes": None, "itself": None}
+        return {"held": None, "passes": None, "itself": None, "varies": None}
     made, held = None, None
     if payload["idle"] and style != "function":
         report.stage("idle")
@@ -51,13 +53,34 @@ def run(payload: Any, report: Report) -> Any:
     if not payload["reference"]:
         return {"held": held, "passes": None, "itself": None}
     report.stage("reference")
+    started = time.monotonic()
     reference = _made(payload, "candidate")
+    took = time.monotonic() - started
     report.stage("comparison")
     if style == "function":
         made, held = _unwritten(reference), sorted(rules.contents(reference))
     thresholds = dict(payload["thresholds"])
     passes = made is not None and rules.same(style, reference, made, thresholds)
-    return {"held": held, "passes": passes, "itself": rules.same(style, reference, reference, thresholds)}
+    told = {"held": held, "passes": passes, "itself": rules.same(style, reference, reference, thresholds)}
+    return told | {"varies": _varies(payload, reference, took)}
+
+
+def _varies(payload: Any, reference: Any, took: float) -> bool | None:
+    """Say whether another seed gives other results by their comparison; None where that is not known.
+
+    Seeds that the test sets itself are changed too. What takes long is not run again: its time is limited.
+    """
+    if took > payload.get("seconds", 0.0) * AGAIN:
+        return None
+    plant = torch.manual_seed
+    torch.manual_seed = lambda seed: plant(int(seed) + 1)
+    try:
+        other = _made(payload, "reseeded")
+    except (Exception, SystemExit):  # noqa: BLE001  what a test does under another seed is its own affair
+        return None
+    finally:
+        torch.manual_seed = plant
+    return not rules.same(payload["style"], reference, other, dict(payload["thresholds"]))
 
 
 def result(payload: Any, report: Report) -> Any:
@@ -73,6 +96,17 @@ def result_on_device(payload: Any, report: Report) -> Any:
     host.stand_in()
     tuning.quickly()
     return _told({**payload, "device": "cuda"}, report)
+
+
+def watched(payload: Any) -> calls.Notes:
+    """Run a reference's tests and return how they call it; what failed after that does not matter."""
+    interpret.prepare()
+    host.install()
+    notes = calls.watch()
+    watching = {**payload, "device": "cpu", "source": calls.hook(payload["source"])}
+    with contextlib.suppress(Exception, SystemExit, calls.Enough):
+        _RUNNERS[payload["style"]](watching, "candidate")
+    return notes
 
 
 def _told(payload: Any, report: Report) -> Any:

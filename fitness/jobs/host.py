@@ -4,7 +4,6 @@ For short-lived children of the interpreter's server only. What needs a GPU's ow
 """
 
 import contextlib
-import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -19,24 +18,12 @@ from triton.runtime.autotuner import Autotuner
 
 from fitness import targets
 from fitness.jobs import driver, elementwise
+from suites.foreign.hosted import rewritten
+
+__all__ = ["idle", "install", "rewritten", "stand_in"]
 
 CHIP = "h100"  # what programs are told that ask which chip they run on
-_REWRITES = (
-    (re.compile(r"""(["'])cuda(:\d+)?\1"""), '"cpu"'),
-    (re.compile(r"(?<!torch)\.cuda\([^()]*\)"), ".cpu()"),
-    (re.compile(r"\.is_cuda\b"), ".is_cpu"),
-    (re.compile(r"\b_empty_strided_cuda\b"), "_empty_strided_cpu"),
-    # the interpreter takes a quoted annotation for no annotation
-    (re.compile(r""":\s*(["'])((?:tl|triton\.language)\.constexpr)\1"""), r": \2"),
-)
 _LAUNCH: Callable[..., Any] = interpreter.InterpretedFunction.run
-
-
-def rewritten(text: str) -> str:
-    """Return a program that names the host where it named the GPU."""
-    for pattern, put in _REWRITES:
-        text = pattern.sub(put, text)
-    return text
 
 
 def install() -> None:

@@ -6,9 +6,10 @@ program under the interpreter can be. Only code that runs on a GPU settles that.
 """
 
 import dataclasses
+import gc
 import inspect
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -22,12 +23,12 @@ from fitness.child import Refused, Report
 from fitness.jobs import arguments as arguments_of
 from fitness.jobs import bfloat16, program
 from fitness.jobs.counting import Work, counting
-from fitness.jobs.repeating import blocks, repeated
+from fitness.jobs.repeating import blocks, repeated, untouched
 from fitness.passed import Pointer
 from fitness.plan import Buffer, LaunchPlan, Variant
 from fitness.poison import POISONS, Poison
 from suites import inputs as inputs_of
-from suites.task import ITEM_BYTES, unpack_arguments
+from suites.task import ITEM_BYTES, Argument, unpack_arguments
 
 GUARD = 4096  # bytes on both sides of every buffer that nothing may write
 _GUARD_BYTE = 0x7F  # floats of it are so large that a result which reads one shows it
@@ -47,7 +48,7 @@ class Memory:
         if not self._guard:
             if buffer.input in inputs:
                 return repeated(inputs[buffer.input], buffer.bytes + 64)
-            return torch.zeros(buffer.bytes + 64, dtype=torch.uint8)  # untouched pages cost nothing
+            return untouched(buffer.bytes + 64)
         raw = torch.full((buffer.bytes + 2 * self._guard,), _GUARD_BYTE, dtype=torch.uint8)
         body = raw[self._guard : self._guard + buffer.bytes]
         if not buffer.bytes:
@@ -109,13 +110,20 @@ def interpret(payload: Any, report: Report) -> Any:
     profiled = []
     for case, plain, arguments, seed, samples in payload["profiles"]:
         report.stage(f"predict:{case}")
-        plan, rng = plans.unpack(plain), inputs_of.generator(seed, case)
-        memory = Memory(plan, blocks(unpack_arguments(arguments), seed), guarded=False)
-        profiled.append(
-            [[_profile(module, memory, v, one.arguments, rng, samples).plain() for v in one.variants]
-             for one in plan.launches]
-        )  # fmt: skip
+        profiled.append(_profiles(module, plans.unpack(plain), unpack_arguments(arguments), seed, case, samples))
+        gc.collect()  # the interpreter's own circles hold tensors of gigabytes
     return checked, profiled
+
+
+def _profiles(module: types.ModuleType, plan: LaunchPlan, arguments: Mapping[str, Argument], seed: int, case: str,
+              samples: int) -> list[Any]:  # fmt: skip
+    """Count the work of each launch's variants; the memory of one plan is given back before the next one's is taken."""
+    rng = inputs_of.generator(seed, case)
+    memory = Memory(plan, blocks(arguments, seed), guarded=False)
+    return [
+        [_profile(module, memory, v, one.arguments, rng, samples).plain() for v in one.variants]
+        for one in plan.launches
+    ]
 
 
 def prepare() -> None:

@@ -5,6 +5,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -26,9 +27,14 @@ def blocks(arguments: Mapping[str, Argument], seed: int) -> dict[str, bytes]:
 
 
 def _block(spec: Input, seed: int, name: str) -> bytes:
-    flat = Input((BLOCK // ITEM_BYTES[spec.dtype],), spec.dtype, spec.distribution, high=spec.high, low=spec.low)
+    flat = replace(spec, shape=(BLOCK // ITEM_BYTES[spec.dtype],), order=None, pad=0)
     drawn = inputs.tensor(flat, inputs.generator(seed, name))
     return drawn.view(torch.uint8).numpy().tobytes()
+
+
+def untouched(size: int) -> torch.Tensor:
+    """Return so many zero bytes, of which a page takes memory, and time, only when it is written."""
+    return torch.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype=torch.uint8)
 
 
 def repeated(block: bytes, size: int) -> torch.Tensor:

@@ -34,9 +34,14 @@ class Launcher:
 
 
 def of(task: Task) -> Launcher:
-    """Return the launcher that a task asks for: a program may have the parameters of any of its seeds."""
+    """Return the launcher that a task asks for: a program may have the parameters of any of its seeds.
+
+    Where there is none, a case's arguments are the parameters.
+    """
     seeds = [node for seed in task.seeds for node in parse(seed.source).body]
     defined = [node for node in seeds if isinstance(node, ast.FunctionDef) and node.name == task.entry]
+    if not task.seeds:
+        return Launcher(task.entry, (", ".join(task.cases[0].inputs),))
     return Launcher(task.entry, tuple(dict.fromkeys(written(node) for node in defined)))
 
 

@@ -1,0 +1,175 @@
+"""Makes a task of ours of a Triton program and of the calls that a suite's test makes of it.
+
+The program itself is the oracle, as in the suite's own harness: results are right that are as it makes them.
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from suites.foreign.drawn import Undrawable, like
+from suites.foreign.modelled import Unturnable
+from suites.foreign.text import Parts
+from suites.task import Argument, Case, Input
+
+ENTRY = "evo_{function}"
+ABOUT = """{name} of {suite}: what the test of the suite calls `{function}` for.
+
+The suite's own kernel says what is right: there is no other reference. `{entry}({names})` calls it as the test does;
+{told}. {instruction}"""
+CASES = 4
+SLOWEST = 3.0  # seconds of one call: limits take a dozen
+
+
+def parts(suite: str, name: str, source: str, instruction: str, calls: Sequence[Any]) -> Parts:
+    """Return what the task of a program is made of; Unturnable or Undrawable says why there is none."""
+    same = _alike(_quick([c for c in calls if c.launches]))
+    first = same[0]
+    given = {n: like(v, n) if isinstance(v, torch.Tensor) else v for n, v in first.arguments.items() if _passed(v)}
+    if not any(isinstance(a, Input) for a in given.values()):
+        raise Unturnable(f"`{first.function}` takes no tensor: it has no inputs to draw")
+    constants = {n: v for n, v in first.arguments.items() if n not in given}
+    results = _results(first)
+    entry = ENTRY.format(function=first.function.strip("_"))
+    adapter = _adapter(entry, first, list(given), results)
+    cases = tuple(_cases(same, results))
+    made = f"functions.Program({source!r}, {adapter!r}, {entry!r}, {_dtypes(given)!r})"
+    told = f"it changes {', '.join(first.changed)} in place" if first.changed else "no argument is changed"
+    told += "".join(f", `{n}` is {v!r}" for n, v in constants.items())
+    said = {"name": name, "suite": suite, "function": first.function, "instruction": instruction, "told": told}
+    about = ABOUT.format(entry=entry, names=", ".join(given), **said)
+    options = (
+        ("interpreted = True", f"in_place = {list(first.changed)!r}") if first.changed else ("interpreted = True",)
+    )
+    held = cases[CASES - 1 :] if len(cases) >= CASES else cases[-1:] if len(cases) > 1 else ()
+    public = cases[: len(cases) - len(held)]
+    honest = {"in_float64": "functions.in_float64(theirs, *given)"} if _wide(given) else {}
+    seed = f"{source.rstrip()}\n\n\n{adapter}"
+    return Parts(about, entry, made, public, held or (replace(cases[0], name="again"),), honest, seed, options)
+
+
+def _quick(calls: Sequence[Any]) -> list[Any]:
+    """Return the calls that the interpreter makes soon enough to make them many times."""
+    quick = [c for c in calls if c.seconds <= SLOWEST]
+    if calls and not quick:
+        least = min(c.seconds for c in calls)
+        raise Unturnable(
+            f"a call of its test takes {least:.0f} s under the interpreter, at most {SLOWEST:.0f} are allowed"
+        )
+    return quick
+
+
+def _passed(value: Any) -> bool:
+    """Whether an argument can be one of a case; the others are constants."""
+    return isinstance(value, (torch.Tensor, float)) or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _alike(calls: Sequence[Any]) -> list[Any]:
+    """Return the calls of one function whose arguments differ in sizes and numbers alone: the most there are."""
+    if not calls:
+        raise Unturnable("its test calls no function at the program's top level that launches a kernel")
+    groups: dict[Any, list[Any]] = {}
+    for call in calls:
+        groups.setdefault((call.function, *(_kind(n, v) for n, v in call.arguments.items()), call.changed), []).append(
+            call
+        )
+    return max(groups.values(), key=len)
+
+
+def _kind(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, torch.Tensor):
+        return name, str(value.dtype), str(value.dim())
+    return (name, type(value).__name__) if _passed(value) else (name, repr(value)[:200])
+
+
+def _results(call: Any) -> tuple[int, ...] | None:
+    """Return the places of tensors among what a call returns; none: what it changed is the result. None: one tensor."""
+    made = call.result
+    if isinstance(made, torch.Tensor):
+        return None
+    found = (
+        tuple(n for n, t in enumerate(made) if isinstance(t, torch.Tensor)) if isinstance(made, (tuple, list)) else ()
+    )
+    if not found and not call.changed:
+        raise Unturnable(f"`{call.function}` returns {type(made).__name__} and changes no argument")
+    return found
+
+
+def _adapter(entry: str, call: Any, given: Sequence[str], results: tuple[int, ...] | None) -> str:
+    """Write the launcher that calls the program's own function as the test does."""
+    said = []
+    for name, value in call.arguments.items():
+        if name not in given and not _literal(value):
+            raise Unturnable(f"`{call.function}` is given {type(value).__name__} as `{name}`, which no case can hold")
+        said.append(name if name in given else _written(value))
+    lines = [f"def {entry}({', '.join(given)}):", f"    made = {call.function}({', '.join(said)})"]
+    if results is None:
+        lines.append("    return made")
+    elif results:
+        lines.append(f"    return {', '.join(f'made[{n}]' for n in results)}{',' if len(results) == 1 else ''}")
+    else:
+        lines.append(f"    return {', '.join(call.changed)}{',' if len(call.changed) == 1 else ''}")
+    return "\n".join(lines) + "\n"
+
+
+def _written(value: Any) -> str:
+    return repr(value)
+
+
+def _literal(value: Any) -> bool:
+    """Whether a value can be written as it is: also torch's own dtypes."""
+    if isinstance(value, torch.dtype):
+        return True
+    try:
+        return bool(ast.literal_eval(repr(value)) == value)
+    except (ValueError, SyntaxError, TypeError):
+        return False
+
+
+def _cases(calls: Sequence[Any], results: tuple[int, ...] | None) -> list[Case]:
+    """Write a case for every other set of shapes and numbers."""
+    found: list[Case] = []
+    for call in calls:
+        arguments: dict[str, Argument] = {
+            n: _unordered(like(v, n), v, n) if isinstance(v, torch.Tensor) else v
+            for n, v in call.arguments.items() if _passed(v)
+        }  # fmt: skip
+        if any(c.inputs == arguments for c in found):
+            continue
+        made = _made(call, results)
+        written = sum(t.numel() * t.element_size() for t in made)
+        if written:
+            name = "x".join(map(str, next((a.shape for a in arguments.values() if isinstance(a, Input)), ())))
+            found.append(Case(f"{len(found) + 1}-{name or 'scalar'}", arguments, sum(t.numel() for t in made), written))
+    if not found:
+        raise Unturnable("no call of its test has a result with elements")
+    return found
+
+
+def _made(call: Any, results: tuple[int, ...] | None) -> list[torch.Tensor]:
+    if results is None:
+        return [call.result]
+    return [call.result[n] for n in results] if results else [call.arguments[n] for n in call.changed]
+
+
+def _unordered(found: Input, values: torch.Tensor, name: str) -> Input:
+    """Return an input of whole numbers with the range that was seen; Undrawable where they are in an order."""
+    if found.distribution != "indices" or found.dtype == "bool":
+        return found
+    flat, low = values.flatten().long(), int(values.min()) if values.numel() else 0
+    if flat.numel() > 3 and bool((flat[1:] >= flat[:-1]).all()) and bool((flat != flat[0]).any()):
+        raise Undrawable(f"`{name}` holds whole numbers in order, which our draws are not")
+    if flat.numel() > 7 and flat.unique().numel() == flat.numel() and int(flat.max()) < 4 * flat.numel():
+        raise Undrawable(f"`{name}` holds whole numbers that are all different, which our draws are not")
+    return replace(found, low=max(0, low))
+
+
+def _dtypes(given: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(a.dtype if isinstance(a, Input) else "" for a in given.values())
+
+
+def _wide(given: Mapping[str, Any]) -> bool:
+    return any(isinstance(a, Input) and a.floating for a in given.values())
