@@ -143,8 +143,8 @@ def search(task: str, run: Path | None, config_file: str | None, seed_from: Path
     given["constraints"] = given["constraints"] or None
     given["port"] = given["port"] and config_files.text(given["port"])
     settings = machine.resolve(config_files.load(config_file, {**given, **rules.switched(without, having)}), say)
-    idle.check(settings, [name for name, value in given.items() if value is not None], say)
     idle.check_mechanisms(settings, having)
+    idle.check(settings, [name for name, value in given.items() if value is not None], say)
     what = load(task)
     isolation.require_here(settings)
     talks.require(settings, what)

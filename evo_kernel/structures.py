@@ -1,8 +1,8 @@
 """What is known of each structure: its programs' times for the tuner, and which new ones deserve a trial.
 
 A structure is a program without its tunable numbers. Judging a new one by its first program alone would judge the
-numbers that came with it, so one that passed is tuned for a few evaluations first, as long as it is near the run's
-best; one that is not is given up. A trial ends too when the tuner finds nothing new in its structure.
+numbers that came with it, so with `trials` one that passed is tuned for a few evaluations first, as long as it is near
+the run's best; one that is not is given up. A trial ends too when the tuner finds nothing new in its structure.
 """
 
 from collections import deque
