@@ -80,8 +80,8 @@ class Structures:
         self._young.pop(structure, None)
 
     def on_trial(self) -> str | None:
-        """Return the fastest program of the structure that has been on trial longest."""
-        oldest = next(iter(self._young), None)
+        """Return the fastest program of the structure with room for one more that has been on trial longest."""
+        oldest = next(filter(self.room, self._young), None)
         return None if oldest is None else self.best(oldest)
 
     def young(self, structure: str) -> bool:

@@ -256,8 +256,10 @@ class TestStructures:
             assert known.young("new")
         known.proposed(7, given[3], ())
         assert known.room("new")
+        assert known.on_trial() == given[2].id
         known.proposed(8, given[4], ())
         assert not known.room("new")
+        assert known.on_trial() is None
         known.judged(7, given[3], None, 1.0)
         known.judged(8, given[4], 0.9, 1.0)
         assert not known.young("new")
