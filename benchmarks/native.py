@@ -97,8 +97,8 @@ def replay(given: argparse.Namespace) -> None:
     for name in ("archive", "islands"):
         compared[f"{name} without tuner"] = replays.Variant(name, {"tuner": 0.0})
     compared["archive with trials"] = replays.Variant("archive", {"trials": replays.TRIALS})
-    compared["archive without fallback"] = replays.Variant("archive", {"fallback": False})
-    compared["archive without tuner, fallback"] = replays.Variant("archive", {"tuner": 0.0, "fallback": False})
+    compared["archive with fallback"] = replays.Variant("archive", {"fallback": True})
+    compared["archive without tuner, with fallback"] = replays.Variant("archive", {"tuner": 0.0, "fallback": True})
     compared["tuner alone"] = replays.Variant("archive", {"tuner": 1.0, "crossover": 0.0})
     print("\n".join(map(described, documents)))
     asked = replays.Asked(range(given.seeds), given.budget, Faults(given.noise), given.keep, given.workers)

@@ -146,8 +146,8 @@ def search(task: str, root: Path | None, run: Path | None, config_file: str | No
     given["constraints"] = given["constraints"] or None
     given["port"] = given["port"] and config_files.text(given["port"])
     settings = machine.resolve(config_files.load(config_file, {**given, **rules.switched(without, having)}), say)
-    idle.check(settings, [name for name, value in given.items() if value is not None], say)
     idle.check_mechanisms(settings, having)
+    idle.check(settings, [name for name, value in given.items() if value is not None], say)
     what = suite_tasks.find(task, root)
     isolation.require_here(settings)
     talks.require(settings, what)

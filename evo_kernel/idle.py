@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable
 from evo_kernel import policies
 from evo_kernel.config import Settings
 from evo_kernel.errors import ConfigError
-from evo_kernel.rules import Rules
+from evo_kernel.rules import MECHANISMS, Rules
 from operators import catalogue
 from operators.catalogue import KNOBS, TUNER
 
@@ -14,13 +14,25 @@ TRIALS = ("trials", "giving-up", "macro")  # what is done with new structures
 
 
 def check(settings: Settings, asked: Collection[str], say: Callable[[str], None]) -> None:
-    """Refuse a limit of GPU seconds that limits nothing; only say so where it is not `asked` for but in a file."""
+    """Say what would do nothing; refuse a limit of GPU seconds that limits nothing if `asked` for in no file."""
+    _say_mechanisms(settings, say)
     if settings.max_gpu_seconds is None or settings.basis == "measured":
         return
     line = f"max_gpu_seconds limits nothing: times are {settings.basis}, and no GPU works for a verdict"
     if "max_gpu_seconds" in asked:
         raise ConfigError(f"{line}; leave it out, or limit the wall time (max_minutes)")
     say(line)
+
+
+def _say_mechanisms(settings: Settings, say: Callable[[str], None]) -> None:
+    """Say which mechanisms somebody switched on or strengthened, perhaps in a file, that would do nothing."""
+    for name, (setting, off, _) in MECHANISMS.items():
+        value = getattr(settings.rules, setting)
+        if value in (off, getattr(Rules(), setting)):
+            continue
+        reason = why(name, settings.policy, settings.rules, bool(settings.models))
+        if reason is not None:
+            say(f"{setting} = {str(value).lower()} does nothing: {reason}")
 
 
 def check_mechanisms(settings: Settings, names: Iterable[str]) -> None:

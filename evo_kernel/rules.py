@@ -17,8 +17,8 @@ class Rules:
     fallback: bool = False  # parents come from history where the operators have nothing new beside the best
     broadening: bool = False  # more of history when nothing has improved for long
     crossover: float = 0.0  # share of requests that cross two parents, where the bandit does not choose
-    tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also tries new structures
-    trials: int = 0  # evaluations that a new structure is tuned for before it is judged: about one a knob
+    tuner: float = 0.5  # share of the knob operators' requests that go to the tuner, which also has all trials
+    trials: int = 0  # evaluations that a new structure is tuned for before it is judged; 0: it is judged as it came
     trial_patience: int = 0  # programs in a row that bring a trial nothing, after which it ends; 0: it does not
     giving_up: float = 1.3  # a new structure slower than the run's best by this factor gets no trial, or no more of it
     macro: bool = False  # what a rewrite or a model made is tuned at once, and judged with its trial as one proposal

@@ -1,8 +1,8 @@
 """What is known of each structure: its programs' times for the tuner, and which new ones deserve a trial.
 
 A structure is a program without its tunable numbers. Judging a new one by its first program alone would judge the
-numbers that came with it, so one that passed is tuned for a few evaluations first, as long as it is near the run's
-best; one that is not is given up. A trial ends too when the tuner finds nothing new in its structure.
+numbers that came with it, so with `trials` one that passed is tuned for a few evaluations first, as long as it is near
+the run's best; one that is not is given up. A trial ends too when the tuner finds nothing new in its structure.
 """
 
 from collections import deque
@@ -80,8 +80,8 @@ class Structures:
         self._young.pop(structure, None)
 
     def on_trial(self) -> str | None:
-        """Return the fastest program of the structure that has been on trial longest."""
-        oldest = next(iter(self._young), None)
+        """Return the fastest program of the structure with room for one more that has been on trial longest."""
+        oldest = next(filter(self.room, self._young), None)
         return None if oldest is None else self.best(oldest)
 
     def young(self, structure: str) -> bool:

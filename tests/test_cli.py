@@ -346,9 +346,10 @@ class TestHelp:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
         times = []
         for _ in range(5):
-            started = time.monotonic()
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run([*EVO, "--help"], check=True, capture_output=True)
-            times.append(time.monotonic() - started)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)  # the processor's time: others may use this machine
+            times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert min(times) < 0.3
 
     @pytest.mark.parametrize("command", ["search", "resume", "show", "export", "judge"])

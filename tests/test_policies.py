@@ -165,6 +165,18 @@ class TestMechanisms:
         assert {name for name in MECHANISMS if idle.why(name, policy, rules, models=False)} == idle_ones
         assert idle.why("macro", "archive", Rules(trials=8), models=True) is None
 
+    def test_what_a_file_switches_on_and_would_do_nothing_is_said(self) -> None:
+        told: list[str] = []
+        idle.check(
+            Settings(target="mi300", basis="predicted", macro=True, history=0.2, policy="restarts"), (), told.append
+        )
+        assert told == [
+            "history = 0.2 does nothing: policy restarts does not choose parents by it",
+            "macro = true does nothing: policy restarts uses no tuner",
+        ]
+        idle.check(Settings(target="mi300", basis="predicted", policy="restarts"), (), told.append)
+        assert len(told) == 2
+
     def test_gpu_seconds_that_limit_nothing_are_refused_where_asked_for_and_told_of_where_a_file_names_them(
         self,
     ) -> None:
@@ -244,8 +256,10 @@ class TestStructures:
             assert known.young("new")
         known.proposed(7, given[3], ())
         assert known.room("new")
+        assert known.on_trial() == given[2].id
         known.proposed(8, given[4], ())
         assert not known.room("new")
+        assert known.on_trial() is None
         known.judged(7, given[3], None, 1.0)
         known.judged(8, given[4], 0.9, 1.0)
         assert not known.young("new")
