@@ -53,6 +53,7 @@ print("```python\\n" + shown[-1].replace(f"BLOCK={number}", f"BLOCK={2 * number}
 """
 
 
+@pytest.mark.long
 def test_a_run_over_ray_that_asks_a_model_is_whole_and_its_verdicts_are_those_of_inline(
     cluster: None, small_task: Task, tmp_path: Path
 ) -> None:
