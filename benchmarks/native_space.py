@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operators import knobs
+from operators import knob_constraints, knobs
+from operators.knob_constraints import present
 from operators.knobs import Knob
 from operators.tune.space import Config, Parameter, Space
 from suites import Task
 
-WIDEST = 128  # elements of a tile for each lane
-LANES = 32  # of a warp
+WIDEST, LANES = knob_constraints.WIDEST["cuda"], knob_constraints.LANES["cuda"]  # elements a lane, lanes a warp
 KEPT = {
     # of the 3,125 settings of the matrix product: no tile edge of 16, no step over 128, 4 or 8 warps
     "gemm_fp16": {
@@ -62,11 +62,6 @@ def settings(task: Task, backend: str) -> Settings:
 def short(knob: Knob) -> str:
     """Return a knob's name without its kernel's."""
     return knob.name.rpartition(".")[2]
-
-
-def present(knob: Knob) -> int | None:
-    """Return what a knob stands at, said or not."""
-    return knob.default if knob.value is None else knob.value
 
 
 def _values(knob: Knob, task: str) -> tuple[int, ...]:
