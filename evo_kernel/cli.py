@@ -23,6 +23,7 @@ from evo_kernel.cli_options import (
     root_option,
     say,
 )
+from evo_kernel.cli_rewrites import rewrites
 from evo_kernel.cli_running import drive, exported, tell_exported
 from evo_kernel.cli_suite import suite
 
@@ -90,9 +91,9 @@ def main(verbose: bool) -> None:
 @mode_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="archive, best-of-n, sequential, restarts or islands [archive].")
-@click.option("--operators", help="Names with commas between: knob-step, knob-cross, knob-tune [these], rewrite, "
-              "dispatch (one program or another by shape), rewrite-cross; this and knob-cross want --with crossover."
-              )  # fmt: skip
+@click.option("--operators", help="Names with commas between: rewrite (see `rewrites`), dispatch (one program or "
+              "another by shape), knob-step, knob-cross, knob-tune [these], rewrite-cross; this and knob-cross want "
+              "--with crossover.")  # fmt: skip
 @click.option("--objectives", help="latency; with commas, error and portability too: parents then weigh all [latency].")
 @click.option("--constraint", "constraints", multiple=True, metavar="CONDITION",
               help="On knobs, such as 'BLOCK_M * BLOCK_N <= 16384'; may be repeated.")  # fmt: skip
@@ -296,7 +297,7 @@ def merge(one: Path, other: Path, out: Path | None) -> None:
     click.echo(f"merged into {out}")
 
 
-for command in (measure, judge, tasks, suite, doctor, bench, prompt):
+for command in (measure, judge, tasks, suite, doctor, bench, prompt, rewrites):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from evo_kernel.config import Settings
 from evo_kernel.errors import ConfigError
 from evo_kernel.rules import MECHANISMS, Rules
 from operators import catalogue
-from operators.catalogue import KNOBS, TUNER
+from operators.catalogue import DISPATCH, KNOBS, TUNER
 
 PARENTS = ("history", "fallback", "broadening", "lexicase", "halving", "compromises")  # in the choice of parents
 TRIALS = ("trials", "giving-up", "macro")  # what is done with new structures
@@ -69,8 +69,8 @@ def _crosses(policy: str, rules: Rules, models: bool) -> bool:
 def _uncrossed(policy: str, rules: Rules) -> str | None:
     if not policies.make(policy, rules).crosses:
         return f"policy {policy} takes one parent at a time"
-    if not any(catalogue.arity(name) == 2 for name in rules.operators):
-        return "no operator of the run takes two parents"
+    if not any(catalogue.arity(name) == 2 and name != DISPATCH for name in rules.operators):
+        return "no operator of the run crosses two parents"
     return None
 
 

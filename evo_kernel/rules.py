@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from operators.catalogue import KNOBS
+from operators.catalogue import KNOBS, STRUCTURAL
 
-OPERATORS = KNOBS  # of a search that names none; a run keeps what it was begun with
+OPERATORS = (*STRUCTURAL, *KNOBS)  # of a search that names none; a run keeps what it was begun with
 ASKING = ("generate", "reflect", "optimize", "recombine", "strategise")
 
 

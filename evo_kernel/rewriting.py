@@ -1,0 +1,75 @@
+"""The families of rewrites for a person: what there is, where each applies in a program, and the program after one."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evo_kernel.errors import ConfigError, RunError
+from operators.program_tree import Unreadable
+from operators.rewrites import program as programs
+from operators.rewrites.families import FAMILIES
+from operators.rewrites.operator import sites_of
+from operators.rewrites.program import Program
+from suites import load, names
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family of rewrites, and the places of a program where it applies, in a few words each."""
+
+    name: str
+    intent: str
+    places: tuple[str, ...] = ()
+
+
+def source_of(program: str) -> str:
+    """Return the text of a file, or the first seed of a native task."""
+    path = Path(program)
+    if path.suffix != ".py" and program in names():
+        return load(program).seeds[0].source
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{program} is no task, and no file that can be read: {error}") from error
+
+
+def families(source: str | None = None) -> tuple[Family, ...]:
+    """Return all families, or with a program those that apply to it."""
+    if source is None:
+        return tuple(Family(f.name, f.intent) for f in FAMILIES)
+    found = sites_of(_read(source))
+    return tuple(Family(f.name, f.intent, tuple(s.what for s in found[f.name])) for f in FAMILIES if f.name in found)
+
+
+def rewrite(source: str, family: str, place: int | None = None) -> str:
+    """Return a program after a family's rewrite at one place, counted from 1 as in `families`, or at all of them."""
+    known: Mapping[str, object] = {f.name: f for f in FAMILIES}
+    if family not in known:
+        close = difflib.get_close_matches(family, known, n=1)
+        raise ConfigError(f"there is no rewrite {family!r}" + (f"; did you mean {close[0]}?" if close else ""))
+    program = _read(source)
+    sites = sites_of(program).get(family, [])
+    if not sites:
+        raise RunError(f"{family} applies nowhere in this program")
+    if place is not None and not 1 <= place <= len(sites):
+        raise ConfigError(f"{family} applies at places 1 to {len(sites)}, not at {place}")
+    return programs.apply(program, sites if place is None else [sites[place - 1]])
+
+
+def difference(before: str, after: str, name: str) -> str:
+    """Return what a rewrite changed, as a unified diff."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), name, f"{name} (rewritten)"
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
+def _read(source: str) -> Program:
+    try:
+        program = programs.read(source)
+    except (Unreadable, RecursionError) as error:
+        raise RunError(f"the program cannot be rewritten: {error}") from error
+    if not program.kernels:
+        raise RunError("the program cannot be rewritten: it has no function under @triton.jit")
+    return program

@@ -1,0 +1,70 @@
+"""A person can see every family of rewrites, where each applies, and what one makes of a program."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from evo_kernel import rewriting
+from evo_kernel.cli import main
+from operators.rewrites.families import FAMILIES
+from suites import load
+
+ROOT = Path(__file__).parent.parent
+SOFTMAX = load("softmax").seeds[0].source
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(main, ["rewrites", *arguments])
+
+
+def test_every_family_is_listed_with_its_intent() -> None:
+    listed = run().output
+    assert all(f"{f.name} " in listed and f.intent in listed for f in FAMILIES)
+    assert {f["name"] for f in json.loads(run("--json").output)} == {f.name for f in FAMILIES}
+
+
+def test_places_are_numbered_as_they_are_applied(tmp_path: Path) -> None:
+    (powers,) = [f for f in rewriting.families(SOFTMAX) if f.name == "exp-to-exp2"]
+    assert len(powers.places) == SOFTMAX.count("tl.exp(") == 2
+    assert f"2. {powers.places[1]}" in run("softmax").output
+    second = run("softmax", "--apply", "exp-to-exp2", "--place", "2")
+    assert second.output.count("tl.exp2(") == 1
+    assert second.output.index("tl.exp(") < second.output.index("tl.exp2(")
+    made = tmp_path / "mine.py"
+    assert run("softmax", "--apply", "exp-to-exp2", "--out", str(made)).exit_code == 0
+    assert made.read_text() == rewriting.rewrite(SOFTMAX, "exp-to-exp2")
+    changed = [
+        line for line in run("softmax", "--apply", "exp-to-exp2", "--diff").output.splitlines() if "exp2" in line
+    ]
+    assert len(changed) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("softmax", "--apply", "exp-to-exp"), "there is no rewrite 'exp-to-exp'; did you mean exp-to-exp2?"),
+        (("softmax", "--apply", "split-k"), "split-k applies nowhere in this program"),
+        (("softmax", "--apply", "exp-to-exp2", "--place", "3"), "applies at places 1 to 2, not at 3"),
+        (("softmax", "--diff"), "want --apply FAMILY"),
+        (("--apply", "split-k"), "wants a TASK or a FILE"),
+        (("nothing.py",), "nothing.py is no task, and no file that can be read"),
+        ((str(ROOT / "README.md"),), "cannot be rewritten"),
+        ((str(ROOT / "evo_kernel" / "rules.py"),), "it has no function under @triton.jit"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(arguments: tuple[str, ...], told: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code != 0
+    assert told in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    made = tmp_path / "mine.py"
+    made.write_text("mine")
+    result = run("softmax", "--apply", "exp-to-exp2", "--out", str(made))
+    assert result.exit_code == 1
+    assert "cannot write" in result.output
+    assert made.read_text() == "mine"
