@@ -15,7 +15,8 @@ from evo_kernel.errors import RunError
 from evo_kernel.export import Exported, export
 from evo_kernel.measurement import confirm_best
 from evo_kernel.measuring import inline
-from evo_kernel.population import Population, Progress
+from evo_kernel.population import Population
+from evo_kernel.progress import Progress
 from operators.llm.settings import priced, repriced
 from suites import Task, load
 from suites.loading import find

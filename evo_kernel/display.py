@@ -4,7 +4,7 @@ import sys
 from time import monotonic
 from typing import Any, Protocol
 
-from evo_kernel.population import Progress
+from evo_kernel.progress import Progress
 from fitness.evaluation import Mode
 
 

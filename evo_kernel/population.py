@@ -8,11 +8,9 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from archives.archive import Entry
 from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Judged, Proposed, Refused, Stopped
 from archives.journal import Journal
@@ -20,6 +18,7 @@ from evo_kernel import frozen, runs, secret, stopping, talks
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError, SeedFailed
 from evo_kernel.pools import Done, Pool
+from evo_kernel.progress import Progress, passed_seeds, standing
 from evo_kernel.requests import Request
 from evo_kernel.talks import Talks
 from fitness import targets
@@ -36,35 +35,6 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 2  # a candidate whose worker was lost gets one more
 GLANCE = 0.1  # seconds: how long verdicts alone are awaited while models may answer
 TICK = 1.0  # seconds between notes of the wall time used: what a kill may leave uncounted
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run stands, as plain values that can be sent anywhere. Times are microseconds of the run's basis."""
-
-    generation: int
-    generations: int
-    evaluations: int
-    budget: int
-    best_us: float | None
-    seed_us: float | None
-    best_intent: str
-    elites: int
-    failures: tuple[tuple[str, int], ...]
-    twins: int
-    refusals: int
-    judged_here: int
-    done: bool
-    exhausted: bool
-    basis: str = "predicted"
-    best_interval: tuple[float, float] | None = None  # 95%, of a measured best
-    gain: float | None = None  # over the seed, timed beside it
-    mode: str = "sealed"
-    stop: str | None = None  # why no more programs are asked for: a name in stopping
-    wall_seconds: float = 0.0  # that the run was driven, in all sessions
-    gpu_seconds: float = 0.0
-    asked: int = 0  # requests that wait for a model
-    notes: tuple[str, ...] = ()  # what a person must know: models that are not asked any more
 
 
 class Population:
@@ -148,48 +118,16 @@ class Population:
     def _rivals(self) -> dict[str, str]:
         """Return what a new program is timed beside: the best seed, and the best of all if that is another."""
         archive = self.search.archive
-        seed = min(self._passed_seeds(), key=lambda e: e.score_us, default=None)
+        seed = min(passed_seeds(self.search), key=lambda e: e.score_us, default=None)
         found = {} if seed is None else {"baseline": seed.candidate.source}
         if archive.best is not None and (seed is None or archive.best != seed.candidate.id):
             found["incumbent"] = archive[archive.best].candidate.source
         return found
 
-    def _passed_seeds(self) -> list[Entry]:
-        """Return the task's own seeds that passed."""
-        archive = self.search.archive
-        return [archive[s] for s in self.search.seeds if s in archive and archive[s].candidate.operator == "seed"]
-
     def progress(self) -> Progress:
         """Say where the run stands."""
-        search, archive = self.search, self.search.archive
-        best = archive[archive.best] if archive.best else None
-        passed = [e.score_us for e in self._passed_seeds()]
-        baseline = best.evaluation.ratio_to("baseline") if best else None
-        return Progress(
-            generation=search.generation,
-            generations=search.generations,
-            evaluations=search.evaluations,
-            budget=search.budget,
-            best_us=best.score_us if best else None,
-            seed_us=min(passed) if passed else None,
-            basis=self.settings.basis,
-            mode=self.settings.mode,
-            best_interval=best.evaluation.interval_us if best else None,
-            gain=None if baseline is None else 1 / baseline.ratio,
-            best_intent=best.candidate.intent if best else "",
-            elites=len(archive.elites),
-            failures=tuple(sorted(archive.failures.items())),
-            twins=archive.twins,
-            refusals=search.refusals,
-            judged_here=self._judged_here,
-            done=search.done and not search.pending,
-            exhausted=search.exhausted,
-            stop=search.stop,
-            wall_seconds=self.wall_seconds,
-            gpu_seconds=search.gpu_seconds,
-            asked=len(search.letters.out),
-            notes=self._notes + (() if self._talks is None else self._talks.notes),
-        )
+        notes = self._notes + (() if self._talks is None else self._talks.notes)
+        return standing(self.search, self.settings, self._judged_here, self.wall_seconds, notes)
 
     def close(self) -> None:
         """Stop the workers and close the journal."""

@@ -3,16 +3,13 @@
     ask(n)      -> the next n requests: an operator and its parents
     tell(event) -> remember what became of one
 
-Every choice for request k is drawn from a generator seeded by (seed, k), so the random state needs no saving: a
-search rebuilt from its journal asks the same question next. Requests that were asked and never answered are
+Every choice for request k (choosing.py) is drawn from a generator seeded by (seed, k), so the random state needs no
+saving: a search rebuilt from its journal asks the same question next. Requests that were asked and never answered are
 asked again.
 """
 
 from dataclasses import replace
 
-import numpy as np
-
-from archives import selection
 from archives.archive import Archive
 from archives.candidate import Candidate
 from archives.events import (
@@ -29,21 +26,20 @@ from archives.events import (
     Stopped,
 )  # fmt: skip
 from evo_kernel import bandit, policies, stopping
-from evo_kernel.correspondence import PORTING, REFLECT, Correspondence, alone, joined
+from evo_kernel.choosing import Choosing, Moment
+from evo_kernel.correspondence import Correspondence
 from evo_kernel.learning import Learning
 from evo_kernel.macros import Macros
 from evo_kernel.numbers import Numbers
-from evo_kernel.policies import View
 from evo_kernel.requests import Request
 from evo_kernel.rules import Limits, Rules
 from evo_kernel.structures import Structures
 from fitness.evaluation import Basis, Failure
 from operators import catalogue
-from operators.catalogue import DISPATCH, REWRITE, REWRITE_CROSS, TUNER
+from operators.catalogue import TUNER
 
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
-UNTAUGHT = ("knob-step", "knob-cross")  # operators that look at their parents alone: to gather more takes longer
 GIVEN = ("seed", "imported")  # programs that came with the run: their verdicts cost no budget
 
 
@@ -68,12 +64,15 @@ class Search:
         self.improved_at = 0  # evaluations at the last improvement
         self.gpu_seconds = 0.0
         self.stopped: str | None = None  # why somebody else ended it
-        self._seed = seed
         self._policy = policies.make(policy, self.rules)
-        self._shares = bandit.shares(self.rules, self._policy.crosses, self._policy.tunes)
-        macros = Macros(self.rules.macro and TUNER in self._shares)
+        shares = bandit.shares(self.rules, self._policy.crosses, self._policy.tunes)
+        macros = Macros(self.rules.macro and TUNER in shares)
         self.learned = Learning(self._policy, self.archive, self.structures, macros)
         self.bandit, self.credit = self.learned.bandit, self.learned.credit
+        self._choosing = Choosing(
+            seed, self.rules, self._policy, shares, self.archive, self.seeds, self.structures, self.letters,
+            self.learned,
+        )  # fmt: skip
         self._known: dict[str, str] = {}  # fingerprint -> id
         self._numbers = Numbers()
 
@@ -86,8 +85,12 @@ class Search:
         if self.done:
             return ()
         if self.archive.best is None:
-            return tuple(self._first(models) for _ in range(min(count, self._room))) if self.seedless and models else ()
-        return tuple(self._request(self._numbers.take(), models) for _ in range(min(count, self._room)))
+            if not (self.seedless and models):
+                return ()
+            return tuple(self._choosing.first(self._numbers.take(), models) for _ in range(min(count, self._room)))
+        return tuple(
+            self._choosing.request(self._numbers.take(), models, self._moment) for _ in range(min(count, self._room))
+        )
 
     @property
     def leads(self) -> bool:
@@ -100,87 +103,14 @@ class Search:
         waiting = len(self.letters.out) + sum(c.operator not in GIVEN for c in self.pending.values())
         return self.budget - self.evaluations - waiting
 
-    def _request(self, number: int, models: tuple[str, ...]) -> Request:
-        """Choose the parents and their operator."""
-        rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(number, 0)))
-        name, parents = (None if self._owed(models) else self._trial(rng)) or self._choice(number, rng, models)
-        operator, model = catalogue.parts(name)
-        structure = parents[0].structure if parents else ""
-        known = () if operator in UNTAUGHT else self.structures.relatives(structure)
-        pending = self.structures.pending(structure)
-        credit = self.learned.outcomes(parents[0]) if operator == REWRITE else {}
-        lineages = tuple(map(self.learned.rewrites, parents)) if operator == REWRITE_CROSS else ()
-        times = tuple(map(self._times, parents)) if operator == DISPATCH else ()
-        return Request(number, operator, parents, self._seed, model, known, pending, credit, lineages, times)
-
-    def _times(self, parent: Candidate) -> dict[str, float]:
-        return {c.case: c.time_us for c in self.archive[parent.id].evaluation.cases}
+    @property
+    def _moment(self) -> Moment:
+        return Moment(self.budget, self._room, self.stagnant, self.dry > 0)
 
     @property
     def seedless(self) -> bool:
         """Whether the search was given no program to begin with."""
         return not self.seeds
-
-    def _first(self, models: tuple[str, ...]) -> Request:
-        """Have a model write a program from the task alone, or repair one that failed."""
-        number = self._numbers.take()
-        rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(number, 0)))
-        broken = self.letters.broken()
-        repairs = broken is not None and REFLECT in self.rules.model_operators and bool(rng.integers(2))
-        parents = (broken,) if repairs and broken is not None else ()
-        model = models[int(rng.integers(len(models)))]
-        return Request(number, REFLECT if parents else PORTING, parents, self._seed, model)
-
-    def _owed(self, models: tuple[str, ...]) -> bool:
-        """Tell whether all that is left is the models', so that not even a new structure is tuned."""
-        return bool(models) and self._part >= 1
-
-    @property
-    def _part(self) -> float:
-        """The models' share now; the bandit keeps none: only 0 and 1 bind it."""
-        return self.rules.model_share if self.rules.bandit else self.letters.part(self.budget, self._room)
-
-    def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[Candidate, ...]] | None:
-        """Tune a structure that is new, if there is one and a tuner: one that a rewrite or a model made at once."""
-        if TUNER not in self._shares:
-            return None
-        young = self.learned.trial(rng)
-        return None if young is None else (TUNER, (young,))
-
-    def _choice(
-        self, number: int, rng: np.random.Generator, models: tuple[str, ...]
-    ) -> tuple[str, tuple[Candidate, ...]]:
-        """Choose a parent, then an operator; where that takes two and there is no partner, one that takes fewer."""
-        first = self._policy.parent(View(self.archive, self.seeds, number, self.stagnant, self.dry > 0), rng)
-        asking = self.letters.shares(models, self._policy.crosses) if models else {}
-        shares = joined(self._shares, asking, self._part)
-        name = self._operator(shares, rng)
-        second = self._partner(name, first, rng)
-        if second is None and catalogue.arity(name) == 2:
-            name = self._operator(alone(shares), rng)
-        return name, self._parents(name, first, second)
-
-    def _partner(self, name: str, first: str, rng: np.random.Generator) -> str | None:
-        """Choose a second parent, if an operator takes one: of another cell where structures are crossed."""
-        if catalogue.arity(name) < 2:
-            return None
-        if name == DISPATCH:
-            return selection.complement(self.archive, first, rng)
-        foreign = bool(catalogue.parts(name)[1]) or name == REWRITE_CROSS
-        choose = selection.stranger if foreign else selection.partner
-        return choose(self.archive, first, rng, lexical=self.rules.lexicase > 0)
-
-    def _parents(self, name: str, first: str, second: str | None) -> tuple[Candidate, ...]:
-        """Return what an operator is given: a failure to repair, or of what passed as many as it takes."""
-        broken = self.letters.broken() if catalogue.parts(name)[0] == REFLECT else None
-        if broken is not None:
-            return (broken,)
-        given = [first] if second is None else [first, second]
-        return tuple(self.archive[p].candidate for p in given[: catalogue.arity(name)])
-
-    def _operator(self, shares: dict[str, float], rng: np.random.Generator) -> str:
-        """Choose by the bandit or by fixed shares."""
-        return self.bandit.choose(list(shares), rng) if self.rules.bandit else bandit.by_shares(shares, rng)
 
     def tell(self, event: Event) -> None:
         """Fold one event into the state."""
@@ -250,7 +180,7 @@ class Search:
 
     def _settle(self) -> None:
         """Have structures judged whose trials are over: all of them where nothing is left for trials."""
-        spoken_for = bool(self.letters.requests) and self._part >= 1
+        spoken_for = bool(self.letters.requests) and self._choosing.part(self.budget, self._room) >= 1
         self.learned.settle(self.done or spoken_for, self.evaluations / self.budget)
 
     def _refuse(self, event: Refused) -> None:

@@ -29,7 +29,8 @@ from evo_kernel.errors import EvoKernelError, RunError
 from evo_kernel.gpu_actors import own_judge
 from evo_kernel.gpu_workers import LOST, RESTARTS, MeasuringRayPool
 from evo_kernel.pools import Done, Pool, make_judge
-from evo_kernel.population import Population, Progress
+from evo_kernel.population import Population
+from evo_kernel.progress import Progress
 from fitness import evaluation as evaluations
 from fitness.correctness import Limits
 from fitness.judge import WorkerLost

@@ -17,7 +17,8 @@ from archives.candidate import digest
 from evo_kernel import config_files, runs
 from evo_kernel.config import Settings
 from evo_kernel.pools import Done
-from evo_kernel.population import Population, Progress
+from evo_kernel.population import Population
+from evo_kernel.progress import Progress
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from operators import knobs
 from suites import Task

@@ -37,7 +37,8 @@ from evo_kernel.config import ABOUT_MODELS, Settings
 from evo_kernel.errors import ConfigError, RunError
 from evo_kernel.examples import gather
 from evo_kernel.pools import InlinePool
-from evo_kernel.population import Population, Progress
+from evo_kernel.population import Population
+from evo_kernel.progress import Progress
 from evo_kernel.rules import Rules
 from fitness.evaluation import Stage
 from operators import catalogue

@@ -20,7 +20,7 @@ from evo_kernel.cli import main
 from evo_kernel.cli_running import exported, tell_exported
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from evo_kernel.population import Progress
+from evo_kernel.progress import Progress
 from fitness import evaluation as evaluations
 from fitness import targets
 from fitness.child import Limits

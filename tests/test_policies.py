@@ -23,6 +23,7 @@ from evo_kernel.rules import MECHANISMS, Limits, Rules
 from evo_kernel.search import Search
 from evo_kernel.structures import REMEMBERED, Structures
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Stage
+from operators.catalogue import KNOBS
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
@@ -148,15 +149,16 @@ class TestMechanisms:
     @pytest.mark.parametrize(
         ("policy", "changes", "idle_ones"),
         [
-            ("archive", {"trials": 8}, {"macro", "compromises"}),
+            ("archive", {"trials": 8}, {"compromises"}),
+            ("archive", {"operators": KNOBS, "trials": 8}, {"macro", "compromises"}),
             ("archive", {"operators": ALL.operators, "objectives": ("latency", "error"), "trials": 8}, set()),
             (
                 "archive",
-                {"operators": ("knob-step",)},
+                {"operators": ("knob-step", "dispatch")},
                 {"crossover", "tuner", "trials", "giving-up", "macro", "compromises"},
             ),
             ("archive", {"operators": ALL.operators, "trials": 0}, {"giving-up", "macro", "compromises"}),
-            ("islands", {"crossover": 0.3, "trials": 8}, {"fallback", "broadening", "halving", "macro", "compromises"}),
+            ("islands", {"crossover": 0.3, "trials": 8}, {"fallback", "broadening", "halving", "compromises"}),
             ("restarts", {}, set(MECHANISMS) - {"bandit"}),
         ],
     )
