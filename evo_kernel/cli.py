@@ -1,6 +1,5 @@
 """The command line. Heavy modules load inside the commands: `--help` takes 0.1 s, torch alone would take 2."""
 
-import itertools
 import json
 import logging
 import sys
@@ -9,6 +8,7 @@ from typing import Any
 
 import click
 
+from evo_kernel.cli_archive import archive, export
 from evo_kernel.cli_bench import bench
 from evo_kernel.cli_judging import doctor, judge, measure, tasks
 from evo_kernel.cli_llm import priced, prompt
@@ -24,7 +24,7 @@ from evo_kernel.cli_options import (
     say,
 )
 from evo_kernel.cli_rewrites import rewrites
-from evo_kernel.cli_running import drive, exported, tell_exported
+from evo_kernel.cli_running import drive
 from evo_kernel.cli_suite import suite
 
 DEFAULT_TASK = "softmax"
@@ -234,70 +234,7 @@ def watch(run: Path, every: float) -> None:
         sleep(every)
 
 
-@main.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="How many programs.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write into [RUN/exported].")
-@click.option("--trajectories", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write what was said to models instead: prompt, reply, verdict and gain, a line each.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
-def export(run: Path, top: int, out: Path | None, trajectories: Path | None, as_json: bool) -> None:
-    """Write the best programs of a RUN as files that need torch and triton alone.
-
-    Each is first judged on the task's held-out cases, which no operator ever saw. On a GPU its own launcher then
-    runs once in open mode: it must return the same results, and what a call costs the host is written beside its times.
-
-    \b
-    Example:
-      evo-kernel export runs/softmax-mi300-1 --top 3 --out kernels
-    """
-    from evo_kernel import api
-
-    if trajectories is not None:
-        _export_trajectories(run, trajectories, as_json)
-        return
-    found = api.Run(run).export(top, out)
-    if as_json:
-        click.echo(json.dumps([exported(e) for e in found], indent=2))
-    else:
-        tell_exported(found)
-    if not any(e.path for e in found):
-        sys.exit(1)
-
-
-def _export_trajectories(run: Path, file: Path, as_json: bool) -> None:
-    from evo_kernel.trajectories import write
-
-    count = write(run, file)
-    click.echo(json.dumps({"path": str(file), "rows": count}) if as_json else f"wrote {count} answered turns to {file}")
-
-
-@main.group()
-def archive() -> None:
-    """Work with the archives of whole runs."""
-
-
-@archive.command("merge")
-@click.argument("one", type=click.Path(path_type=Path))
-@click.argument("other", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the merged run [merged-N beside the first].")
-def merge(one: Path, other: Path, out: Path | None) -> None:
-    """Make one run of two runs of the same task and target.
-
-    \b
-    Example:
-      evo-kernel archive merge runs/softmax-mi300-1 runs/softmax-mi300-2 --out runs/both
-    """
-    from evo_kernel import merging, report
-
-    if out is None:
-        places = (one.resolve().parent / f"merged-{number}" for number in itertools.count(1))
-        out = next(place for place in places if not place.exists())
-    click.echo(report.text(merging.merge(one, other, out)))
-    click.echo(f"merged into {out}")
-
-
-for command in (measure, judge, tasks, suite, doctor, bench, prompt, rewrites):
+for command in (measure, judge, tasks, suite, doctor, bench, prompt, rewrites, export, archive):
     main.add_command(command)
 
 if __name__ == "__main__":
