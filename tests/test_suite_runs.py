@@ -119,7 +119,7 @@ def test_what_a_search_had_spent_is_told_at_the_first_right_program_and_at_the_b
 
 
 def options(tasks: Path, out: Path, *more: object) -> tuple:
-    budget = ("--budget", 18, "--population", 2, "--generations", 2)
+    budget = ("--budget", 18, "--population", 2, "--generations", 2, "--operators", "knob-step,knob-tune")
     return ("suite", "run", "native", "--root", tasks, "--out", out, *budget, "--quiet", *more)
 
 
