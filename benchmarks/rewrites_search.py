@@ -25,7 +25,7 @@ from typing import Any
 
 from rewrites_search_row import ARMS  # beside this file
 
-from suites.native import TEN
+from suites import names
 
 GRACE = 20.0  # seconds that interrupted searches have to close their journals
 OWN = Path(__file__)
@@ -116,7 +116,7 @@ def begin(job: dict[str, Any], gpu: int, given: argparse.Namespace) -> Running:
 def finish(one: Running, given: argparse.Namespace) -> None:
     """Keep the row of a search that is over, or say what stopped it."""
     job, seconds = one.job, time.monotonic() - one.began
-    said = f"{job['task']:<12} {job['arm']:<9} seed {job['seed']}"
+    said = f"{job['task']:<22} {job['arm']:<9} seed {job['seed']}"
     if not one.row.exists():
         log = one.row.with_suffix(".log").read_text().strip().splitlines()
         print(f"{said}  FAILED after {seconds:.0f} s: {log[-1] if log else 'it said nothing'}", flush=True)
@@ -190,7 +190,7 @@ def main() -> None:
     for part in (one, two, three, four):
         part.add_argument("rows", type=Path, help="the file of rows, which each part adds to")
     for part in (one, two):
-        part.add_argument("--tasks", default=",".join(TEN))
+        part.add_argument("--tasks", default=",".join(names()))
         part.add_argument("--target", default="h200")
     for part in (one, two, three):
         part.add_argument("--minutes", type=float, default=9.0)

@@ -47,7 +47,7 @@ def gains(searches: list[Row]) -> str:
     rng = np.random.default_rng(0)
     lines = [
         "times as fast as the seed kernel, geometric mean over seeds [95%, bootstrap over seeds], share of roofline:",
-        f"{'task':<13}{'seeds':>6}" + "".join(f"{arm:>27}{'roof':>6}" for arm in arms) + f"{arms[0] + ' / other':>30}",
+        f"{'task':<22}{'seeds':>6}" + "".join(f"{arm:>27}{'roof':>6}" for arm in arms) + f"{arms[0] + ' / other':>30}",
     ]
     logs: dict[str, dict[str, np.ndarray]] = {}
     for task in tasks:
@@ -62,10 +62,10 @@ def gains(searches: list[Row]) -> str:
             f"{interval([logs[task][a]], rng):>27}{geometric([f[s]['roofline'] for s in seeds]):>6.0%}"
             for a, f in zip(arms, found, strict=True)
         )
-        lines.append(f"{task:<13}{len(seeds):>6}{cells}{versus([logs[task]], arms, rng):>30}")
+        lines.append(f"{task:<22}{len(seeds):>6}{cells}{versus([logs[task]], arms, rng):>30}")
     if logs:
         cells = "".join(f"{interval([logs[t][a] for t in logs], rng):>27}{'':>6}" for a in arms)
-        lines.append(f"{'all':<13}{'':>6}{cells}{versus(list(logs.values()), arms, rng):>30}")
+        lines.append(f"{'all':<22}{'':>6}{cells}{versus(list(logs.values()), arms, rng):>30}")
     return "\n".join(lines)
 
 
@@ -122,7 +122,7 @@ def torch_beside(searches: list[Row], peers: list[Row]) -> str:
     """Return the microseconds of torch, seeds and best programs on one clock, geometric mean over a task's cases."""
     columns = list(dict.fromkeys(p["what"] for p in peers))
     lines = ["microseconds on the clock of open mode, geometric mean over cases (each case in the rows):",
-             f"{'task':<13}" + "".join(f"{c:>21}" for c in columns)]  # fmt: skip
+             f"{'task':<22}" + "".join(f"{c:>21}" for c in columns)]  # fmt: skip
     for task in dict.fromkeys(r["task"] for r in searches):
         cells = []
         for column in columns:
@@ -130,7 +130,7 @@ def torch_beside(searches: list[Row], peers: list[Row]) -> str:
             times = list(own[-1]["cases"].values()) if own else []
             whole = times and all(isinstance(t, float) for t in times)
             cells.append(f"{geometric(times):.2f}" if whole else "failed" if times else "")
-        lines.append(f"{task:<13}" + "".join(f"{c:>21}" for c in cells))
+        lines.append(f"{task:<22}" + "".join(f"{c:>21}" for c in cells))
     return "\n".join(lines)
 
 
@@ -140,7 +140,7 @@ def correlations(predicted: list[Row]) -> str:
 
     chip, on = predicted[0]["chip"], predicted[0]["on"]
     lines = [f"gains over the seed predicted for {chip} and measured on {on}, the same programs:",
-             f"{'task':<13}{'programs':>9}{'failed there':>14}{'Spearman':>10}"
+             f"{'task':<22}{'programs':>9}{'failed there':>14}{'Spearman':>10}"
              f"{'measured':>10}{'predicted':>11}"]  # fmt: skip
     every: list[list[float]] = []
     for task in dict.fromkeys(p["task"] for p in predicted):
