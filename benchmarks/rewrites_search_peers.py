@@ -52,7 +52,7 @@ def run(file: Path, tasks: list[str], target: str, minutes: float) -> None:
                    "seconds": time.monotonic() - began}  # fmt: skip
             with file.open("a") as opened:
                 opened.write(json.dumps(row) + "\n")
-            print(f"{name:<12} {what:<20} {found}  {row['seconds']:.1f} s", flush=True)
+            print(f"{name:<22} {what:<20} {found}  {row['seconds']:.1f} s", flush=True)
 
 
 def wanted(tasks: list[str], rows: list[dict[str, Any]], scratch: Path) -> Iterator[tuple[str, str, str, Callable]]:

@@ -40,7 +40,7 @@ def run(file: Path, chip: str, minutes: float, most: int) -> None:
                 with file.open("a") as opened:
                     opened.write(json.dumps(found) + "\n")
                 said = f"{len(found['pairs'])} children, {found['failed']} fail on {chip}"
-                print(f"{name:<12} seed {row['seed']}  {said}", flush=True)
+                print(f"{name:<22} seed {row['seed']}  {said}", flush=True)
         finally:
             judge.close()
 

@@ -156,4 +156,4 @@ def correlated(name: str, pairs: list[list[float]], failed: int, spearman: Calla
     m, p = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
     rank = spearman(m, p) if len(pairs) > 2 else float("nan")
     means = (math.exp(m.mean()), math.exp(p.mean())) if pairs else (float("nan"),) * 2
-    return f"{name:<13}{len(pairs):>9}{failed:>14}{rank:>10.2f}{means[0]:>10.3f}{means[1]:>11.3f}"
+    return f"{name:<22}{len(pairs):>9}{failed:>14}{rank:>10.2f}{means[0]:>10.3f}{means[1]:>11.3f}"
