@@ -3,6 +3,7 @@
 import re
 import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import msgpack
@@ -191,15 +192,12 @@ SPELT = {
 
 
 @pytest.mark.parametrize("what", ["nothing", *SPELT])
-def test_code_is_read_as_the_compiler_reads_it(what: str) -> None:
+def test_code_is_read_as_the_compiler_reads_it(what: str, jails: Callable[[str], Jail]) -> None:
     ttir = (
         "module {\n  tt.func public @k(%p: !tt.ptr<i32>) attributes {noinline = false} {\n"
         "    %one = arith.constant 1 : i32\n    %c = arith.constant 4096 : i64\n"
         f"    {SPELT.get(what, '')}\n    tt.store %p, %one : !tt.ptr<i32>\n    tt.return\n  }}\n}}\n"
     )
-    jail = Jail("compiled")
-    try:
-        outcome = jail.run("compile", {"target": ["cuda", 90, 32], "kernels": [["k", "k", ttir, []]]}, Limits())
-    finally:
-        jail.close()
+    payload = {"target": ["cuda", 90, 32], "kernels": [["k", "k", ttir, []]]}
+    outcome = jails("compiled").run("compile", payload, Limits())
     assert outcome.kind == (None if what == "nothing" else "code"), outcome.message

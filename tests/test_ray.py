@@ -89,13 +89,14 @@ def test_more_judges_than_cores_share_them(cluster: None, small_task: Task, tmp_
 
 
 def test_errors_of_the_run_arrive_as_themselves(cluster: None, small_task: Task, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"workers": 1})
     wrong = replace(small_task, seeds=(replace(small_task.seeds[0], source="import nothing_of_that_name\n"),))
-    runs.begin(tmp_path / "run", SETTINGS, wrong)
+    runs.begin(tmp_path / "run", settings, wrong)
     with pytest.raises(SeedFailed, match="seed kernel 'plain' fails at static"):
-        api.drive(tmp_path / "run", SETTINGS)
-    runs.begin(tmp_path / "used", SETTINGS, small_task)
+        api.drive(tmp_path / "run", settings)
+    runs.begin(tmp_path / "used", settings, small_task)
     with Journal.append_to(tmp_path / "used"), pytest.raises(JournalError, match="in use by another process"):
-        api.drive(tmp_path / "used", SETTINGS)
+        api.drive(tmp_path / "used", settings)
 
 
 def proposed_as_if_nobody_had_died(events: list[Event]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -116,10 +116,8 @@ class TestWhatIsReadOfACheckout:
 
 
 @pytest.fixture(scope="module")
-def jail() -> Iterator[Jail]:
-    jail = Jail(FLAVOUR)
-    yield jail
-    jail.close()
+def jail(jails: Callable[[str], Jail]) -> Jail:
+    return jails(FLAVOUR)
 
 
 def task(name: str, suite: str = "tritonbench-revised") -> Loaded:
