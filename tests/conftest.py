@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -133,6 +134,15 @@ def shared_jails(jails: Callable[[str], Jail]) -> Iterator[None]:
     """Have all judges of a module borrow their fork servers."""
     with lent(jails):
         yield
+
+
+@pytest.fixture(scope="module")
+def rays_folder() -> Iterator[None]:
+    """Have Ray write where nothing stays; its sockets' names would be too long in a folder of pytest's."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_TMPDIR", folder)
+            yield
 
 
 @pytest.fixture(scope="session")

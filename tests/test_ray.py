@@ -24,7 +24,7 @@ from operators.proposal import Context, ProposalError
 from suites import Task, read
 
 pytestmark = [
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # ray leaves sockets to the collector
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -38,11 +38,12 @@ def small_task(one_case_task: Task) -> Task:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
+def cluster(rays_folder: None) -> Iterator[None]:
     with workers.cluster(None):
         yield
 
 
+PATIENCE = 200.0  # seconds for what takes a few alone
 SETTINGS = Settings(target="mi300", basis="predicted", generations=2, population=6, pool="ray", workers=2)
 
 
@@ -171,7 +172,7 @@ def test_a_judge_killed_in_the_middle_of_a_candidate_is_retried_once(
         pool.submit(1, small_task.seeds[0].source, {})
         killer = threading.Timer(0.3, lambda: os.kill(pid, signal.SIGKILL))
         killer.start()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not (done := pool.wait(1.0)):
             assert time.monotonic() < deadline
         killer.join()
@@ -183,7 +184,7 @@ def test_a_judge_killed_in_the_middle_of_a_candidate_is_retried_once(
             assert time.monotonic() < deadline
         pool.submit(2, small_task.seeds[0].source, {})
         while not (done := pool.wait(1.0)):
-            assert time.monotonic() < deadline + 60
+            assert time.monotonic() < deadline + PATIENCE
         assert done[0].evaluation is not None
         assert done[0].evaluation.passed
     finally:
