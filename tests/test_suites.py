@@ -25,6 +25,8 @@ from operators.llm import launcher
 from suites import TaskError, foreign
 from suites.foreign import Loaded, registry, rules
 
+pytestmark = pytest.mark.usefixtures("shared_jails")
+
 HERE = Path(__file__).parent / "suites"
 GEAK, KERNELBENCH = HERE / "geak", HERE / "kernelbench"
 
