@@ -260,6 +260,7 @@ def main(control: int, flavour: str, parent: int, folder: str) -> None:
         wire.send(control, [int(os.readlink("/proc/self")), standing.pack(found)])
     except (FileNotFoundError, BrokenPipeError):
         os._exit(0)  # the folder and the other side are gone: this server was ended while it started
+    tempfile.tempdir = folder  # a server that is killed while it loads leaves nothing elsewhere
     jobs = _load(flavour)
     walls = replace(walls, files=profiles.python_files())
     try:

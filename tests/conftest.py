@@ -1,6 +1,8 @@
-"""Shared pieces: a small task that is judged in a fraction of a second, and one judge for a whole module."""
+"""Shared pieces: a small task that is judged in a fraction of a second, and one fork server of a kind for all tests."""
 
+import contextlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,6 +16,8 @@ from fitness.jail import Jail
 from fitness.judge import Judge
 from fitness.measure import MeasuringJudge
 from suites import Task, read
+
+PATIENT = 100.0  # seconds for a job that ends: others may use the machine
 
 SCALE = '''"""Doubles a vector: the smallest task there is, for tests."""
 import torch
@@ -69,9 +73,9 @@ def double(x):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide GPUs from tests that need none, so that they say the same everywhere."""
+    """Hide GPUs from tests that need none, so that they say the same everywhere; one thread to each process of many."""
     if "not gpu" in config.option.markexpr:
-        os.environ.update(CUDA_VISIBLE_DEVICES="", HIP_VISIBLE_DEVICES="")
+        os.environ.update(CUDA_VISIBLE_DEVICES="", HIP_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -100,16 +104,45 @@ class Borrowed:
         """Leave it to others."""
 
 
-@pytest.fixture(scope="module")
-def shared_jails() -> Iterator[None]:
-    """Have all judges of a module share fork servers, whose start costs 2.5 s each; every job is a fresh child anyway."""
-    jails: dict[str, Jail] = {}
-    with pytest.MonkeyPatch.context() as patch:
-        for user in ("fitness.judge", "fitness.build", "fitness.checking", "evo_kernel.isolation"):
-            patch.setattr(f"{user}.Jail", lambda flavour: Borrowed(jails.setdefault(flavour, Jail(flavour))))
-        yield
-    for jail in jails.values():
+@pytest.fixture(scope="session")
+def jails() -> Iterator[Callable[[str], Jail]]:
+    """Lend this process's fork server of a flavour: a start costs 3 s of a processor, and every job is a fresh child.
+
+    Who watches, kills or attacks servers starts its own.
+    """
+    servers: dict[str, Jail] = {}
+
+    def lend(flavour: str) -> Any:
+        return Borrowed(servers.setdefault(flavour, Jail(flavour)))
+
+    yield lend
+    for jail in servers.values():
         jail.close()
+
+
+@contextlib.contextmanager
+def lent(jails: Callable[[str], Jail]) -> Iterator[None]:
+    """Have all judges that are made here borrow their fork servers."""
+    with pytest.MonkeyPatch.context() as patch:
+        for user in ("fitness.judge", "fitness.build", "fitness.checking", "fitness.open_mode", "evo_kernel.isolation"):
+            patch.setattr(f"{user}.Jail", jails)
+        yield
+
+
+@pytest.fixture(scope="module")
+def shared_jails(jails: Callable[[str], Jail]) -> Iterator[None]:
+    """Have all judges of a module borrow their fork servers."""
+    with lent(jails):
+        yield
+
+
+@pytest.fixture(scope="module")
+def rays_folder() -> Iterator[None]:
+    """Have Ray write where nothing stays; its sockets' names would be too long in a folder of pytest's."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_TMPDIR", folder)
+            yield
 
 
 @pytest.fixture(scope="session")
@@ -123,11 +156,10 @@ def one_case_task(double_task: Task) -> Task:
 
 
 @pytest.fixture(scope="session")
-def judge(double_task: Task) -> Iterator[Judge]:
+def judge(double_task: Task, jails: Callable[[str], Jail]) -> Judge:
     # the list of imports is off: the gates behind it are what these tests try
-    judge = Judge(double_task, "mi300", limits=Limits(seconds=8.0, memory=3 << 30), imports=False)
-    yield judge
-    judge.close()
+    with lent(jails):
+        return Judge(double_task, "mi300", limits=Limits(seconds=PATIENT, memory=3 << 30), imports=False)
 
 
 @pytest.fixture(scope="session")

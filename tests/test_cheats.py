@@ -1,11 +1,12 @@
 """Every known way to be fooled is a file: each must be refused, at the gate that its docstring names."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
 import pytest
+from conftest import PATIENT, lent
 from programs import CLASSES, NEEDS, TESTS, Program, programs, read, task
 
 from fitness.child import Limits
@@ -25,25 +26,17 @@ class Judging(Protocol):
 
 
 @pytest.fixture(scope="module")
-def judge_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Judge]]:
-    """Give the judge of a task. All share one pair of fork servers, whose start costs 2.5 s each."""
-    judges: dict[str, Judge] = {}
+def judge_of(jails: Callable[[str], Jail]) -> Callable[[str], Judge]:
+    """Give the judge of a task."""
 
+    @functools.cache
     def find(name: str) -> Judge:
-        if name not in judges:
-            judges[name] = Judge(
-                few_cases(name, 2 if name in TWICE else request.module.CASES),
-                "mi300",
-                SEED,
-                Limits(seconds=20.0, memory=3 << 30),
+        with lent(jails):
+            return Judge(
+                few_cases(name, 2 if name in TWICE else CASES), "mi300", SEED, Limits(seconds=PATIENT, memory=3 << 30)
             )
-        return judges[name]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fitness.judge.Jail", functools.cache(Jail))
-        yield find
-    for judge in judges.values():
-        judge.close()
+    return find
 
 
 def few_cases(name: str, count: int) -> Task:

@@ -1,8 +1,10 @@
 """The compiler's figures: read right, and the same when compilation is split in two."""
 
+import functools
 import re
 import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import msgpack
@@ -10,7 +12,7 @@ import pytest
 import triton
 import triton.language as tl
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from triton.compiler import ASTSource, CompiledKernel
 
 from fitness import cubin, resources, targets
 from fitness.child import Limits
@@ -85,6 +87,13 @@ def source(name: str) -> tuple[ASTSource, dict[str, int]]:
     return ASTSource(function, signature, {"BLOCK": block}, attributes), options
 
 
+@functools.cache
+def compiled(name: str, chip: str) -> CompiledKernel:
+    """Compile a kernel in one step, once for all tests: the one that spills takes seconds."""
+    src, options = source(name)
+    return triton.compile(src, target=CHIPS[chip], options=options)
+
+
 def notes(elf: bytes) -> dict:
     """Read the AMD metadata note of a code object: what the runtime itself reads before a launch."""
     for name, offset, size in cubin._sections(elf):
@@ -99,18 +108,17 @@ def notes(elf: bytes) -> dict:
 @pytest.mark.parametrize("chip", ["gfx90a", "gfx942"])
 @pytest.mark.parametrize("name", KERNELS)
 def test_amd_figures_are_those_in_the_code_object(name: str, chip: str) -> None:
-    src, options = source(name)
-    compiled = triton.compile(src, target=CHIPS[chip], options=options)
-    read = resources.read(compiled.asm, compiled.metadata._asdict(), "k", CHIPS[chip])
-    note = notes(compiled.asm["hsaco"])
+    made = compiled(name, chip)
+    read = resources.read(made.asm, made.metadata._asdict(), "k", CHIPS[chip])
+    note = notes(made.asm["hsaco"])
     assert (read.vgprs, read.sgprs, read.agprs) == (
         note[".vgpr_count"],
         note[".sgpr_count"],
         note.get(".agpr_count", 0),
     )
     assert read.spills == note[".vgpr_spill_count"] + note[".sgpr_spill_count"]
-    assert read.shared_bytes == note[".group_segment_fixed_size"] or read.shared_bytes == compiled.metadata.shared
-    text = compiled.asm["amdgcn"]
+    assert read.shared_bytes == note[".group_segment_fixed_size"] or read.shared_bytes == made.metadata.shared
+    text = made.asm["amdgcn"]
     assert read.matrix_ops == len([x for x in text.splitlines() if x.strip().startswith("v_mfma")])
     assert (read.matrix_ops > 0) == (name == "matmul")
     assert (read.spills > 0) == (name == "spilling")
@@ -121,11 +129,10 @@ def test_amd_figures_are_those_in_the_code_object(name: str, chip: str) -> None:
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_nvidia_figures_are_those_cuobjdump_prints(name: str, tmp_path: Path) -> None:
-    src, options = source(name)
-    compiled = triton.compile(src, target=CHIPS["sm_90"], options=options)
-    read = resources.read(compiled.asm, compiled.metadata._asdict(), "k", CHIPS["sm_90"])
+    made = compiled(name, "sm_90")
+    read = resources.read(made.asm, made.metadata._asdict(), "k", CHIPS["sm_90"])
     cubin = tmp_path / "k.cubin"
-    cubin.write_bytes(compiled.asm["cubin"])
+    cubin.write_bytes(made.asm["cubin"])
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     text = subprocess.run([tool, "--dump-resource-usage", cubin], capture_output=True, text=True, check=True).stdout
     printed = {k: int(v) for k, v in re.findall(r"(REG|STACK|SHARED):(\d+)", text)}
@@ -142,7 +149,7 @@ def test_code_made_from_the_text_in_between_is_the_same_to_the_byte(name: str, c
     path.write_text(lower(src, CHIPS[chip], options))
     two_steps = triton.compile(str(path), target=CHIPS[chip], options=options)
     # source locations are left out on the way: compare the instructions, which hold none
-    one_step = triton.compile(source(name)[0], target=CHIPS[chip], options=options)
+    one_step = compiled(name, chip)
     assert instructions(two_steps.asm) == instructions(one_step.asm)
     assert two_steps.metadata.shared == one_step.metadata.shared
 
@@ -191,15 +198,12 @@ SPELT = {
 
 
 @pytest.mark.parametrize("what", ["nothing", *SPELT])
-def test_code_is_read_as_the_compiler_reads_it(what: str) -> None:
+def test_code_is_read_as_the_compiler_reads_it(what: str, jails: Callable[[str], Jail]) -> None:
     ttir = (
         "module {\n  tt.func public @k(%p: !tt.ptr<i32>) attributes {noinline = false} {\n"
         "    %one = arith.constant 1 : i32\n    %c = arith.constant 4096 : i64\n"
         f"    {SPELT.get(what, '')}\n    tt.store %p, %one : !tt.ptr<i32>\n    tt.return\n  }}\n}}\n"
     )
-    jail = Jail("compiled")
-    try:
-        outcome = jail.run("compile", {"target": ["cuda", 90, 32], "kernels": [["k", "k", ttir, []]]}, Limits())
-    finally:
-        jail.close()
+    payload = {"target": ["cuda", 90, 32], "kernels": [["k", "k", ttir, []]]}
+    outcome = jails("compiled").run("compile", payload, Limits())
     assert outcome.kind == (None if what == "nothing" else "code"), outcome.message

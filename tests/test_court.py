@@ -6,9 +6,11 @@ The two processes are stood in for by queues that answer as those do; the real o
 import random
 import socket
 import struct
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,8 +111,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
     found = Desk()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # no turns with those who use a real device
     monkeypatch.setattr(pair, "Process", lambda module, options: Stand(module, options, found))
     return found
 

@@ -18,6 +18,8 @@ from operators.rewrites.joining import CannotJoin, join
 from suites import load
 from suites.task import Case, Input
 
+pytestmark = pytest.mark.usefixtures("shared_jails")
+
 SOFTMAX = load("softmax")
 SEED = SOFTMAX.seeds[0].source
 WIDE = rewrite(SEED, {"softmax_kernel.BLOCK": 1024})

@@ -14,7 +14,6 @@ from suites import Task
 __all__ = ["judge_of"]  # a fixture
 
 HONEST = programs("honest")
-CASES = 1  # of a task's public cases, without a GPU; and all its edges
 
 
 @pytest.mark.parametrize("program", in_order_of_tasks([h for h in HONEST if h.needs is None]), ids=name_of)

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
 import pytest
 
 from fitness import removal, scratch, wire, words, zygote
+from fitness.build import Builder
 from fitness.child import Limits
 from fitness.evaluation import Stage
 from fitness.jail import Jail
@@ -20,7 +22,7 @@ from fitness.scratch import Scratch
 from fitness.walls.profiles import Walls
 from suites import Task
 
-SECONDS = 2.0
+HASTY, PATIENT = 2.0, 60.0  # seconds for what never ends, and for what does, though others use the machine
 ROOT = Path(__file__).parent.parent
 
 HOSTILE = {
@@ -48,7 +50,8 @@ HOSTILE = {
     "segfault": ("", "import ctypes; ctypes.string_at(0)", Stage.RECORD, "crash"),
     "abort": ("import os\nos.abort()\n", "", Stage.IMPORT, "crash"),
     "leave a tree deeper than any path": (
-        "import os\nfor _ in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\n", "", None, None,
+        # beyond 4096 letters and 1000 frames; behind Landlock each step takes longer than the one before
+        "import os\nfor _ in range(1100):\n    os.mkdir('deep')\n    os.chdir('deep')\n", "", None, None,
     ),
     "leave threads": (
         "import threading, time\nthreading.Thread(target=lambda: time.sleep(600)).start()\n", "", None, None,
@@ -69,19 +72,29 @@ def program(task: Task, head: str, body: str) -> str:
 
 @pytest.fixture(scope="module")
 def strict(double_task: Task):
-    judge = Judge(double_task, "mi300", limits=Limits(seconds=SECONDS, memory=2 << 30), imports=False)
+    judge = Judge(double_task, "mi300", limits=Limits(seconds=PATIENT, memory=2 << 30), imports=False)
     assert judge.judge(double_task.seeds[0].source).passed
     yield judge
     judge.close()
 
 
+def in_haste(part: Judge | Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have whoever runs jobs end those that are to hang soon."""
+    monkeypatch.setattr(part, "_limits", replace(part._limits, seconds=HASTY))
+
+
 @pytest.mark.parametrize("what", HOSTILE)
-def test_a_hostile_program_fails_alone(what: str, strict: Judge, double_task: Task) -> None:
+def test_a_hostile_program_fails_alone(
+    what: str, strict: Judge, double_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
     head, body, stage, kind = HOSTILE[what]
     if what == "fork a bystander at import" and not strict.standing.holds("seccomp"):
         stage = kind = None  # allowed here, and harmless once it is killed
     started = time.monotonic()
-    verdict = strict.judge(program(double_task, head, body))
+    with monkeypatch.context() as patch:
+        if kind == "timeout":
+            in_haste(strict._builder, patch)
+        verdict = strict.judge(program(double_task, head, body))
     took = time.monotonic() - started
     if stage is None:  # harmless once its leftovers are killed
         assert verdict.passed, verdict.failure
@@ -89,7 +102,7 @@ def test_a_hostile_program_fails_alone(what: str, strict: Judge, double_task: Ta
         assert verdict.failure is not None
         assert verdict.failure.stage is stage, verdict.failure
         assert kind is None or verdict.failure.kind == kind, verdict.failure
-    assert took < 3 * SECONDS + 3
+    assert took < PATIENT, "what it left behind would live for ten minutes"
     fresh = double_task.seeds[0].source.replace("BLOCK=128", "BLOCK=256") + f"# after: {what}\n"
     assert strict.judge(fresh).passed
     assert descendants(strict.pids()) == []
@@ -111,7 +124,10 @@ def children(pid: int) -> list[int]:
     return []
 
 
-def test_a_hang_in_the_compiler_is_charged_to_the_compiler(strict: Judge, double_task: Task) -> None:
+def test_a_hang_in_the_compiler_is_charged_to_the_compiler(
+    strict: Judge, double_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_haste(strict._builder, monkeypatch)
     endless = double_task.seeds[0].source.replace(
         "    tl.store(", "    for i in tl.static_range(100000000):\n        x = x + i\n    tl.store("
     )
@@ -120,7 +136,10 @@ def test_a_hang_in_the_compiler_is_charged_to_the_compiler(strict: Judge, double
     assert (verdict.failure.stage, verdict.failure.kind) == (Stage.COMPILE, "timeout")
 
 
-def test_a_kernel_that_never_ends_is_charged_to_correctness(strict: Judge, double_task: Task) -> None:
+def test_a_kernel_that_never_ends_is_charged_to_correctness(
+    strict: Judge, double_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_haste(strict, monkeypatch)
     endless = double_task.seeds[0].source.replace("    tl.store(", "    while n > 0:\n        x = x + 1\n    tl.store(")
     verdict = strict.judge(endless)
     assert verdict.failure is not None
@@ -159,19 +178,16 @@ def test_a_candidate_inherits_no_descriptor_but_its_channel(strict: Judge, doubl
     assert failure.message == "case 1M: ValueError: 5" or failure.message == "ValueError: 5"
 
 
-def test_a_dead_worker_takes_its_fork_server_with_it() -> None:
+def test_a_dead_worker_takes_its_fork_server_with_it(tmp_path: Path) -> None:
     pid = os.fork()
     if pid == 0:
         jail = Jail("interpreter")
         jail.start()
-        with open(f"/tmp/evo-test-{os.getpid()}", "w") as file:
-            file.write(str(jail.pid))
+        (tmp_path / "server").write_text(str(jail.pid))
         os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
-    with open(f"/tmp/evo-test-{pid}") as file:
-        server = int(file.read())
-    os.unlink(f"/tmp/evo-test-{pid}")
-    deadline = time.monotonic() + 5
+    server = int((tmp_path / "server").read_text())
+    deadline = time.monotonic() + 60
     while os.path.exists(f"/proc/{server}") and time.monotonic() < deadline:
         time.sleep(0.05)
     alive = os.path.exists(f"/proc/{server}") and open(f"/proc/{server}/stat").read().split()[2] != "Z"  # noqa: SIM115
@@ -244,7 +260,7 @@ def test_a_candidate_that_leaves_many_folders_does_not_hold_up_its_verdict(stric
     failure = strict.judge(many).failure
     assert failure is not None
     assert failure.message.endswith("ValueError: made")
-    assert time.monotonic() - started < 2 * SECONDS + 3
+    assert time.monotonic() - started < PATIENT
     assert until_gone(*used.folder.parent.glob(f"{used.folder.name}-*"))
 
 

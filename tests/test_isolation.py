@@ -72,15 +72,18 @@ def test_a_machine_with_less_than_required_is_refused_in_one_line(here: Standing
         ["tasks", "check", "softmax"],
         ["search", "softmax", "--run", str(run), "--quiet"],
     )
-    for command in commands:
-        argv = [*command, "--require-isolation", "landlock"]
-        answer = degraded(f"from evo_kernel.cli import main; main({argv!r})")
-        assert answer.returncode == 1, answer
-        assert answer.stdout == ""
-        assert answer.stderr == (
-            "evo-kernel: isolation 'landlock' is required and this machine has 'process'; "
-            "missing landlock: this kernel does not have it\n"
-        )
+    asked = [[*command, "--require-isolation", "landlock"] for command in commands]
+    answer = degraded(  # what is loaded for one command is loaded for all
+        "import sys; from evo_kernel.cli import main\n"
+        f"for argv in {asked!r}:\n"
+        "    try: main(argv)\n"
+        "    except SystemExit as end: print(f'status {end.code}', file=sys.stderr)\n"
+    )
+    assert answer.stdout == ""
+    assert answer.stderr == (
+        "evo-kernel: isolation 'landlock' is required and this machine has 'process'; "
+        "missing landlock: this kernel does not have it\nstatus 1\n"
+    ) * len(commands)
     assert not run.exists()
 
 
@@ -130,7 +133,7 @@ def test_a_server_killed_from_outside_leaves_nothing(here: Standing) -> None:
     guard = jail._process.pid
     assert server != guard
     os.kill(guard, signal.SIGKILL)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while alive(server) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not alive(server)

@@ -11,6 +11,8 @@ from fitness.judge import Judge
 from fitness.walls.standing import LEVELS
 from suites import Case, Input, Task
 
+pytestmark = pytest.mark.usefixtures("shared_jails")
+
 KERNEL = '''
 import torch
 import triton

@@ -16,6 +16,7 @@ from operators import knobs
 from operators.knob_operators import DRAWS, KnobCross, KnobStep
 from operators.proposal import Context, ProposalError
 
+UNCHECKED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]  # others may use the machine
 ROOT = Path(__file__).parents[1]
 SEEDS = sorted((ROOT / "suites" / "native").glob("*.py"))
 SOFTMAX = (ROOT / "suites" / "native" / "softmax.py").read_bytes().decode()
@@ -261,7 +262,7 @@ class TestLegalValues:
 
 class TestRewrites:
     @each_program
-    @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(deadline=None, max_examples=25, suppress_health_check=UNCHECKED)
     @given(data=st.data())
     def test_any_legal_change_is_lossless_stable_and_reversible(self, source: str, data: st.DataObject) -> None:
         found = knobs.find(source, "hip")
@@ -422,7 +423,7 @@ class TestUnreadableSources:
             knobs.find("def broken(:  # once\n", "hip")
         assert "cannot be read" in caplog.text
 
-    @settings(deadline=None)
+    @settings(deadline=None, suppress_health_check=UNCHECKED)
     @given(
         st.sampled_from(sorted(PROGRAMS)), st.integers(0), st.integers(0, 40), st.text("(),=[]*#'\n\t 1aBé", max_size=8)
     )
@@ -435,7 +436,7 @@ class TestUnreadableSources:
         assert knobs.rewrite(damaged, {}) == damaged
         assert knobs.structure(damaged)
 
-    @settings(deadline=None)
+    @settings(deadline=None, suppress_health_check=UNCHECKED)
     @given(st.text())
     def test_any_text_is_no_error(self, source: str) -> None:
         assert knobs.find(source, "hip") == ()

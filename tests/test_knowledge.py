@@ -5,7 +5,7 @@ import random
 import re
 from collections import Counter
 from pathlib import Path
-from time import perf_counter, process_time
+from time import process_time
 
 import pytest
 import relatives
@@ -47,9 +47,9 @@ def test_the_nearest_of_ten_thousand_kernels_are_found_in_50_ms(known: dict[str,
     shelf = Shelf(relatives.crowd(sources, 10_000))
     times = []
     for place, source in enumerate(sources[:20]):
-        began = perf_counter()
+        began = process_time()  # others may use the machine
         found = shelf.nearest(shingles(source), 3)
-        times.append(perf_counter() - began)
+        times.append(process_time() - began)
         assert found[0].place % len(sources) == place
     assert sorted(times)[len(times) // 2] < 0.050, times
 

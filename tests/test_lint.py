@@ -1,6 +1,5 @@
 """The task linter: every native task refuses every wrong program, and tasks that cannot are told what to change."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from torch import nn
 import evo_kernel
 from evo_kernel.cli import main
 from fitness import checking
-from fitness.jail import Jail
 from fitness.lint import ACCEPTED, NOT_APPLICABLE, REFUSED, Finding, faults, lint
 from fitness.mutants import MUTANTS
 from fitness.skipping import How, without
@@ -20,6 +18,8 @@ from fitness.skipping import names as names_of_reductions
 from suites import TaskError, load, read
 from suites.loading import TEMPLATE, functions
 from suites.trials import few, interpretable
+
+pytestmark = pytest.mark.usefixtures("shared_jails")
 
 TASK = '''"""A toy for the linter."""
 import torch
@@ -167,20 +167,14 @@ ENDINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def jail() -> Iterator[Jail]:
-    jail = Jail("compiled")
-    yield jail
-    jail.close()
-
-
 @pytest.mark.parametrize("how", ENDINGS)
-def test_whatever_a_reference_does_is_said(how: str, jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_a_reference_does_is_said(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     operation, said = ENDINGS[how]
-    monkeypatch.setattr(checking, "SECONDS", 2.0)
+    if how == "never ends":
+        monkeypatch.setattr(checking, "SECONDS", 2.0)
     text = TASK.format(operation=operation, cases='case("a", (9, 70))', more="")
     with pytest.raises(TaskError) as caught:
-        checking.check(text, "broken", "broken.py", jail=jail)
+        checking.check(text, "broken", "broken.py")
     assert said in str(caught.value)
 
 

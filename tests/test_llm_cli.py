@@ -23,6 +23,8 @@ from operators.llm import settings
 from operators.llm.model import Limits, ModelSpecError, Price, parse
 from suites import Task
 
+pytestmark = pytest.mark.usefixtures("shared_jails")
+
 
 def run(*arguments: str) -> tuple[int, str, str]:
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)

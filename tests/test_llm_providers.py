@@ -133,7 +133,7 @@ class TestFaults:
     ) -> None:
         server.faults.extend([fault] * 3)
         slow = kind is errors.TIMEOUT
-        (answer,), budget, _ = ask(served(api, server, seconds=0.2 if slow else 5.0))
+        (answer,), budget, _ = ask(served(api, server, seconds=0.5 if slow else 60.0))
         assert answer.failure.kind is kind
         assert words in str(answer.failure)
         assert SECRET not in str(answer.failure)
@@ -248,7 +248,7 @@ class TestBudgetUnderLoad:
         m = served("anthropic", server, concurrency=32)
 
         def all_in_flight(asked: faults.Asked) -> str:
-            end = time.monotonic() + 20
+            end = time.monotonic() + 100
             while server.most_at_once < 32 and time.monotonic() < end:
                 time.sleep(0.01)
             return "x" * 1600
@@ -304,7 +304,7 @@ def run(coroutine: Awaitable[object]) -> object:
 
 
 def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 100
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -320,7 +320,7 @@ def lives(pid: str) -> bool:
 
 class TestCommand:
     def test_prompt_goes_in_and_answer_comes_out(self) -> None:
-        reply = run(providers.client(Model("command", "tr a-z A-Z")).complete(PROMPT, 5))
+        reply = run(providers.client(Model("command", "tr a-z A-Z")).complete(PROMPT, 60))
         assert "MAKE IT FASTER." in reply.text
         assert reply.usage is None
 
@@ -337,7 +337,7 @@ class TestCommand:
     )
     def test_what_goes_wrong_is_one_clear_line(self, command: str, kind: errors.Kind, words: str) -> None:
         with pytest.raises(ModelError, match=words) as caught:
-            run(providers.client(Model("command", command)).complete(PROMPT, 0.2 if "sleep" in command else 5))
+            run(providers.client(Model("command", command)).complete(PROMPT, 0.2 if "sleep" in command else 60))
         assert caught.value.kind is kind
         assert "\n" not in str(caught.value)
 
@@ -360,14 +360,14 @@ class TestCommand:
         began, script = time.monotonic(), tmp_path / "agent.sh"
         note = f"echo $$ > {tmp_path}/pid; exec sleep 50"
         script.write_text(f"setsid sh -c '{note}' >&2 &\nwhile [ ! -s {tmp_path}/pid ]; do :; done\n{after}\n")
-        asking = providers.client(Model("command", f"sh {script}")).complete(PROMPT, 9 if "yes" in after else 0.3)
+        asking = providers.client(Model("command", f"sh {script}")).complete(PROMPT, 60 if "yes" in after else 1.5)
         if "yes" in after:
             assert run(asking).text == "yes\n"
         else:
             with pytest.raises(ModelError, match="did not finish"):
                 run(asking)
         assert not lives((tmp_path / "pid").read_text().strip())
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 40, "it would sleep for 50 s"
 
     def test_a_quotation_that_does_not_end_is_said_at_once(self) -> None:
         with pytest.raises(ModelError, match="cannot be read"):

@@ -3,7 +3,7 @@
 from time import process_time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from operators.llm import refusals, replies
@@ -132,7 +132,7 @@ def test_edits_need_a_program_to_edit() -> None:
     assert replies.program(whole(CHILD), None, DOUBLE).source.startswith(CHILD)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(["```python\n", "```\n", "<<<<<<< SEARCH\n", "=======\n", ">>>>>>> REPLACE\n", CHILD,
                                  "    return x\n", "~~~\n", "```plan\n", "{}\n", "words\n", "\0", "\ud800"]), max_size=9))  # fmt: skip
 def test_no_reply_at_all_makes_anything_but_a_program_or_a_named_refusal(parts: list[str]) -> None:

@@ -247,7 +247,7 @@ def test_two_searches_and_one_answerer_killed_at_random_have_every_prompt_answer
     work = {name: partial(drive, begin(tmp_path / name, double_task, [f"mailbox:{box}"], **given)) for name in "ab"}
     work["answers"] = partial(answering, box)
     running: dict[str, multiprocessing.Process] = {}
-    kills, end = 0, time.monotonic() + 90
+    kills, end = 0, time.monotonic() + 250
     while time.monotonic() < end:
         for name in work:
             if name not in running or running[name].exitcode not in (None, 0):
@@ -407,7 +407,7 @@ def test_a_whole_search_survives_every_fault_with_an_exact_budget_and_says_what_
     with LlmServer(skilled) as server:
         server.faulty = {name: row[1] for name, (row, _) in kinds.items()}
         models = [
-            {**model(server, spoken, max_calls=4, seconds=0.5 if row[2] is TIMEOUT else 20.0),
+            {**model(server, spoken, max_calls=4, seconds=0.5 if row[2] is TIMEOUT else 100.0),
              "model": f"{spoken}:{name}@{getattr(server, spoken)}"}
             for name, (row, spoken) in kinds.items()
         ]  # fmt: skip
@@ -428,7 +428,7 @@ def test_a_whole_search_survives_every_fault_with_an_exact_budget_and_says_what_
     assert "cannot reach http://127.0.0.1:9" in text
     for name, ((_, _, kind, _, words), spoken) in kinds.items():
         own = [r for r in rows if r["model"] == f"{spoken}:{name}"]
-        assert any(words.replace("0.2 s", "0.5 s") in why for r in own for why in r["no_answer"]), (name, words, own)
+        assert any(words in why for r in own for why in r["no_answer"]), (name, words, own)
         calls, tokens = (sum(r[what] for r in own) for what in ("calls", "tokens"))
         assert calls in ((1,) if kind.final else range(1, 5)), name
         if kind is TIMEOUT:  # also when this machine is too busy to take what was sent

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from conftest import PATIENT
 
 from archives.archive import Archive
 from archives.candidate import Candidate, fingerprint
@@ -29,22 +30,23 @@ from fitness.feedback import advice, feedback
 from fitness.gpu import discover
 from fitness.jail import Jail
 from fitness.judge import Judge
-from fitness.open_mode import OpenJudge
+from fitness.open_mode import STEPS, OpenJudge
 from fitness.walls import profiles
 from fitness.walls.profiles import GPU, Walls
 from operators.knobs import structure
 from suites import Task
 
 LABEL = "untrusted-host"
-SECONDS = 1.0  # four of them for one program
+HASTY = 2.0  # seconds for what hangs
+
+pytestmark = pytest.mark.usefixtures("shared_jails")
 
 
 @pytest.fixture(scope="module")
-def opened(double_task: Task) -> Iterator[OpenJudge]:
-    judge = OpenJudge(double_task, targets.find("h200"), Limits(seconds=SECONDS, memory=2 << 30))
+def opened(double_task: Task) -> OpenJudge:
+    judge = OpenJudge(double_task, targets.find("h200"), Limits(seconds=PATIENT / STEPS, memory=2 << 30))
     assert judge.judge(double_task.seeds[0].source).passed
-    yield judge
-    judge.close()
+    return judge
 
 
 def on_the_host(task: Task) -> str:
@@ -151,10 +153,12 @@ FAILS = {
 
 
 @pytest.mark.parametrize("what", FAILS)
-def test_a_program_fails_in_open_mode_that(what: str, opened: OpenJudge, double_task: Task) -> None:
+def test_a_program_fails_in_open_mode_that(what: str, opened: OpenJudge, monkeypatch: pytest.MonkeyPatch) -> None:
     head, body, stage, kind = FAILS[what]
     if what in ("opens a socket", "reads a file") and opened.standing.level == "process":
         pytest.skip("this kernel has neither Landlock nor seccomp")
+    if kind == "timeout":
+        monkeypatch.setattr(opened, "_limits", replace(opened._limits, seconds=HASTY))
     source = f"import torch\nimport triton\n{head}\n\ndef double(x):\n    {body}\n    return x\n# jit\n"
     failure = opened.judge(source).failure
     assert failure is not None, what

@@ -1,7 +1,6 @@
 """What is sent to the device, without one: where buffers lie, how arguments are encoded, whose plan is refused."""
 
 import itertools
-import os
 import struct
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from fitness.gpu import arena, discover, fills, machine_code, streaming
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.hearing import Program
 from fitness.gpu.machine_code import BadPlan, MachineCode
-from fitness.jail import Jail
+from fitness.judge import Judge
 from fitness.measure import MeasuringJudge
 from fitness.passed import Descriptor, Group, Pointer
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Variant, View
@@ -31,6 +30,8 @@ from fitness.roofline import SLACK, of_sheet, roofline
 from fitness.verification import edges, huge
 from suites import Case, Input, Task, load, read
 from suites.task import ITEM_BYTES
+
+pytestmark = pytest.mark.usefixtures("shared_jails")
 
 KERNEL = KernelSpec(
     "k", "k", (("p", "float32"), ("n", "i32"), ("x", "fp32"), ("one", "constexpr")), (), (), "module {}"
@@ -124,22 +125,18 @@ def test_a_descriptor_is_passed_as_a_map_of_the_devices_or_in_its_parts(double_t
 def test_machine_code_of_a_kernel_that_takes_tuples_or_descriptors_is_passed_what_it_wants() -> None:
     task = replace(load("vector_add"), edges=())
     count = task.cases[0].bytes // 3 // 4  # of float32, three vectors
-    jail = Jail("compiled")
-    try:
-        for target, file in itertools.product(("h200", "mi300"), ("46_tuples_of", "49_host_tensor")):
-            (path,) = (ROOT / "tests/honest").glob(f"{file}*.py")
-            builder = Builder(task, targets.find(target), Limits(), Purpose(code=True), jail)
-            built = builder.build(path.read_text(encoding="utf-8"), task.cases[:1], ())
-            launch = built.recorded[0].full.launches[0]
-            code = built.code[launch.chosen.kernel.digest]
-            encoded = machine_code.arguments(launch, code, [1, 2, 3], (0, 0), Maps())
-            if file.startswith("46"):
-                assert encoded[:4] == [*[struct.pack("<Q", p) for p in (3, 1, 2)], struct.pack("<i", count)]
-            else:
-                assert len(code.descriptors) == (3 if target == "h200" else 0)
-                assert all(layout[1] == 4 and layout[3:] == (1, 128) for layout in code.descriptors)
-    finally:
-        jail.close()
+    for target, file in itertools.product(("h200", "mi300"), ("46_tuples_of", "49_host_tensor")):
+        (path,) = (ROOT / "tests/honest").glob(f"{file}*.py")
+        builder = Builder(task, targets.find(target), Limits(), Purpose(code=True))
+        built = builder.build(path.read_text(encoding="utf-8"), task.cases[:1], ())
+        launch = built.recorded[0].full.launches[0]
+        code = built.code[launch.chosen.kernel.digest]
+        encoded = machine_code.arguments(launch, code, [1, 2, 3], (0, 0), Maps())
+        if file.startswith("46"):
+            assert encoded[:4] == [*[struct.pack("<Q", p) for p in (3, 1, 2)], struct.pack("<i", count)]
+        else:
+            assert len(code.descriptors) == (3 if target == "h200" else 0)
+            assert all(layout[1] == 4 and layout[3:] == (1, 128) for layout in code.descriptors)
 
 
 class Host:
@@ -222,10 +219,7 @@ def test_a_forged_plan_is_refused(what: str) -> None:
 @pytest.mark.parametrize(("target", "pointers"), [("h200", 3), ("mi300", 3), ("mi250", 3)])
 def test_machine_code_says_what_a_launch_must_pass(target: str, pointers: int, double_task: Task) -> None:
     builder = Builder(double_task, targets.find(target), Limits(), Purpose(code=True))
-    try:
-        built = builder.build(double_task.seeds[0].source, double_task.cases, ())
-    finally:
-        builder.close()
+    built = builder.build(double_task.seeds[0].source, double_task.cases, ())
     for one in built.recorded:
         launch = one.full.launches[0]
         code = built.code[launch.chosen.kernel.digest]
@@ -319,10 +313,7 @@ def test_a_product_of_float32_may_be_made_of_faster_ones() -> None:
 def test_what_calibrates_memory_has_code_for_a_device() -> None:
     task = read(streaming.SPREAD, "calibration")
     builder = Builder(task, targets.find("h200"), Limits(), Purpose(code=True))
-    try:
-        assert len(builder.build(task.seeds[0].source, task.cases, ()).code) == 2  # a reader and a writer
-    finally:
-        builder.close()
+    assert len(builder.build(task.seeds[0].source, task.cases, ()).code) == 2  # a reader and a writer
 
 
 def test_amd_chips_are_read_from_the_kernel_drivers_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,16 +338,8 @@ def test_the_process_that_runs_machine_code_loads_neither_torch_nor_triton() -> 
     assert done.stdout.strip() == "[]"
 
 
-def test_no_candidate_is_imported_where_it_is_judged(double_task: Task) -> None:
-    code = (
-        "import sys\nfrom conftest import SCALE\nfrom fitness.judge import Judge\nfrom suites import read\n"
-        "task = read(SCALE, 'double')\njudge = Judge(task, 'mi300')\nverdict = judge.judge(task.seeds[0].source)\n"
-        "print(verdict.passed, 'candidate' in sys.modules, any('candidate.py' in str(getattr(m, '__file__', '')) for m in "
-        "list(sys.modules.values())))\njudge.close()"
-    )
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
-    assert done.stdout.split() == ["True", "False", "False"], done.stderr[-2000:]
+def test_no_candidate_is_imported_where_it_is_judged(judge: Judge, double_task: Task) -> None:
+    assert judge.judge(double_task.seeds[0].source + "# nobody else judges this text\n").passed
+    assert "candidate" not in sys.modules
+    files = [name for name, m in list(sys.modules.items()) if str(getattr(m, "__file__", "")).endswith("candidate.py")]
+    assert set(files) <= {"archives.candidate"}

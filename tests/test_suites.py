@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +24,8 @@ from fitness.theirs import Theirs
 from operators.llm import launcher
 from suites import TaskError, foreign
 from suites.foreign import Loaded, registry, rules
+
+pytestmark = pytest.mark.usefixtures("shared_jails")
 
 HERE = Path(__file__).parent / "suites"
 GEAK, KERNELBENCH = HERE / "geak", HERE / "kernelbench"
@@ -116,10 +118,8 @@ class TestWhatIsReadOfACheckout:
 
 
 @pytest.fixture(scope="module")
-def jail() -> Iterator[Jail]:
-    jail = Jail(FLAVOUR)
-    yield jail
-    jail.close()
+def jail(jails: Callable[[str], Jail]) -> Jail:
+    return jails(FLAVOUR)
 
 
 def task(name: str, suite: str = "tritonbench-revised") -> Loaded:

@@ -23,7 +23,7 @@ def negated(x):
 honest = [sorted_first, negated]
 
 
-def case(name, rows, cols, distribution="normal", small=(7, 333)):
+def case(name, rows, cols, distribution="normal", small=(3, 333)):
     x = Input((rows, cols), "float32", distribution)
     cut = Input(small, "float32", distribution)
     return Case(name, {"x": x}, flops=2 * x.elements, bytes=x.bytes + 8 * rows, small={"x": cut})
