@@ -1,6 +1,5 @@
 """Judges a program of a suite's task by our rule too, and says where the two verdicts differ: that is a finding."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from evo_kernel.pools import judge_now, one_judge
 from fitness.evaluation import Evaluation, Stage
 from fitness.theirs import Theirs
 from suites import Task, TaskError
-from suites.foreign import Loaded
+from suites.foreign import Loaded, handing
 
 HOST = ("host-operation", "import", "schema", "launches")  # what a plan cannot hold, and an open child may do
 
@@ -35,9 +34,10 @@ def judge(suite: str, task: Loaded, source: str | None, settings: Settings) -> O
     except TaskError as error:
         return Ours(None, str(error))
     oracle = "the suite's own kernel" if own.interpreted else "PyTorch"
-    program = _program(own, task, source)
+    program = _program(own, source)
     if program is None:
-        return Ours(None, "the suite has no kernel for it, only PyTorch", oracle=oracle)
+        lacks = "the suite has no kernel for it, only PyTorch" if source is None else f"it defines no `{own.entry}`"
+        return Ours(None, lacks, oracle=oracle)
     verdict = _judged(own, program, settings)
     if _needs_open(verdict) and settings.basis == "measured":
         verdict = _judged(own, program, settings.model_copy(update={"mode": "open"}))
@@ -50,14 +50,14 @@ def judge(suite: str, task: Loaded, source: str | None, settings: Settings) -> O
     return Ours(failure is None, why, str(verdict.mode), oracle)
 
 
-def _program(own: Task, task: Loaded, source: str | None) -> str | None:
+def _program(own: Task, source: str | None) -> str | None:
     """Return a program with the launcher of our task: theirs gets the one that calls it as their test does."""
-    seed = own.seeds[0].source if own.seeds else None
-    if source is None or re.search(rf"^def {own.entry}\(", source, re.MULTILINE):
-        return source or seed
-    if seed is None:
-        return source
-    return f"{source.rstrip()}\n\n\n{seed[seed.rindex(f'def {own.entry}(') :]}"
+    if source is None:
+        return own.seeds[0].source if own.seeds else None
+    try:
+        return handing.ours(own, source)
+    except SyntaxError:
+        return source  # which our judge says better
 
 
 def _judged(own: Task, program: str, settings: Settings) -> Evaluation:

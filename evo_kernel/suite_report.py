@@ -10,11 +10,19 @@ from evo_kernel import metrics, suite_plot, suite_rows
 from evo_kernel.suite_folder import put, read
 from evo_kernel.suite_rows import Row
 from evo_kernel.suite_standing import WORDS
+from evo_kernel.suite_survey import ROOTLESS
+from fitness.ours import QUARANTINED
 
+THEIRS = (
+    "What each search hands in: its best program, else its fastest right one, else its newest that ran; where it made "
+    "none of these, the program that came with the task. Theirs is the suite's own test with its tolerances, in open "
+    "mode: for numbers to lay beside published ones, and their measures count what searches made alone. Of a PyTorch "
+    "function, calls of other forms than the task's are answered by the suite's own function."
+)
 FAST = (1.0, 1.5, 2.0)  # of fast_p
 KS = (1, 5, 10)  # of pass@k
 NAMES = ("report.json", "report.md", "report.svg")
-_COSTS = ("evaluations", "tokens", "dollars", "gpu_seconds")
+_COSTS = ("evaluations", "calls", "tokens", "dollars", "gpu_seconds")
 
 
 def plain(folder: Path) -> dict[str, Any]:
@@ -32,6 +40,8 @@ def plain(folder: Path) -> dict[str, Any]:
         "all": measures(found),
         "levels": {name: measures(rows) for name, rows in groups.items()},
         "categories": {name: measures(rows) for name, rows in kinds.items()},
+        "differing": [r.name for r in found if r.handed is not None and r.handed.differ],
+        "quarantined": [r.name for r in found if QUARANTINED in r.why],
         "tasks": [_task(row) for row in found],
     }
 
@@ -55,6 +65,22 @@ def measures(rows: Sequence[Row]) -> dict[str, Any]:
         **{f"{part}_to_best": _mean([getattr(s, part) for r in rows if (s := r.made.to_best)]) for part in _COSTS},
         "roofline": _mean([r.roofline for r in rows]),
         "tasks_with_regressions": sum(bool(r.regressions) for r in rows),
+        "theirs": _by_theirs(rows),
+    }
+
+
+def _by_theirs(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Return the measures by the suite's own tests, of one program for each task; None where nobody asked them."""
+    asked = [r.handed for r in rows if r.handed is not None and r.handed.theirs is not None]
+    if not asked:
+        return None
+    results = [r.result_by_theirs for r in rows]
+    return {
+        "judged": len(asked),
+        "call_accuracy": metrics.call_accuracy(results),
+        "execution_accuracy": metrics.execution_accuracy(results),
+        "geak_speedup": metrics.mean_speedup(results),
+        "fast_p": {f"{p:g}": metrics.fast_p(results, p) for p in FAST},
     }
 
 
@@ -96,7 +122,7 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
     for other in others:
         lines += _beside(report, other, tuple(reports))
     lines += _overview(report)
-    lines += ["## Tasks", "", *_table(_TASK, report["tasks"]), "", *_costs(report)]
+    lines += ["## Tasks", "", *_table(_TASK, report["tasks"]), "", *_verdicts(report), *_costs(report)]
     unlucky = [t for t in report["tasks"] if t["regressions"]]
     lines += [f"- {t['name']}: slower than its seed on {', '.join(t['regressions'])}" for t in unlucky]
     lines += [f"- {t['name']}: {t['why']}" for t in report["tasks"] if t["why"]]
@@ -115,6 +141,39 @@ def _parts(report: dict[str, Any]) -> list[dict[str, Any]]:
     parts += [(f"level {name}", found) for name, found in report["levels"].items()]
     parts += list(report["categories"].items())
     return [{"name": name, **found} for name, found in parts]
+
+
+def _verdicts(report: dict[str, Any]) -> list[str]:
+    """Return what both judges say of what each search hands in, and the tasks where they differ, with the reasons."""
+    if report["suite"] == ROOTLESS:
+        return []
+    lines = ["## Theirs and ours", "", THEIRS, ""]
+    measured = [{"name": part["name"], "tasks": part["tasks"], **part["theirs"]} for part in _parts(report)
+                if part["theirs"] is not None]  # fmt: skip
+    lines += [*_table(_BY_THEIRS, measured), ""] if measured else ["Their tests were not asked.", ""]
+    lines += [*_table(_VERDICT, report["tasks"]), "", f"They differ in {len(report['differing'])} tasks."]
+    for task in report["tasks"]:
+        if task["name"] in report["differing"]:
+            one = task["handed"]
+            lines.append(f"- {task['name']}: ours {_said(one['ours'])}{_because(one['why'])}; theirs "
+                         f"{_said(one['theirs']['passed'])}{_because(one['theirs']['why'])}")  # fmt: skip
+    return [*lines, ""]
+
+
+def _said(passed: bool | None) -> str:
+    return {True: "right", False: "wrong", None: "not judged"}[passed]
+
+
+def _because(why: str) -> str:
+    return f" ({why})" if why else ""
+
+
+def _by(task: dict[str, Any]) -> str:
+    """Say what the suite's own test makes of what a search hands in."""
+    told = task["handed"] and task["handed"]["theirs"]
+    if not told or told["passed"] is not False:
+        return f"{_said(told['passed'])}{_because(told['why'])}" if told else "not judged"
+    return "wrong" if told["called"] else f"does not run{_because(told['why'])}"
 
 
 def _costs(report: dict[str, Any]) -> list[str]:
@@ -188,6 +247,7 @@ def _cost(part: str, digits: int) -> Cell:
 _COST: dict[str, Cell] = {
     "": lambda r: str(r["name"]),
     "evaluations": _cost("evaluations", 1),
+    "calls of models": _cost("calls", 1),
     "tokens": _cost("tokens", 0),
     "dollars": _cost("dollars", 4),
     "GPU seconds": _cost("gpu_seconds", 1),
@@ -202,6 +262,22 @@ _MEASURE: dict[str, Cell] = {
     **{f"pass@{k}": _part("pass_at_k", str(k)) for k in KS},
     "held out": lambda r: _percent(r["held_out_pass_rate"]),
     "of roofline": lambda r: _percent(r["roofline"]),
+}
+_BY_THEIRS: dict[str, Cell] = {
+    "by their tests": lambda r: str(r["name"]),
+    "tasks": lambda r: str(r["tasks"]),
+    "judged": lambda r: str(r["judged"]),
+    "call": lambda r: _percent(r["call_accuracy"]),
+    "execution": lambda r: _percent(r["execution_accuracy"]),
+    "GEAK speedup": lambda r: _times(r["geak_speedup"]),
+    **{f"fast_{p:g}": _part("fast_p", f"{p:g}") for p in FAST},
+}
+_VERDICT: dict[str, Cell] = {
+    "task": lambda t: str(t["name"]),
+    "handed in": lambda t: t["handed"]["operator"] if t["handed"] else "nothing",
+    "ours": lambda t: _said(t["handed"] and t["handed"]["ours"]),
+    "theirs": _by,
+    "on": lambda t: ((t["handed"] and t["handed"]["theirs"]) or {}).get("device") or "-",
 }
 _TASK: dict[str, Cell] = {
     "task": lambda t: str(t["name"]),

@@ -8,6 +8,7 @@ from fitness import yardstick
 from fitness.child import Refused, Report
 from fitness.jobs import foreign
 from fitness.lint import ground
+from fitness.mutants import Ground
 from suites import Task, TaskError, read
 from suites.foreign import modelled, programmed
 from suites.foreign.drawn import Undrawable
@@ -38,7 +39,8 @@ def _parts(payload: Any) -> Parts:
     if payload["style"] == "model":
         return modelled.parts(suite, name, payload["source"])
     found = foreign.watched(payload)
-    return programmed.parts(suite, name, payload["source"], payload["instruction"], found.calls)
+    plain = payload["style"] == "function"
+    return programmed.parts(suite, name, payload["source"], payload["instruction"], found.calls, plain)
 
 
 def _settled(parts: Parts, suite: str, name: str, report: Report) -> Task:
@@ -89,10 +91,20 @@ def _require(task: Task) -> None:
         made = [(g.yardsticks[number], g.eager[number]) for g in grounds if g.eager[number].numel()]
         if made and not any(yardstick.ratio(y, torch.zeros_like(e))[0] > 1.0 for y, e in made):
             raise Refused("quarantined", "a kernel that writes zeros passes all its cases")
+    _require_shapes(grounds)
     for one in grounds:
         again = yardstick.outputs(own.reference(*[yardstick.copied(v) for v in one.values.values()]))
         if not all(map(_equal, one.eager, again)):
             raise Refused("no task", f"its reference gives other results in a second call: {one.trial.said}")
+
+
+def _require_shapes(grounds: list[Ground]) -> None:
+    """Refuse a reference whose results' shapes follow from values: a launcher allocates before there are any."""
+    seen: dict[str, list[torch.Size]] = {}
+    for one in grounds:
+        shapes = [e.shape for e in one.eager]
+        if seen.setdefault(one.trial.case, shapes) != shapes:
+            raise Refused("no task", "the shapes of its results depend on the values that it is given")
 
 
 def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
