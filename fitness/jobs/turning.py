@@ -1,5 +1,6 @@
 """Makes a task of ours of a foreign one, and looks whether it can be judged: its text is all that comes back."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -7,8 +8,8 @@ import torch
 from fitness import yardstick
 from fitness.child import Refused, Report
 from fitness.jobs import foreign
+from fitness.jobs.banking import banked
 from fitness.lint import ground
-from fitness.mutants import Ground
 from suites import Task, TaskError, read
 from suites.foreign import modelled, programmed
 from suites.foreign.drawn import Undrawable
@@ -51,10 +52,8 @@ def _settled(parts: Parts, suite: str, name: str, report: Report) -> Task:
         report.stage("distributions")
         fitting = _fitting(task)
         cases, held_out = (limited(group, fitting) for group in (parts.cases, parts.held_out))
-        limited_parts = Parts(
-            parts.about, parts.entry, parts.maker, cases, held_out, parts.honest, parts.seed, parts.options
-        )
-        task = read(written(limited_parts), title)
+        report.stage("bank")
+        task = read(written(banked(replace(parts, cases=cases, held_out=held_out), task)), title)
         report.stage("judging")
         _require(task)
     except (TaskError, *WRONG) as error:
@@ -91,20 +90,20 @@ def _require(task: Task) -> None:
         made = [(g.yardsticks[number], g.eager[number]) for g in grounds if g.eager[number].numel()]
         if made and not any(yardstick.ratio(y, torch.zeros_like(e))[0] > 1.0 for y, e in made):
             raise Refused("quarantined", "a kernel that writes zeros passes all its cases")
-    _require_shapes(grounds)
+    _require_shapes(own, task)
     for one in grounds:
         again = yardstick.outputs(own.reference(*[yardstick.copied(v) for v in one.values.values()]))
         if not all(map(_equal, one.eager, again)):
             raise Refused("no task", f"its reference gives other results in a second call: {one.trial.said}")
 
 
-def _require_shapes(grounds: list[Ground]) -> None:
+def _require_shapes(own: Functions, task: Task) -> None:
     """Refuse a reference whose results' shapes follow from values: a launcher allocates before there are any."""
-    seen: dict[str, list[torch.Size]] = {}
-    for one in grounds:
-        shapes = [e.shape for e in one.eager]
-        if seen.setdefault(one.trial.case, shapes) != shapes:
-            raise Refused("no task", "the shapes of its results depend on the values that it is given")
+    trial = trials(task, task.cases[0], small=True)[0]
+    drawn = [draw(trial, seed) for seed in (0, 1)]
+    made = [yardstick.outputs(own.reference(*map(yardstick.copied, v.values()))) for v in drawn]
+    if [t.shape for t in made[0]] != [t.shape for t in made[1]]:
+        raise Refused("no task", "the shapes of its results follow from the values that it is given")
 
 
 def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:

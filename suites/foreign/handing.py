@@ -22,21 +22,25 @@ class ModelNew(evo_theirs.Model):
 """
 FUNCTION = """
 
-evo_before, evo_inside = globals().get({function!r}), []
+evo_own = globals().get({function!r})
 
 
 def {function}(*args, **kwargs):
-    given = None if evo_inside else evo_given(*args, **kwargs)
-    if given is None and evo_before is None:
-        raise NotImplementedError("the program found is for calls of one form alone: {form}")
-    if given is None:
-        return evo_before(*args, **kwargs)
-    evo_inside.append(True)
+    given, here = evo_given(*args, **kwargs), globals()
+    wrapper, here[{function!r}] = here[{function!r}], evo_own
     try:
+        if given is None:
+            return evo_other(*args, **kwargs)
         made = {entry}(*given)
     finally:
-        evo_inside.pop()
+        here[{function!r}] = wrapper
     {ending}
+
+
+def evo_other(*args, **kwargs):
+    if evo_before is None:
+        raise NotImplementedError("the program found is for calls of one form alone: {form}")
+    return evo_before(*args, **kwargs)
 
 
 def evo_given({parameters}):
@@ -100,8 +104,10 @@ def theirs(own: Task, program: str) -> str:
     original = _functions(found.source).get(function)
     if original is None:
         raise Unhandable(f"the launcher is new, and `{function}` is no function at the top level of their program")
-    before = f"{found.source.rstrip()}\n\n\n" if found.kind == "Function" else ""
-    return before + program.rstrip() + _function(own, launcher, call, original)
+    parts = [program.rstrip(), f"evo_before = globals().get({function!r})"]
+    if found.kind == "Function":  # the program may use the name for something else
+        parts = [found.source.rstrip(), f"evo_before = {function}", program.rstrip()]
+    return "\n\n\n".join(parts) + _function(own, launcher, call, original)
 
 
 def _functions(text: str) -> dict[str, ast.FunctionDef]:

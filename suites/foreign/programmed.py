@@ -27,6 +27,7 @@ PLAIN = """{name} of {suite}: what the test of the suite calls `{function}` for.
 
 {source}"""
 WAYS = ("in_float64", "plainly", "laid_out_otherwise")  # in which a reference computes the same otherwise
+OF_KERNELS = ("in_float64", "in_smaller_blocks")
 CASES = 4
 TRIED = 3  # forms of calls, the most frequent first
 SLOWEST = 3.0  # seconds of one call: limits take a dozen
@@ -68,7 +69,7 @@ def _parts(suite: str, name: str, source: str, instruction: str, same: Sequence[
     options = (*([] if plain else ["interpreted = True"]), *told_in_place)
     held = cases[CASES - 1 :] if len(cases) >= CASES else cases[-1:] if len(cases) > 1 else ()
     public = cases[: len(cases) - len(held)]
-    ways = WAYS if plain else WAYS[:1]
+    ways = WAYS if plain else OF_KERNELS
     honest = {way: f"functions.{way}(theirs, *given)" for way in ways} if _wide(given) else {}
     seed = "" if plain else f"{source.rstrip()}\n\n\n{adapter}"
     return Parts(about, entry, made, public, held or (replace(cases[0], name="again"),), honest, seed, options)
