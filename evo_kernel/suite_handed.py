@@ -9,7 +9,7 @@ from pathlib import Path
 from archives.candidate import Candidate
 from archives.events import Event, Judged, Measured, Proposed
 from archives.journal import Journal
-from evo_kernel import suite_theirs
+from evo_kernel import suite_ours, suite_theirs
 from evo_kernel.runs import State
 from evo_kernel.search import GIVEN
 from evo_kernel.suite_folder import put
@@ -31,11 +31,8 @@ class Handed:
 
     @property
     def right(self) -> bool | None:
-        """What our judge says of its results; None where it did not come so far."""
-        failure = self.evaluation.failure
-        if failure is None:
-            return True
-        return None if failure.stage in (Stage.PREDICT, Stage.TIMING, Stage.MACHINE) else False
+        """What our judge says of its results."""
+        return suite_ours.right(self.evaluation)
 
     @property
     def why(self) -> str:

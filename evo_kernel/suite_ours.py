@@ -7,7 +7,7 @@ from typing import Any
 from evo_kernel import suite_tasks
 from evo_kernel.config import Settings
 from evo_kernel.pools import judge_now, one_judge
-from fitness.evaluation import Evaluation, Stage
+from fitness.evaluation import Basis, Evaluation, Stage
 from fitness.theirs import Theirs
 from suites import Task, TaskError
 from suites.foreign import Loaded, handing
@@ -43,11 +43,19 @@ def judge(suite: str, task: Loaded, source: str | None, settings: Settings) -> O
         verdict = _judged(own, program, settings.model_copy(update={"mode": "open"}))
     failure = verdict.failure
     why = "" if failure is None else f"{failure.stage}, {failure.kind}: {' '.join(failure.message.split())[:200]}"
-    if failure is not None and failure.stage in (Stage.PREDICT, Stage.MACHINE, Stage.TIMING):
-        return Ours(None, why, str(verdict.mode), oracle)  # nothing was said of its results
     if _needs_open(verdict):
         return Ours(None, f"its launcher needs open mode, which needs a GPU ({why})", "sealed", oracle)
-    return Ours(failure is None, why, str(verdict.mode), oracle)
+    return Ours(right(verdict), why, str(verdict.mode), oracle)
+
+
+def right(verdict: Evaluation) -> bool | None:
+    """Return what our judge says of a program's results; None where it did not come so far, or could not run it."""
+    failure = verdict.failure
+    if failure is None:
+        return True
+    later = failure.stage in (Stage.PREDICT, Stage.MACHINE, Stage.TIMING)
+    unable = failure.kind == "interpreter" or (failure.kind == "timeout" and verdict.basis is Basis.PREDICTED)
+    return None if later or unable else False
 
 
 def _program(own: Task, source: str | None) -> str | None:
