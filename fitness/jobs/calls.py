@@ -32,7 +32,8 @@ class Call:
 
     function: str
     arguments: dict[str, Any]  # tensors as they were before
-    changed: tuple[str, ...] = ()  # arguments that the call wrote to
+    changed: tuple[str, ...] = ()  # arguments that the call wrote to,
+    wrote: dict[str, int] = field(default_factory=dict)  # and how many of their elements are others now
     result: Any = None
     launches: int = 0
     seconds: float = 0.0
@@ -117,6 +118,7 @@ def _watched(notes: Notes, name: str, function: Callable[..., Any]) -> Callable[
         if one is not None:
             one.launches, one.result, one.seconds = notes.launches - before, result, time.monotonic() - started
             one.changed = tuple(n for n, t in one.tensors.items() if not _equal(t, one.arguments[n]))
+            one.wrote = {n: _others(one.tensors[n], one.arguments[n]) for n in one.changed}
             notes.keep(one)
         return result
 
@@ -146,3 +148,8 @@ def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
         return False
     flat = [t.detach().contiguous().view(-1).view(torch.uint8) if t.numel() else t for t in (one, other)]
     return torch.equal(*flat)
+
+
+def _others(one: torch.Tensor, other: torch.Tensor) -> int:
+    """Count the elements that differ; at least one does."""
+    return max(1, int((one.detach() != other).sum())) if one.shape == other.shape else one.numel()

@@ -167,20 +167,23 @@ def _cases(calls: Sequence[Any], results: tuple[int, ...] | None) -> list[Case]:
         }  # fmt: skip
         if any(c.inputs == arguments for c in found):
             continue
-        made = _made(call, results)
-        written = sum(t.numel() * t.element_size() for t in made)
+        elements, written = _written(call, results)
         if written:
             name = "x".join(map(str, next((a.shape for a in arguments.values() if isinstance(a, Input)), ())))
-            found.append(Case(f"{len(found) + 1}-{name or 'scalar'}", arguments, sum(t.numel() for t in made), written))
+            found.append(Case(f"{len(found) + 1}-{name or 'scalar'}", arguments, elements, written))
     if not found:
         raise Unturnable("no call of its test has a result with elements")
     return found
 
 
-def _made(call: Any, results: tuple[int, ...] | None) -> list[torch.Tensor]:
-    if results is None:
-        return [call.result]
-    return [call.result[n] for n in results] if results else [call.arguments[n] for n in call.changed]
+def _written(call: Any, results: tuple[int, ...] | None) -> tuple[int, int]:
+    """Return how many elements, and bytes, a call writes at least: of an argument that it changes those that differ."""
+    places = {call.tensors[n].data_ptr(): n for n in call.changed}
+    made = [call.result] if results is None else [call.result[n] for n in results]
+    if not made:
+        made = [call.tensors[n] for n in call.changed]
+    counts = [call.wrote[places[t.data_ptr()]] if t.data_ptr() in places else t.numel() for t in made]
+    return sum(counts), sum(count * t.element_size() for count, t in zip(counts, made, strict=True))
 
 
 def _unordered(found: Input, values: torch.Tensor, name: str) -> Input:
