@@ -249,7 +249,10 @@ class TestTheirTasksAsOurs:
         assert own.seeds[0].source.endswith("def evo_double(x):\n    made = double(x)\n    return made\n")
 
     def test_a_kernel_of_our_launcher_is_what_the_suites_own_test_calls(self, jail: Jail) -> None:
-        twice = next(foreign.loader("kernelbench-x").load(HERE / "kernelbenchx"))
+        quantised = next(foreign.loader("kernelbench-x").load(HERE / "kernelbenchx"))
+        with pytest.raises(TaskError, match=r"^its test allows what a quantised computation errs by"):
+            ours.turn("kernelbench-x", quantised, jail)
+        twice = replace(quantised, thresholds=())
         own = ours.turn("kernelbench-x", twice, jail)
         assert (own.entry, own.seeds, own.interpreted, len(own.honest)) == ("evo_twice", (), False, 3)
         assert "in float64, without the vendor's libraries, on tensors laid out otherwise." in own.about

@@ -42,7 +42,7 @@ def parts(suite: str, name: str, source: str, instruction: str, calls: Sequence[
     source = unquoted(source)
     for same in _alike(_quick([c for c in calls if plain or c.launches]), plain)[:TRIED]:
         try:
-            return _parts(suite, name, source, instruction, same, plain)
+            return _parts(suite, name, source, instruction, _drawable(same), plain)
         except (Unturnable, Undrawable) as error:
             why.append(error)
     raise why[0]
@@ -51,7 +51,7 @@ def parts(suite: str, name: str, source: str, instruction: str, calls: Sequence[
 def _parts(suite: str, name: str, source: str, instruction: str, same: Sequence[Any], plain: bool) -> Parts:
     """Make a task of calls of one form."""
     first = same[0]
-    given = {n: like(v, n) if isinstance(v, torch.Tensor) else v for n, v in first.arguments.items() if _passed(v)}
+    given = _drawn(first)
     if not any(isinstance(a, Input) for a in given.values()):
         raise Unturnable(f"`{first.function}` takes no tensor: it has no inputs to draw")
     constants = {n: v for n, v in first.arguments.items() if n not in given}
@@ -89,6 +89,28 @@ def _quick(calls: Sequence[Any]) -> list[Any]:
 def _passed(value: Any) -> bool:
     """Whether an argument can be one of a case; the others are constants."""
     return isinstance(value, (torch.Tensor, float)) or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _drawable(same: Sequence[Any]) -> list[Any]:
+    """Return the calls whose values we can draw; Undrawable where there is none."""
+    kept, why = [], Undrawable("no call")
+    for call in same:
+        try:
+            _drawn(call)
+            kept.append(call)
+        except Undrawable as error:
+            why = error
+    if not kept:
+        raise why
+    return kept
+
+
+def _drawn(call: Any) -> dict[str, Argument]:
+    """Return a call's arguments as inputs that are like them."""
+    return {
+        n: _unordered(like(v, n), v, n) if isinstance(v, torch.Tensor) else v
+        for n, v in call.arguments.items() if _passed(v)
+    }  # fmt: skip
 
 
 def _alike(calls: Sequence[Any], plain: bool) -> list[list[Any]]:
@@ -161,10 +183,7 @@ def _cases(calls: Sequence[Any], results: tuple[int, ...] | None) -> list[Case]:
     """Write a case for every other set of shapes and numbers."""
     found: list[Case] = []
     for call in calls:
-        arguments: dict[str, Argument] = {
-            n: _unordered(like(v, n), v, n) if isinstance(v, torch.Tensor) else v
-            for n, v in call.arguments.items() if _passed(v)
-        }  # fmt: skip
+        arguments = _drawn(call)
         if any(c.inputs == arguments for c in found):
             continue
         elements, written = _written(call, results)
