@@ -145,11 +145,19 @@ def _results(call: Any) -> tuple[int, ...] | None:
     if isinstance(made, torch.Tensor):
         return None
     found = (
-        tuple(n for n, t in enumerate(made) if isinstance(t, torch.Tensor)) if isinstance(made, (tuple, list)) else ()
+        tuple(n for n, t in enumerate(made) if isinstance(t, torch.Tensor) and not _handed_back(call, t))
+        if isinstance(made, (tuple, list))
+        else ()
     )
     if not found and not call.changed:
         raise Unturnable(f"`{call.function}` returns {type(made).__name__} and changes no argument")
     return found
+
+
+def _handed_back(call: Any, result: torch.Tensor) -> bool:
+    """Whether a result is an argument that the call did not change, or a part of one: nothing computed it."""
+    kept = [t for n, t in call.tensors.items() if n not in call.changed]
+    return any(t.untyped_storage().data_ptr() == result.untyped_storage().data_ptr() for t in kept)
 
 
 def _adapter(entry: str, call: Any, given: Sequence[str], results: tuple[int, ...] | None) -> str:
