@@ -128,6 +128,7 @@ class Journal:
         """Close the file and give up the lock."""
         self._connection.close()
         if self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # a child that another thread is starting may still hold a copy
             self._lock.close()
             self._lock = None
 

@@ -134,7 +134,9 @@ def ours(root: Path, suite: str, chosen: list[str], options: argparse.Namespace)
     from evo_kernel import suite_survey, suite_theirs
 
     tasks = suite_survey.chosen(suite_survey.survey(suite, root).tasks, tuple(chosen))
-    for one in suite_theirs.judged(tasks, None, suite_theirs.gpu(options.on), options.seconds, options.workers):
+    for one in suite_theirs.judged(
+        [(t, t.source) for t in tasks], suite_theirs.gpu(options.on), options.seconds, options.workers
+    ):
         yield {"name": one.name, "called": one.called, "matched": one.passed is True, "why": one.why,
                "seconds": one.seconds, "device": one.device}  # fmt: skip
 

@@ -19,6 +19,7 @@ from evo_kernel.cli_options import (
     machine_options,
     mechanism_options,
     mode_option,
+    model_option,
     price_option,
     root_option,
     say,
@@ -98,13 +99,7 @@ def main(verbose: bool) -> None:
 @click.option("--constraint", "constraints", multiple=True, metavar="CONDITION",
               help="On knobs, such as 'BLOCK_M * BLOCK_N <= 16384'; may be repeated.")  # fmt: skip
 @click.option("--also", help="Targets on which programs must pass too, predicted: mi250, or several with commas.")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    metavar="PROVIDER:NAME[@URL]",
-    help="A model that writes programs too; may be repeated. Providers: anthropic, openai, command, mailbox, replay.",
-)
+@model_option
 @price_option
 @mechanism_options
 @budget_options

@@ -42,13 +42,22 @@ def mode_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
-def budget_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that end a search before its evaluations are used up."""
-    positive = click.FloatRange(min=0, min_open=True)
+def model_budget_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that end asking models."""
     for option in (
         click.option("--max-calls", type=click.IntRange(min=1), metavar="N", help="Ask models at most so often."),
         click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens that models may use."),
         click.option("--max-cost", metavar="DOLLARS", help="What models may cost; each needs a price."),
+    ):
+        command = option(command)
+    return command
+
+
+def budget_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that end a search before its evaluations are used up."""
+    positive = click.FloatRange(min=0, min_open=True)
+    command = model_budget_options(command)
+    for option in (
         click.option("--stop-after-stagnation", type=click.IntRange(min=1), metavar="N",
                      help="End when N evaluations in a row brought no better program."),
         click.option("--stop-at-roofline", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
@@ -59,6 +68,15 @@ def budget_options(command: Callable[..., None]) -> Callable[..., None]:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def model_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that names a model."""
+    return click.option(
+        "--model", "models", multiple=True, metavar="PROVIDER:NAME[@URL]",
+        help="A model that writes programs too; may be repeated. Providers: anthropic, openai, command, mailbox, "
+        "replay.",
+    )(command)  # fmt: skip
 
 
 def price_option(command: Callable[..., None]) -> Callable[..., None]:

@@ -5,7 +5,15 @@ from typing import Any
 
 import click
 
-from evo_kernel.cli_options import basis_option, isolation_option, mode_option, say
+from evo_kernel.cli_options import (
+    basis_option,
+    isolation_option,
+    mode_option,
+    model_budget_options,
+    model_option,
+    price_option,
+    say,
+)
 
 
 @click.command("run")
@@ -21,6 +29,12 @@ from evo_kernel.cli_options import basis_option, isolation_option, mode_option, 
 @click.option("--seed", type=click.IntRange(min=0), help="Of every random choice [0].")
 @click.option("--policy", help="As for search [archive].")
 @click.option("--operators", help="As for search.")
+@click.option("--config", "config_file", help="TOML file, or the name of a shipped one, as for search.")
+@model_option
+@price_option
+@model_budget_options
+@click.option("--max-gpu-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
+              help="What GPUs may work for all tasks together.")  # fmt: skip
 @click.option("--stop-at-roofline", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
               help="A task is solved when its best reaches this share of the roofline [0.95].")  # fmt: skip
 @click.option("--stop-after-stagnation", type=click.IntRange(min=1), metavar="N",
@@ -28,29 +42,37 @@ from evo_kernel.cli_options import basis_option, isolation_option, mode_option, 
 @basis_option
 @mode_option
 @isolation_option
+@click.option("--theirs/--no-theirs", default=True, show_default=True,
+              help="At the end have the suite's own tests judge what was found.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple[str, ...], at_once: int | None,
-              quiet: bool, **given: Any) -> None:  # fmt: skip
+              quiet: bool, theirs: bool, config_file: str | None, **given: Any) -> None:  # fmt: skip
     """Search many tasks of the suite NAME within one budget; given again, it goes on where it stopped.
 
     \b
     Examples:
       evo-kernel suite run native --out runs/native --budget 960
       evo-kernel suite run native --task softmax --task rms_norm --out runs/two --budget 64 --at-once 1
+      evo-kernel suite run kernelbench --root KernelBench --out runs/kb --budget 4000 --model anthropic:NAME \\
+          --price anthropic:NAME=3/15 --max-cost 50
 
-    Tasks take turns; those that are solved, settled or hopeless get none any more. Every task is a run of its own
-    below --out, for show, resume and export.
+    Tasks take turns; those that are solved, settled or hopeless get none any more. Calls, tokens, dollars and GPU
+    seconds are shared as evaluations are: every turn brings its part, and a task keeps what its turn leaves. Every task
+    is a run of its own below --out, for show, resume and export.
     """
     import os
     import sys
 
     from evo_kernel import suite_begin, suite_drive, suite_report
+    from evo_kernel.cli_llm import priced
     from evo_kernel.cli_running import terminated_like_interrupted
 
+    given["models"] = priced(given["models"], given.pop("prices")) or None
+    talk = (lambda _: None) if quiet else say
     try:
         with terminated_like_interrupted():
-            asked = suite_begin.begin(out, name, root, names, budget, given)
-            suite_drive.drive(out, asked, at_once or os.cpu_count() or 1, (lambda _: None) if quiet else say)
+            asked = suite_begin.begin(out, name, root, names, budget, given, config_file)
+            suite_drive.drive(out, asked, at_once or os.cpu_count() or 1, talk, theirs)
     except KeyboardInterrupt:
         say("\nstopped; nothing is lost. The same command goes on.")
         sys.exit(130)

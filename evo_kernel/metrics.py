@@ -58,8 +58,12 @@ def mean_speedup(results: Sequence[Result]) -> float | None:
 def fast_p(results: Sequence[Result], p: float) -> float | None:
     """Return the share of all tasks whose program is right and more than `p` times as fast, as KernelBench does.
 
-    A task's time is the sum over its tests, which for one test is KernelBench's ratio.
+    A task's time is the sum over its tests, which for one test is KernelBench's ratio. None where tasks are right and
+    none of them has a reference's time.
     """
+    known = [total_speedup(r) for r in results if r.passed]
+    if known and all(total is None for total in known):
+        return None
     return _share([r.passed and (total := total_speedup(r)) is not None and total > p for r in results])
 
 

@@ -5,29 +5,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import config_files, isolation, machine, suite_folder, suite_tasks
+from evo_kernel import config_files, isolation, machine, suite_folder, suite_share, suite_tasks, talks
+from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.suite_folder import Member, SuiteRun
-from suites.foreign import Loaded
 
 USUAL = {"pool": "inline", "stop_at_roofline": 0.95, "stop_after_stagnation": 48}
 
 
 def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], budget: int,
-          given: Mapping[str, Any]) -> SuiteRun:  # fmt: skip
+          given: Mapping[str, Any], config_file: str | None = None) -> SuiteRun:  # fmt: skip
     """Write down what is asked for; in a folder that has a suite run, look whether it is the same."""
-    settings = machine.resolve(config_files.load(None, {**USUAL, **{k: v for k, v in given.items() if v is not None}}))
+    settings = _settings(given, config_file)
     isolation.require_here(settings)
+    talks.require_models(settings)
     tasks = suite_tasks.members(suite, root, names)
     asked = SuiteRun(
         suite,
         None if root is None else os.path.abspath(root),
-        tuple(map(_member, tasks)),
+        tuple(Member(t.name, t.group, t.category, suite_tasks.why_not(t, bool(settings.models))) for t in tasks),
         budget,
         _frozen(settings.frozen),
     )
     if budget < asked.turn:
         raise RunError(f"a budget of {budget} evaluations is less than one turn of a task, which is {asked.turn}")
+    suite_share.require(settings, asked.turns)
     if not asked.searched:
         raise RunError(f"no task of {suite} can be searched; of {tasks[0].name}: {suite_tasks.why_not(tasks[0])}")
     if not suite_folder.exists(folder):
@@ -42,8 +44,12 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     return before
 
 
-def _member(task: Loaded) -> Member:
-    return Member(task.name, task.group, task.category, suite_tasks.why_not(task))
+def _settings(given: Mapping[str, Any], config_file: str | None) -> Settings:
+    """Return the settings of every search: what is usual gives way to a file, and that to the command line."""
+    chosen = {k: v for k, v in given.items() if v is not None}
+    said = config_files.load(config_file, chosen).model_fields_set
+    usual = {k: v for k, v in USUAL.items() if k == "pool" or k not in said}
+    return machine.resolve(config_files.load(config_file, {**usual, **chosen}))
 
 
 def _frozen(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from suites.foreign import Loaded
 
 _FORM = "2"  # of a check and of the file; results of another form are not taken over
 _AUDITS = {
-    "vacuous": "passes with every launch left out",
+    "vacuous": "its test passes with every launch left out",
     "empty": "its result holds no values, only None, integers and shapes",
 }
 
@@ -76,7 +76,7 @@ def _turned(checked: Checked, task: Loaded, jail: Jail, wanted: Wanted) -> Check
         return checked
     why = why_not(task, models=True)
     if why is None and checked.flagged:
-        why = f"{ours.QUARANTINED}its test {_AUDITS[checked.audit]}"
+        why = f"{ours.QUARANTINED}{_AUDITS[checked.audit]}"
     if why is None:
         try:
             ours.turn(wanted.turned, task, jail, wanted.seconds)

@@ -7,7 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from evo_kernel import api, config_files, measurement, runs, suite_standing, suite_tasks
+from evo_kernel import (
+    api,
+    config_files,
+    measurement,
+    runs,
+    suite_handed,
+    suite_share,
+    suite_standing,
+    suite_tasks,
+    talks,
+)
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed
 from evo_kernel.pools import judge_now, one_judge
@@ -15,6 +25,7 @@ from evo_kernel.runs import State
 from evo_kernel.suite_folder import HELD_OUT, Member, SuiteRun, put, run_of
 from evo_kernel.suite_schedule import ready
 from evo_kernel.suite_standing import LEFT_OUT, Place
+from evo_kernel.suite_survey import ROOTLESS
 from suites.foreign import SuiteError
 from suites.loading import TaskError
 
@@ -23,8 +34,11 @@ logger = logging.getLogger(__name__)
 Say = Callable[[str], None]
 
 
-def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say) -> None:
-    """Go on with a suite run to its end; what is done already is not done again."""
+def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = True) -> None:
+    """Go on with a suite run to its end; what is done already is not done again.
+
+    `theirs`: at the end the suite's own tests judge what was found.
+    """
     settings = config_files.load(None, dict(asked.settings))
     places = {m.name: suite_standing.read(folder, m) for m in asked.searched}
     stop, pool = threading.Event(), ThreadPoolExecutor(at_once)
@@ -33,6 +47,8 @@ def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say) -> None:
         finished = [pool.submit(_finish, folder, place, settings, stop) for place in places.values()]
         for done in finished:
             done.result()
+        if theirs and asked.suite != ROOTLESS:
+            _ask_theirs(folder, asked, places, at_once, stop, say)
     finally:
         stop.set()  # an interrupt comes here: searches stop at the next verdict, and their journals keep what they had
         pool.shutdown(wait=True, cancel_futures=True)
@@ -41,7 +57,7 @@ def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say) -> None:
 def _search(folder: Path, asked: SuiteRun, settings: Settings, places: dict[str, Place], pool: ThreadPoolExecutor,
             at_once: int, stop: threading.Event, say: Say) -> None:  # fmt: skip
     """Give turns until none may be given."""
-    turns, names = asked.budget // asked.turn, list(places)
+    turns, names = asked.turns, list(places)
     standings = [places[name].standing(asked) for name in names]
     flying: dict[Future[Place], int] = {}
     torn = [place for place, s in enumerate(standings) if s.busy]  # a kill came during their turns
@@ -74,9 +90,14 @@ def _turn(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
         except (TaskError, SuiteError) as error:
             put(run / LEFT_OUT, " ".join(str(error).split()) + "\n")
             return suite_standing.read(folder, member)
-        runs.begin(run, settings, task)
+        talks.require(settings, task)
+        part = suite_share.limits(settings, 1, asked.turns)
+        runs.begin(run, settings.model_copy(update=part), task)
+        talks.settle(run, settings, task)
     elif place.drained:
-        runs.extend(run, place.state.search.generations + int(asked.settings["generations"]))
+        generations = place.state.search.generations + asked.settings["generations"]
+        given = generations // asked.settings["generations"]
+        runs.extend(run, generations, suite_share.limits(settings, given, asked.turns))
     try:
         with api.driver(run, settings) as running:
             while not stop.is_set() and not running.advance().done:
@@ -101,6 +122,16 @@ def _finish(folder: Path, place: Place, settings: Settings, stop: threading.Even
     sources = [seed.candidate.source, state.search.archive[best].candidate.source]
     before, after = _judged(state, sources[:1] if sources[0] == sources[1] else sources)
     put(run / HELD_OUT, json.dumps({"candidate": best, "before": before, "after": after}) + "\n")
+
+
+def _ask_theirs(folder: Path, asked: SuiteRun, places: dict[str, Place], workers: int, stop: threading.Event,
+                say: Say) -> None:  # fmt: skip
+    """Have the suite's own tests judge what the searches hand in."""
+    searched = {name: (run_of(folder, p.member), suite_standing.read(folder, p.member)) for name, p in places.items()}
+    found = {name: (run, place.state) for name, (run, place) in searched.items() if place.state is not None}
+    if found:
+        tasks = suite_tasks.members(asked.suite, None if asked.root is None else Path(asked.root), tuple(found))
+        suite_handed.ask(found, tasks, workers, stop, say)
 
 
 def _judged(state: State, sources: list[str]) -> tuple[bool, bool]:

@@ -41,6 +41,11 @@ class SuiteRun:
         return int(self.settings["generations"]) * int(self.settings["population"])
 
     @property
+    def turns(self) -> int:
+        """How many turns the budget pays."""
+        return self.budget // self.turn
+
+    @property
     def searched(self) -> tuple[Member, ...]:
         """The tasks that are searched."""
         return tuple(m for m in self.members if m.left_out is None)

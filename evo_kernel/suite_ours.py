@@ -1,6 +1,5 @@
 """Judges a program of a suite's task by our rule too, and says where the two verdicts differ: that is a finding."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +7,10 @@ from typing import Any
 from evo_kernel import suite_tasks
 from evo_kernel.config import Settings
 from evo_kernel.pools import judge_now, one_judge
-from fitness.evaluation import Evaluation, Stage
+from fitness.evaluation import Basis, Evaluation, Stage
 from fitness.theirs import Theirs
 from suites import Task, TaskError
-from suites.foreign import Loaded
+from suites.foreign import Loaded, handing
 
 HOST = ("host-operation", "import", "schema", "launches")  # what a plan cannot hold, and an open child may do
 
@@ -35,29 +34,38 @@ def judge(suite: str, task: Loaded, source: str | None, settings: Settings) -> O
     except TaskError as error:
         return Ours(None, str(error))
     oracle = "the suite's own kernel" if own.interpreted else "PyTorch"
-    program = _program(own, task, source)
+    program = _program(own, source)
     if program is None:
-        return Ours(None, "the suite has no kernel for it, only PyTorch", oracle=oracle)
+        lacks = "the suite has no kernel for it, only PyTorch" if source is None else f"it defines no `{own.entry}`"
+        return Ours(None, lacks, oracle=oracle)
     verdict = _judged(own, program, settings)
     if _needs_open(verdict) and settings.basis == "measured":
         verdict = _judged(own, program, settings.model_copy(update={"mode": "open"}))
     failure = verdict.failure
     why = "" if failure is None else f"{failure.stage}, {failure.kind}: {' '.join(failure.message.split())[:200]}"
-    if failure is not None and failure.stage in (Stage.PREDICT, Stage.MACHINE, Stage.TIMING):
-        return Ours(None, why, str(verdict.mode), oracle)  # nothing was said of its results
     if _needs_open(verdict):
         return Ours(None, f"its launcher needs open mode, which needs a GPU ({why})", "sealed", oracle)
-    return Ours(failure is None, why, str(verdict.mode), oracle)
+    return Ours(right(verdict), why, str(verdict.mode), oracle)
 
 
-def _program(own: Task, task: Loaded, source: str | None) -> str | None:
+def right(verdict: Evaluation) -> bool | None:
+    """Return what our judge says of a program's results; None where it did not come so far, or could not run it."""
+    failure = verdict.failure
+    if failure is None:
+        return True
+    later = failure.stage in (Stage.PREDICT, Stage.MACHINE, Stage.TIMING)
+    unable = failure.kind == "interpreter" or (failure.kind == "timeout" and verdict.basis is Basis.PREDICTED)
+    return None if later or unable else False
+
+
+def _program(own: Task, source: str | None) -> str | None:
     """Return a program with the launcher of our task: theirs gets the one that calls it as their test does."""
-    seed = own.seeds[0].source if own.seeds else None
-    if source is None or re.search(rf"^def {own.entry}\(", source, re.MULTILINE):
-        return source or seed
-    if seed is None:
-        return source
-    return f"{source.rstrip()}\n\n\n{seed[seed.rindex(f'def {own.entry}(') :]}"
+    if source is None:
+        return own.seeds[0].source if own.seeds else None
+    try:
+        return handing.ours(own, source)
+    except SyntaxError:
+        return source  # which our judge says better
 
 
 def _judged(own: Task, program: str, settings: Settings) -> Evaluation:

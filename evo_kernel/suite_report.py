@@ -1,20 +1,22 @@
 """Reports a suite run, alone or beside another, as JSON, Markdown and a picture; the same run gives the same bytes."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from evo_kernel import metrics, suite_plot, suite_rows
+from evo_kernel.suite_cells import FAST, Cell, parts, percent, share, table, times, us
 from evo_kernel.suite_folder import put, read
 from evo_kernel.suite_rows import Row
+from evo_kernel.suite_sides import by_theirs, verdicts
 from evo_kernel.suite_standing import WORDS
+from fitness.ours import QUARANTINED
 
-FAST = (1.0, 1.5, 2.0)  # of fast_p
 KS = (1, 5, 10)  # of pass@k
 NAMES = ("report.json", "report.md", "report.svg")
-_COSTS = ("evaluations", "tokens", "dollars", "gpu_seconds")
+_COSTS = ("evaluations", "calls", "tokens", "dollars", "gpu_seconds")
 
 
 def plain(folder: Path) -> dict[str, Any]:
@@ -32,6 +34,8 @@ def plain(folder: Path) -> dict[str, Any]:
         "all": measures(found),
         "levels": {name: measures(rows) for name, rows in groups.items()},
         "categories": {name: measures(rows) for name, rows in kinds.items()},
+        "differing": [r.name for r in found if r.handed is not None and r.handed.differ],
+        "quarantined": [r.name for r in found if QUARANTINED in r.why],
         "tasks": [_task(row) for row in found],
     }
 
@@ -55,6 +59,7 @@ def measures(rows: Sequence[Row]) -> dict[str, Any]:
         **{f"{part}_to_best": _mean([getattr(s, part) for r in rows if (s := r.made.to_best)]) for part in _COSTS},
         "roofline": _mean([r.roofline for r in rows]),
         "tasks_with_regressions": sum(bool(r.regressions) for r in rows),
+        "theirs": by_theirs(rows),
     }
 
 
@@ -96,7 +101,7 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
     for other in others:
         lines += _beside(report, other, tuple(reports))
     lines += _overview(report)
-    lines += ["## Tasks", "", *_table(_TASK, report["tasks"]), "", *_costs(report)]
+    lines += ["## Tasks", "", *table(_TASK, report["tasks"]), "", *verdicts(report), *_costs(report)]
     unlucky = [t for t in report["tasks"] if t["regressions"]]
     lines += [f"- {t['name']}: slower than its seed on {', '.join(t['regressions'])}" for t in unlucky]
     lines += [f"- {t['name']}: {t['why']}" for t in report["tasks"] if t["why"]]
@@ -106,15 +111,7 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
 
 def _overview(report: dict[str, Any]) -> list[str]:
     """Return the measures of all tasks, by level and by category."""
-    return ["## Measures", "", *_table(_MEASURE, _parts(report)), ""]
-
-
-def _parts(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """List what is measured: all tasks, each level, each category."""
-    parts = [("all", report["all"])]
-    parts += [(f"level {name}", found) for name, found in report["levels"].items()]
-    parts += list(report["categories"].items())
-    return [{"name": name, **found} for name, found in parts]
+    return ["## Measures, by our judge", "", *table(_MEASURE, parts(report)), ""]
 
 
 def _costs(report: dict[str, Any]) -> list[str]:
@@ -128,7 +125,7 @@ def _costs(report: dict[str, Any]) -> list[str]:
         tasks.append({"name": task["name"], **found})
     about = "To the first right program that the search made, to the best, and in all; above single tasks, means of " \
             "those that have one, and sums."  # fmt: skip
-    return ["## Cost", "", about, "", *_table(_COST, [*_parts(report), *tasks]), ""]
+    return ["## Cost", "", about, "", *table(_COST, [*parts(report), *tasks]), ""]
 
 
 def _beside(report: dict[str, Any], other: dict[str, Any], names: tuple[str, ...]) -> list[str]:
@@ -136,47 +133,22 @@ def _beside(report: dict[str, Any], other: dict[str, Any], names: tuple[str, ...
     first, second = names
     rows = [{"name": n, **r["all"]} for n, r in zip(names, (report, other), strict=True)]
     mine, theirs = ({t["name"]: t for t in r["tasks"]} for r in (report, other))
-    lines = ["## Side by side", "", *_table(_MEASURE, rows), "", *_table(_COST, rows), ""]
+    lines = ["## Side by side", "", *table(_MEASURE, rows), "", *table(_COST, rows), ""]
     if (report["target"], report["basis"]) != (other["target"], other["basis"]):
         return [*lines, "Their times are of different chips or bases: tasks are not laid side by side.", ""]
     lines += [f"| task | {first}, us | {second}, us | {first} / {second} |", "|---|---|---|---|"]
     for name in (n for n in mine if n in theirs):
         one, two = mine[name]["best_us"], theirs[name]["best_us"]
         ratio = f"{one / two:.3f}" if one and two else "-"
-        lines.append(f"| {name} | {_us(one)} | {_us(two)} | {ratio} |")
+        lines.append(f"| {name} | {us(one)} | {us(two)} | {ratio} |")
     alone = {n: [t for t in a if t not in b] for n, a, b in ((first, mine, theirs), (second, theirs, mine))}
     lines += [f"\nOnly in {name}: {', '.join(found)}" for name, found in alone.items() if found]
     return [*lines, ""]
 
 
-Cell = Callable[[dict[str, Any]], str]
-
-
-def _table(columns: dict[str, Cell], rows: Sequence[dict[str, Any]]) -> list[str]:
-    head = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return head + ["| " + " | ".join(cell(row) for cell in columns.values()) + " |" for row in rows]
-
-
-def _us(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}%"
-
-
-def _times(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}x"
-
-
 def _gain(task: dict[str, Any]) -> str:
     within = task["interval"]
-    return _times(task["speedup"]) + ("" if within is None else f" [{within[0]:.3f}, {within[1]:.3f}]")
-
-
-def _part(measure: str, key: str) -> Cell:
-    """Return the cell of one value of a measure that has several."""
-    return lambda row: _percent(row[measure][key])
+    return times(task["speedup"]) + ("" if within is None else f" [{within[0]:.3f}, {within[1]:.3f}]")
 
 
 def _cost(part: str, digits: int) -> Cell:
@@ -188,6 +160,7 @@ def _cost(part: str, digits: int) -> Cell:
 _COST: dict[str, Cell] = {
     "": lambda r: str(r["name"]),
     "evaluations": _cost("evaluations", 1),
+    "calls of models": _cost("calls", 1),
     "tokens": _cost("tokens", 0),
     "dollars": _cost("dollars", 4),
     "GPU seconds": _cost("gpu_seconds", 1),
@@ -195,23 +168,23 @@ _COST: dict[str, Cell] = {
 _MEASURE: dict[str, Cell] = {
     "": lambda r: str(r["name"]),
     "tasks": lambda r: str(r["tasks"]),
-    "call": lambda r: _percent(r["call_accuracy"]),
-    "execution": lambda r: _percent(r["execution_accuracy"]),
-    "GEAK speedup": lambda r: _times(r["geak_speedup"]),
-    **{f"fast_{p:g}": _part("fast_p", f"{p:g}") for p in FAST},
-    **{f"pass@{k}": _part("pass_at_k", str(k)) for k in KS},
-    "held out": lambda r: _percent(r["held_out_pass_rate"]),
-    "of roofline": lambda r: _percent(r["roofline"]),
+    "call": lambda r: percent(r["call_accuracy"]),
+    "execution": lambda r: percent(r["execution_accuracy"]),
+    "GEAK speedup": lambda r: times(r["geak_speedup"]),
+    **{f"fast_{p:g}": share("fast_p", f"{p:g}") for p in FAST},
+    **{f"pass@{k}": share("pass_at_k", str(k)) for k in KS},
+    "held out": lambda r: percent(r["held_out_pass_rate"]),
+    "of roofline": lambda r: percent(r["roofline"]),
 }
 _TASK: dict[str, Cell] = {
     "task": lambda t: str(t["name"]),
     "level": lambda t: t["group"] or "-",
     "status": lambda t: str(t["status"]),
     "right / made": lambda t: f"{t['made']['correct']} / {t['made']['evaluations']}",
-    "seed us": lambda t: _us(t["seed_us"]),
-    "best us": lambda t: _us(t["best_us"]),
+    "seed us": lambda t: us(t["seed_us"]),
+    "best us": lambda t: us(t["best_us"]),
     "speedup": _gain,
-    "GEAK speedup": lambda t: _times(t["geak_speedup"]),
-    "of roofline": lambda t: _percent(t["roofline"]),
+    "GEAK speedup": lambda t: times(t["geak_speedup"]),
+    "of roofline": lambda t: percent(t["roofline"]),
     "held out": lambda t: t["held_out"] or "-",
 }

@@ -1,19 +1,19 @@
 """What a suite run found for each task, folded from the journals of its runs: nothing in it depends on a clock."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archives.archive import Entry
 from archives.events import Answered, Event, Judged, Proposed
 from archives.journal import Journal
-from evo_kernel import measurement, metrics, suite_standing
+from evo_kernel import measurement, metrics, suite_handed, suite_standing
 from evo_kernel.search import GIVEN
 from evo_kernel.suite_drive import held_out
 from evo_kernel.suite_folder import SuiteRun, run_of
-from fitness.evaluation import Stage
+from evo_kernel.suite_handed import RUNS, Verdicts
+from fitness.evaluation import Failure
 
-RUNS = (Stage.CORRECTNESS, Stage.PREDICT, Stage.TIMING)  # a program that fails there has run
 PICO = 1e12  # of a dollar
 
 
@@ -37,6 +37,7 @@ class Spent:
     """What a search had used when a verdict came; programs that came with the task count as none of its evaluations."""
 
     evaluations: int = 0
+    calls: int = 0
     tokens: int = 0
     dollars: float = 0.0
     gpu_seconds: float = 0.0
@@ -71,6 +72,8 @@ class Row:
     roofline: float | None = None
     cases: tuple[CaseRow, ...] = ()
     held_out: metrics.Quadrant | None = None
+    handed: Verdicts | None = None  # both verdicts on what the search hands in
+    seed_times: tuple[tuple[str, float], ...] = ()  # microseconds by case
 
     @property
     def regressions(self) -> tuple[str, ...]:
@@ -85,6 +88,16 @@ class Row:
             self.name, self.made.ran > 0, self.made.correct > 0, latencies, self.made.evaluations, self.made.correct,
             self.held_out,
         )  # fmt: skip
+
+    @property
+    def result_by_theirs(self) -> metrics.Result:
+        """Return the task as the suite's own test sees it: one program of the search's was handed in, or none."""
+        one = self.handed
+        if one is None or not one.own or one.theirs is None:
+            return metrics.Result(self.name, False, False, samples=int(one is not None and one.own))
+        right, before = one.theirs.passed is True, dict(self.seed_times)
+        latencies = tuple((before[case], us) for case, us in one.times if case in before) if right else ()
+        return metrics.Result(self.name, one.theirs.called, right, latencies, 1, int(right))
 
 
 def rows(folder: Path, asked: SuiteRun) -> tuple[Row, ...]:
@@ -105,10 +118,21 @@ def _row(folder: Path, place: suite_standing.Place) -> Row:
     run, archive = run_of(folder, member), state.search.archive
     with Journal.read(run) as journal:
         made = fold(journal.events(), archive.best)
-    failed = "; ".join(f"seed fails at {f.stage}: {f.kind}" for _, f in state.search.failed_seeds)
-    row = Row(member.name, member.group, member.category, place.status, failed, made)
+    handed = suite_handed.verdicts(run, archive.best)
+    failed = "; ".join(_failed(f) for _, f in state.search.failed_seeds)
     seed, best = measurement.baseline(state), archive[archive.best] if archive.best else None
-    return row if seed is None or best is None else _timed(row, seed, best, run)
+    times = () if seed is None else tuple((c.case, c.time_us) for c in seed.evaluation.cases)
+    row = Row(member.name, member.group, member.category, place.status, failed, made, handed=handed, seed_times=times)
+    if best is None:
+        return row
+    if seed is None:  # it came with PyTorch alone: there is no kernel to be faster than
+        return replace(row, best_us=best.score_us, roofline=best.roofline)
+    return _timed(row, seed, best, run)
+
+
+def _failed(failure: Failure) -> str:
+    said = " ".join(failure.message.split())[:160]
+    return f"seed fails at {failure.stage}: {failure.kind}{f', {said}' if said else ''}"
 
 
 def _timed(row: Row, seed: Entry, best: Entry, run: Path) -> Row:
@@ -119,11 +143,11 @@ def _timed(row: Row, seed: Entry, best: Entry, run: Path) -> Row:
         CaseRow(c.case, before[c.case], c.time_us, c.floor_us) for c in best.evaluation.cases if c.case in before
     )
     said = held_out(run, best.candidate.id)
-    return Row(
-        row.name, row.group, row.category, row.status, row.why, row.made, seed.score_us, best.score_us,
-        seed.score_us / best.score_us if beside is None else 1 / beside.ratio,
-        None if beside is None else (1 / beside.high, 1 / beside.low),
-        best.roofline, cases, None if said is None else metrics.quadrant(*said),
+    return replace(
+        row, seed_us=seed.score_us, best_us=best.score_us, cases=cases, roofline=best.roofline,
+        speedup=seed.score_us / best.score_us if beside is None else 1 / beside.ratio,
+        interval=None if beside is None else (1 / beside.high, 1 / beside.low),
+        held_out=None if said is None else metrics.quadrant(*said),
     )  # fmt: skip
 
 
@@ -135,6 +159,7 @@ def fold(events: Iterable[Event], best: str | None) -> Made:
         if isinstance(event, Proposed):
             proposed[event.number] = event
         elif isinstance(event, Answered):
+            tally.calls += event.calls
             tally.tokens += event.tokens
             tally.pico += event.dollars
         elif isinstance(event, Judged):
@@ -152,6 +177,7 @@ class _Tally:
     evaluations: int = 0
     ran: int = 0
     correct: int = 0
+    calls: int = 0
     tokens: int = 0
     pico: int = 0  # dollars, in the journal's own unit: their sum is exact
     gpu_seconds: float = 0.0
@@ -172,7 +198,7 @@ class _Tally:
 
     @property
     def spent(self) -> Spent:
-        return Spent(self.evaluations, self.tokens, self.pico / PICO, self.gpu_seconds)
+        return Spent(self.evaluations, self.calls, self.tokens, self.pico / PICO, self.gpu_seconds)
 
     @property
     def made(self) -> Made:

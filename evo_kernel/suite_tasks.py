@@ -18,9 +18,7 @@ def why_not(found: Loaded, models: bool = False) -> str | None:
     """Say in one line why a suite's task cannot be searched, as far as its text tells."""
     if found.problem or found.needs:
         return found.problem or lacks(found)
-    if found.style == "function":
-        return UNTURNED
-    return SEEDLESS if found.style == "model" and not models else None
+    return SEEDLESS if found.style in ("model", "function") and not models else None
 
 
 def task(suite: str, root: Path | None, name: str) -> Task:
@@ -60,4 +58,3 @@ def find(name: str, root: Path | None) -> Task:
 
 
 SEEDLESS = "it comes with PyTorch alone, and without a model (--model) a search begins with a right Triton kernel"
-UNTURNED = "its test draws what its function is given, and functions are not turned into tasks yet"

@@ -16,6 +16,8 @@ from fitness.jail import WorkerLost
 from fitness.open_mode import visible
 from suites.foreign import Loaded
 
+LOST = "lost: "  # how it is said that a server was lost, which is nobody's verdict
+
 if TYPE_CHECKING:  # it brings torch: seconds in which servers can load
     from fitness.theirs import Ran, Theirs
 
@@ -27,27 +29,30 @@ def judge(suite: str, root: Path | None, names: tuple[str, ...], source: str | N
     if source is not None and len(tasks) != 1:
         raise RunError("a program is judged by the test of one task: name it with --task")
     found: dict[str, Theirs] = {}
-    for one in judged(tasks, source, gpu(on), seconds, workers):
+    programs = [(t, t.source if source is None else source) for t in tasks]
+    for one in judged(programs, gpu(on), seconds, workers):
         found[one.name] = one
         say(f"[{len(found)}/{len(tasks)}] {line(one)}")
     return [found[t.name] for t in tasks]
 
 
-def judged(tasks: Sequence[Loaded], source: str | None, found: discover.Found | None, seconds: float,
+def judged(programs: Sequence[tuple[Loaded, str]], found: discover.Found | None, seconds: float,
            workers: int) -> "Iterator[Theirs]":  # fmt: skip
     """Yield verdicts as they come; references and programs run beside each other, so many at once as there are workers.
 
     A program is never in memory with the reference that it is compared with: the two have children of their own.
     """
-    jails = Jails("interpreter" if found is None else "foreign", min(workers, 2 * len(tasks)))
-    first = sorted(tasks, key=lambda task: "autotune" not in task.source)  # what compiles most goes first
+    if not programs:
+        return
+    jails = Jails("interpreter" if found is None else "foreign", min(workers, 2 * len(programs)))
+    first = sorted(programs, key=lambda pair: "autotune" not in pair[0].source)  # what compiles most goes first
     tasks_pool, runs_pool = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
 
-    def one(task: Loaded) -> "Theirs":
-        return _one(task, task.source if source is None else source, jails, runs_pool, seconds, found)
+    def one(pair: tuple[Loaded, str]) -> "Theirs":
+        return _one(*pair, jails, runs_pool, seconds, found)
 
     try:
-        for done in as_completed([tasks_pool.submit(one, task) for task in first]):
+        for done in as_completed([tasks_pool.submit(one, pair) for pair in first]):
             yield done.result()
     finally:
         for pool in (tasks_pool, runs_pool):
@@ -83,7 +88,7 @@ def _one(task: Loaded, source: str, jails: Jails, pool: Executor, seconds: float
     try:
         return theirs.verdict(task, right.result(), made.result(), where)
     except WorkerLost as error:
-        return Theirs(task.name, False, None, f"lost: {error}", 0.0, where)
+        return Theirs(task.name, False, None, f"{LOST}{error}", 0.0, where)
 
 
 def line(one: "Theirs") -> str:

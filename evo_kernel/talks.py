@@ -172,10 +172,16 @@ def require_prices(settings: Settings) -> None:
 
 def require(settings: Settings, task: Task) -> None:
     """Refuse before a run begins what could ask none of its models: no key, no price, no folder, no such file."""
+    if settings.models:
+        examples.gather(settings.archives, task)
+    require_models(settings)
+
+
+def require_models(settings: Settings) -> None:
+    """Refuse models that could not be asked, whatever the task."""
     if not settings.models:
         return
     _require_files(settings)
-    examples.gather(settings.archives, task)
     models = made(settings.models)
     require_prices(settings)
     clients = [client(model) for model in models]

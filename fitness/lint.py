@@ -52,7 +52,7 @@ def ground(own: Functions, trial: Trial, seed: int) -> Ground:
     values = draw(trial, seed)
     yardsticks = yardstick.compute(own, values, trial, seed=seed)
     eager = yardstick.outputs(own.reference(*[yardstick.copied(v) for v in values.values()]))
-    truths = yardstick.outputs(own.reference(*yardstick.lifted(values).values()))
+    truths = yardstick.wide(own.reference(*yardstick.lifted(values).values()))
     return Ground(trial, values, eager, truths, yardsticks)
 
 

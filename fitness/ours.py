@@ -3,14 +3,14 @@
 from typing import Any
 
 from fitness.child import Limits
-from fitness.foreign import payload
+from fitness.foreign import PATIENCE, payload
 from fitness.jail import Jail
 from fitness.words import message
 from suites import Task, TaskError
 from suites.foreign import Loaded
 from suites.task import unpack
 
-SECONDS = 170.0  # for one task
+SECONDS = 170.0  # of the processor, for one task
 QUARANTINED = "quarantined: "  # how the reason begins of a task that a program passes which computes nothing
 FLAVOUR = "interpreter"  # of the jail: programs run without a GPU
 
@@ -18,7 +18,7 @@ FLAVOUR = "interpreter"  # of the jail: programs run without a GPU
 def turn(suite: str, task: Loaded, jail: Jail, seconds: float = SECONDS) -> Task:
     """Return a foreign task as one of ours; TaskError says in one line why it cannot be."""
     given = {**payload(task), "suite": suite, "name": task.name, "instruction": task.instruction}
-    outcome = jail.run("turn", given, Limits(seconds=seconds))
+    outcome = jail.run("turn", given, Limits(seconds=PATIENCE * seconds, processor=seconds))
     if outcome.kind is not None:
         said = " ".join(message(outcome.message).split())[:300]
         stage = f" while {outcome.stage}" if outcome.kind in ("timeout", "crash") and outcome.stage else ""

@@ -72,7 +72,7 @@ def compute(functions: Functions, arguments: Mapping[str, Any], trial: Trial, de
     `measure` does what `errors` does, faster on some device.
     """
     values = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in arguments.items()}
-    truths = outputs(functions.reference(*lifted(values).values()))
+    truths = wide(functions.reference(*lifted(values).values()))
     schema: list[tuple[str, tuple[int, ...]]] = []
     bank: list[list[_Spread | None]] = []
     for name, member, reach in _bank(functions, values, seed):
@@ -144,6 +144,11 @@ def outputs(value: Any) -> list[torch.Tensor]:
 def lifted(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return floating tensors in float64; the values are those the dtype could hold."""
     return {k: v.to(torch.float64, copy=True) if _floating(v) else copied(v) for k, v in values.items()}
+
+
+def wide(value: Any) -> list[torch.Tensor]:
+    """Return what a function made of float64 as float64: it may have named a narrower dtype itself."""
+    return [t.double() if t.is_floating_point() else t for t in outputs(value)]
 
 
 def copied(value: Any) -> Any:

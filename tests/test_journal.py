@@ -53,6 +53,15 @@ def test_clock_times_are_beside_the_payload_not_in_it(tmp_path: Path) -> None:
     assert at > 1.7e9
 
 
+def test_a_journal_that_was_closed_is_free_whatever_a_child_still_holds(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "run")
+    assert journal._lock is not None
+    copy = os.dup(journal._lock.fileno())  # as a process has that another thread is starting
+    journal.close()
+    Journal.append_to(tmp_path / "run").close()
+    os.close(copy)
+
+
 def test_a_second_writer_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
     with Journal.create(tmp_path / "run"):
         with pytest.raises(JournalError, match=f"in use by another process .pid {os.getpid()}"):

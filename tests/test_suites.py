@@ -1,18 +1,21 @@
 """Other people's benchmarks: what is read of a checkout, what of it runs without a GPU, and which tests test nothing."""
 
+import functools
 import json
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
+import formula
 import pytest
 import torch
 from click.testing import CliRunner, Result
 from conftest import Borrowed
 
-from evo_kernel import runs, suite_jails
+from evo_kernel import runs, suite_handed, suite_jails, suite_tasks
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -23,7 +26,7 @@ from fitness.jail import Jail
 from fitness.theirs import Theirs
 from operators.llm import launcher
 from suites import TaskError, foreign
-from suites.foreign import Loaded, registry, rules
+from suites.foreign import Loaded, blocks, handing, registry, rules
 
 pytestmark = pytest.mark.usefixtures("shared_jails")
 
@@ -122,6 +125,12 @@ def jail(jails: Callable[[str], Jail]) -> Jail:
     return jails(FLAVOUR)
 
 
+def lend(jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands use this module's fork server where they would start one like it."""
+    for user in ("evo_kernel.suite_jails", "fitness.jail", "fitness.judge"):
+        monkeypatch.setattr(f"{user}.Jail", lambda flavour: Borrowed(jail) if flavour == FLAVOUR else Jail(flavour))
+
+
 def task(name: str, suite: str = "tritonbench-revised") -> Loaded:
     return next(t for t in foreign.loader(suite).load(GEAK) if t.name == name)
 
@@ -189,6 +198,25 @@ class TestWhatRunsWithoutAGpu:
         assert "line 1: no result of a check" in refused.output
 
 
+TWICE = """
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def twice(out, x, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(out + at, FACTOR * tl.load(x + at, mask=at < n), mask=at < n)
+
+
+def evo_twice(x):
+    out = torch.empty_like(x)
+    twice[(triton.cdiv(x.numel(), 16),)](out, x, x.numel(), BLOCK=16)
+    return out
+"""
+
+
 class TestTheirTasksAsOurs:
     """What was written for another harness is judged by our rule, on inputs that are drawn anew."""
 
@@ -220,6 +248,27 @@ class TestTheirTasksAsOurs:
         assert (own.entry, own.interpreted) == ("evo_double", True)
         assert own.seeds[0].source.endswith("def evo_double(x):\n    made = double(x)\n    return made\n")
 
+    def test_a_kernel_of_our_launcher_is_what_the_suites_own_test_calls(self, jail: Jail) -> None:
+        quantised = next(foreign.loader("kernelbench-x").load(HERE / "kernelbenchx"))
+        with pytest.raises(TaskError, match=r"^its test allows what a quantised computation errs by"):
+            ours.turn("kernelbench-x", quantised, jail)
+        twice = replace(quantised, thresholds=())
+        own = ours.turn("kernelbench-x", twice, jail)
+        assert (own.entry, own.seeds, own.interpreted, len(own.honest)) == ("evo_twice", (), False, 3)
+        assert "in float64, without the vendor's libraries, on tensors laid out otherwise." in own.about
+        for factor, right in (("2", True), ("3", False)):
+            handed = handing.theirs(own, TWICE.replace("FACTOR", factor))
+            assert theirs.judge(twice, handed, jail, 30).passed is right
+
+    def test_a_new_launcher_takes_the_place_of_the_function_that_the_test_calls(self, jail: Jail) -> None:
+        own = ours.turn("tritonbench-revised", task("double"), jail)
+        seed = own.seeds[0].source
+        assert handing.theirs(own, seed) == seed
+        assert "with blocks of half the size" not in own.about  # they are below the least
+        changed = seed.replace("    return made\n", "    return made * 2\n")
+        assert theirs.judge(task("double"), handing.theirs(own, changed), jail, 30).passed is False
+        assert handing.ours(own, task("double").source).count("def evo_double(") == 1
+
     def test_where_the_two_verdicts_differ_the_task_is_named(self) -> None:
         def said(name: str, passed: bool | None) -> Theirs:
             return Theirs(name, True, passed, "", 0.0, "interpreter")
@@ -247,12 +296,12 @@ class TestTheirOwnRules:
     def test_references_are_judged_one_by_one_and_one_that_fails_costs_no_other(
         self, jail: Jail, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(suite_jails, "Jail", lambda _: Borrowed(jail))
+        lend(jail, monkeypatch)
         chosen = [part for name in ("lost", "unlisted", "double") for part in ("--task", name)]
         told = run("suite", "judge", "tritonbench-revised", "--root", GEAK, "--on", "interpreter", *chosen, "--json")
         assert told.exit_code == 1
         found = json.loads(told.stdout)
-        assert (found["called"], found["passed"]) == (1, 1)
+        assert (found["called"], found["passed"], found["passed_ours"], found["differing"]) == (1, 1, 1, [])
         assert [(t["name"], t["passed"]) for t in found["tasks"]] == [
             ("double", True),
             ("lost", None),
@@ -280,6 +329,64 @@ class TestTheirOwnRules:
         assert rules.same("function", {"a": [one]}, {"a": [other]}) is right
         assert not rules.same("function", {"a": [one]}, {"a": [other.double()]})
         assert rules.same("function", {"a": [one]}, {"a": [other]}, {"rmse": 0.01}) is (reference == reference)
+
+
+class TestASuiteRunOfOthers:
+    """A checkout of theirs searched as a whole; the judge is a formula, their test is theirs."""
+
+    def run(self, root: Path, out: Path) -> Result:
+        budget = ("--budget", 8, "--population", 2, "--generations", 1, "--at-once", 1)
+        return run("suite", "run", "tritonbench-g", "--root", root, "--out", out, *budget, "--quiet")
+
+    def test_killed_anywhere_and_resumed_it_reports_the_same_with_both_verdicts(
+        self, jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = tmp_path / "root"
+        shutil.copytree(HERE / "tritonbench", root)
+        programs = root / "data" / "TritonBench_G_v1"
+        (programs / "other.py").write_text("# broken, the formula says\n" + (programs / "negate.py").read_text())
+        lend(jail, monkeypatch)
+        formula.install(monkeypatch)
+        monkeypatch.setattr(suite_tasks, "turned", functools.cache(suite_tasks.turned))  # both runs turn the same
+        assert self.run(root, tmp_path / "whole").exit_code == 0
+        report = json.loads((tmp_path / "whole" / "report.json").read_text())
+        negate, other, printed = report["tasks"]
+        assert [t["handed"] and t["handed"]["theirs"]["passed"] for t in report["tasks"]] == [True, True, None]
+        assert (negate["handed"]["own"], negate["handed"]["ours"], printed["handed"]) == (True, True, None)
+        assert (other["handed"]["own"], other["handed"]["ours"]) == (False, False)
+        assert report["differing"] == ["other"]
+        assert report["all"]["theirs"] == {**report["all"]["theirs"], "judged": 2, "execution_accuracy": 1 / 3}
+        assert report["levels"]["2"]["theirs"]["geak_speedup"] == negate["geak_speedup"]
+        told = (tmp_path / "whole" / "report.md").read_text()
+        assert "- other: ours wrong (correctness, wrong: by its numbers); theirs right" in told
+        chance = random.Random(3)
+        for _ in range(2):
+            formula.Formula.left = chance.randrange(1, 4)
+            assert self.run(root, tmp_path / "torn").exit_code in (0, 130)
+        formula.Formula.left = float("inf")
+        with monkeypatch.context() as killed:
+            killed.setattr(suite_handed, "_keep", interrupted)
+            assert self.run(root, tmp_path / "torn").exit_code == 130
+        half = run("suite", "report", tmp_path / "torn", "--json")
+        assert [t["handed"] and t["handed"]["theirs"] for t in json.loads(half.stdout)["tasks"]] == [None, None, None]
+        assert self.run(root, tmp_path / "torn").exit_code == 0
+        one, same = ((tmp_path / out / "report.json").read_bytes() for out in ("whole", "torn"))
+        assert one == same
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_blocks_are_halved_wherever_a_program_states_them() -> None:
+    program = "BLOCK = 64\nk[g](x, BLOCK_M=128, n=128)\nConfig({'BLOCK': 32, 'W': 64})\ndef f(x, BLOCK_SIZE=16): pass"
+    made = blocks.halved(program)
+    assert (made or "").splitlines()[:3] == [
+        "BLOCK = 32",
+        "k[g](x, BLOCK_M=64, n=128)",
+        "Config({'BLOCK': 16, 'W': 64})",
+    ]
+    assert blocks.halved("k[g](x, n=128, BLOCK=48)") is None
 
 
 class TestWhatCannotBeRead:

@@ -13,6 +13,13 @@ from triton.runtime import interpreter
 
 MODULE = "calls_of_the_test"  # under which a program finds `wrap`; see `hook`
 MOST, SECONDS = 8, 25.0  # calls with launches that are kept, and for how long a test goes on once there is one
+PLAIN = 48  # calls that are kept of functions that launch nothing
+
+MARKS: dict[Any, Callable[[str], str]] = {  # what is written before an argument of this kind
+    inspect.Parameter.KEYWORD_ONLY: "{}=".format,
+    inspect.Parameter.VAR_POSITIONAL: "*".format,
+    inspect.Parameter.VAR_KEYWORD: "**".format,
+}
 
 
 class Enough(KeyboardInterrupt):
@@ -25,17 +32,20 @@ class Call:
 
     function: str
     arguments: dict[str, Any]  # tensors as they were before
-    changed: tuple[str, ...] = ()  # arguments that the call wrote to
+    changed: tuple[str, ...] = ()  # arguments that the call wrote to,
+    wrote: dict[str, int] = field(default_factory=dict)  # and how many of their elements are others now
     result: Any = None
     launches: int = 0
     seconds: float = 0.0
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)  # before an argument that is not given by its place alone
 
 
 @dataclass(slots=True)
 class Notes:
-    """The calls of one run of a test."""
+    """The calls of one run of a test; `plain` where none of them launches a kernel."""
 
+    plain: bool = False
     calls: list[Call] = field(default_factory=list)
     inside: int = 0
     launches: int = 0
@@ -45,7 +55,8 @@ class Notes:
         """Keep a call; Enough where no more are wanted."""
         self.calls.append(one)
         launching = sum(c.launches > 0 for c in self.calls)
-        if launching >= MOST or (launching and time.monotonic() - self.began > SECONDS):
+        late = time.monotonic() - self.began > SECONDS
+        if launching >= MOST or (launching and late) or (self.plain and (late or len(self.calls) >= PLAIN)):
             raise Enough
 
 
@@ -54,11 +65,11 @@ def hook(source: str) -> str:
     return f"{source}\n\nimport {MODULE}\n{MODULE}.wrap(globals())\n"
 
 
-def watch() -> Notes:
+def watch(plain: bool = False) -> Notes:
     """Have what follows written down."""
     import sys
 
-    notes, launch = Notes(), interpreter.InterpretedFunction.run
+    notes, launch = Notes(plain), interpreter.InterpretedFunction.run
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         notes.launches += 1
@@ -107,6 +118,7 @@ def _watched(notes: Notes, name: str, function: Callable[..., Any]) -> Callable[
         if one is not None:
             one.launches, one.result, one.seconds = notes.launches - before, result, time.monotonic() - started
             one.changed = tuple(n for n, t in one.tensors.items() if not _equal(t, one.arguments[n]))
+            one.wrote = {n: _others(one.tensors[n], one.arguments[n]) for n in one.changed}
             notes.keep(one)
         return result
 
@@ -116,13 +128,15 @@ def _watched(notes: Notes, name: str, function: Callable[..., Any]) -> Callable[
 def _call(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Call | None:
     """Take a call's arguments by name; None where they do not fit, which the call itself will say."""
     try:
-        bound = _signature(function).bind(*args, **kwargs)
+        signature = _signature(function)
+        bound = signature.bind(*args, **kwargs)
     except TypeError:
         return None
     bound.apply_defaults()
     given = {n: v.detach() if isinstance(v, torch.Tensor) else v for n, v in bound.arguments.items()}
     tensors = {n: v for n, v in given.items() if isinstance(v, torch.Tensor)}
-    return Call(name, {n: _copy(v) for n, v in given.items()}, tensors=tensors)
+    marks = {n: MARKS[p.kind](n) for n, p in signature.parameters.items() if n in given and p.kind in MARKS}
+    return Call(name, {n: _copy(v) for n, v in given.items()}, tensors=tensors, marks=marks)
 
 
 def _copy(value: Any) -> Any:
@@ -134,3 +148,8 @@ def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
         return False
     flat = [t.detach().contiguous().view(-1).view(torch.uint8) if t.numel() else t for t in (one, other)]
     return torch.equal(*flat)
+
+
+def _others(one: torch.Tensor, other: torch.Tensor) -> int:
+    """Count the elements that differ; at least one does."""
+    return max(1, int((one.detach() != other).sum())) if one.shape == other.shape else one.numel()

@@ -102,7 +102,7 @@ def watched(payload: Any) -> calls.Notes:
     """Run a reference's tests and return how they call it; what failed after that does not matter."""
     interpret.prepare()
     host.install()
-    notes = calls.watch()
+    notes = calls.watch(plain=payload["style"] == "function")
     watching = {**payload, "device": "cpu", "source": calls.hook(payload["source"])}
     with contextlib.suppress(Exception, SystemExit, calls.Enough):
         _RUNNERS[payload["style"]](watching, "candidate")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import triton
 import triton.compiler.compiler as triton_compiler
 from triton.compiler import ASTSource
@@ -62,3 +63,9 @@ def install() -> None:
 
     triton.compiler.compile = triton_compiler.compile = compile_or_record
     Autotuner.run = tune_or_record
+    torch.inference_mode = _without_gradients
+
+
+def _without_gradients(mode: Any = True) -> Any:
+    """Stand in for inference mode, of which tensors that hold nothing cannot be; what is written down is the same."""
+    return torch.no_grad()(mode) if callable(mode) else torch.set_grad_enabled(not mode)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from triton.language.extra import libdevice
+from triton.language.extra import cuda, hip, libdevice
 from triton.runtime import interpreter
 
 from fitness import plan as plans
@@ -134,8 +134,9 @@ def prepare() -> None:
     builder = interpreter.interpreter_builder
     builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)
     bfloat16.install()
-    for name, function in inspect.getmembers(libdevice, inspect.isfunction):
-        setattr(libdevice, name, _absent(name) if function.__module__ == libdevice.__name__ else function)
+    for library in (libdevice, cuda.libdevice, hip.libdevice):
+        for name, function in inspect.getmembers(library, inspect.isfunction):
+            setattr(library, name, _absent(name) if function.__module__ == library.__name__ else function)
 
 
 def _absent(name: str) -> Callable[..., NoReturn]:

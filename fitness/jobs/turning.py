@@ -1,5 +1,6 @@
 """Makes a task of ours of a foreign one, and looks whether it can be judged: its text is all that comes back."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch
 from fitness import yardstick
 from fitness.child import Refused, Report
 from fitness.jobs import foreign
+from fitness.jobs.banking import banked
 from fitness.lint import ground
 from suites import Task, TaskError, read
 from suites.foreign import modelled, programmed
@@ -17,6 +19,7 @@ from suites.loading import Functions, functions
 from suites.task import FLOATING, Input, pack
 from suites.trials import Trial, draw, few, trials
 
+QUANTISED = "its test allows what a quantised computation errs by, and our rule what the reference rounds by alone"
 WRONG = (ValueError, RuntimeError, TypeError, IndexError, KeyError, AttributeError, AssertionError, NotImplementedError)
 
 
@@ -37,8 +40,11 @@ def _parts(payload: Any) -> Parts:
     suite, name = payload["suite"], payload["name"]
     if payload["style"] == "model":
         return modelled.parts(suite, name, payload["source"])
+    if payload["thresholds"]:
+        raise Unturnable(QUANTISED)
     found = foreign.watched(payload)
-    return programmed.parts(suite, name, payload["source"], payload["instruction"], found.calls)
+    plain = payload["style"] == "function"
+    return programmed.parts(suite, name, payload["source"], payload["instruction"], found.calls, plain)
 
 
 def _settled(parts: Parts, suite: str, name: str, report: Report) -> Task:
@@ -49,10 +55,8 @@ def _settled(parts: Parts, suite: str, name: str, report: Report) -> Task:
         report.stage("distributions")
         fitting = _fitting(task)
         cases, held_out = (limited(group, fitting) for group in (parts.cases, parts.held_out))
-        limited_parts = Parts(
-            parts.about, parts.entry, parts.maker, cases, held_out, parts.honest, parts.seed, parts.options
-        )
-        task = read(written(limited_parts), title)
+        report.stage("bank")
+        task = read(written(banked(replace(parts, cases=cases, held_out=held_out), task)), title)
         report.stage("judging")
         _require(task)
     except (TaskError, *WRONG) as error:
@@ -89,10 +93,20 @@ def _require(task: Task) -> None:
         made = [(g.yardsticks[number], g.eager[number]) for g in grounds if g.eager[number].numel()]
         if made and not any(yardstick.ratio(y, torch.zeros_like(e))[0] > 1.0 for y, e in made):
             raise Refused("quarantined", "a kernel that writes zeros passes all its cases")
+    _require_shapes(own, task)
     for one in grounds:
         again = yardstick.outputs(own.reference(*[yardstick.copied(v) for v in one.values.values()]))
         if not all(map(_equal, one.eager, again)):
             raise Refused("no task", f"its reference gives other results in a second call: {one.trial.said}")
+
+
+def _require_shapes(own: Functions, task: Task) -> None:
+    """Refuse a reference whose results' shapes follow from values: a launcher allocates before there are any."""
+    trial = trials(task, task.cases[0], small=True)[0]
+    drawn = [draw(trial, seed) for seed in (0, 1)]
+    made = [yardstick.outputs(own.reference(*map(yardstick.copied, v.values()))) for v in drawn]
+    if [t.shape for t in made[0]] != [t.shape for t in made[1]]:
+        raise Refused("no task", "the shapes of its results follow from the values that it is given")
 
 
 def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:

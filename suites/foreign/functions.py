@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.func import functional_call
 
+from suites.foreign.blocks import halved
 from suites.foreign.hosted import rewritten
 from suites.foreign.sizes import module
 
@@ -91,6 +92,11 @@ def laid_out_otherwise(reference: Reference, *args: Any) -> Any:
     return reference(*[a.mT.contiguous().mT if isinstance(a, torch.Tensor) and a.dim() > 1 else a for a in args])
 
 
+def in_smaller_blocks(reference: "Program", *args: Any) -> Any:
+    """Compute with blocks of half the size, whose sums are taken in another order."""
+    return reference.smaller(*args)
+
+
 def _floating(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.is_floating_point()
 
@@ -103,21 +109,33 @@ class Program:
     """A Triton program as the oracle of its own task, called by the launcher that was written for it."""
 
     def __init__(self, source: str, adapter: str, entry: str, dtypes: Sequence[str]) -> None:
+        self._source, self._adapter = source, adapter
         self._text, self._entry, self._dtypes = f"{source}\n\n\n{adapter}", entry, tuple(dtypes)
         self._launcher: Reference | None = None
-        self._narrow = False  # it refuses float64
+        self._smaller: Program | None = None
+        self.narrow = False  # it refused float64
 
     def __call__(self, *args: Any) -> Any:
         """Return what the program makes of these; of float64 what it makes of its own dtypes, where it refuses them."""
         launcher = self._launcher or self._load()
         wide = any(_floating(a) and a.dtype == torch.float64 for a in args)
-        if wide and not self._narrow:
+        if wide and not self.narrow:
             try:
                 return launcher(*[a.clone() if isinstance(a, torch.Tensor) else a for a in args])
             except Exception:  # noqa: BLE001  what it raises at float64 is its own affair
-                self._narrow = True
+                self.narrow = True
         made = launcher(*(self._own(a, dtype) for a, dtype in zip(args, self._dtypes, strict=True)))
         return _each(made, lambda t: t.double() if wide and t.is_floating_point() else t)
+
+    @property
+    def smaller(self) -> "Program":
+        """The program with blocks of half the size."""
+        if self._smaller is None:
+            text = halved(self._source)
+            if text is None:
+                raise ValueError("the program states no size of a block")
+            self._smaller = Program(text, self._adapter, self._entry, self._dtypes)
+        return self._smaller
 
     def _own(self, value: Any, dtype: str) -> Any:
         return value.to(getattr(torch, dtype)) if _floating(value) else value
@@ -136,3 +154,13 @@ class Program:
         spec.loader.exec_module(module)
         self._launcher = getattr(module, self._entry)
         return self._launcher
+
+
+class Function(Program):
+    """A PyTorch function as a reference; what it makes itself is of the dtype of its arguments."""
+
+    def __call__(self, *args: Any) -> Any:
+        """Return what the function makes of these."""
+        floats = [a for a in args if _floating(a)]
+        with precision(floats[0].dtype if floats else torch.float32), torch.no_grad():
+            return super().__call__(*args)

@@ -1,4 +1,4 @@
-"""Makes a task of ours of a Triton program and of the calls that a suite's test makes of it.
+"""Makes a task of ours of a program, Triton or plain PyTorch, and of the calls that a suite's test makes of it.
 
 The program itself is the oracle, as in the suite's own harness: results are right that are as it makes them.
 """
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from suites.foreign.drawn import Undrawable, like
+from suites.foreign.hosted import unquoted
 from suites.foreign.modelled import Unturnable
 from suites.foreign.text import Parts
 from suites.task import Argument, Case, Input
@@ -20,15 +21,37 @@ ABOUT = """{name} of {suite}: what the test of the suite calls `{function}` for.
 
 The suite's own kernel says what is right: there is no other reference. `{entry}({names})` calls it as the test does;
 {told}. {instruction}"""
+PLAIN = """{name} of {suite}: what the test of the suite calls `{function}` for.
+
+`{entry}({names})` is to compute what this does of the same arguments; {told}. {instruction}
+
+{source}"""
+WAYS = ("in_float64", "plainly", "laid_out_otherwise")  # in which a reference computes the same otherwise
+OF_KERNELS = ("in_float64", "in_smaller_blocks")
 CASES = 4
+TRIED = 3  # forms of calls, the most frequent first
 SLOWEST = 3.0  # seconds of one call: limits take a dozen
 
 
-def parts(suite: str, name: str, source: str, instruction: str, calls: Sequence[Any]) -> Parts:
-    """Return what the task of a program is made of; Unturnable or Undrawable says why there is none."""
-    same = _alike(_quick([c for c in calls if c.launches]))
+def parts(suite: str, name: str, source: str, instruction: str, calls: Sequence[Any], plain: bool = False) -> Parts:
+    """Return what the task of a program is made of; Unturnable or Undrawable says why there is none.
+
+    `plain`: it is a PyTorch function, and no kernel comes with it.
+    """
+    why: list[Exception] = []
+    source = unquoted(source)
+    for same in _alike(_quick([c for c in calls if plain or c.launches]), plain)[:TRIED]:
+        try:
+            return _parts(suite, name, source, instruction, _drawable(same), plain)
+        except (Unturnable, Undrawable) as error:
+            why.append(error)
+    raise why[0]
+
+
+def _parts(suite: str, name: str, source: str, instruction: str, same: Sequence[Any], plain: bool) -> Parts:
+    """Make a task of calls of one form."""
     first = same[0]
-    given = {n: like(v, n) if isinstance(v, torch.Tensor) else v for n, v in first.arguments.items() if _passed(v)}
+    given = _drawn(first)
     if not any(isinstance(a, Input) for a in given.values()):
         raise Unturnable(f"`{first.function}` takes no tensor: it has no inputs to draw")
     constants = {n: v for n, v in first.arguments.items() if n not in given}
@@ -36,18 +59,19 @@ def parts(suite: str, name: str, source: str, instruction: str, calls: Sequence[
     entry = ENTRY.format(function=first.function.strip("_"))
     adapter = _adapter(entry, first, list(given), results)
     cases = tuple(_cases(same, results))
-    made = f"functions.Program({source!r}, {adapter!r}, {entry!r}, {_dtypes(given)!r})"
+    maker = f"functions.{'Function' if plain else 'Program'}"
+    made = f"{maker}({source!r}, {adapter!r}, {entry!r}, {_dtypes(given)!r})"
     told = f"it changes {', '.join(first.changed)} in place" if first.changed else "no argument is changed"
     told += "".join(f", `{n}` is {v!r}" for n, v in constants.items())
     said = {"name": name, "suite": suite, "function": first.function, "instruction": instruction, "told": told}
-    about = ABOUT.format(entry=entry, names=", ".join(given), **said)
-    options = (
-        ("interpreted = True", f"in_place = {list(first.changed)!r}") if first.changed else ("interpreted = True",)
-    )
+    about = (PLAIN if plain else ABOUT).format(entry=entry, names=", ".join(given), source=source.strip(), **said)
+    told_in_place = [f"in_place = {list(first.changed)!r}"] if first.changed else []
+    options = (*([] if plain else ["interpreted = True"]), *told_in_place)
     held = cases[CASES - 1 :] if len(cases) >= CASES else cases[-1:] if len(cases) > 1 else ()
     public = cases[: len(cases) - len(held)]
-    honest = {"in_float64": "functions.in_float64(theirs, *given)"} if _wide(given) else {}
-    seed = f"{source.rstrip()}\n\n\n{adapter}"
+    ways = WAYS if plain else OF_KERNELS
+    honest = {way: f"functions.{way}(theirs, *given)" for way in ways} if _wide(given) else {}
+    seed = "" if plain else f"{source.rstrip()}\n\n\n{adapter}"
     return Parts(about, entry, made, public, held or (replace(cases[0], name="again"),), honest, seed, options)
 
 
@@ -67,21 +91,51 @@ def _passed(value: Any) -> bool:
     return isinstance(value, (torch.Tensor, float)) or (isinstance(value, int) and not isinstance(value, bool))
 
 
-def _alike(calls: Sequence[Any]) -> list[Any]:
-    """Return the calls of one function whose arguments differ in sizes and numbers alone: the most there are."""
+def _drawable(same: Sequence[Any]) -> list[Any]:
+    """Return the calls whose values we can draw; Undrawable where there is none."""
+    kept, why = [], Undrawable("no call")
+    for call in same:
+        try:
+            _drawn(call)
+            kept.append(call)
+        except Undrawable as error:
+            why = error
+    if not kept:
+        raise why
+    return kept
+
+
+def _drawn(call: Any) -> dict[str, Argument]:
+    """Return a call's arguments as inputs that are like them."""
+    return {
+        n: _unordered(like(v, n), v, n) if isinstance(v, torch.Tensor) else v
+        for n, v in call.arguments.items() if _passed(v)
+    }  # fmt: skip
+
+
+def _alike(calls: Sequence[Any], plain: bool) -> list[list[Any]]:
+    """Return the calls of one function whose arguments differ in sizes and numbers alone, by form: most calls first.
+
+    PyTorch takes any number of dimensions; of its calls the largest comes first in each form.
+    """
     if not calls:
-        raise Unturnable("its test calls no function at the program's top level that launches a kernel")
+        launching = "" if plain else " that launches a kernel"
+        raise Unturnable(f"its test calls no function at the program's top level{launching}")
     groups: dict[Any, list[Any]] = {}
     for call in calls:
-        groups.setdefault((call.function, *(_kind(n, v) for n, v in call.arguments.items()), call.changed), []).append(
-            call
-        )
-    return max(groups.values(), key=len)
+        form = (call.function, *(_kind(n, v, plain) for n, v in call.arguments.items()), call.changed)
+        groups.setdefault(form, []).append(call)
+    found = sorted(groups.values(), key=lambda group: (-len(group), bool(group[0].changed)))
+    return [sorted(group, key=_size, reverse=True) for group in found] if plain else found
 
 
-def _kind(name: str, value: Any) -> tuple[str, ...]:
+def _size(call: Any) -> int:
+    return sum(v.numel() for v in call.arguments.values() if isinstance(v, torch.Tensor))
+
+
+def _kind(name: str, value: Any, plain: bool) -> tuple[str, ...]:
     if isinstance(value, torch.Tensor):
-        return name, str(value.dtype), str(value.dim())
+        return name, str(value.dtype), "" if plain else str(value.dim())
     return (name, type(value).__name__) if _passed(value) else (name, repr(value)[:200])
 
 
@@ -91,11 +145,19 @@ def _results(call: Any) -> tuple[int, ...] | None:
     if isinstance(made, torch.Tensor):
         return None
     found = (
-        tuple(n for n, t in enumerate(made) if isinstance(t, torch.Tensor)) if isinstance(made, (tuple, list)) else ()
+        tuple(n for n, t in enumerate(made) if isinstance(t, torch.Tensor) and not _handed_back(call, t))
+        if isinstance(made, (tuple, list))
+        else ()
     )
     if not found and not call.changed:
         raise Unturnable(f"`{call.function}` returns {type(made).__name__} and changes no argument")
     return found
+
+
+def _handed_back(call: Any, result: torch.Tensor) -> bool:
+    """Whether a result is an argument that the call did not change, or a part of one: nothing computed it."""
+    kept = [t for n, t in call.tensors.items() if n not in call.changed]
+    return any(t.untyped_storage().data_ptr() == result.untyped_storage().data_ptr() for t in kept)
 
 
 def _adapter(entry: str, call: Any, given: Sequence[str], results: tuple[int, ...] | None) -> str:
@@ -104,7 +166,7 @@ def _adapter(entry: str, call: Any, given: Sequence[str], results: tuple[int, ..
     for name, value in call.arguments.items():
         if name not in given and not _literal(value):
             raise Unturnable(f"`{call.function}` is given {type(value).__name__} as `{name}`, which no case can hold")
-        said.append(name if name in given else _written(value))
+        said.append(call.marks.get(name, "") + (name if name in given else repr(value)))
     lines = [f"def {entry}({', '.join(given)}):", f"    made = {call.function}({', '.join(said)})"]
     if results is None:
         lines.append("    return made")
@@ -113,10 +175,6 @@ def _adapter(entry: str, call: Any, given: Sequence[str], results: tuple[int, ..
     else:
         lines.append(f"    return {', '.join(call.changed)}{',' if len(call.changed) == 1 else ''}")
     return "\n".join(lines) + "\n"
-
-
-def _written(value: Any) -> str:
-    return repr(value)
 
 
 def _literal(value: Any) -> bool:
@@ -133,26 +191,26 @@ def _cases(calls: Sequence[Any], results: tuple[int, ...] | None) -> list[Case]:
     """Write a case for every other set of shapes and numbers."""
     found: list[Case] = []
     for call in calls:
-        arguments: dict[str, Argument] = {
-            n: _unordered(like(v, n), v, n) if isinstance(v, torch.Tensor) else v
-            for n, v in call.arguments.items() if _passed(v)
-        }  # fmt: skip
+        arguments = _drawn(call)
         if any(c.inputs == arguments for c in found):
             continue
-        made = _made(call, results)
-        written = sum(t.numel() * t.element_size() for t in made)
+        elements, written = _written(call, results)
         if written:
             name = "x".join(map(str, next((a.shape for a in arguments.values() if isinstance(a, Input)), ())))
-            found.append(Case(f"{len(found) + 1}-{name or 'scalar'}", arguments, sum(t.numel() for t in made), written))
+            found.append(Case(f"{len(found) + 1}-{name or 'scalar'}", arguments, elements, written))
     if not found:
         raise Unturnable("no call of its test has a result with elements")
     return found
 
 
-def _made(call: Any, results: tuple[int, ...] | None) -> list[torch.Tensor]:
-    if results is None:
-        return [call.result]
-    return [call.result[n] for n in results] if results else [call.arguments[n] for n in call.changed]
+def _written(call: Any, results: tuple[int, ...] | None) -> tuple[int, int]:
+    """Return how many elements, and bytes, a call writes at least: of an argument that it changes those that differ."""
+    places = {call.tensors[n].data_ptr(): n for n in call.changed}
+    made = [call.result] if results is None else [call.result[n] for n in results]
+    if not made:
+        made = [call.tensors[n] for n in call.changed]
+    counts = [call.wrote[places[t.data_ptr()]] if t.data_ptr() in places else t.numel() for t in made]
+    return sum(counts), sum(count * t.element_size() for count, t in zip(counts, made, strict=True))
 
 
 def _unordered(found: Input, values: torch.Tensor, name: str) -> Input:

@@ -1,0 +1,154 @@
+"""What a task's search hands in, and what the suite's own test says of it, kept beside the run."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archives.candidate import Candidate
+from archives.events import Event, Judged, Measured, Proposed
+from archives.journal import Journal
+from evo_kernel import suite_ours, suite_theirs
+from evo_kernel.runs import State
+from evo_kernel.search import GIVEN
+from evo_kernel.suite_folder import put
+from fitness.evaluation import Evaluation, Stage
+from suites.foreign import Loaded, handing
+
+THEIRS = "theirs.json"
+SECONDS = 120.0  # for the reference, and again for the program, as `suite judge` has them
+RUNS = (Stage.CORRECTNESS, Stage.PREDICT, Stage.TIMING)  # a program that fails there has run
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """The program that a search hands in, and what our judge says of it. `own`: the search made it."""
+
+    candidate: Candidate
+    evaluation: Evaluation
+    own: bool
+
+    @property
+    def right(self) -> bool | None:
+        """What our judge says of its results."""
+        return suite_ours.right(self.evaluation)
+
+    @property
+    def why(self) -> str:
+        """Why our judge refuses it; empty where it does not."""
+        failure = self.evaluation.failure
+        return "" if failure is None else f"{failure.stage}, {failure.kind}: {' '.join(failure.message.split())[:200]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a suite's own test says of a program; `passed` is None where nobody could ask it."""
+
+    candidate: str
+    called: bool
+    passed: bool | None
+    why: str
+    device: str
+    mode: str
+
+
+def find(events: Iterable[Event], best: str | None) -> Handed | None:
+    """Return what a search hands in: its best, else its fastest right program, else its newest that ran.
+
+    A program that came with the task is handed in only where the search made none that ran.
+    """
+    proposed: dict[int, Candidate] = {}
+    found: dict[str, Handed] = {}
+    for event in events:
+        if isinstance(event, Proposed):
+            proposed[event.number] = event.candidate
+        elif isinstance(event, Judged):
+            made = proposed[event.number]
+            found[made.id] = Handed(made, event.evaluation, made.operator not in GIVEN)
+        elif isinstance(event, Measured) and event.candidate in found:
+            before = found[event.candidate]
+            found[event.candidate] = Handed(before.candidate, event.evaluation, before.own)
+    own = [h for h in found.values() if h.own]
+    if best in found and found[best].own:
+        return found[best]
+    if right := [h for h in own if h.evaluation.passed]:
+        return min(right, key=lambda h: h.evaluation.score_us)
+    ran = [h for h in own if h.evaluation.failure is not None and h.evaluation.failure.stage in RUNS]
+    return ran[-1] if ran else next((h for h in found.values() if not h.own), None)
+
+
+def of(run: Path, best: str | None) -> Handed | None:
+    """Return what the search of a run hands in so far."""
+    with Journal.read(run) as journal:
+        return find(journal.events(), best)
+
+
+def said(run: Path, handed: Handed | None) -> Said | None:
+    """Return what the suite's test was seen to say of a program; None where nobody asked it."""
+    try:
+        plain = json.loads((run / THEIRS).read_text(encoding="utf-8"))
+        found = Said(**{part: plain[part] for part in Said.__slots__})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if handed is not None and found.candidate == handed.candidate.id else None
+
+
+def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers: int, stop: threading.Event,
+        say: Callable[[str], None]) -> None:  # fmt: skip
+    """Have the suite's own tests judge what runs hand in, several at once, and each program once."""
+    asked: dict[str, tuple[Path, str]] = {}
+    programs: list[tuple[Loaded, str]] = []
+    for task in tasks:
+        run, state = runs[task.name]
+        handed = of(run, state.search.archive.best)
+        if handed is None or said(run, handed) is not None:
+            continue
+        try:
+            programs.append((task, handing.theirs(state.task, handed.candidate.source)))
+            asked[task.name] = run, handed.candidate.id
+        except handing.Unhandable as error:
+            _keep(run, Said(handed.candidate.id, False, None, str(error), "", ""))
+    for found in suite_theirs.judged(programs, suite_theirs.gpu("auto"), SECONDS, workers):
+        if not found.why.startswith(suite_theirs.LOST):  # else it is the machine's fault, and asked again
+            run, identity = asked[found.name]
+            _keep(run, Said(identity, found.called, found.passed, found.why, found.device, found.mode))
+        say(f"their test: {suite_theirs.line(found)}")
+        if stop.is_set():
+            return
+
+
+def _keep(run: Path, one: Said) -> None:
+    put(run / THEIRS, json.dumps({part: getattr(one, part) for part in Said.__slots__}, indent=1) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What both judges say of what was handed in; None where one of them said nothing of its results."""
+
+    candidate: str
+    operator: str
+    own: bool  # the search made it; else it came with the task
+    ours: bool | None
+    why: str  # ours refuses it
+    mode: str
+    times: tuple[tuple[str, float], ...]  # microseconds by case, where ours takes it for right
+    theirs: Said | None  # None: nobody asked
+
+    @property
+    def differ(self) -> bool:
+        """Whether one judge takes it for right and the other does not."""
+        said = None if self.theirs is None else self.theirs.passed
+        return None not in (said, self.ours) and said != self.ours
+
+
+def verdicts(run: Path, best: str | None) -> Verdicts | None:
+    """Return both verdicts on what a run hands in; None where there is nothing yet."""
+    handed = of(run, best)
+    if handed is None:
+        return None
+    one, found = handed.candidate, handed.evaluation
+    return Verdicts(
+        one.id, one.operator, handed.own, handed.right, handed.why, str(found.mode),
+        tuple((c.case, c.time_us) for c in found.cases) if found.passed else (), said(run, handed),
+    )  # fmt: skip

@@ -1,0 +1,83 @@
+"""Lays beside each other what a suite's own tests and our judge say of what a suite run found."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from evo_kernel import metrics
+from evo_kernel.suite_cells import FAST, Cell, parts, percent, share, table, times
+from evo_kernel.suite_rows import Row
+from evo_kernel.suite_survey import ROOTLESS
+
+THEIRS = (
+    "What each search hands in: its best program, else its fastest right one, else its newest that ran; where it made "
+    "none of these, the program that came with the task. Theirs is the suite's own test with its tolerances, in open "
+    "mode: for numbers to lay beside published ones. Its measures count what searches made alone, one program for each "
+    "task, so that execution accuracy is pass@1; times are ours, over those of the suite's own kernel. Of a PyTorch "
+    "function, calls of other forms than the task's are answered by the suite's own function."
+)
+
+
+def by_theirs(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Return the measures by the suite's own tests, of one program for each task; None where nobody asked them."""
+    asked = [r.handed for r in rows if r.handed is not None and r.handed.theirs is not None]
+    if not asked:
+        return None
+    results = [r.result_by_theirs for r in rows]
+    return {
+        "judged": len(asked),
+        "call_accuracy": metrics.call_accuracy(results),
+        "execution_accuracy": metrics.execution_accuracy(results),
+        "geak_speedup": metrics.mean_speedup(results),
+        "fast_p": {f"{p:g}": metrics.fast_p(results, p) for p in FAST},
+    }
+
+
+def verdicts(report: dict[str, Any]) -> list[str]:
+    """Return what both judges say of what each search hands in, and the tasks where they differ, with the reasons."""
+    if report["suite"] == ROOTLESS:
+        return []
+    lines = ["## Theirs and ours", "", THEIRS, ""]
+    measured = [{"name": part["name"], "tasks": part["tasks"], **part["theirs"]} for part in parts(report)
+                if part["theirs"] is not None]  # fmt: skip
+    lines += [*table(_BY_THEIRS, measured), ""] if measured else ["Their tests were not asked.", ""]
+    lines += [*table(_VERDICT, report["tasks"]), "", f"They differ in {len(report['differing'])} tasks."]
+    for task in report["tasks"]:
+        if task["name"] in report["differing"]:
+            one = task["handed"]
+            lines.append(f"- {task['name']}: ours {_said(one['ours'])}{_because(one['why'])}; theirs "
+                         f"{_said(one['theirs']['passed'])}{_because(one['theirs']['why'])}")  # fmt: skip
+    return [*lines, ""]
+
+
+def _said(passed: bool | None) -> str:
+    return {True: "right", False: "wrong", None: "not judged"}[passed]
+
+
+def _because(why: str) -> str:
+    return f" ({why})" if why else ""
+
+
+def _by(task: dict[str, Any]) -> str:
+    """Say what the suite's own test makes of what a search hands in."""
+    told = task["handed"] and task["handed"]["theirs"]
+    if not told or told["passed"] is not False:
+        return f"{_said(told['passed'])}{_because(told['why'])}" if told else "not judged"
+    return "wrong" if told["called"] else f"does not run{_because(told['why'])}"
+
+
+_BY_THEIRS: dict[str, Cell] = {
+    "by their tests": lambda r: str(r["name"]),
+    "tasks": lambda r: str(r["tasks"]),
+    "judged": lambda r: str(r["judged"]),
+    "call": lambda r: percent(r["call_accuracy"]),
+    "execution": lambda r: percent(r["execution_accuracy"]),
+    "GEAK speedup": lambda r: times(r["geak_speedup"]),
+    **{f"fast_{p:g}": share("fast_p", f"{p:g}") for p in FAST},
+}
+_VERDICT: dict[str, Cell] = {
+    "task": lambda t: str(t["name"]),
+    "handed in": lambda t: t["handed"]["operator"] if t["handed"] else "nothing",
+    "ours": lambda t: _said(t["handed"] and t["handed"]["ours"]),
+    "theirs": _by,
+    "on": lambda t: ((t["handed"] and t["handed"]["theirs"]) or {}).get("device") or "-",
+}
