@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -281,6 +282,14 @@ def test_the_operator_proposes_each_rewrite_once_and_then_says_that_there_is_non
     assert "were proposed before" in said
     assert {i.partition(":")[0] for i in intents} >= set(EDITS)
     assert Rewriting().propose([parent], context(5)) == Rewriting().propose([parent], context(5))
+
+
+def test_programs_are_dealt_out_to_dies_only_where_a_chip_has_some() -> None:
+    remap = Rewriting((family("xcd-remap"),))
+    with pytest.raises(ProposalError, match="none of 1 rewrites applies"):
+        remap.propose([candidate(BEFORE)], context())
+    on_mi300 = replace(context(), target="mi300", backend="hip")
+    assert "DIES" in remap.propose([candidate(BEFORE)], on_mi300).source
 
 
 def test_a_proposal_of_a_long_program_takes_a_moment() -> None:

@@ -19,8 +19,10 @@ from operators.rewrites.masks import Unmasked
 from operators.rewrites.narrow import Narrow
 from operators.rewrites.online import OnePass, TwoPass
 from operators.rewrites.order import Grouped, Swapped
+from operators.rewrites.peeled import Peeled
 from operators.rewrites.persistent import Persistent
 from operators.rewrites.precision import Precision
+from operators.rewrites.products import Products
 from operators.rewrites.program import Rewrite
 from operators.rewrites.ranges import TritonRange
 from operators.rewrites.reciprocal import Reciprocal
@@ -68,4 +70,6 @@ FAMILIES: tuple[Rewrite, ...] = (
     Divided(),
     Fused(),
     Accumulators(),
+    Products(),
+    Peeled(),
 )

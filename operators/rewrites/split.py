@@ -10,7 +10,16 @@ import libcst as cst
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, constexpr_added, expression, fresh_name, statement
+from operators.rewrites.program import (
+    ATOMS,
+    Insertion,
+    Program,
+    Site,
+    constexpr_added,
+    expression,
+    fresh_name,
+    statement,
+)
 from operators.rewrites.programs import (
     asking_first,
     counted,
@@ -25,7 +34,7 @@ from operators.rewrites.reductions import Reduction, Sum, joined_once, reduction
 from operators.rewrites.special import line_of, passed, replaced
 
 SPLITS = 8  # parts of a row or tile at first; the tuner moves it
-FEW = 2048  # programs that leave a chip with room for more
+FEW = {False: 2048, True: 256}  # programs, of rows or of tiles, that leave a chip with room for more
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +130,12 @@ class _Split:
         block, index = program.place(line)
         added = Insertion(program.tree.path(block), index, "\n".join(lines), lambda: tuple(map(statement, lines)))
         edit = partial(
-            _choosing, kernel=self.kernel.name, names=names, lines=[t.format(**names) for t in texts], blocks=blocks
+            _choosing,
+            kernel=self.kernel.name,
+            names=names,
+            lines=[t.format(**names) for t in texts],
+            blocks=blocks,
+            few=FEW[self.tiles],
         )
         return (program.tree.path(line), edit), added
 
@@ -188,7 +202,8 @@ class _Split:
         if not self._left():
             return place
         (rows,), view = self._left(), "[:, None]" if "[None, :]" in part else ""
-        return f"({place}) * {rows} + tl.arange(0, {rows}){view}"
+        whole = place if count == 1 else f"({place})"
+        return f"{whole} * {rows} + tl.arange(0, {rows}){view}"
 
 
 def _size(program: Program, launch: Launch, name: str, blocks: dict[str, str], lines: list[str]) -> str:
@@ -198,7 +213,8 @@ def _size(program: Program, launch: Launch, name: str, blocks: dict[str, str], l
     if name not in blocks:
         told, value = given(program, launch, name, lines), passed(launch, name)
         if told is None:
-            return "" if value is None else f"({code(value)})"
+            text = "" if value is None else code(value)
+            return text if value is None or isinstance(value, ATOMS) else f"({text})"
         blocks[name] = told
     return blocks[name]
 
@@ -220,12 +236,15 @@ def _farther(bump: cst.AugAssign) -> cst.AugAssign:
 def _dealt(call: Any, step: cst.BaseExpression) -> cst.Call:
     named = [a for a in call.args if a.keyword is not None]
     plain = [a.with_changes(comma=cst.MaybeSentinel.DEFAULT) for a in call.args if a.keyword is None][:2]
-    start, far = expression("part * x", x=step), expression("x * SPLITS", x=step)
+    single = code(step) == "1"
+    start = expression("part") if single else expression("part * x", x=step)
+    far = expression("SPLITS") if single else expression("x * SPLITS", x=step)
     new: cst.Call = call.with_changes(args=(plain[0].with_changes(value=start), plain[1], cst.Arg(far), *named))
     return new
 
 
-def _choosing(line: Any, kernel: str, names: dict[str, str], lines: list[str], blocks: dict[str, str]) -> cst.If:
+def _choosing(line: Any, kernel: str, names: dict[str, str], lines: list[str], blocks: dict[str, str],
+              few: int) -> cst.If:  # fmt: skip
     """Return a choice between a launch as it is and the launches of the two kernels where programs are few."""
     call = line.body[0].value
     bare = line.with_changes(leading_lines=[])
@@ -233,7 +252,7 @@ def _choosing(line: Any, kernel: str, names: dict[str, str], lines: list[str], b
     spread = relaunching(call, f"({names['spread']},)", passing, f"{kernel}_parts")
     joined = relaunching(call, f"({names['programs']},)", passing, f"{kernel}_joined")
     return cst.If(
-        test=expression(f"{names['programs']} < {FEW}"),
+        test=expression(f"{names['programs']} < {few}"),
         body=cst.IndentedBlock(
             [*map(statement, lines), *(bare.with_changes(body=[cst.Expr(c)]) for c in (spread, joined))]
         ),
