@@ -45,6 +45,7 @@ PAIRS = {
     "xcd-remap": ("sub", ()),
     "products-to-dot": ("multreduce_matmul", ()),
     "aligned-start": ("rms_norm", ()),
+    "load-pairs": ("int4_weight_gemm", ()),
 }
 HELPERS = '''import triton
 import triton.language as tl
@@ -185,6 +186,9 @@ def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, ta
         ("products-to-dot", "multreduce_matmul", "axis=2", "axis=1"),
         ("split-k", "int8_gemm_scaled", "tl.int32)\n", "tl.int64)\n"),
         ("two-level-reduction", "load_reduce", "tl.max(largest, axis=1)", "tl.max(largest, axis=0)"),
+        # a second load that is no neighbour, a mask that tells neighbours apart
+        ("load-pairs", "int4_weight_gemm", "2 * offs[None, :] + 1", "2 * offs[None, :] + 3"),
+        ("load-pairs", "int4_weight_gemm", "mask=inside_m", "mask=inside_m & (offs[None, :] < M)"),
         # a row's length that is more than its end, a row that is no product
         ("aligned-start", "row_sum", "total += tl", "total += cols * tl"),
         ("aligned-start", "row_sum", "x_ptr + row * x_stride", "x_ptr + row + x_stride"),

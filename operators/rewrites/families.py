@@ -19,6 +19,7 @@ from operators.rewrites.masks import Unmasked
 from operators.rewrites.narrow import Narrow
 from operators.rewrites.online import OnePass, TwoPass
 from operators.rewrites.order import Grouped, Swapped
+from operators.rewrites.pairs import Pairs
 from operators.rewrites.peeled import Peeled
 from operators.rewrites.persistent import Persistent
 from operators.rewrites.precision import Precision
@@ -72,4 +73,5 @@ FAMILIES: tuple[Rewrite, ...] = (
     Accumulators(),
     Products(),
     Peeled(),
+    Pairs(),
 )
