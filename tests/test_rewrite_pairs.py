@@ -46,6 +46,7 @@ PAIRS = {
     "products-to-dot": ("multreduce_matmul", ()),
     "aligned-start": ("rms_norm", ()),
     "load-pairs": ("int4_weight_gemm", ()),
+    "load-per-group": ("dequantize", ()),
 }
 HELPERS = '''import triton
 import triton.language as tl
@@ -189,6 +190,9 @@ def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, ta
         # a second load that is no neighbour, a mask that tells neighbours apart
         ("load-pairs", "int4_weight_gemm", "2 * offs[None, :] + 1", "2 * offs[None, :] + 3"),
         ("load-pairs", "int4_weight_gemm", "mask=inside_m", "mask=inside_m & (offs[None, :] < M)"),
+        # an address or a mask that differs within a group
+        ("load-per-group", "int4_weight_gemm", "wide_n[:, None] * (K // GROUP) + (2", "offs[None, :] * (K // GROUP) + (2"),
+        ("load-per-group", "dequantize", "mask = offs < cols", "mask = (offs & 1) < cols"),
         # a row's length that is more than its end, a row that is no product
         ("aligned-start", "row_sum", "total += tl", "total += cols * tl"),
         ("aligned-start", "row_sum", "x_ptr + row * x_stride", "x_ptr + row + x_stride"),

@@ -12,6 +12,7 @@ from operators.rewrites.exp2 import Exp2
 from operators.rewrites.exposure import Exposure
 from operators.rewrites.full import Full
 from operators.rewrites.fuse import Fused
+from operators.rewrites.groups import PerGroup
 from operators.rewrites.hints import Alignment
 from operators.rewrites.hoist import Hoist
 from operators.rewrites.inline import Inlined
@@ -74,4 +75,5 @@ FAMILIES: tuple[Rewrite, ...] = (
     Products(),
     Peeled(),
     Pairs(),
+    PerGroup(),
 )

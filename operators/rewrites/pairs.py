@@ -12,7 +12,7 @@ from operators.launches import Kernel
 from operators.program_tree import descend
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, dotted, expression, fresh_name, statement
-from operators.rewrites.sums import addends
+from operators.rewrites.sums import addends, counted_from, depend
 
 HALVES = {"": "({0}.shape[0] // 2, 2)", "[None, :]": "({0}.shape[0], {0}.shape[1] // 2, 2)"}
 
@@ -53,7 +53,7 @@ def _site(program: Program, kernel: Kernel, first: cst.CSTNode, second: cst.CSTN
     name, view = (None if doubled is None else _doubled(doubled)) or ("", "")
     lanes = _lanes(kernel, name)
     others = [*(p for p in one.parts if p is not doubled), *(a.value for a in one.call.args[1:])]
-    if texts[1] != sorted([*texts[0], "1"]) or lanes is None or view not in HALVES or _depends(kernel, others, name):
+    if texts[1] != sorted([*texts[0], "1"]) or lanes is None or view not in HALVES or depend(kernel, others, name):
         return None
     both = fresh_name(program, kernel, "both")
     address = expression(_joined([f"{lanes}{view}" if p is doubled else code(p) for p in one.parts]))
@@ -88,31 +88,15 @@ def _doubled(part: cst.BaseExpression) -> tuple[str, str] | None:
 
 def _lanes(kernel: Kernel, name: str) -> str | None:
     """Return twice the offsets that a name stands for and those between, if it stands for `start + tl.arange(0, N)`."""
-    values = [v for v in kernel.scope.bindings.get(name, ()) if isinstance(v, cst.BaseExpression)]
-    if not values or len({code(v) for v in values}) != 1 or len(values) != len(kernel.scope.bindings[name]):
+    told = counted_from(kernel, name)
+    if told is None:
         return None
-    *starts, last = addends(values[0])
-    if not isinstance(last, cst.Call) or not dotted(last.func, "arange") or len(last.args) != 2:
-        return None
-    begin, size = (a.value for a in last.args)
-    twice = [code(expression("2 * x", x=start)) for start in starts]
-    count = f"tl.arange(0, {code(expression('2 * x', x=size))})"
-    return f"({_joined([*twice, count])})" if code(begin) == "0" else None
+    twice = [code(expression("2 * x", x=start)) for start in told[0]]
+    return f"({_joined([*twice, code(expression('tl.arange(0, 2 * x)', x=told[1]))])})"
 
 
 def _joined(parts: list[str]) -> str:
     return " + ".join(parts)
-
-
-def _depends(kernel: Kernel, nodes: list[cst.BaseExpression], name: str) -> bool:
-    """Tell whether expressions may depend on a name, also through others."""
-    waiting = {n.value for node in nodes for n in descend(node) if isinstance(n, cst.Name)}
-    seen: set[str] = set()
-    while waiting:
-        seen |= waiting
-        values = [v for one in waiting for v in kernel.scope.bindings.get(one, ()) if v is not None]
-        waiting = {n.value for v in values for n in descend(v) if isinstance(n, cst.Name)} - seen
-    return name in seen
 
 
 def _loading(line: Any, name: str, address: cst.BaseExpression) -> Any:
