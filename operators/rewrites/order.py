@@ -124,20 +124,21 @@ def _rows_of_tiles(program: Program, kernel: Kernel, row: cst.BinaryOperation) -
 
 
 def _compared(program: Program, kernel: Kernel, product: cst.BinaryOperation) -> str | None:
-    """Return the M of `offs = row * BLOCK + tl.arange(0, BLOCK)` and `offs < M`."""
+    """Return the M of `offs = row * BLOCK + tl.arange(0, BLOCK)` and `offs < M`, if that is the only end of offs."""
     total, _ = program.tree.parent(product)
     target, _ = program.tree.parent(total)
     name = target.targets[0].target if isinstance(target, cst.Assign) and len(target.targets) == 1 else None
     if not isinstance(name, cst.Name):
         return None
+    ends: set[str] = set()
     for node in descend(program.function(kernel)):
         if isinstance(node, cst.Comparison) and len(node.comparisons) == 1:
             one = node.comparisons[0]
             left = node.left.value if isinstance(node.left, cst.Subscript) else node.left
             same = isinstance(left, cst.Name) and left.value == name.value
             if same and isinstance(one.operator, cst.LessThan) and isinstance(one.comparator, cst.Name):
-                return one.comparator.value
-    return None
+                ends.add(one.comparator.value)
+    return ends.pop() if len(ends) == 1 else None
 
 
 def _before(program: Program, grid: Grid, lines: list[str]) -> tuple[Insertion, ...]:
