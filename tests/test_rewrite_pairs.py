@@ -186,6 +186,7 @@ def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, ta
         ("products-to-dot", "multreduce_matmul", "        acc += tl", "        a = b\n        acc += tl"),
         ("products-to-dot", "multreduce_matmul", "axis=2", "axis=1"),
         ("split-k", "int8_gemm_scaled", "tl.int32)\n", "tl.int64)\n"),
+        ("split-k", "gemm_fp16", "b_ptr", "parts_ptr"),
         ("two-level-reduction", "load_reduce", "tl.max(largest, axis=1)", "tl.max(largest, axis=0)"),
         # a second load that is no neighbour, a mask that tells neighbours apart
         ("load-pairs", "int4_weight_gemm", "2 * offs[None, :] + 1", "2 * offs[None, :] + 3"),

@@ -34,6 +34,7 @@ from operators.rewrites.reductions import Reduction, Sum, joined_once, reduction
 from operators.rewrites.special import line_of, passed, replaced
 
 SPLITS = 8  # parts of a row or tile at first; the tuner moves it
+TAKEN = {"SPLITS", "parts_ptr", "part"}  # names that both kernels get
 FEW = {False: 2048, True: 256}  # programs, of rows or of tiles, that leave a chip with room for more
 
 
@@ -63,7 +64,7 @@ class SplitK:
 
 def _sites(program: Program, tiles: bool) -> Iterator[Site]:
     for kernel in program.kernels.values():
-        if not own_numbers(program, kernel) or "SPLITS" in kernel.constexprs:
+        if not own_numbers(program, kernel) or TAKEN & {*kernel.positional, *kernel.scope.bindings}:
             continue
         for found in reductions(program, kernel):
             site = _Split(program, kernel, found, tiles).site() if _fits(program, kernel, found, tiles) else None
