@@ -1,12 +1,13 @@
 """Applies every family of rewrites to every native seed and judges the result: how many compile, pass, and are faster.
 
-    python benchmarks/rewrites.py [--target mi300] [--tasks softmax,...] [--families exp-to-exp2,...] [--json FILE]
+    python benchmarks/rewrites.py [--target mi300] [--tasks softmax,...] [--families exp-to-exp2,...] [--rows FILE]
     python benchmarks/rewrites.py --families fuse-kernels --after split-kernel
     python benchmarks/rewrites.py --time
 
 Without a GPU: correctness under Triton's interpreter, times predicted. Of each family all places are rewritten at once,
-and, where there are several or they have choices, some single ones (`--singles`). `--time` judges nothing: it says how
-long proposals take, in processor time, of a program of 300 lines that is made of native seeds.
+and, where there are several or they have choices, some single ones (`--singles`). Programs whose verdict stands in the
+file of `--rows` are not judged again, so a table can be made in parts. `--time` judges nothing: it says how long
+proposals take, in processor time, of a program of 300 lines that is made of native seeds.
 """
 
 import argparse
@@ -14,8 +15,12 @@ import gc
 import json
 import math
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from functools import cache
 from pathlib import Path
+from statistics import geometric_mean
 
 import numpy as np
 
@@ -27,7 +32,7 @@ from operators.rewrites import program as programs
 from operators.rewrites.families import FAMILIES
 from operators.rewrites.operator import Rewriting
 from operators.rewrites.program import apply, read
-from suites import load
+from suites import Task, load
 from suites.native import TEN
 
 
@@ -39,61 +44,85 @@ def main() -> None:
     parser.add_argument("--families", default=",".join(f.name for f in FAMILIES))
     parser.add_argument("--singles", type=int, default=2, help="single places of each family and task")
     parser.add_argument("--after", help="a family that is applied to every seed first, at all its places")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--rows", type=Path, help="a file of verdicts that this run goes on with")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="judge nothing more after so long")
+    parser.add_argument("--repeats", type=int, default=1, help="of each time; the least of them is printed")
     parser.add_argument("--time", action="store_true", help="print how long proposals take, and judge nothing")
     given = parser.parse_args()
     if given.time:
-        timed(long_program(300))
+        timed(long_program(300), given.repeats)
         return
     families = [f for f in FAMILIES if f.name in given.families.split(",")]
-    rows = [
+    known = Verdicts(given.rows, time.monotonic() + 60 * given.minutes)
+    table([
         row
         for task in given.tasks.split(",")
-        for row in judged(task, families, given.target, given.singles, given.after)
-    ]
+        for row in judged(task, families, given.target, given.singles, given.after, known)
+    ])  # fmt: skip
+
+
+class Verdicts:
+    """What was judged so far, by program: kept in a file, so that a table can be made in parts."""
+
+    def __init__(self, file: Path | None, until: float) -> None:
+        self.file, self.until = file, until
+        lines = file.read_text().splitlines() if file and file.exists() else ()
+        self.rows = {(row["task"], row["mark"]): row for row in map(json.loads, lines)}
+
+    def of(self, task: Task, source: str, judge: Callable[[], Judge]) -> dict | None:
+        """Return what became of a program; None where there is no time left to find out."""
+        key = task.name, fingerprint(source)
+        if key not in self.rows:
+            if time.monotonic() > self.until:
+                return None
+            verdict = judge().judge(source)
+            failure = verdict.failure and f"{verdict.failure.stage}/{verdict.failure.kind}"
+            said = verdict.failure and f"{failure}: {verdict.failure.message[:150]}"
+            self.rows[key] = {"task": task.name, "mark": key[1], "us": verdict.score_us if verdict.passed else None,
+                              "failure": failure, "said": said}  # fmt: skip
+            if self.file:
+                with self.file.open("a") as out:
+                    out.write(json.dumps(self.rows[key]) + "\n")
+        return self.rows[key]
+
+
+def table(rows: list[dict]) -> None:
+    """Print what became of each family's applications; `left` counts those that there was no time for."""
     found = defaultdict(list)
     for row in rows:
         found[row["family"]].append(row)
-    print(f"\n{'family':<22}{'tasks':>6}{'judged':>8}{'passed':>8}{'share':>7}  predicted time over the seed's")
-    for name, some in [*found.items(), ("all", rows)]:
-        passed = [r for r in some if r["passed"]]
-        ratios = [r["ratio"] for r in passed]
-        middle = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else float("nan")
-        tasks, share = len({r["task"] for r in some}), len(passed) / len(some)
-        print(
-            f"{name:<22}{tasks:>6}{len(some):>8}{len(passed):>8}{share:>7.0%}"
-            f"  {min(ratios, default=float('nan')):.3f} to {max(ratios, default=float('nan')):.3f}, mean {middle:.3f}"
-        )
-    print(dict(Counter(r["failure"] for r in rows if r["failure"])))
-    if given.json:
-        given.json.write_text(json.dumps({"target": given.target, "rows": rows}, indent=1))
+    print(f"\n{'family':<22}{'tasks':>6}{'judged':>8}{'passed':>8}{'share':>7}{'left':>6}  predicted time over seed's")
+    for name, every in [*found.items(), ("all", rows)]:
+        some = [r for r in every if r["verdict"]]
+        ratios = [r["verdict"]["us"] / r["own"] for r in some if r["verdict"]["us"]]
+        tasks, share = len({r["task"] for r in some}), len(ratios) / max(len(some), 1)
+        spread = f"{min(ratios):.3f} to {max(ratios):.3f}, mean {geometric_mean(ratios):.3f}" if ratios else ""
+        print(f"{name:<22}{tasks:>6}{len(some):>8}{len(ratios):>8}{share:>7.0%}{len(every) - len(some):>6}  {spread}")
+    for row in rows:
+        if row["verdict"] and row["verdict"]["failure"]:
+            print(row["task"], row["family"], row["sites"], row["verdict"]["said"])
 
 
-def judged(name: str, families: list, target: str, singles: int, after: str | None) -> list[dict]:
-    """Judge what every family makes of a task's seed."""
+def judged(name: str, families: list, target: str, singles: int, after: str | None, known: Verdicts) -> Iterator[dict]:
+    """Give what becomes of a task's seed under every family that applies to it."""
     task = load(name)
-    judge = Judge(task, target, 0)
-    rows = []
-    try:
-        seed = task.seeds[0].source
-        for family in [f for f in FAMILIES if f.name == after]:
-            seed = apply(read(seed), list(family.sites(read(seed))))
-        own = judge.judge(seed)
-        program = read(seed)
+    seed = task.seeds[0].source
+    for family in [f for f in FAMILIES if f.name == after]:
+        seed = apply(read(seed), list(family.sites(read(seed))))
+    program = read(seed)
+    with ExitStack() as stack:
+        judge = cache(lambda: stack.enter_context(closing(Judge(task, target, 0))))
         for family in families:
             sites = list(family.sites(program))
-            chosen = [sites] + [[s] for s in sites[-singles:]] if len(sites) > 1 else [sites] if sites else []
-            for some in {apply(program, one): one for one in chosen}.items():
-                verdict = judge.judge(some[0])
-                failure = verdict.failure and f"{verdict.failure.stage}/{verdict.failure.kind}"
-                ratio = verdict.score_us / own.score_us if verdict.passed else None
-                rows.append({"task": name, "family": family.name, "sites": [s.what for s in some[1]],
-                             "passed": verdict.passed, "failure": failure, "ratio": ratio})  # fmt: skip
-                said = f"{ratio:.3f}" if ratio else f"{failure}: {verdict.failure.message[:150]}"
-                print(f"{name:<12}{family.name:<22}{len(some[1])} places  {said}", flush=True)
-    finally:
-        judge.close()
-    return rows
+            chosen = [sites] + [[s] for s in sites[len(sites) - singles :]] if len(sites) > 1 else [sites] * len(sites)
+            for source, some in {apply(program, one): one for one in chosen}.items():
+                own = known.of(task, seed, judge)
+                verdict = known.of(task, source, judge) if own and own["us"] else None
+                yield {"task": name, "family": family.name, "sites": [s.what for s in some],
+                       "own": own and own["us"], "verdict": verdict}  # fmt: skip
+                if verdict:
+                    ratio = verdict["said"] or f"{verdict['us'] / own['us']:.3f}"
+                    print(f"{name:<12}{family.name:<22}{len(some)} places  {ratio}", flush=True)
 
 
 def long_program(lines: int) -> str:
@@ -106,18 +135,37 @@ def long_program(lines: int) -> str:
     return source
 
 
-def timed(source: str) -> None:
+def timed(source: str, repeats: int) -> None:
     """Print the milliseconds that proposals of a program take: of each family, and as the operator draws them."""
     gc.freeze()  # torch and triton, which a search does not load where it proposes
     cold = milliseconds(source, range(1))
     print(
         f"a program of {source.count(chr(10))} lines; reading it for the first time: {cold[0]:.0f} ms with a proposal"
     )
+    print(f"a plain loop of a million turns takes {1000 * min(looped() for _ in range(9)):.0f} ms at best")
     print(f"{'family':<24}{'first':>8}{'median':>8}{'p90':>8}{'worst':>8}")
     for family in FAMILIES:
         if list(family.sites(read(source))):
-            print(f"{family.name:<24}{spread(milliseconds(source, range(9), Rewriting((family,))))}")
-    print(f"{'any':<24}{spread(milliseconds(source, range(100)))}")
+            print(f"{family.name:<24}{spread(least(source, range(9), Rewriting((family,)), repeats))}", flush=True)
+    print(f"{'any':<24}{spread(least(source, range(100), Rewriting(), repeats))}")
+
+
+def looped() -> float:
+    """Return the seconds of the processor that a plain loop takes."""
+    began, total = time.process_time(), 0
+    for number in range(1_000_000):
+        total += number
+    return time.process_time() - began
+
+
+def least(source: str, seeds: range, operator: Rewriting, repeats: int) -> list[float]:
+    """Return the least of several times of each proposal; every repeat begins with a tree of its own."""
+    rows = []
+    for _ in range(repeats):
+        program_tree.parse.cache_clear()
+        program_tree.parse(source)
+        rows.append(milliseconds(source, seeds, operator))
+    return [min(column) for column in zip(*rows, strict=True)]
 
 
 def milliseconds(source: str, seeds: range, operator: Rewriting | None = None) -> list[float]:
@@ -128,7 +176,7 @@ def milliseconds(source: str, seeds: range, operator: Rewriting | None = None) -
     programs.read.cache_clear()
     found = []
     for seed in seeds:
-        context = Context(np.random.default_rng(seed), lambda mark: False, "h200", "cuda")
+        context = Context(np.random.default_rng(seed), lambda mark: False, "mi300", "hip")
         began = time.process_time()
         (operator or Rewriting()).propose([parent], context)
         found.append(1000 * (time.process_time() - began))

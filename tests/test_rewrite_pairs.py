@@ -41,6 +41,12 @@ PAIRS = {
     "aligned-sizes": ("layer_norm", ()),
     "blocks-by-bytes": ("gelu_mul", ()),
     "row-in-two-blocks": ("layer_norm", ()),
+    "grouped-order": ("block_pointer_matmul", ()),
+    "xcd-remap": ("sub", ()),
+    "products-to-dot": ("multreduce_matmul", ()),
+    "aligned-start": ("rms_norm", ()),
+    "load-pairs": ("int4_weight_gemm", ()),
+    "load-per-group": ("dequantize", ()),
 }
 HELPERS = '''import triton
 import triton.language as tl
@@ -138,6 +144,13 @@ def test_a_size_that_a_kernel_holds_becomes_a_knob_together_with_its_grid() -> N
         ("aligned-sizes", "gemm_fp16", {"gemm_kernel.BLOCK_M", "gemm_kernel.BLOCK_K", "gemm_kernel.num_warps"}),
         ("blocks-by-bytes", "flip", {"flip_kernel.BLOCK", "flip_kernel#2.BLOCK", "flip_kernel#2.num_warps"}),
         ("row-in-two-blocks", "softmax", {"softmax_kernel_two.num_warps", "softmax_kernel.BLOCK"}),
+        # kernels that ask for their number twice, a part that is a column, a size that a launch passes by place
+        ("persistent-grid", "dot", {"dot_kernel.BLOCK_K", "dot_kernel.PROGRAMS_PER_UNIT"}),
+        ("rows-per-program", "dequantize", {"dequantize_kernel.BLOCK", "dequantize_kernel.ROWS_PER_PROGRAM"}),
+        ("two-level-reduction", "load_reduce", {"load_reduce_kernel_parts.BLOCK_M", "load_reduce_kernel_parts.SPLITS"}),
+        ("split-k", "chained_matmul", {"chained_matmul_kernel_parts.SPLITS", "chained_matmul_kernel.BLOCK_N"}),
+        ("products-to-dot", "multreduce_matmul", {"multreduce_matmul_kernel.BLOCK_M"}),
+        ("aligned-start", "softmax", {"softmax_kernel.BLOCK", "softmax_kernel_aligned.BLOCK"}),
     ],
 )  # fmt: skip
 def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, task: str, wanted: set[str]) -> None:
@@ -168,6 +181,22 @@ def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, ta
         ("blocks-by-bytes", "gelu_mul", 'triton.cdiv(n, meta["BLOCK"])', "(n + 255) // 256"),
         ("row-in-two-blocks", "row_sum", "tl.sum(total, axis=0)", "tl.cumsum(total, axis=0)"),
         ("row-in-two-blocks", "row_sum", "total += ", "total += BLOCK * "),
+        # a product that is read again, a factor that changes before the sum, a sum over what one factor has not
+        ("products-to-dot", "multreduce_matmul", "tl.sum(products, axis=2)", "tl.sum(products, axis=2) + tl.max(products)"),
+        ("products-to-dot", "multreduce_matmul", "        acc += tl", "        a = b\n        acc += tl"),
+        ("products-to-dot", "multreduce_matmul", "axis=2", "axis=1"),
+        ("split-k", "int8_gemm_scaled", "tl.int32)\n", "tl.int64)\n"),
+        ("split-k", "gemm_fp16", "b_ptr", "parts_ptr"),
+        ("two-level-reduction", "load_reduce", "tl.max(largest, axis=1)", "tl.max(largest, axis=0)"),
+        # a second load that is no neighbour, a mask that tells neighbours apart
+        ("load-pairs", "int4_weight_gemm", "2 * offs[None, :] + 1", "2 * offs[None, :] + 3"),
+        ("load-pairs", "int4_weight_gemm", "mask=inside_m", "mask=inside_m & (offs[None, :] < M)"),
+        # an address or a mask that differs within a group
+        ("load-per-group", "int4_weight_gemm", "wide_n[:, None] * (K // GROUP) + (2", "offs[None, :] * (K // GROUP) + (2"),
+        ("load-per-group", "dequantize", "mask = offs < cols", "mask = (offs & 1) < cols"),
+        # a row's length that is more than its end, a row that is no product
+        ("aligned-start", "row_sum", "total += tl", "total += cols * tl"),
+        ("aligned-start", "row_sum", "x_ptr + row * x_stride", "x_ptr + row + x_stride"),
     ],
 )  # fmt: skip
 def test_what_would_change_the_meaning_is_no_place_for_a_rewrite(name: str, task: str, old: str, new: str) -> None:
@@ -182,6 +211,7 @@ def test_what_would_change_the_meaning_is_no_place_for_a_rewrite(name: str, task
     [
         ("full-blocks", "vector_add", {}),
         ("aligned-sizes", "row_sum", {"COLS_UNIT": 8, "X_STRIDE_UNIT": 8}),
+        ("aligned-start", "row_sum", {}),
     ],
 )
 def test_where_16_divides_no_size_a_rewrite_makes_loads_wide(
@@ -193,12 +223,12 @@ def test_where_16_divides_no_size_a_rewrite_makes_loads_wide(
 
 
 def ptx(source: str, file: Path, sizes: dict[str, int]) -> str:
-    """Compile the first kernel of a program for float16 and sizes of which nothing is known."""
+    """Compile the kernel of a program, or its aligned copy, for float16 and sizes of which nothing is known."""
     file.write_text(source)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    kernel = next(value for name, value in vars(module).items() if name.endswith("_kernel"))
+    kernel = [value for name, value in vars(module).items() if name.endswith(("_kernel", "_aligned"))][-1]
     given = {"BLOCK": 1024, **sizes}
     kinds = {p: "constexpr" if p in given else "*fp16" if "ptr" in p else "i32" for p in kernel.arg_names}
     attrs = {(n,): [["tt.divisibility", 16]] for n, p in enumerate(kernel.arg_names) if "ptr" in p}

@@ -11,7 +11,7 @@ from operators.launches import Kernel
 from operators.rewrites.lanes import lanes
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, adding_constexpr, expression, fresh_name, statement
-from operators.rewrites.programs import own_number
+from operators.rewrites.programs import own_numbers
 
 PARTS = 2  # at first; the tuner moves it
 
@@ -26,8 +26,8 @@ class Chunks:
     def sites(self, program: Program) -> Iterator[Site]:
         """Find kernels without loops whose every lane is worked out alone."""
         for kernel in program.kernels.values():
-            asked = own_number(program, kernel)
-            found = lanes(program, kernel, asked) if asked is not None and not kernel.scope.loops else None
+            asked = own_numbers(program, kernel)
+            found = lanes(program, kernel, asked) if asked and not kernel.scope.loops else None
             if found is None or found.reductions or found.blocks or found.hints or "PARTS" in kernel.constexprs:
                 continue
             sizes = {code(call.args[-1].value) for call in found.ranges}

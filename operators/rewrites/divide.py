@@ -16,7 +16,7 @@ from operators.rewrites.programs import (
     counted,
     fresh_in,
     launched,
-    own_number,
+    own_numbers,
     relaunching,
     with_parameter,
 )
@@ -45,8 +45,8 @@ class Divided:
     def sites(self, program: Program) -> Iterator[Site]:
         """Find loops that need no more of what was before them than single numbers."""
         for group, kernel in enumerate(program.kernels.values(), 1):
-            asked = own_number(program, kernel)
-            if asked is None or "kept_ptr" in kernel.positional or "parts_ptr" in kernel.positional:
+            asked = own_numbers(program, kernel)
+            if not asked or "kept_ptr" in kernel.positional or "parts_ptr" in kernel.positional:
                 continue
             body = program.function(kernel).body.body
             loops = [n for n, line in enumerate(body) if isinstance(line, cst.For)]

@@ -12,6 +12,7 @@ from operators.rewrites.exp2 import Exp2
 from operators.rewrites.exposure import Exposure
 from operators.rewrites.full import Full
 from operators.rewrites.fuse import Fused
+from operators.rewrites.groups import PerGroup
 from operators.rewrites.hints import Alignment
 from operators.rewrites.hoist import Hoist
 from operators.rewrites.inline import Inlined
@@ -19,8 +20,11 @@ from operators.rewrites.masks import Unmasked
 from operators.rewrites.narrow import Narrow
 from operators.rewrites.online import OnePass, TwoPass
 from operators.rewrites.order import Grouped, Swapped
+from operators.rewrites.pairs import Pairs
+from operators.rewrites.peeled import Peeled
 from operators.rewrites.persistent import Persistent
 from operators.rewrites.precision import Precision
+from operators.rewrites.products import Products
 from operators.rewrites.program import Rewrite
 from operators.rewrites.ranges import TritonRange
 from operators.rewrites.reciprocal import Reciprocal
@@ -68,4 +72,8 @@ FAMILIES: tuple[Rewrite, ...] = (
     Divided(),
     Fused(),
     Accumulators(),
+    Products(),
+    Peeled(),
+    Pairs(),
+    PerGroup(),
 )

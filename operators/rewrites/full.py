@@ -45,7 +45,7 @@ class Full:
 
 
 def _splits(node: cst.CSTNode, own: Masks) -> bool:
-    return any(isinstance(n, cst.For) and _whole(n, own) is not None for n in descend(node))
+    return any(isinstance(n, cst.For) and whole_steps(n, own) is not None for n in descend(node))
 
 
 def _stepped(block: Any, own: Masks) -> Any:
@@ -54,11 +54,11 @@ def _stepped(block: Any, own: Masks) -> Any:
 
 
 def _has_loop(node: cst.CSTNode, own: Masks) -> bool:
-    return isinstance(node, cst.IndentedBlock) and any(_whole(s, own) is not None for s in node.body)
+    return isinstance(node, cst.IndentedBlock) and any(whole_steps(s, own) is not None for s in node.body)
 
 
 @lru_cache(maxsize=1024)
-def _whole(loop: cst.CSTNode, own: Masks) -> Known | None:
+def whole_steps(loop: cst.CSTNode, own: Masks) -> Known | None:
     """Return what holds in the whole steps of a loop from 0 on, if that leaves out a mask."""
     if not isinstance(loop, cst.For) or not isinstance(loop.target, cst.Name) or loop.orelse is not None:
         return None
@@ -86,7 +86,7 @@ def _range(call: cst.BaseExpression) -> tuple[str, str] | None:
 def _split(block: Any, own: Masks) -> Any:
     body: list[Any] = []
     for line in block.body:
-        known = _whole(line, own)
+        known = whole_steps(line, own)
         body += [line] if known is None else _halves(line, own, known)
     return block.with_changes(body=body)
 
@@ -98,12 +98,12 @@ def _halves(loop: Any, own: Masks, known: Known) -> list[Any]:
     most = loop.iter.with_changes(args=(first, over.with_changes(value=whole), step, *rest))
     last = loop.iter.with_changes(args=(first.with_changes(value=whole), over, step, *rest))
     return [
-        loop.with_changes(iter=most, body=_bare(loop.body, own, known)),
+        loop.with_changes(iter=most, body=without_known(loop.body, own, known)),
         loop.with_changes(iter=last, leading_lines=[]),
     ]
 
 
-def _bare(node: Any, own: Masks, known: Known) -> Any:
+def without_known(node: Any, own: Masks, known: Known) -> Any:
     """Leave out of all masks in a node what is known."""
 
     def edit(call: cst.Call) -> cst.Call:
@@ -144,7 +144,7 @@ def _choosing(block: Any, place: int, own: Masks, tests: Sequence[Bound]) -> Any
     """Put what follows a place into two branches: without the masks that a test answers, and as it is."""
     known = set(tests)
     after: list[Any] = list(block.body[place:])
-    bare = [_bare(line, own, known.__contains__) for line in after]
+    bare = [without_known(line, own, known.__contains__) for line in after]
     said = [one.holds for one in tests]
     test = expression(said[0] if len(said) == 1 else " & ".join(f"({one})" for one in said))
     choice = cst.If(

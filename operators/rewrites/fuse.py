@@ -11,7 +11,7 @@ from operators.launches import Launch
 from operators.program_tree import descend
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, bound, dotted, expression, removed, statement
-from operators.rewrites.programs import launched, own_number
+from operators.rewrites.programs import launched, own_numbers
 from operators.rewrites.renaming import renamed
 from operators.rewrites.special import line_of
 
@@ -41,7 +41,7 @@ def _site(program: Program, first: Launch, second: Launch, group: int) -> Site |
     if block is not other or next_place != place + 1 or len(grids) != 1 or name in program.tree.top.bindings:
         return None
     if any(
-        own_number(program, launch.kernel) is None or not launched(program, launch.kernel) for launch in (first, second)
+        not own_numbers(program, launch.kernel) or not launched(program, launch.kernel) for launch in (first, second)
     ):
         return None
     given = [_passed(launch) for launch in (first, second)]

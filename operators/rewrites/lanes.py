@@ -29,7 +29,7 @@ class Lanes:
     accesses: list[cst.Call] = field(default_factory=list)
 
 
-def lanes(program: Program, kernel: Kernel, asked: cst.Call) -> Lanes | None:
+def lanes(program: Program, kernel: Kernel, asked: tuple[cst.Call, ...]) -> Lanes | None:
     """Return the calls to change if every row of a tile can be what a program was, else None."""
     function = program.function(kernel)
     lines = list(_lines(function.body))
@@ -62,7 +62,7 @@ def _lines(block: cst.BaseSuite) -> Iterator[cst.CSTNode | None]:
             yield None
 
 
-def _own(lines: list[cst.CSTNode | None], asked: cst.Call) -> set[str]:
+def _own(lines: list[cst.CSTNode | None], asked: tuple[cst.Call, ...]) -> set[str]:
     """Return the names whose values depend on the number of the program."""
     own: set[str] = set()
     before = -1
@@ -74,9 +74,9 @@ def _own(lines: list[cst.CSTNode | None], asked: cst.Call) -> set[str]:
     return own
 
 
-def depends(node: cst.CSTNode, own: set[str], asked: cst.Call) -> bool:
+def depends(node: cst.CSTNode, own: set[str], asked: tuple[cst.Call, ...]) -> bool:
     """Tell whether an expression depends on the number of the program."""
-    return any(n is asked or (isinstance(n, cst.Name) and n.value in own) for n in descend(node))
+    return any(n in asked or (isinstance(n, cst.Name) and n.value in own) for n in descend(node))
 
 
 def _targets(line: cst.Assign | cst.AugAssign) -> list[str]:
@@ -107,9 +107,9 @@ def _expressions(line: cst.CSTNode) -> Iterator[cst.CSTNode]:
         yield from descend(line)
 
 
-def _sorted(call: cst.Call, own: set[str], asked: cst.Call, found: Lanes) -> bool:
+def _sorted(call: cst.Call, own: set[str], asked: tuple[cst.Call, ...], found: Lanes) -> bool:
     """Put a call where it belongs; tell whether it works on each row alone."""
-    if call is asked or _plain(call):
+    if call in asked or _plain(call):
         return True
     if dotted(call.func, "arange"):
         found.ranges.append(call)
@@ -129,7 +129,7 @@ def _sorted(call: cst.Call, own: set[str], asked: cst.Call, found: Lanes) -> boo
     return True
 
 
-def _access(call: cst.Call, own: set[str], asked: cst.Call, found: Lanes) -> bool:
+def _access(call: cst.Call, own: set[str], asked: tuple[cst.Call, ...], found: Lanes) -> bool:
     loads = dotted(call.func, "load")
     by_place = [a for a in call.args if a.keyword is None and not a.star]
     if len(by_place) != (1 if loads else 2) or keyword(call, "boundary_check") or any(a.star for a in call.args):

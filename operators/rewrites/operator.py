@@ -12,6 +12,7 @@ from operators.rewrites.families import FAMILIES
 from operators.rewrites.program import Program, Rewrite, Site, apply, read
 
 CURIOSITY = 0.1  # share of proposals for which families are drawn alike, so that none vanishes
+ELSEWHERE = {"cuda": ("xcd-remap",)}  # families that can help no chip of a backend
 EVERYWHERE = 0.5  # share of proposals that rewrite all places of a family at once
 
 
@@ -39,7 +40,8 @@ class Rewriting:
         except (Unreadable, RecursionError) as error:
             raise ProposalError(f"program {parent.id} cannot be rewritten: {error}") from error
         tried = 0
-        for family in _ordered(self.families, context):
+        useful = [f for f in self.families if f.name not in ELSEWHERE.get(context.backend, ())]
+        for family in _ordered(useful, context):
             for sites in _choices(program.places(family), context.rng):
                 tried += 1
                 source = apply(program, sites)

@@ -8,6 +8,7 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import Path, descend
+from operators.rewrites.printing import code
 from operators.rewrites.program import (
     Insertion,
     Program,
@@ -18,6 +19,7 @@ from operators.rewrites.program import (
     fresh_name,
     statements,
 )
+from operators.rewrites.programs import axis_of
 
 GROUP = 8  # rows of tiles that are taken together at first; the tuner moves it
 
@@ -29,8 +31,8 @@ class Grid:
     kernel: Kernel
     row: cst.BinaryOperation
     column: cst.BinaryOperation
-    pid: cst.Name
-    across: cst.Name
+    pid: str
+    across: str
     tiles: str  # how many rows of tiles there are, as an expression
     first: cst.CSTNode  # of the two
 
@@ -46,7 +48,7 @@ class Grouped:
         """Find the two halves of a tile's number."""
         for grid in grids(program):
             names = {n: fresh_name(program, grid.kernel, n) for n in ("GROUP_M", "per_group", "first_row", "height")}
-            names |= {"pid": grid.pid.value, "across": grid.across.value, "tiles": grid.tiles}
+            names |= {"pid": grid.pid, "across": grid.across, "tiles": grid.tiles}
             row, column = (fresh_name(program, grid.kernel, n) for n in ("tile_row", "tile_column"))
             lines = (
                 "{per_group} = {GROUP_M} * {across}",
@@ -77,12 +79,11 @@ class Swapped:
         """Find the two halves of a tile's number."""
         for grid in grids(program):
             down = fresh_name(program, grid.kernel, "tiles_down")
-            pid = grid.pid.value
             yield Site(
                 f"{program.text(grid.row)} and {program.text(grid.column)}",
                 (
-                    (program.tree.path(grid.row), _Becoming(f"({pid} % {down})")),
-                    (program.tree.path(grid.column), _Becoming(f"({pid} // {down})")),
+                    (program.tree.path(grid.row), _Becoming(f"({grid.pid} % {down})")),
+                    (program.tree.path(grid.column), _Becoming(f"({grid.pid} // {down})")),
                 ),
                 _before(program, grid, [f"{down} = {grid.tiles}"]),
             )
@@ -92,46 +93,52 @@ def grids(program: Program) -> Iterator[Grid]:
     """Find grids of one dimension that stand for two, where the number of rows of tiles can be told."""
     columns = list(program.operations(cst.Modulo))
     for row, kernel in program.operations(cst.FloorDivide):
-        if not isinstance(row.left, cst.Name) or not isinstance(row.right, cst.Name):
+        if not isinstance(row.right, cst.Name) or not _is_program(kernel, row.left):
             continue
-        pid, across = row.left, row.right
-        same = [c for c, k in columns if k is kernel and _is(c.left, pid) and _is(c.right, across)]
+        pid, across = code(row.left), row.right.value
+        same = [c for c, k in columns if k is kernel and (code(c.left), code(c.right)) == (pid, across)]
         tiles = _rows_of_tiles(program, kernel, row)
-        if len(same) == 1 and tiles and _is_program(kernel, pid) and program.place(row)[0] is program.place(same[0])[0]:
+        if len(same) == 1 and tiles and program.place(row)[0] is program.place(same[0])[0]:
             first = min((row, same[0]), key=lambda node: program.place(node)[1])
             yield Grid(kernel, row, same[0], pid, across, tiles, first)
 
 
-def _is(node: cst.BaseExpression, name: cst.Name) -> bool:
-    return isinstance(node, cst.Name) and node.value == name.value
-
-
-def _is_program(kernel: Kernel, name: cst.Name) -> bool:
-    """Tell whether a name is the number of the program along the first axis."""
-    bound = kernel.scope.bindings.get(name.value, [])
-    return len(bound) == 1 and isinstance(bound[0], cst.Call) and dotted(bound[0].func, "program_id")
+def _is_program(kernel: Kernel, node: cst.CSTNode) -> bool:
+    """Tell whether an expression is the number of the program along the first axis, or a name for it."""
+    if isinstance(node, cst.Name):
+        bound = kernel.scope.bindings.get(node.value, [])
+        return len(bound) == 1 and isinstance(bound[0], cst.Call) and _is_program(kernel, bound[0])
+    return isinstance(node, cst.Call) and dotted(node.func, "program_id") and axis_of(node) == 0
 
 
 def _rows_of_tiles(program: Program, kernel: Kernel, row: cst.BinaryOperation) -> str | None:
-    """Tell how many rows of tiles there are from `offs = row * BLOCK + tl.arange(0, BLOCK)` and `offs < M`."""
+    """Tell how many rows of tiles there are: from what a tile's rows are compared with, or from the grid's size."""
     product, _ = program.tree.parent(row)
-    total, _ = program.tree.parent(product)
-    target, _ = program.tree.parent(total)
     if not isinstance(product, cst.BinaryOperation) or not isinstance(product.operator, cst.Multiply):
         return None
     block = product.right if product.left is row else product.left
-    if not isinstance(block, cst.Name) or not isinstance(target, cst.Assign) or len(target.targets) != 1:
+    if not isinstance(block, cst.Name) or block.value not in kernel.constexprs:
         return None
-    name = target.targets[0].target
+    rows = _compared(program, kernel, product)
+    return f"tl.cdiv({rows}, {block.value})" if rows else f"tl.cdiv(tl.num_programs(0), {code(row.right)})"
+
+
+def _compared(program: Program, kernel: Kernel, product: cst.BinaryOperation) -> str | None:
+    """Return the M of `offs = row * BLOCK + tl.arange(0, BLOCK)` and `offs < M`, if that is the only end of offs."""
+    total, _ = program.tree.parent(product)
+    target, _ = program.tree.parent(total)
+    name = target.targets[0].target if isinstance(target, cst.Assign) and len(target.targets) == 1 else None
     if not isinstance(name, cst.Name):
         return None
+    ends: set[str] = set()
     for node in descend(program.function(kernel)):
         if isinstance(node, cst.Comparison) and len(node.comparisons) == 1:
             one = node.comparisons[0]
             left = node.left.value if isinstance(node.left, cst.Subscript) else node.left
-            if _is(left, name) and isinstance(one.operator, cst.LessThan) and isinstance(one.comparator, cst.Name):
-                return f"tl.cdiv({one.comparator.value}, {block.value})"
-    return None
+            same = isinstance(left, cst.Name) and left.value == name.value
+            if same and isinstance(one.operator, cst.LessThan) and isinstance(one.comparator, cst.Name):
+                ends.add(one.comparator.value)
+    return ends.pop() if len(ends) == 1 else None
 
 
 def _before(program: Program, grid: Grid, lines: list[str]) -> tuple[Insertion, ...]:

@@ -8,8 +8,8 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.rewrites.program import Program, Site, adding_constexpr, bound, expression, fresh_name, statement
-from operators.rewrites.programs import own_number, relaunched, with_parameter
+from operators.rewrites.program import Program, Site, adding_constexpr, bound, fresh_name, statement
+from operators.rewrites.programs import becoming, own_numbers, relaunched, with_parameter
 
 UNITS = (132, 304)  # of an H200 and of an MI300X
 PER_UNIT = 8  # programs on each at first; the tuner moves it
@@ -25,15 +25,17 @@ class Persistent:
     def sites(self, program: Program) -> Iterator[Site]:
         """Find kernels with one `tl.program_id(0)`; the number of units is a choice."""
         for group, kernel in enumerate(program.kernels.values(), 1):
-            asked = own_number(program, kernel)
-            if asked is None or "PROGRAMS_PER_UNIT" in kernel.constexprs or not _separate(program, kernel, asked):
+            asked = own_numbers(program, kernel)
+            if not asked or "PROGRAMS_PER_UNIT" in kernel.constexprs or not _separate(program, kernel, asked[0]):
                 continue
             for units in UNITS:
                 site = self._site(program, kernel, asked, units, group)
                 if site is not None:
                     yield site
 
-    def _site(self, program: Program, kernel: Kernel, asked: cst.Call, units: int, group: int) -> Site | None:
+    def _site(
+        self, program: Program, kernel: Kernel, asked: tuple[cst.Call, ...], units: int, group: int
+    ) -> Site | None:
         programs, tile = (fresh_name(program, kernel, n) for n in ("programs", "tile"))
         grid = f'lambda meta: (min({{programs}}, {units} * meta["PROGRAMS_PER_UNIT"]),)'
         told = relaunched(program, kernel, grid, programs)
@@ -41,11 +43,11 @@ class Persistent:
             return None
         edits, added = told
         function = program.function(kernel)
-        _, first = program.place(asked)
+        _, first = program.place(asked[0])
         path, constexpr = adding_constexpr(program, kernel, "PROGRAMS_PER_UNIT", PER_UNIT)
         edits += [
             (path, lambda parameters: with_parameter(constexpr(parameters), programs)),
-            (program.tree.path(asked), partial(_number, tile=tile)),
+            *((program.tree.path(call), partial(becoming, text=f"tl.cast({tile}, tl.int32)")) for call in asked),
             (program.tree.path(function.body), partial(_looping, first=first, tile=tile, programs=programs)),
         ]
         return Site(f"{kernel.name} on {units} units", tuple(edits), tuple(added), group=group)
@@ -58,10 +60,6 @@ def _separate(program: Program, kernel: Kernel, asked: cst.Call) -> bool:
     parameters = set(kernel.positional)
     early = parameters.union(*(bound(line) for line in body[:first]))
     return not early.intersection(*[set().union(*(bound(line) for line in body[first:]))])
-
-
-def _number(call: cst.Call, tile: str) -> cst.BaseExpression:
-    return expression(f"tl.cast({tile}, tl.int32)")
 
 
 def _looping(block: Any, first: int, tile: str, programs: str) -> Any:

@@ -34,16 +34,20 @@ class Count:
     lines: tuple[str, ...]
 
 
-def own_number(program: Program, kernel: Kernel) -> cst.Call | None:
-    """Return the one `tl.program_id(0)` of a kernel that asks for nothing else of its grid and never ends early."""
+def own_numbers(program: Program, kernel: Kernel) -> tuple[cst.Call, ...]:
+    """Return every `tl.program_id(0)` of a kernel that asks for nothing else of its grid and never ends early.
+
+    Nothing is returned for any other kernel.
+    """
     asked = [call for call in kernel.scope.calls if dotted(call.func, "program_id", "num_programs")]
     called = [program.kernels.get(getattr(call.func, "value", "")) for call in kernel.scope.calls]
-    if len(asked) != 1 or not dotted(asked[0].func, "program_id") or _axis(asked[0]) != 0:
-        return None
+    if any(not dotted(call.func, "program_id") or axis_of(call) != 0 for call in asked):
+        return ()
     if any(other is not None and other.facts.called & {"program_id", "num_programs"} for other in called):
-        return None
+        return ()
     function = program.function(kernel)
-    return None if _ends(function) or program.place(asked[0])[0] is not function.body else asked[0]
+    early = _ends(function) or any(program.place(call)[0] is not function.body for call in asked)
+    return () if early else tuple(asked)
 
 
 @lru_cache(maxsize=256)
@@ -54,10 +58,10 @@ def _ends(function: cst.FunctionDef) -> bool:
 def asking_first(program: Program, kernel: Kernel, name: str, text: str | None = None) -> cst.FunctionDef:
     """Return a kernel's definition whose first statement gives the number of the program a name.
 
-    `text` takes the place that the number had, the name where it is None.
+    `text` takes the places that the number had, the name where it is None.
     """
-    function, asked = program.function(kernel), own_number(program, kernel)
-    named = replaced(function, lambda n: n is asked, partial(_becoming, text=text or name))
+    function, asked = program.function(kernel), own_numbers(program, kernel)
+    named = replaced(function, asked.__contains__, partial(becoming, text=text or name))
     body = [statement(f"{name} = tl.program_id(0)"), *named.body.body]
     return named.with_changes(body=named.body.with_changes(body=body))
 
@@ -87,7 +91,7 @@ def counted(program: Program, launch: Launch) -> Count | None:
         if told is None:
             return None
         blocks[name] = told
-        edits.append((path, partial(_becoming, text=blocks[name])))
+        edits.append((path, partial(becoming, text=blocks[name])))
     plain = edited(body, edits)
     if meta and any(_is(node, meta) for node in descend(plain)):
         return None
@@ -210,7 +214,8 @@ def _key(node: cst.Subscript) -> str:
     return str(value.raw_value) if isinstance(value, cst.SimpleString) else ""
 
 
-def _becoming(node: cst.CSTNode, text: str) -> cst.BaseExpression:
+def becoming(node: cst.CSTNode, text: str) -> cst.BaseExpression:
+    """Put an expression in the place of a node."""
     return expression(text)
 
 
@@ -218,6 +223,7 @@ def _is(node: cst.CSTNode, name: str) -> bool:
     return isinstance(node, cst.Name) and node.value == name
 
 
-def _axis(call: cst.Call) -> int | None:
+def axis_of(call: cst.Call) -> int | None:
+    """Return the axis of the grid that a call asks of."""
     value = call.args[0].value if len(call.args) == 1 else None
     return int(value.value, 0) if isinstance(value, cst.Integer) else None

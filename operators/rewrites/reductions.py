@@ -7,21 +7,23 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend
+from operators.program_tree import descend, last_name
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
 
+DTYPES = ("float32", "int32")
+_PLAIN = (cst.Name, cst.Integer, cst.BinaryOperation, cst.BaseBinaryOp)  # of what a loop's size may be made
 CHANGING = ("store", "atomic_add", "atomic_max", "atomic_min", "atomic_xchg", "atomic_cas", "advance")
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """A name that a loop adds to, or takes the largest of, from the neutral value on. `dot`: by matrix products."""
+    """A name that a loop adds to, or takes the largest of, from the neutral value on."""
 
     name: str
     kind: str  # "sum" or "max", as tl calls what joins its lanes
     shape: tuple[str, ...]
-    dot: bool
+    dtype: str  # "float32" or "int32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,9 @@ def _read(program: Program, kernel: Kernel, body: Sequence[Any], place: int) -> 
     for name in sorted(names & early):
         changed = [s for s in _small(loop) if name in bound(s)]
         start = _start(body[:place], name)
-        one = _sum(name, changed[0], start) if len(changed) == 1 else None
-        if one is not None and sum(_reads(loop, name)) == (not isinstance(changed[0], cst.AugAssign)):
+        found = {_sum(name, one, start) for one in changed}
+        one = found.pop() if len(found) == 1 else None
+        if one is not None and sum(_reads(loop, name)) == sum(not isinstance(c, cst.AugAssign) for c in changed):
             sums.append(one)
         elif len(changed) == 1 and isinstance(changed[0], cst.AugAssign) and moves_evenly(changed[0], names):
             bumps.append(changed[0])
@@ -77,7 +80,7 @@ def _read(program: Program, kernel: Kernel, body: Sequence[Any], place: int) -> 
 
 
 def joined_once(body: Sequence[Any], one: Sum) -> bool:
-    """Tell whether statements read a sum only to join its lanes."""
+    """Tell whether statements read a sum only to join its lanes, those of each row where it has two dimensions."""
     reads = [n for line in body for n in descend(line) if isinstance(n, cst.Name) and n.value == one.name]
     joins = [
         call
@@ -87,22 +90,31 @@ def joined_once(body: Sequence[Any], one: Sum) -> bool:
         and dotted(call.func, one.kind)
         and call.args
         and call.args[0].value in reads
-        and not any(a.keyword is not None and a.keyword.value not in ("axis",) for a in call.args)
+        and _axis(call) == str(len(one.shape) - 1)
     ]
     return 0 < len(reads) == len(joins)
 
 
+def _axis(call: cst.Call) -> str:
+    """Return along which axis a call joins lanes, nothing where it says more than that."""
+    rest = call.args[1:]
+    named = all(a.keyword is None or a.keyword.value == "axis" for a in rest)
+    return "0" if not rest else code(rest[0].value) if named and len(rest) == 1 else ""
+
+
 def bounds(loop: cst.For) -> tuple[cst.BaseExpression, cst.BaseExpression] | None:
-    """Return the size and the step of a loop from 0 on, where they are plain."""
+    """Return the size and the step of a loop from 0 on, where they are plain; a loop that names no step has 1."""
     over = loop.iter
     if not isinstance(over, cst.Call) or not isinstance(loop.target, cst.Name) or loop.orelse is not None:
         return None
     if not (isinstance(over.func, cst.Name) and over.func.value == "range") and not dotted(over.func, "range"):
         return None
     given = [a.value for a in over.args if a.keyword is None and not a.star]
-    zero = len(given) == 3 and isinstance(given[0], cst.Integer) and int(given[0].value, 0) == 0
-    plain = zero and all(isinstance(v, (cst.Name, cst.Integer)) for v in given)
-    return (given[1], given[2]) if plain else None
+    zero = len(given) in (2, 3) and isinstance(given[0], cst.Integer) and int(given[0].value, 0) == 0
+    if not zero or not all(isinstance(n, _PLAIN) for n in descend(given[1])):
+        return None
+    step = given[2] if len(given) == 3 else cst.Integer("1")
+    return (given[1], step) if isinstance(step, (cst.Name, cst.Integer)) else None
 
 
 def _small(loop: cst.For) -> Iterator[cst.BaseSmallStatement]:
@@ -127,21 +139,20 @@ def _start(body: Sequence[Any], name: str) -> cst.Call | None:
 
 
 def _sum(name: str, changed: cst.BaseSmallStatement, start: cst.Call | None) -> Sum | None:
-    shape = _shape(start)
-    if start is None or shape is None:
+    shape, dtype = _shape(start), _dtype(start)
+    if start is None or shape is None or dtype is None:
         return None
     zeros = dotted(start.func, "zeros")
     if isinstance(changed, cst.AugAssign) and isinstance(changed.operator, cst.AddAssign) and zeros:
-        dot = isinstance(changed.value, cst.Call) and dotted(changed.value.func, "dot")
-        return Sum(name, "sum", shape, dot)
+        return Sum(name, "sum", shape, dtype)
     value = changed.value if isinstance(changed, cst.Assign) and len(changed.targets) == 1 else None
     if not isinstance(value, cst.Call) or not value.args:
         return None
     named = [isinstance(a.value, cst.Name) and a.value.value == name for a in value.args]
     if dotted(value.func, "dot") and zeros and len(named) > 2 and named[2]:
-        return Sum(name, "sum", shape, dot=True)
+        return Sum(name, "sum", shape, dtype)
     least = dotted(start.func, "full") and len(start.args) > 1 and _least(start.args[1].value)
-    return Sum(name, "max", shape, dot=False) if dotted(value.func, "maximum") and any(named) and least else None
+    return Sum(name, "max", shape, dtype) if dotted(value.func, "maximum") and any(named) and least else None
 
 
 def _shape(start: cst.Call | None) -> tuple[str, ...] | None:
@@ -149,6 +160,12 @@ def _shape(start: cst.Call | None) -> tuple[str, ...] | None:
     if not isinstance(shape, (cst.Tuple, cst.List)):
         return None
     return tuple(code(e.value) for e in shape.elements)
+
+
+def _dtype(start: cst.Call | None) -> str | None:
+    """Return the type of the numbers in a new block, where a buffer of that type holds them."""
+    last = start.args[-1].value if start is not None and len(start.args) > 1 else None
+    return last_name(last) if last is not None and dotted(last, *DTYPES) else None
 
 
 def _least(node: cst.BaseExpression) -> bool:

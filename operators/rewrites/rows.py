@@ -21,7 +21,7 @@ from operators.rewrites.program import (
     keyword,
     statements,
 )
-from operators.rewrites.programs import own_number, relaunched, with_parameter
+from operators.rewrites.programs import becoming, own_numbers, relaunched, with_parameter
 
 ROWS = 4  # at first; the tuner moves it
 
@@ -36,22 +36,22 @@ class Rows:
     def sites(self, program: Program) -> Iterator[Site]:
         """Find kernels of one axis whose every operation works on each row alone."""
         for kernel in program.kernels.values():
-            asked = own_number(program, kernel)
-            if asked is None or "ROWS_PER_PROGRAM" in kernel.constexprs:
+            asked = own_numbers(program, kernel)
+            if not asked or "ROWS_PER_PROGRAM" in kernel.constexprs:
                 continue
             found = lanes(program, kernel, asked)
             site = found and self._site(program, kernel, asked, found)
             if site:
                 yield site
 
-    def _site(self, program: Program, kernel: Kernel, asked: cst.Call, found: Lanes) -> Site | None:
+    def _site(self, program: Program, kernel: Kernel, asked: tuple[cst.Call, ...], found: Lanes) -> Site | None:
         programs, each, live = (fresh_name(program, kernel, n) for n in ("programs", "each", "live"))
         grid = 'lambda meta: (triton.cdiv({programs}, meta["ROWS_PER_PROGRAM"]),)'
         told = relaunched(program, kernel, grid, programs)
         if told is None:
             return None
         edits, added = told
-        block, first = program.place(asked)
+        block, first = program.place(asked[0])
         lines = (
             f"{each} = (tl.program_id(0) * ROWS_PER_PROGRAM + tl.arange(0, ROWS_PER_PROGRAM))[:, None]",
             f"{live} = {each} < {programs}",
@@ -59,7 +59,7 @@ class Rows:
         added.append(Insertion(program.tree.path(block), first, each, partial(statements, *lines)))
         path, constexpr = adding_constexpr(program, kernel, "ROWS_PER_PROGRAM", ROWS)
         edits += [(path, lambda parameters: with_parameter(constexpr(parameters), programs))]
-        edits += [(program.tree.path(asked), partial(_becoming, text=each))]
+        edits += [(program.tree.path(call), partial(becoming, text=each)) for call in asked]
         edits += list(_widened(program, found, live))
         return Site(f"rows of {kernel.name}", tuple(edits), tuple(added))
 
@@ -76,10 +76,6 @@ def _widened(program: Program, found: Lanes, live: str) -> Iterator[tuple[Path, 
         yield program.tree.path(call), _unhinted
     for call in found.accesses:
         yield program.tree.path(call), partial(_masked, live=live)
-
-
-def _becoming(node: cst.CSTNode, text: str) -> cst.BaseExpression:
-    return expression(text)
 
 
 def _across(call: cst.Call) -> cst.BaseExpression:

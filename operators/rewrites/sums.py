@@ -1,11 +1,14 @@
 """Addresses as sums: a base, and what is added to it for every dimension."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 
 import libcst as cst
 
-from operators.rewrites.program import expression
+from operators.launches import Kernel
+from operators.program_tree import descend
+from operators.rewrites.printing import code
+from operators.rewrites.program import dotted, expression
 
 
 def addends(node: cst.BaseExpression) -> list[cst.BaseExpression]:
@@ -23,3 +26,27 @@ def joined(parts: Sequence[cst.BaseExpression]) -> cst.BaseExpression:
 def lanes_of(size: str) -> cst.BaseExpression:
     """Return the offsets in a block."""
     return expression(f"tl.arange(0, {size})")
+
+
+def counted_from(kernel: Kernel, name: str) -> tuple[list[cst.BaseExpression], cst.BaseExpression] | None:
+    """Return where offsets begin, as parts of a sum, and their number, if a name is `start + tl.arange(0, N)`."""
+    values = kernel.scope.bindings.get(name, ())
+    texts = {code(v) if isinstance(v, cst.BaseExpression) else "" for v in values}
+    value = next(iter(values), None) if len(texts) == 1 else None
+    if not isinstance(value, cst.BaseExpression):
+        return None
+    *starts, last = addends(value)
+    if not isinstance(last, cst.Call) or not dotted(last.func, "arange") or len(last.args) != 2:
+        return None
+    return (starts, last.args[1].value) if code(last.args[0].value) == "0" else None
+
+
+def depend(kernel: Kernel, nodes: Iterable[cst.CSTNode], name: str) -> bool:
+    """Tell whether expressions may depend on a name, also through others."""
+    waiting = {n.value for node in nodes for n in descend(node) if isinstance(n, cst.Name)}
+    seen: set[str] = set()
+    while waiting:
+        seen |= waiting
+        values = [v for one in waiting for v in kernel.scope.bindings.get(one, ()) if v is not None]
+        waiting = {n.value for v in values for n in descend(v) if isinstance(n, cst.Name)} - seen
+    return name in seen

@@ -13,7 +13,7 @@ from operators.rewrites.bounds import accesses, masks
 from operators.rewrites.lanes import HINTS, REDUCING, lanes
 from operators.rewrites.printing import code
 from operators.rewrites.program import ATOMS, Program, Site, constexpr_added, dotted, expression, fresh_name
-from operators.rewrites.programs import own_number
+from operators.rewrites.programs import own_numbers
 from operators.rewrites.special import Choice, passed, replaced, specialised
 from operators.rewrites.whole import LARGEST, Over, flattened, over
 
@@ -53,9 +53,9 @@ class Two:
 
 def _row(program: Program, kernel: Kernel) -> Over | None:
     """Return the length of a kernel's rows and its block."""
-    asked = own_number(program, kernel)
+    asked = own_numbers(program, kernel)
     row = over(program, kernel) if kernel.scope.loops else _masked(program, kernel)
-    found = lanes(program, kernel, asked) if asked is not None and row is not None else None
+    found = lanes(program, kernel, asked) if asked and row is not None else None
     if row is None or found is None:
         return None
     sizes = {code(call.args[-1].value) for call in found.ranges}

@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
+from operators.program_tree import descend
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, statement
 from operators.rewrites.special import Choice, passed, replaced, specialised
@@ -52,7 +53,13 @@ def over(program: Program, kernel: Kernel) -> Over | None:
     """Return what all loops of a kernel run over, None where that is not one thing."""
     found = {_read(call, kernel) for _, call, home in program.loops() if home.scope is kernel.scope}
     only = found.pop() if len(found) == 1 else None
-    return only if not kernel.facts.dots else None
+    return only if only is not None and not kernel.facts.dots and not _deep(program, kernel) else None
+
+
+def _deep(program: Program, kernel: Kernel) -> bool:
+    """Tell whether a kernel has blocks of three dimensions, in which no row has room."""
+    views = (n for n in descend(program.function(kernel)) if isinstance(n, cst.Subscript))
+    return any(len(view.slice) > 2 for view in views)
 
 
 def _read(call: cst.Call, kernel: Kernel) -> Over | None:

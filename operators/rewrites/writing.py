@@ -14,7 +14,6 @@ from typing import Any
 
 import libcst as cst
 
-from operators.program_tree import parse
 from operators.rewrites.printing import Pen, Unknown
 from suites import parsing
 
@@ -88,9 +87,8 @@ class Text:
 
 
 @lru_cache(maxsize=32)
-def text_of(source: str) -> Text:
-    """Find out which lines of a program are whose."""
-    module = parse(source).module
+def text_of(source: str, module: cst.Module) -> Text:
+    """Find out which lines of a program are whose in one tree of it; another tree has other nodes."""
     whole = source if source.endswith(("\n", "\r")) else source + module.default_newline
     text = Text(module, _LINES.findall(whole))
     try:
