@@ -122,7 +122,7 @@ def judged(name: str, families: list, target: str, singles: int, after: str | No
                        "own": own and own["us"], "verdict": verdict}  # fmt: skip
                 if verdict:
                     ratio = verdict["said"] or f"{verdict['us'] / own['us']:.3f}"
-                    print(f"{name:<12}{family.name:<22}{len(some)} places  {ratio}", flush=True)
+                    print(f"{name:<22}{family.name:<22}{len(some)} places  {ratio}", flush=True)
 
 
 def long_program(lines: int) -> str:

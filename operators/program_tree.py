@@ -158,11 +158,28 @@ class Tree:
             statement, _ = self.parent(parent)
             single = isinstance(statement, cst.Assign) and len(statement.targets) == 1
             return statement.value if single and isinstance(statement, cst.Assign) else None
+        if isinstance(parent, cst.Element):
+            return self._unpacked(parent)
         if isinstance(parent, cst.AnnAssign):
             return parent.value
         if isinstance(parent, cst.Param):
             return parent.default
         return parent if isinstance(parent, cst.FunctionDef) else None
+
+    def _unpacked(self, element: cst.Element) -> cst.CSTNode | None:
+        """Return what one name of `a, b = x, y` is given."""
+        targets, _ = self.parent(element)
+        target, _ = self.parent(targets)
+        statement, _ = self.parent(target)
+        if not (isinstance(target, cst.AssignTarget) and isinstance(statement, cst.Assign)):
+            return None
+        values = statement.value
+        if not (isinstance(targets, cst.Tuple) and isinstance(values, cst.Tuple) and len(statement.targets) == 1):
+            return None
+        plain = all(isinstance(e, cst.Element) for e in (*targets.elements, *values.elements))
+        if not plain or len(targets.elements) != len(values.elements):
+            return None
+        return values.elements[list(targets.elements).index(element)].value
 
     def _resolve(self) -> None:
         for scope in self._scopes:

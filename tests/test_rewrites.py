@@ -13,6 +13,7 @@ import pytest
 from archives.candidate import Candidate, fingerprint
 from archives.canonical import canonical
 from operators import knobs
+from operators.program_tree import parse
 from operators.proposal import Context, ProposalError
 from operators.rewrites.families import FAMILIES
 from operators.rewrites.operator import Rewriting
@@ -316,3 +317,13 @@ def test_a_proposal_of_a_long_program_takes_a_moment() -> None:
 def test_a_program_put_together_of_pieces_is_what_it_is_as_a_whole(source: str) -> None:
     assert canonical(source) == ast.dump(ast.parse(source))
     assert canonical(f'# note\nr"""What it is."""\n{source}# the end') == canonical(source or "pass")
+
+
+def test_each_name_of_a_tuple_has_its_own_value_where_that_can_be_told() -> None:
+    text = (
+        "a, b = x, y + 1\nc, *d = 1, 2\n(e, f), g = (1, 2), 3\nh, i = two()\nj = k, l = 4, 5\nfor m, n in o, p: pass\n"
+    )
+    tree = parse(text)
+    known = {name: [v and tree.module.code_for_node(v) for v in values] for name, values in tree.top.bindings.items()}
+    told = {"a": ["x"], "b": ["y + 1"], "g": ["3"]}
+    assert known == {name: told.get(name, [None]) for name in "abcdefghijklmn"}
