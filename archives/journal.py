@@ -58,7 +58,7 @@ class Journal:
         try:
             _write_new(folder, first)
         except BaseException:
-            lock.close()
+            _give_up(lock)
             raise
         return cls(folder, _connect(folder / FILE, "rw"), lock)
 
@@ -70,7 +70,7 @@ class Journal:
         try:
             return cls(folder, _connect(folder / FILE, "rw"), lock)
         except JournalError:
-            lock.close()
+            _give_up(lock)
             raise
 
     @classmethod
@@ -128,8 +128,7 @@ class Journal:
         """Close the file and give up the lock."""
         self._connection.close()
         if self._lock is not None:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)  # a child that another thread is starting may still hold a copy
-            self._lock.close()
+            _give_up(self._lock)
             self._lock = None
 
     def __enter__(self) -> Self:
@@ -242,3 +241,9 @@ def _take_lock(folder: Path) -> IO[str]:
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
+
+
+def _give_up(lock: IO[str]) -> None:
+    """Let others write the run."""
+    fcntl.flock(lock, fcntl.LOCK_UN)  # a child that another thread is starting may still hold a copy of the file
+    lock.close()

@@ -31,7 +31,9 @@ def source_of(program: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{program} is no task, and no file that can be read: {error}") from error
+        close = difflib.get_close_matches(program, names(), n=1)
+        why = _instead(close, str(error.strerror if isinstance(error, OSError) else error))
+        raise RunError(f"{program} is no task, and no file that can be read{why}") from error
 
 
 def families(source: str | None = None) -> tuple[Family, ...]:
@@ -47,7 +49,7 @@ def rewrite(source: str, family: str, place: int | None = None) -> str:
     known: Mapping[str, object] = {f.name: f for f in FAMILIES}
     if family not in known:
         close = difflib.get_close_matches(family, known, n=1)
-        raise ConfigError(f"there is no rewrite {family!r}" + (f"; did you mean {close[0]}?" if close else ""))
+        raise ConfigError(f"there is no rewrite {family!r}" + _instead(close, "`evo-kernel rewrites` lists them"))
     program = _read(source)
     sites = sites_of(program).get(family, [])
     if not sites:
@@ -63,6 +65,10 @@ def difference(before: str, after: str, name: str) -> str:
         before.splitlines(keepends=True), after.splitlines(keepends=True), name, f"{name} (rewritten)"
     )
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
+def _instead(close: list[str], otherwise: str) -> str:
+    return f"; did you mean {close[0]}?" if close else f": {otherwise}"
 
 
 def _read(source: str) -> Program:

@@ -49,6 +49,8 @@ def test_places_are_numbered_as_they_are_applied(tmp_path: Path) -> None:
         (("softmax", "--apply", "exp-to-exp2", "--place", "3"), "applies at places 1 to 2, not at 3"),
         (("softmax", "--diff"), "want --apply FAMILY"),
         (("--apply", "split-k"), "wants a TASK or a FILE"),
+        (("softmax", "--apply", "zzz"), "there is no rewrite 'zzz': `evo-kernel rewrites` lists them"),
+        (("sofmax",), "sofmax is no task, and no file that can be read; did you mean softmax?"),
         (("nothing.py",), "nothing.py is no task, and no file that can be read"),
         ((str(ROOT / "README.md"),), "cannot be rewritten"),
         ((str(ROOT / "evo_kernel" / "rules.py"),), "it has no function under @triton.jit"),
