@@ -12,6 +12,7 @@ from evo_kernel import (
     config_files,
     measurement,
     runs,
+    suite_eager,
     suite_handed,
     suite_share,
     suite_standing,
@@ -117,6 +118,8 @@ def _finish(folder: Path, place: Place, settings: Settings, stop: threading.Even
         measurement.confirm_best(run, logger.info)
         state = runs.read(run)
     seed, best = measurement.baseline(state), state.search.archive.best
+    if seed is None and best is not None and suite_eager.wanted(state):
+        suite_eager.keep(run, state)
     if seed is None or best is None or held_out(run, best) is not None:
         return
     sources = [seed.candidate.source, state.search.archive[best].candidate.source]

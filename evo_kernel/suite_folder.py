@@ -12,6 +12,7 @@ from evo_kernel.errors import RunError
 
 ABOUT = "suite.json"
 HELD_OUT = "held_out.json"
+EAGER = "eager.json"
 _FORM = 1
 
 

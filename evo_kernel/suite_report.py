@@ -15,6 +15,11 @@ from evo_kernel.suite_standing import WORDS
 from fitness.ours import QUARANTINED
 
 KS = (1, 5, 10)  # of pass@k
+EAGER = (
+    "Where a task came with no kernel, published speedups compare with PyTorch eager, timed on the same device: the "
+    "median of 20 calls from a cold cache, most of what launching costs the host left out. They are no paired ratio, "
+    "and have no interval."
+)
 NAMES = ("report.json", "report.md", "report.svg")
 _COSTS = ("evaluations", "calls", "tokens", "dollars", "gpu_seconds")
 
@@ -65,8 +70,13 @@ def measures(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _task(row: Row) -> dict[str, Any]:
     cases = [{**asdict(c), "speedup": c.speedup} for c in row.cases]
-    return {**asdict(row), "cases": cases, "regressions": list(row.regressions),
-            "geak_speedup": metrics.speedup(row.result)}  # fmt: skip
+    return {
+        **asdict(row),
+        "cases": cases,
+        "regressions": list(row.regressions),
+        "geak_speedup": metrics.speedup(row.result),
+        "total_speedup": metrics.total_speedup(row.result),
+    }
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -81,7 +91,7 @@ def write(folder: Path, out: Path, other: Path | None = None) -> str:
         reports[other.name if other.name != folder.name else f"{other.name} (2)"] = plain(other)
     told = markdown(reports)
     data: Any = reports if other is not None else reports[folder.name]
-    curves = {name: [t["speedup"] for t in one["tasks"]] for name, one in reports.items()}
+    curves = {name: [t["speedup"] or t["total_speedup"] for t in one["tasks"]] for name, one in reports.items()}
     for name, text in zip(NAMES, (json.dumps(data, indent=1) + "\n", told, suite_plot.svg(curves)), strict=True):
         put(out / name, text)
     return told
@@ -100,10 +110,13 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
     ]
     for other in others:
         lines += _beside(report, other, tuple(reports))
+    if any(t["eager_us"] for t in report["tasks"]):
+        lines += [EAGER, ""]
     lines += _overview(report)
     lines += ["## Tasks", "", *table(_TASK, report["tasks"]), "", *verdicts(report), *_costs(report)]
     unlucky = [t for t in report["tasks"] if t["regressions"]]
-    lines += [f"- {t['name']}: slower than its seed on {', '.join(t['regressions'])}" for t in unlucky]
+    lines += [f"- {t['name']}: slower than {'its seed' if t['seed_us'] else 'PyTorch'} on {', '.join(t['regressions'])}"
+              for t in unlucky]  # fmt: skip
     lines += [f"- {t['name']}: {t['why']}" for t in report["tasks"] if t["why"]]
     lines += ["", *(f"- {word}: {meaning}" for word, meaning in WORDS.items())]
     return "\n".join(lines) + "\n"
@@ -182,6 +195,7 @@ _TASK: dict[str, Cell] = {
     "status": lambda t: str(t["status"]),
     "right / made": lambda t: f"{t['made']['correct']} / {t['made']['evaluations']}",
     "seed us": lambda t: us(t["seed_us"]),
+    "PyTorch us": lambda t: us(t["eager_us"]),
     "best us": lambda t: us(t["best_us"]),
     "speedup": _gain,
     "GEAK speedup": lambda t: times(t["geak_speedup"]),

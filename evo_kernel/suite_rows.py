@@ -1,13 +1,14 @@
 """What a suite run found for each task, folded from the journals of its runs: nothing in it depends on a clock."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archives.archive import Entry
 from archives.events import Answered, Event, Judged, Proposed
 from archives.journal import Journal
-from evo_kernel import measurement, metrics, suite_handed, suite_standing
+from evo_kernel import measurement, metrics, suite_eager, suite_handed, suite_standing
 from evo_kernel.search import GIVEN
 from evo_kernel.suite_drive import held_out
 from evo_kernel.suite_folder import SuiteRun, run_of
@@ -19,17 +20,20 @@ PICO = 1e12  # of a dollar
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """One public case: the seed's time and the best's, microseconds of the run's basis."""
+    """One public case: the time of what the best is held against, and the best's; microseconds of the run's basis.
+
+    That is the seed, and PyTorch's own time where the task came with no kernel and PyTorch was timed.
+    """
 
     case: str
-    seed_us: float
+    reference_us: float
     best_us: float
     roofline_us: float
 
     @property
     def speedup(self) -> float:
-        """The seed's time over the best's."""
-        return self.seed_us / self.best_us
+        """The reference's time over the best's."""
+        return self.reference_us / self.best_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +71,24 @@ class Row:
     made: Made
     seed_us: float | None = None
     best_us: float | None = None
+    eager_us: float | None = None  # PyTorch's, where there is no seed
     speedup: float | None = None  # confirmed where it is measured: the seed timed beside it
     interval: tuple[float, float] | None = None
     roofline: float | None = None
     cases: tuple[CaseRow, ...] = ()
     held_out: metrics.Quadrant | None = None
     handed: Verdicts | None = None  # both verdicts on what the search hands in
-    seed_times: tuple[tuple[str, float], ...] = ()  # microseconds by case
+    references: tuple[tuple[str, float], ...] = ()  # microseconds by case
 
     @property
     def regressions(self) -> tuple[str, ...]:
-        """The cases that the best is slower on than the seed."""
+        """The cases that the best is slower on than the seed, or than PyTorch where there is none."""
         return tuple(c.case for c in self.cases if c.speedup < 1)
 
     @property
     def result(self) -> metrics.Result:
         """Return the task as the published measures take it: a seed that came with it is no success."""
-        latencies = tuple((c.seed_us, c.best_us) for c in self.cases) if self.made.correct else ()
+        latencies = tuple((c.reference_us, c.best_us) for c in self.cases) if self.made.correct else ()
         return metrics.Result(
             self.name, self.made.ran > 0, self.made.correct > 0, latencies, self.made.evaluations, self.made.correct,
             self.held_out,
@@ -95,7 +100,7 @@ class Row:
         one = self.handed
         if one is None or not one.own or one.theirs is None:
             return metrics.Result(self.name, False, False, samples=int(one is not None and one.own))
-        right, before = one.theirs.passed is True, dict(self.seed_times)
+        right, before = one.theirs.passed is True, dict(self.references)
         latencies = tuple((before[case], us) for case, us in one.times if case in before) if right else ()
         return metrics.Result(self.name, one.theirs.called, right, latencies, 1, int(right))
 
@@ -121,13 +126,25 @@ def _row(folder: Path, place: suite_standing.Place) -> Row:
     handed = suite_handed.verdicts(run, archive.best)
     failed = "; ".join(_failed(f) for _, f in state.search.failed_seeds)
     seed, best = measurement.baseline(state), archive[archive.best] if archive.best else None
-    times = () if seed is None else tuple((c.case, c.time_us) for c in seed.evaluation.cases)
-    row = Row(member.name, member.group, member.category, place.status, failed, made, handed=handed, seed_times=times)
+    times = suite_eager.times(run) if seed is None else {c.case: c.time_us for c in seed.evaluation.cases}
+    row = Row(
+        member.name, member.group, member.category, place.status, failed, made, handed=handed,
+        references=tuple(times.items()),
+    )  # fmt: skip
     if best is None:
         return row
+    cases = tuple(
+        CaseRow(c.case, times[c.case], c.time_us, c.floor_us) for c in best.evaluation.cases if c.case in times
+    )
+    row = replace(row, best_us=best.score_us, roofline=best.roofline, cases=cases)
     if seed is None:  # it came with PyTorch alone: there is no kernel to be faster than
-        return replace(row, best_us=best.score_us, roofline=best.roofline)
+        return replace(row, eager_us=_mean(list(times.values())))
     return _timed(row, seed, best, run)
+
+
+def _mean(times: Sequence[float]) -> float | None:
+    """Return a geometric mean, as scores are."""
+    return math.exp(sum(map(math.log, times)) / len(times)) if times else None
 
 
 def _failed(failure: Failure) -> str:
@@ -136,15 +153,11 @@ def _failed(failure: Failure) -> str:
 
 
 def _timed(row: Row, seed: Entry, best: Entry, run: Path) -> Row:
-    """Add the times of a task whose seed passed."""
+    """Add what is known beside a seed that passed."""
     beside = best.evaluation.ratio_to("baseline")
-    before = {c.case: c.time_us for c in seed.evaluation.cases}
-    cases = tuple(
-        CaseRow(c.case, before[c.case], c.time_us, c.floor_us) for c in best.evaluation.cases if c.case in before
-    )
     said = held_out(run, best.candidate.id)
     return replace(
-        row, seed_us=seed.score_us, best_us=best.score_us, cases=cases, roofline=best.roofline,
+        row, seed_us=seed.score_us,
         speedup=seed.score_us / best.score_us if beside is None else 1 / beside.ratio,
         interval=None if beside is None else (1 / beside.high, 1 / beside.low),
         held_out=None if said is None else metrics.quadrant(*said),

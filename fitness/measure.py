@@ -19,7 +19,7 @@ from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failur
 from fitness.gpu import clock
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.clock import Ratio
-from fitness.gpu.court import Court, MachineFailed, RefereeFailed
+from fitness.gpu.court import Court, MachineFailed, NoRoom, RefereeFailed
 from fitness.jail import Jail, WorkerLost
 from fitness.race import Resolved, Times
 from fitness.roofline import roofline
@@ -104,6 +104,20 @@ class MeasuringJudge:
             raise TaskError(f"task {self.task.name}: {error}") from error
         remember(self._finished, built.program, evaluation)
         return evaluation
+
+    def eager_us(self) -> dict[str, float]:
+        """Time the task's own PyTorch on its cases: microseconds by case, of those that the device has room for."""
+        found: dict[str, float] = {}
+        for case in self.task.cases:
+            try:
+                found[case.name] = self._court.eager_us(case.name)
+            except NoRoom as error:
+                logger.warning("PyTorch's time on %s is not known: %s", case.name, error)
+            except MachineFailed as error:
+                raise WorkerLost(str(error)) from error
+            except RefereeFailed as error:
+                raise TaskError(f"task {self.task.name}: {error}") from error
+        return found
 
     def refusal(self, failure: Failure) -> Evaluation:
         """Return the verdict on what no builder could build."""

@@ -129,6 +129,58 @@ def test_another_chip_is_predicted_and_said_so_or_refused(tmp_path: Path) -> Non
     assert not (tmp_path / "r").exists()
 
 
+MODULE = """import torch
+
+
+class Model(torch.nn.Module):
+    def forward(self, x):
+        return torch.relu(x) * 2 + 1
+
+
+def get_inputs():
+    return [torch.randn(2048, 4096)]
+
+
+def get_init_inputs():
+    return []
+"""
+ANSWER = """```python
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def kernel(out_ptr, x_ptr, n, BLOCK: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + offs, mask=offs < n)
+    tl.store(out_ptr + offs, tl.maximum(x, 0.0) * 2 + 1, mask=offs < n)
+
+
+def forward(x):
+    out = torch.empty_like(x)
+    n = x.numel()
+    kernel[lambda meta: (triton.cdiv(n, meta["BLOCK"]),)](out, x, n, BLOCK=1024, num_warps=4)
+    return out
+```
+"""
+
+
+def test_a_module_of_kernelbench_is_held_against_pytorch_on_the_same_device(tmp_path: Path) -> None:
+    level = tmp_path / "checkout" / "KernelBench" / "level1"
+    level.mkdir(parents=True)
+    (level / "1_Fused.py").write_text(MODULE)
+    (tmp_path / "answer.md").write_text(ANSWER)
+    out = tmp_path / "out"
+    budget = ("--budget", 2, "--population", 2, "--generations", 1, "--model", f"command:cat {tmp_path / 'answer.md'}")
+    run("suite", "run", "kernelbench", "--root", tmp_path / "checkout", "--out", out, *budget)
+    report = json.loads((out / "report.json").read_text())
+    (task,) = report["tasks"]
+    assert task["seed_us"] is None
+    assert 1.2 < task["total_speedup"] < 6  # three kernels of PyTorch's in one
+    assert report["all"]["fast_p"]["1"] == 1.0
+
+
 def judging() -> set[str]:
     """Return the processes that work on a device now."""
     found = set()

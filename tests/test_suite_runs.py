@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import formula
@@ -15,8 +16,9 @@ from llm_server import SECRET, LlmServer
 
 from archives.candidate import Candidate
 from archives.events import Answered, Judged, Proposed
-from evo_kernel import suite_rows, talks
+from evo_kernel import suite_eager, suite_report, suite_rows, talks
 from evo_kernel.cli import main
+from evo_kernel.suite_folder import EAGER
 from evo_kernel.suite_schedule import Standing, ready
 
 
@@ -138,3 +140,17 @@ def test_models_write_programs_too_within_limits_that_all_tasks_share(
     assert 0 < report["all"]["dollars"] < 2
     assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
     assert "1 calls are nothing for each of 2 turns" in refused.output
+
+
+def test_what_came_with_pytorch_alone_is_held_against_pytorch_where_that_was_timed(tmp_path: Path) -> None:
+    made = suite_rows.Made(evaluations=2, ran=2, correct=1)
+    row = suite_rows.Row("relu", "level1", None, "open", "", made, best_us=20.0, eager_us=30.0)
+    assert suite_report.measures([row])["fast_p"]["1"] is None  # nothing to be faster than
+    (tmp_path / EAGER).write_text('{"theirs": 48.0, "half": 24.0}')
+    times = suite_eager.times(tmp_path)
+    cases = tuple(suite_rows.CaseRow(case, us, 20.0, 10.0) for case, us in times.items())
+    timed = suite_report.measures([replace(row, cases=cases, references=tuple(times.items()))])
+    assert timed["fast_p"] == {"1": 1.0, "1.5": 1.0, "2": 0.0}  # 72 us over 40
+    assert timed["geak_speedup"] == pytest.approx((2.4 + 1.2) / 2)
+    (tmp_path / EAGER).write_text("torn")
+    assert suite_eager.times(tmp_path) == {}

@@ -36,6 +36,12 @@ class Court(Hearings):
         self.start()
         return rate
 
+    def eager_us(self, case: str) -> float:
+        """Time the task's own PyTorch on a case, with nobody beside it."""
+        self.start()
+        with self._turns.alone():
+            return float(self._ask("eager_us", case, self.device.cache))
+
     def _together(self, tracks: Sequence[Track]) -> list[Clocked]:
         """Time heats one after another, on inputs that were all filled before, and looked at after.
 

@@ -9,6 +9,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 
 from fitness import wire, yardstick
 from fitness.child import die_with_parent
-from fitness.gpu import compare, matmul, storage, zones
+from fitness.gpu import compare, eager, matmul, storage, zones
 from fitness.gpu.arena import GUARD_BYTE
 from fitness.gpu.errors import NoDevice
 from fitness.gpu.process import questions
@@ -25,7 +26,7 @@ from fitness.tolerance import Yardstick
 from suites import task as tasks
 from suites.loading import Functions, functions
 from suites.task import ITEM_BYTES, Input
-from suites.trials import Trial, draw, trials
+from suites.trials import BASE, Trial, draw, trials
 
 Key = tuple[str, str]  # case, trial
 TURNED = "turned "  # before a trial's name: its inputs moved around
@@ -110,6 +111,14 @@ class Referee:
     def matmul_tflops(self, dtype: str) -> Any:
         """Measure the highest rate of large matrix products through torch."""
         return matmul.tflops(dtype, self._device)
+
+    def eager_us(self, case: str, cache: int) -> Any:
+        """Time the task's reference, in the dtypes of its inputs."""
+        if self._functions is None:
+            raise ValueError("no task was begun")
+        base = next(t for t in self._trials(case) if t.name == BASE)
+        values = draw(base, self._seed, self._device)
+        return eager.median_us(partial(self._functions.reference, *values.values()), cache, self._device)
 
     def names(self, case: str) -> Any:
         """List a case's trials."""
