@@ -13,12 +13,14 @@ from itertools import islice
 from typing import Any
 
 import torch
+from triton.backends.compiler import GPUTarget
 
 from fitness import wire, yardstick
 from fitness.child import die_with_parent
 from fitness.gpu import compare, matmul, storage, zones
+from fitness.gpu.api import Gpu
 from fitness.gpu.arena import GUARD_BYTE
-from fitness.gpu.errors import NoDevice
+from fitness.gpu.errors import DeviceError, NoDevice
 from fitness.gpu.process import questions
 from fitness.gpu.sharing import SharedMemory
 from fitness.tolerance import Yardstick
@@ -45,12 +47,14 @@ class Known:
 
 
 class Referee:
-    """Answers for one task at a time."""
+    """Answers for one task at a time; has no context, nor memory of the device, before it is opened."""
 
-    def __init__(self, backend: str, index: int, memory: int) -> None:
-        self._backend, self._memory = backend, memory
+    def __init__(self, backend: str, index: int, arch: str | int, wave: int) -> None:
+        self._backend, self._memory = backend, 0
         self._device = f"cuda:{index}"
-        torch.cuda.set_device(index)
+        os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")  # as torch has it; the driver reads it when it starts
+        Gpu(backend, index)  # starts the driver
+        compare.prepare(GPUTarget(backend, arch, wave))
         # the bank is honest arithmetic: sums of 16-bit products in float32, no tf32 behind anyone's back
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
@@ -64,10 +68,14 @@ class Referee:
         self._seed = 0
         self._rng = random.Random(os.urandom(16))  # of what no record needs to repeat
 
-    def hello(self) -> Any:
-        """Say what torch knows of the device, when all is compiled that comparing needs."""
-        compare.warm_up(self._device)
-        p = torch.cuda.get_device_properties(self._device)
+    def open(self) -> Any:
+        """Take the device up, compile all that comparing needs, and say what torch knows of the device."""
+        try:
+            torch.cuda.set_device(self._device)
+            compare.warm_up(self._device)
+            p = torch.cuda.get_device_properties(self._device)
+        except (RuntimeError, AssertionError) as error:
+            raise NoDevice(f"torch cannot use the GPU: {error}") from error
         arch = getattr(p, "gcnArchName", "").split(":")[0] if torch.version.hip else p.major * 10 + p.minor
         return [p.name, arch, p.L2_cache_size, p.multi_processor_count, p.total_memory, torch.__version__]
 
@@ -114,10 +122,6 @@ class Referee:
     def names(self, case: str) -> Any:
         """List a case's trials."""
         return [t.name for t in self._trials(case)]
-
-    def prepare(self, case: str, trial: str) -> Any:
-        """Compute a trial's inputs and limits; return the limits as numbers for the record."""
-        return [[y.dtype, list(y.shape), y.whole, y.peak] for y in self._find(case, trial).wanted]
 
     def news(self) -> Any:
         """Return the limits that were computed since this was last asked."""
@@ -276,14 +280,17 @@ def _movable(spec: Input) -> bool:
 
 
 def main(channel: int, options: dict[str, Any]) -> None:
-    """Serve until the other side hangs up. An error here is the task's or the machine's, never a candidate's."""
+    """Make ready without the device and say so, then serve until the other side hangs up.
+
+    An error here is the task's or the machine's, never a candidate's.
+    """
     die_with_parent()
     try:
-        referee = Referee(options["backend"], options["index"], options["memory"])
-        wire.send(channel, ["ok", referee.hello()])
-    except (RuntimeError, AssertionError) as error:
-        wire.send(channel, ["failed", "no-device", f"torch cannot use the GPU: {error}"])
+        referee = Referee(options["backend"], options["index"], options["arch"], options["wave"])
+    except (DeviceError, NoDevice) as error:
+        wire.send(channel, ["failed", "no-device", str(error)])
         os._exit(0)
+    wire.send(channel, ["ok", None])
     for name, *arguments in questions(channel, lambda why: ["failed", "question", why]):
         question: Callable[..., Any] = getattr(referee, name)
         try:
