@@ -71,6 +71,7 @@ class Referee:
     def open(self) -> Any:
         """Take the device up, compile all that comparing needs, and say what torch knows of the device."""
         try:
+            torch.cuda.init()  # a torch without CUDA says so here in words
             torch.cuda.set_device(self._device)
             compare.warm_up(self._device)
             p = torch.cuda.get_device_properties(self._device)
