@@ -442,19 +442,20 @@ def test_a_zone_of_any_size_tells_of_one_byte() -> None:
     assert not len(zones.broken(memory, []))
 
 
-def test_a_bench_that_hangs_is_dead_before_anybody_else_has_a_turn(bound: Court, desk: Desk) -> None:
+@pytest.mark.parametrize("who", ["bench", "referee"])
+def test_what_hangs_is_dead_before_anybody_else_has_a_turn(who: str, bound: Court, desk: Desk) -> None:
     seen: list[bool] = []
     leave = bound._turns._free
 
     def free() -> None:
-        seen.append(any(s.alive and s.name == "bench" for s in desk.at_work()))
+        seen.append(any(s.alive and s.name == who for s in desk.at_work()))
         leave()
 
     bound._turns._free = free  # type: ignore[method-assign]
-    desk.says.append((on("bench", "runs"), Lost("no answer", hung=True)))
+    desk.says.append((on(who, "runs" if who == "bench" else "fill"), Lost("no answer", hung=True)))
     before = len(seen)
-    with pytest.raises(Fault, match="did not finish"):
-        bound._run("runs", [])
+    with pytest.raises((Fault, MachineFailed), match=r"did not finish|was lost"):
+        bound._run("runs", []) if who == "bench" else bound._ask("fill", [])
     assert seen[before] is False
 
 
