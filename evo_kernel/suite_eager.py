@@ -9,7 +9,7 @@ from evo_kernel.errors import RunError
 from evo_kernel.pools import make_measuring_judge
 from evo_kernel.runs import State
 from evo_kernel.suite_folder import EAGER, put
-from fitness.gpu.pair import DeviceUnavailable
+from fitness.gpu.errors import DeviceUnavailable
 from fitness.jail import WorkerLost
 from suites.loading import TaskError
 

@@ -18,7 +18,7 @@ import torch
 from test_replay import CODE, PLAN
 
 from fitness import targets, wire
-from fitness.gpu import arena, hearing, pair, storage, zones
+from fitness.gpu import arena, hearing, standby, storage, zones
 from fitness.gpu.court import (
     Court,
     DeviceUnavailable,
@@ -31,8 +31,8 @@ from fitness.gpu.court import (
     RefereeFailed,
     Verified,
 )
+from fitness.gpu.known import turned_around
 from fitness.gpu.process import Lost, questions
-from fitness.gpu.referee import _turned
 from fitness.plan import Buffer
 from suites import Input, Task, inputs
 
@@ -47,16 +47,21 @@ class Stand:
     def __init__(self, module: str, options: dict[str, Any], desk: "Desk") -> None:
         self.name = module.rsplit(".", 1)[1]
         self.desk, self.alive, self.pid = desk, True, len(desk.stands)
-        self.answers: deque[Any] = deque([["ok", desk.hello[self.name]]])
+        self.opened = False
+        self.answers: deque[Any] = deque([["ok", None]])
         desk.stands.append(self)
 
     def send(self, *question: Any) -> None:
         assert self.alive, f"{question[0]} was sent to a {self.name} that was killed"
+        assert not self.answers, f"{question[0]} was asked before what the {self.name} said was heard"
+        assert self.opened != (question[0] == "open"), f"{question[0]} was sent to a {self.name} that is not open"
+        self.opened = True
         self.desk.asked.append((self.name, *question))
         self.answers.append(self.desk.reply(self.name, question))
 
     def answer(self, seconds: float) -> Any:
         assert self.answers, f"nobody asked the {self.name} anything"
+        assert self.opened or not self.desk.in_turn(), "others wait for a start"
         found = self.answers.popleft()
         if isinstance(found, Lost):
             raise found
@@ -81,17 +86,20 @@ class Desk:
             "bench": ["NVIDIA H200", 1 << 37, 1 << 37, ARENA, b"handle"],
         }
         self.says: list[tuple[Callable[[str, tuple[Any, ...]], bool], Any]] = []
+        self.in_turn: Callable[[], bool] = lambda: False
 
     def reply(self, name: str, question: tuple[Any, ...]) -> Any:
         for number, (when, answer) in enumerate(self.says):
             if when(name, question):
                 del self.says[number]
                 return answer
+        if question[0] == "open":
+            return ["ok", self.hello[name]]
         if question[0] == "times":
             return self.times(question)
         if name == "bench":
             return ["ok", [12.5] * len(question[1]) if question[0] == "runs" else None]
-        answers = {"names": lambda: TRIALS, "check": lambda: [RIGHT] * len(question[1])}
+        answers = {"names": lambda: TRIALS, "news": list, "check": lambda: [RIGHT] * len(question[1])}
         return ["ok", answers.get(question[0], lambda: None)()]
 
     def times(self, question: tuple[Any, ...]) -> Any:
@@ -103,8 +111,13 @@ class Desk:
         return ["ok", found]
 
     def listening(self) -> bool:
-        """Whether nobody who lives has an answer that was not taken."""
-        return not any(s.answers for s in self.stands if s.alive)
+        """Whether nobody who lives has an answer that was not taken, but for one bench that waits to be opened."""
+        waiting = [s.name for s in self.stands if s.alive and not s.opened]
+        return waiting == ["bench"] and not any(s.answers for s in self.at_work() if s.alive)
+
+    def at_work(self) -> list[Stand]:
+        """Return all that ever held anything on the device."""
+        return [s for s in self.stands if s.opened]
 
     def names(self, who: str) -> list[str]:
         return [question for name, question, *_ in self.asked if name == who]
@@ -114,13 +127,14 @@ class Desk:
 def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
     found = Desk()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # no turns with those who use a real device
-    monkeypatch.setattr(pair, "Process", lambda module, options: Stand(module, options, found))
+    monkeypatch.setattr(standby, "Process", lambda module, options: Stand(module, options, found))
     return found
 
 
 @pytest.fixture
 def bound(desk: Desk, double_task: Task) -> Iterator[Court]:
     made = Court(targets.find("h200"))
+    desk.in_turn = lambda: bool(made._turns._together or made._turns._alone)
     made.start()
     made.begin(double_task, 1)
     desk.asked.clear()
@@ -185,8 +199,8 @@ def test_a_fault_on_the_device_replaces_the_bench_alone(number: int, bound: Cour
         bound.verify([Hearing("2M", ("base",), PROGRAM), Hearing("1M", tuple(TRIALS), PROGRAM)])
     assert (raised.value.kind, raised.value.case) == ("illegal-address", "2M" if number < 2 else "1M")
     assert desk.listening()
-    assert [s.name for s in desk.stands] == ["referee", "bench", "bench"]
-    assert [s.alive for s in desk.stands] == [True, False, True]
+    assert [s.name for s in desk.at_work()] == ["referee", "bench", "bench"]
+    assert [s.alive for s in desk.at_work()] == [True, False, True]
     assert desk.names("referee")[-2:] == ["unmap", "map"]
     assert heard(bound)[0].error == 0.5, "the next program is judged"
     assert desk.names("bench").count("load") == 2, "the fresh bench has no machine code yet"
@@ -199,7 +213,7 @@ def test_a_wrong_output_fails_and_leaves_both_sides_listening(number: int, bound
         heard(bound)
     assert (raised.value.kind, raised.value.case) == ("wrong", "1M")
     assert str(raised.value).startswith(["its own inputs", "", "uniform inputs", "influence inputs"][number])
-    assert [s.name for s in desk.stands] == ["referee", "bench"]
+    assert [s.name for s in desk.at_work()] == ["referee", "bench"]
 
 
 def test_a_kernel_that_does_not_end_is_a_timeout(bound: Court, desk: Desk) -> None:
@@ -221,7 +235,7 @@ def test_a_truth_without_room_gives_all_memory_back(bound: Court, desk: Desk) ->
     with pytest.raises(NoRoom):
         heard(bound)
     assert desk.names("referee")[-1] == "forget"
-    assert not desk.stands[1].alive
+    assert not desk.at_work()[1].alive
     assert heard(bound)[0].error == 0.5
 
 
@@ -257,7 +271,7 @@ def test_another_chip_is_one_line(desk: Desk) -> None:
     with pytest.raises(DeviceUnavailable, match="this GPU is NVIDIA H200") as raised:
         made.start()
     assert "\n" not in str(raised.value)
-    made.close()
+    assert not any(s.alive for s in desk.stands)
 
 
 def test_a_device_that_does_not_start_is_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,6 +280,7 @@ def test_a_device_that_does_not_start_is_one_line(desk: Desk, monkeypatch: pytes
     )
     with pytest.raises(DeviceUnavailable, match="no cuda driver"):
         Court(targets.find("h200")).start()
+    assert not any(s.alive for s in desk.stands)
 
 
 def test_programs_are_timed_on_the_same_sets_and_the_candidate_is_watched(bound: Court, desk: Desk) -> None:
@@ -357,13 +372,13 @@ def test_sets_that_are_timed_hold_their_inputs_moved_and_the_one_that_is_looked_
 def test_inputs_that_were_moved_once_are_the_same_numbers_elsewhere(order: tuple[int, ...] | None) -> None:
     spec = Input((5, 7), "float16", order=order)
     value = inputs.tensor(spec, inputs.generator(1))
-    moved = _turned(value, spec, random.Random(3))
+    moved = turned_around(value, spec, random.Random(3))
     assert moved.shape == value.shape
     assert moved.stride() == value.stride()
     assert not moved.equal(value)
     assert sorted(moved.flatten().tolist()) == sorted(value.flatten().tolist())
     padded = Input((5, 7), "float16", pad=2)
-    assert _turned(value, padded, random.Random(3)) is value, "what pads a row must stay where it is"
+    assert turned_around(value, padded, random.Random(3)) is value, "what pads a row must stay where it is"
 
 
 def test_what_is_told_is_timed_in_parts_of_secret_length_and_looked_at_after_each(bound: Court, desk: Desk) -> None:
@@ -427,20 +442,56 @@ def test_a_zone_of_any_size_tells_of_one_byte() -> None:
     assert not len(zones.broken(memory, []))
 
 
-def test_a_bench_that_hangs_is_dead_before_anybody_else_has_a_turn(bound: Court, desk: Desk) -> None:
+@pytest.mark.parametrize("who", ["bench", "referee"])
+def test_what_hangs_is_dead_before_anybody_else_has_a_turn(who: str, bound: Court, desk: Desk) -> None:
     seen: list[bool] = []
     leave = bound._turns._free
 
     def free() -> None:
-        seen.append(any(s.alive and s.name == "bench" for s in desk.stands))
+        seen.append(any(s.alive and s.name == who for s in desk.at_work()))
         leave()
 
     bound._turns._free = free  # type: ignore[method-assign]
-    desk.says.append((on("bench", "runs"), Lost("no answer", hung=True)))
+    desk.says.append((on(who, "runs" if who == "bench" else "fill"), Lost("no answer", hung=True)))
     before = len(seen)
-    with pytest.raises(Fault, match="did not finish"):
-        bound._run("runs", [])
+    with pytest.raises((Fault, MachineFailed), match=r"did not finish|was lost"):
+        bound._run("runs", []) if who == "bench" else bound._ask("fill", [])
     assert seen[before] is False
+
+
+def test_only_what_needs_the_device_waits_for_a_turn(bound: Court, desk: Desk) -> None:
+    turns: dict[str, set[bool]] = {}
+
+    def noted(_: str, question: tuple[Any, ...]) -> bool:
+        turns.setdefault(question[0], set()).add(desk.in_turn())
+        return False
+
+    desk.says.append((noted, None))
+    bound.close()
+    bound.trials("1M")
+    bound.news()
+    heard(bound)
+    bound.drop_bench()
+    assert {name for name, held in turns.items() if held == {False}} == {"begin", "limit", "names", "news"}
+    assert {name for name, held in turns.items() if held == {True}} == {
+        "open", "map", "unmap", "load", "bind", "fill", "runs", "check",
+    }  # fmt: skip
+    bound.start()
+
+
+def test_the_next_bench_is_ready_before_it_is_asked_for(bound: Court, desk: Desk) -> None:
+    heard(bound)
+    for number in (3, 4, 5):
+        *_, waiting = desk.stands
+        assert (len(desk.stands), waiting.name, waiting.opened) == (number, "bench", False)
+        assert len(bound.pids()) == 3
+        bound.drop_bench()
+        heard(bound)
+        assert waiting.opened
+        assert desk.names("bench").count("open") == number - 2
+    desk.stands[-1].alive = False  # it died while it waited
+    bound.drop_bench()
+    assert heard(bound)[0].error == 0.5
 
 
 def test_a_referee_that_failed_gives_its_memory_back_within_a_turn(bound: Court, desk: Desk) -> None:
@@ -476,7 +527,7 @@ def test_a_lost_referee_is_nobodys_fault(bound: Court, desk: Desk) -> None:
     desk.says.append((on("referee", "fill"), Lost("it ended", hung=False)))
     with pytest.raises(MachineFailed):
         heard(bound)
-    assert [s.alive for s in desk.stands] == [False, False]
+    assert [s.alive for s in desk.at_work()] == [False, False]
     assert heard(bound)[0].error == 0.5, "both are started again"
 
 

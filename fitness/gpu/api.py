@@ -86,29 +86,35 @@ class _Config(ctypes.Structure):
 
 
 class Gpu:
-    """One device's primary context in this process, and one stream that everything runs on."""
+    """One device: its driver started and its name known, then, once opened, its primary context and one stream.
+
+    Everything runs on that stream. Until `open` this process has no context and holds no memory of the device.
+    """
 
     def __init__(self, backend: str, index: int = 0) -> None:
         self.backend = backend
         self._hip = backend == "hip"
         self._library = library(backend)
         self._check("init", 0)
-        device = c_int()
-        self._check("device", byref(device), index)
-        self._make_current(device)
+        self._device = c_int()
+        self._check("device", byref(self._device), index)
         label = ctypes.create_string_buffer(256)
-        self._check("device_name", label, 256, device)
+        self._check("device_name", label, 256, self._device)
         self.name = label.value.decode()
         self._stream = c_void_p()
+
+    def open(self) -> None:
+        """Take the device up: all that follows needs this."""
+        self._make_current()
         self._check("stream", byref(self._stream), 1)  # does not wait for the default stream
 
-    def _make_current(self, device: c_int) -> None:
+    def _make_current(self) -> None:
         """Use the primary context: the one torch would use too."""
         if self._hip:
-            self._check("set_current", device)
+            self._check("set_current", self._device)
             return
         context = c_void_p()
-        self._check("retain", byref(context), device)
+        self._check("retain", byref(context), self._device)
         self._check("set_current", context)
 
     def _check(self, call: str, *arguments: object) -> None:

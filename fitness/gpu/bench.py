@@ -45,9 +45,20 @@ class Bound:
 class Bench:
     """Loads machine code, binds plans to sets of buffers, runs and times them."""
 
-    def __init__(self, backend: str, index: int, arena: int, slot: str) -> None:
+    def __init__(self, backend: str, index: int, slot: str) -> None:
         self._gpu = Gpu(backend, index)
         self._watch = throttle.watch(backend, slot)
+        self._size, self._arena = 0, 0
+        self._scratch, self._scratched = 0, 0  # allocated for the first kernel that asks for any; bytes in use
+        self._modules: dict[str, tuple[int, int, MachineCode]] = {}
+        self._programs: dict[str, list[Bound]] = {}
+        self._graphs: dict[str, list[int]] = {}
+        self._events: list[int] = []
+        self._pairs: list[tuple[int, int]] = []  # events, kept: thousands of programs are timed
+
+    def open(self, arena: int) -> Any:
+        """Take the device up with an arena of so many bytes; say what the device is and how to map the arena."""
+        self._gpu.open()
         free, _ = self._gpu.memory()
         if free < arena + SCRATCH:
             need = (arena + SCRATCH) / 2**30
@@ -56,15 +67,7 @@ class Bench:
             )
         self._size = arena
         self._arena = self._gpu.allocate(arena)
-        self._scratch, self._scratched = 0, 0  # allocated for the first kernel that asks for any; bytes in use
-        self._modules: dict[str, tuple[int, int, MachineCode]] = {}
-        self._programs: dict[str, list[Bound]] = {}
-        self._graphs: dict[str, list[int]] = {}
         self._events = [self._gpu.event() for _ in range(2)]
-        self._pairs: list[tuple[int, int]] = []  # events, kept: thousands of programs are timed
-
-    def hello(self) -> Any:
-        """Say what the device is and how to map the arena."""
         free, total = self._gpu.memory()
         return [self._gpu.name, free, total, self._size, self._gpu.export(self._arena)]
 
@@ -291,14 +294,14 @@ def _parameters(encoded: list[bytes]) -> tuple[Any, Any]:
 
 
 def main(channel: int, options: dict[str, Any]) -> None:
-    """Serve until the other side hangs up, or the device is lost."""
+    """Make ready without the device and say so, then serve until the other side hangs up."""
     die_with_parent()
     try:
-        bench = Bench(options["backend"], options["index"], options["arena"], options["slot"])
+        bench = Bench(options["backend"], options["index"], options["slot"])
     except (DeviceError, NoDevice) as error:
         wire.send(channel, ["failed", getattr(error, "kind", "no-device"), str(error)])
         os._exit(0)
-    wire.send(channel, ["ok", bench.hello()])
+    wire.send(channel, ["ok", None])
     for name, *arguments in questions(channel, lambda why: ["failed", "bench", why, None]):
         try:
             wire.send(channel, ["ok", getattr(bench, name)(*arguments)])
@@ -306,6 +309,8 @@ def main(channel: int, options: dict[str, Any]) -> None:
             wire.send(channel, ["failed", error.kind, str(error), error.step])
         except BadPlan as error:
             wire.send(channel, ["failed", "plan", str(error), error.step])
+        except NoDevice as error:
+            wire.send(channel, ["failed", "bench", str(error), None])
         except Exception as error:  # noqa: BLE001  a bug of ours or of the driver's must not be a candidate's crash
             wire.send(channel, ["failed", "bench", f"{type(error).__name__}: {error}", None])
     os._exit(0)

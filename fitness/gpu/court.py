@@ -5,9 +5,10 @@ from typing import Any
 
 from fitness.gpu import arena
 from fitness.gpu.arena import Set
+from fitness.gpu.errors import DeviceUnavailable, Fault, MachineFailed, NoRoom, RefereeFailed
 from fitness.gpu.hearing import Hearing, Hearings, Program, Verified, inputs
 from fitness.gpu.heat import Clocked, Heat, Track, near
-from fitness.gpu.pair import Device, DeviceUnavailable, Fault, MachineFailed, NoRoom, RefereeFailed
+from fitness.gpu.pair import Device
 from fitness.plan import LaunchPlan
 
 PARTS = 3  # of a heat, at most; each is looked at

@@ -1,4 +1,4 @@
-"""What a device's driver answers when it refuses, by names that are ours for both vendors."""
+"""What goes wrong on a device: as its driver says it, by names that are ours for both vendors, and as a judge does."""
 
 _ERRORS = {
     "CUDA_ERROR_ILLEGAL_ADDRESS": "illegal-address", "CUDA_ERROR_MISALIGNED_ADDRESS": "misaligned",
@@ -27,3 +27,30 @@ class DeviceError(Exception):
 
 class NoDevice(Exception):
     """There is no driver or no device of this kind here."""
+
+
+class Fault(Exception):
+    """A candidate's machine code did something wrong on the device, or its output is; `kind` names it.
+
+    `step` is the place of the run among those asked for together, `case` the one it belongs to, where they are known.
+    """
+
+    def __init__(self, kind: str, message: str, step: int | None = None, case: str | None = None) -> None:
+        super().__init__(message)
+        self.kind, self.step, self.case = kind, step, case
+
+
+class DeviceUnavailable(Exception):
+    """The GPU of this machine cannot be used for this: one clear line."""
+
+
+class RefereeFailed(Exception):
+    """The task's own code failed on the device."""
+
+
+class MachineFailed(Exception):
+    """A process of ours was lost or has a bug: nobody's verdict, to be tried again."""
+
+
+class NoRoom(RefereeFailed):
+    """The device has too little memory for a trial's truth."""

@@ -13,8 +13,9 @@ from typing import Any
 from fitness import plan as plans
 from fitness.gpu import arena
 from fitness.gpu.arena import Set
+from fitness.gpu.errors import Fault
 from fitness.gpu.machine_code import MachineCode
-from fitness.gpu.pair import Fault, Pair
+from fitness.gpu.pair import Pair
 from fitness.plan import LaunchPlan
 from suites.task import ITEM_BYTES
 

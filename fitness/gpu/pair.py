@@ -8,43 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitness.gpu import discover
+from fitness.gpu.errors import DeviceUnavailable, Fault, MachineFailed, NoRoom, RefereeFailed
 from fitness.gpu.process import Lost, Process
+from fitness.gpu.standby import Standby, opened
 from fitness.gpu.turns import Turns
 from fitness.targets import Target
 from suites import Task
 from suites import task as tasks
 
-START_SECONDS = 120.0
 ALONE = ("runs", "times")  # what a bench does with nobody beside it on the device
+WITHOUT_DEVICE = ("begin", "limit", "names", "news")  # what a referee does in no turn
 REFEREE_SECONDS = 300.0  # the first trial of a case computes its truth
 ARENA_SHARE, REFEREE_SHARE = 0.25, 0.3  # of the device's memory, of one judge that has it alone
-
-
-class Fault(Exception):
-    """A candidate's machine code did something wrong on the device, or its output is; `kind` names it.
-
-    `step` is the place of the run among those asked for together, `case` the one it belongs to, where they are known.
-    """
-
-    def __init__(self, kind: str, message: str, step: int | None = None, case: str | None = None) -> None:
-        super().__init__(message)
-        self.kind, self.step, self.case = kind, step, case
-
-
-class DeviceUnavailable(Exception):
-    """The GPU of this machine cannot be used for this: one clear line."""
-
-
-class RefereeFailed(Exception):
-    """The task's own code failed on the device."""
-
-
-class MachineFailed(Exception):
-    """A process of ours was lost or has a bug: nobody's verdict, to be tried again."""
-
-
-class NoRoom(RefereeFailed):
-    """The device has too little memory for a trial's truth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +44,7 @@ class Pair:
         self._target, self._index, self._seconds, self._judges = target, index, seconds, judges
         self._slot = discover.place(target.backend, index)
         self._turns = Turns(self._slot)
+        self._standby = Standby(target, index, self._slot)
         self._rng = random.Random(os.urandom(16))
         self._begun: tuple[Task, int] | None = None
         self._names: dict[str, list[str]] = {}  # trials of a case
@@ -77,6 +53,7 @@ class Pair:
         self._referee: Process | None = None
         self._arena = 0
         self._pending = False  # whether the referee was asked something that it has not answered yet
+        self._turn = contextlib.ExitStack()  # in which it was asked
         self._device: Device | None = None
         self.faults = 0
 
@@ -93,28 +70,45 @@ class Pair:
         return self._arena
 
     def start(self) -> None:
-        """Start both processes; DeviceUnavailable says in one line why there is no judging here."""
-        if self._referee is None:
-            options = {"backend": self._target.backend, "index": self._index}
-            with self._turns.together():
-                self._referee = Process("fitness.gpu.referee", {**options, "memory": 0})
-                name, arch, cache, units, memory, version = self._started(self._referee)
-            self._device = Device(name, arch, max(cache, self._target.cache_mb << 20), units, memory, version)
-            if arch != self._target.arch:
-                raise DeviceUnavailable(
-                    f"this GPU is {name} ({_arch(arch)}); it cannot measure for {self._target.name} "
-                    f"({_arch(self._target.arch)}): choose its own target, or predict without a GPU"
-                )
-            own = discover.sheet(arch, name)
-            if own is not None and own.name != self._target.name:
-                raise DeviceUnavailable(
-                    f"this GPU is {name}, whose target is {own.name}: it cannot measure for {self._target.name}"
-                )
-            self._ask("limit", int(memory * REFEREE_SHARE / self._judges))
-            if self._begun is not None:
-                self.begin(*self._begun)
-        if self._bench is None:
-            self._start_bench()
+        """Start both processes; DeviceUnavailable says in one line why there is no judging here, and leaves none."""
+        try:
+            if self._referee is None:
+                self._start_referee()
+            if self._bench is None:
+                self._start_bench()
+        except DeviceUnavailable:
+            self.close()
+            raise
+
+    def _start_referee(self) -> None:
+        """Start a referee, refuse a device that is not the target's, and begin what was begun."""
+        self._referee = self._standby.referee()
+        with self._turns.together():
+            name, arch, cache, units, memory, version = opened(self._referee)
+        self._device = Device(name, arch, max(cache, self._target.cache_mb << 20), units, memory, version)
+        if arch != self._target.arch:
+            raise DeviceUnavailable(
+                f"this GPU is {name} ({_arch(arch)}); it cannot measure for {self._target.name} "
+                f"({_arch(self._target.arch)}): choose its own target, or predict without a GPU"
+            )
+        own = discover.sheet(arch, name)
+        if own is not None and own.name != self._target.name:
+            raise DeviceUnavailable(
+                f"this GPU is {name}, whose target is {own.name}: it cannot measure for {self._target.name}"
+            )
+        self._ask("limit", int(memory * REFEREE_SHARE / self._judges))
+        if self._begun is not None:
+            self.begin(*self._begun)
+
+    def _start_bench(self) -> None:
+        """Open a bench that is ready, have the referee map its memory, and let the next one get ready."""
+        size = int(self.device.memory * ARENA_SHARE / self._judges) >> 20 << 20
+        self._bench = self._standby.bench()
+        with self._turns.together():
+            _, free, _, self._arena, handle = opened(self._bench, size)
+            self._ask("map", handle, self._arena)
+        self.free = free + self._arena
+        self._standby.prepare()
 
     def begin(self, task: Task, seed: int) -> None:
         """Take up a task, or the same with other data; whoever knows the seed can know the inputs."""
@@ -129,40 +123,20 @@ class Pair:
             raise RefereeFailed("no task was begun")
         return self._begun[0]
 
-    def _start_bench(self) -> None:
-        """Start a bench and have the referee map its memory."""
-        size = int(self.device.memory * ARENA_SHARE / self._judges) >> 20 << 20
-        options = {
-            "backend": self._target.backend, "index": self._index, "arena": size, "slot": self._slot, "quiet": True
-        }  # fmt: skip
-        with self._turns.together():
-            self._bench = Process("fitness.gpu.bench", options)
-            _, free, _, self._arena, handle = self._started(self._bench)
-        self._ask("map", handle, self._arena)
-        self.free = free + self._arena
-
-    def _started(self, process: Process) -> Any:
-        """Take a process's greeting."""
-        try:
-            state, *rest = process.answer(START_SECONDS)
-        except Lost as error:
-            raise DeviceUnavailable(f"a process for the GPU could not start: {error}") from error
-        if state != "ok":
-            raise DeviceUnavailable(rest[1])
-        return rest[0]
-
     def close(self) -> None:
-        """End both processes; the device's memory comes back with them."""
+        """End all processes; the device's memory comes back with them."""
+        self._standby.close()
         self._kill_referee()
         self._kill_bench()
         self._turns.close()
 
     def drop_bench(self) -> None:
-        """End the bench: the next question starts a fresh one."""
+        """End the bench: the next question opens a fresh one."""
         if self._bench is not None:
-            self._kill_bench()
-            if self._referee is not None:
-                self._ask("unmap")
+            with self._turns.together():
+                self._kill_bench()
+                if self._referee is not None:
+                    self._ask("unmap")
 
     def _kill_bench(self) -> None:
         self._loaded.clear()
@@ -172,17 +146,16 @@ class Pair:
             self._bench = None
 
     def _kill_referee(self) -> None:
-        if self._pending:
-            self._pending = False
-            self._turns.leave()
         if self._referee is not None:
-            with self._turns.together():
+            with self._turns.together():  # that in which it was asked, if it was: what hangs may be at work there
                 self._referee.kill()
             self._referee = None
+        self._pending = False
+        self._turn.close()
 
     def pids(self) -> list[int]:
         """Return the processes, for those who watch or kill them."""
-        return [p.pid for p in (self._bench, self._referee) if p is not None]
+        return [p.pid for p in (self._bench, self._referee) if p is not None] + self._standby.pids()
 
     def _ask(self, *question: Any) -> Any:
         """Ask the referee; what goes wrong there is the task's fault or the machine's."""
@@ -205,11 +178,11 @@ class Pair:
             self._answered()
         if self._referee is None:
             raise MachineFailed("the referee is gone")
-        self._turns.join()
+        if question[0] not in WITHOUT_DEVICE:
+            self._turn.enter_context(self._turns.together())
         try:
             self._referee.send(*question)
         except Lost as error:
-            self._turns.leave()
             raise self._referee_lost(error) from error
         self._pending = True
 
@@ -223,7 +196,7 @@ class Pair:
         except Lost as error:
             raise self._referee_lost(error) from error
         finally:
-            self._turns.leave()
+            self._turn.close()
         if state != "ok":
             kind, message = rest
             self._recover()

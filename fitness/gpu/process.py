@@ -47,7 +47,10 @@ class Lost(Exception):
 
 
 class Process:
-    """One child with a `main(channel, options)`: started at once, killed at the end or when it is lost."""
+    """One child with a `main(channel, options)`: started at once, killed at the end or when it is lost.
+
+    Nobody waits for the start: its first answer is to no question, and says that it is ready.
+    """
 
     def __init__(self, module: str, options: dict[str, Any]) -> None:
         ours, theirs = socket.socketpair()
@@ -66,6 +69,11 @@ class Process:
     def pid(self) -> int:
         """The process's number."""
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
 
     def send(self, *question: Any) -> None:
         """Send a question without waiting for its answer."""

@@ -8,21 +8,22 @@ import os
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
 
 import torch
+from triton.backends.compiler import GPUTarget
 
-from fitness import wire, yardstick
+from fitness import wire
 from fitness.child import die_with_parent
 from fitness.gpu import compare, eager, matmul, storage, zones
+from fitness.gpu.api import Gpu
 from fitness.gpu.arena import GUARD_BYTE
-from fitness.gpu.errors import NoDevice
+from fitness.gpu.errors import DeviceError, NoDevice
+from fitness.gpu.known import Known, learn
 from fitness.gpu.process import questions
 from fitness.gpu.sharing import SharedMemory
-from fitness.tolerance import Yardstick
 from suites import task as tasks
 from suites.loading import Functions, functions
 from suites.task import ITEM_BYTES, Input
@@ -32,26 +33,15 @@ Key = tuple[str, str]  # case, trial
 TURNED = "turned "  # before a trial's name: its inputs moved around
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One trial's input bytes in memory order, and what its outputs must be.
-
-    `items`: bytes of one element of every input whose elements may be moved around; they are drawn independently.
-    """
-
-    inputs: dict[str, torch.Tensor]
-    items: dict[str, int]
-    wanted: list[Yardstick]
-    bytes: int
-
-
 class Referee:
-    """Answers for one task at a time."""
+    """Answers for one task at a time; has no context, nor memory of the device, before it is opened."""
 
-    def __init__(self, backend: str, index: int, memory: int) -> None:
-        self._backend, self._memory = backend, memory
+    def __init__(self, backend: str, index: int, arch: str | int, wave: int) -> None:
+        self._backend, self._memory = backend, 0
         self._device = f"cuda:{index}"
-        torch.cuda.set_device(index)
+        os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")  # as torch has it; the driver reads it when it starts
+        Gpu(backend, index)  # starts the driver
+        compare.prepare(GPUTarget(backend, arch, wave))
         # the bank is honest arithmetic: sums of 16-bit products in float32, no tf32 behind anyone's back
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
@@ -65,10 +55,15 @@ class Referee:
         self._seed = 0
         self._rng = random.Random(os.urandom(16))  # of what no record needs to repeat
 
-    def hello(self) -> Any:
-        """Say what torch knows of the device, when all is compiled that comparing needs."""
-        compare.warm_up(self._device)
-        p = torch.cuda.get_device_properties(self._device)
+    def open(self) -> Any:
+        """Take the device up, compile all that comparing needs, and say what torch knows of the device."""
+        try:
+            torch.cuda.init()  # a torch without CUDA says so here in words
+            torch.cuda.set_device(self._device)
+            compare.warm_up(self._device)
+            p = torch.cuda.get_device_properties(self._device)
+        except (RuntimeError, AssertionError) as error:
+            raise NoDevice(f"torch cannot use the GPU: {error}") from error
         arch = getattr(p, "gcnArchName", "").split(":")[0] if torch.version.hip else p.major * 10 + p.minor
         return [p.name, arch, p.L2_cache_size, p.multi_processor_count, p.total_memory, torch.__version__]
 
@@ -114,19 +109,13 @@ class Referee:
 
     def eager_us(self, case: str, cache: int) -> Any:
         """Time the task's reference, in the dtypes of its inputs."""
-        if self._functions is None:
-            raise ValueError("no task was begun")
         base = next(t for t in self._trials(case) if t.name == BASE)
         values = draw(base, self._seed, self._device)
-        return eager.median_us(partial(self._functions.reference, *values.values()), cache, self._device)
+        return eager.median_us(partial(self._own.reference, *values.values()), cache, self._device)
 
     def names(self, case: str) -> Any:
         """List a case's trials."""
         return [t.name for t in self._trials(case)]
-
-    def prepare(self, case: str, trial: str) -> Any:
-        """Compute a trial's inputs and limits; return the limits as numbers for the record."""
-        return [[y.dtype, list(y.shape), y.whole, y.peak] for y in self._find(case, trial).wanted]
 
     def news(self) -> Any:
         """Return the limits that were computed since this was last asked."""
@@ -214,6 +203,12 @@ class Referee:
             size *= n
         return self._arena[offset : offset + size].view(getattr(torch, dtype)).view(tuple(shape))
 
+    @property
+    def _own(self) -> Functions:
+        if self._functions is None:
+            raise ValueError("no task was begun")
+        return self._functions
+
     def _trials(self, case: str) -> tuple[Trial, ...]:
         if self._task is None:
             raise ValueError("no task was begun")
@@ -226,7 +221,7 @@ class Referee:
             self._make_room(key)
             name = trial.removeprefix(TURNED)
             wanted = next(t for t in self._trials(case) if t.name == name)
-            self._known[key] = self._compute(wanted, turned=name != trial)
+            self._known[key] = learn(self._own, wanted, self._seed, self._device, turned=name != trial)
             self._untold |= {f"{case}/{trial}/{n}": y.figures for n, y in enumerate(self._known[key].wanted)}
             while len(self._known) > 1 and sum(k.bytes for k in self._known.values()) > self._memory:
                 self._known.popitem(last=False)
@@ -247,52 +242,19 @@ class Referee:
             raise ValueError("no task was begun")
         return self._task.case(key[0]).arguments(small=False)
 
-    def _compute(self, trial: Trial, turned: bool) -> Known:
-        """Draw a trial's inputs and compute truth and limits; `turned`: of the inputs moved around once, in secret.
-
-        What is timed reads inputs that were moved around. Were those that are looked at not moved too, a program could
-        tell by what stands where.
-        """
-        if self._functions is None:
-            raise ValueError("no task was begun")
-        values = draw(trial, self._seed, self._device)
-        if turned:
-            # by amounts that follow from the secret: this trial's limits must be those of every judge of the run
-            rng = random.Random(f"turned {self._seed} {trial.case} {trial.name}")
-            values = {k: _turned(v, trial.arguments[k], rng) for k, v in values.items()}
-        wanted = list(
-            yardstick.compute(self._functions, values, trial, self._device, self._seed, measure=compare.errors)
-        )
-        specs = {k: a for k, a in trial.arguments.items() if isinstance(a, Input)}
-        inputs = {k: storage.stored(v, spec) for k, spec in specs.items() if isinstance(v := values[k], torch.Tensor)}
-        items = {k: ITEM_BYTES[spec.dtype] if _movable(spec) else 0 for k, spec in specs.items()}
-        held = sum(v.numel() for v in inputs.values()) + sum(y.truth.numel() * 8 for y in wanted)
-        return Known(inputs, items, wanted, held)
-
-
-def _turned(value: Any, spec: Any, rng: random.Random) -> Any:
-    """Return an input with its elements moved around on a ring; anything else as it is."""
-    if not isinstance(value, torch.Tensor) or not isinstance(spec, Input) or not _movable(spec):
-        return value
-    # bytes of float8 are moved as such: no GPU moves float8
-    whole = storage.stored(value, spec).view(value.dtype if value.itemsize > 1 else torch.uint8)
-    return spec.laid_out(whole.roll(rng.randrange(whole.numel())).view(value.dtype).view(spec.stored))
-
-
-def _movable(spec: Input) -> bool:
-    """Tell whether an input's elements are drawn independently, each like all others: then they may be moved."""
-    return bool(spec.elements) and not spec.pad
-
 
 def main(channel: int, options: dict[str, Any]) -> None:
-    """Serve until the other side hangs up. An error here is the task's or the machine's, never a candidate's."""
+    """Make ready without the device and say so, then serve until the other side hangs up.
+
+    An error here is the task's or the machine's, never a candidate's.
+    """
     die_with_parent()
     try:
-        referee = Referee(options["backend"], options["index"], options["memory"])
-        wire.send(channel, ["ok", referee.hello()])
-    except (RuntimeError, AssertionError) as error:
-        wire.send(channel, ["failed", "no-device", f"torch cannot use the GPU: {error}"])
+        referee = Referee(options["backend"], options["index"], options["arch"], options["wave"])
+    except (DeviceError, NoDevice) as error:
+        wire.send(channel, ["failed", "no-device", str(error)])
         os._exit(0)
+    wire.send(channel, ["ok", None])
     for name, *arguments in questions(channel, lambda why: ["failed", "question", why]):
         question: Callable[..., Any] = getattr(referee, name)
         try:

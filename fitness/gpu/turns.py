@@ -31,23 +31,15 @@ class Turns:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Work on the device beside others who do not read the clock; within any turn this is nothing new."""
-        self.join()
-        try:
-            yield
-        finally:
-            self.leave()
-
-    def join(self) -> None:
-        """Begin a turn together with others."""
         if not self._together and not self._alone:
             self._take(fcntl.LOCK_SH)
         self._together += 1
-
-    def leave(self) -> None:
-        """End it."""
-        self._together -= 1
-        if not self._together and not self._alone:
-            self._free()
+        try:
+            yield
+        finally:
+            self._together -= 1
+            if not self._together and not self._alone:
+                self._free()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
