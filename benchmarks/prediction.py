@@ -42,6 +42,8 @@ def programs(task: Task, count: int, backend: str, rng: np.random.Generator, mos
         found_knobs = knobs.find(seed, backend)
         settings = {knob.name: knob.value for knob in found_knobs}
         for knob in found_knobs:
+            if knob.kind == "num_stages" and "tl.dot" not in seed:
+                continue  # without a product nothing is staged: the same machine code
             if rng.random() < 0.6:
                 settings[knob.name] = knob.legal[int(rng.integers(len(knob.legal)))]
         sizes = sorted(settings[k.name] for k in found_knobs if k.kind in ("size", "tile"))

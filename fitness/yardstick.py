@@ -31,8 +31,8 @@ PERTURBATIONS = 2  # independent draws of rounded inputs
 # element rules a row, a draw that happened to be small would refuse honest kernels
 ROUNDING, TF32_ROUNDING = 2.0**-22 / math.sqrt(3), 2.0**-10 / math.sqrt(3)
 # How many times a member's largest error in a row any element there may be off. A draw may have been a lucky one; cut
-# inputs show the worst that hardware does to each; real members round each element once.
-ROUNDED_REACH, CUT_REACH, REAL_REACH = 16.0, 2.0, 2.0
+# inputs show the worst that hardware does to each.
+ROUNDED_REACH, CUT_REACH = 16.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +229,7 @@ def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool
     most = _most([m.errors.rows for m in real])
     # what a member errs beyond the best is a sum of roundings: the largest of millions is six times their mean
     excess = most - torch.stack([m.errors.rows for m in real]).amin(dim=0)
-    # where one input rules an element the row's mean says little: then twice what the worst of them errs anywhere there
-    allowed = torch.maximum(4 * (most + excess), REAL_REACH * _most([m.errors.most for m in real]))
+    allowed = 4 * (most + excess)
     moved = [m.reach * m.errors.most for m in bank if m.reach is not None]
     if moved:
         allowed = allowed + _most(moved)

@@ -29,7 +29,7 @@ from fitness.plan import LaunchPlan
 ANCHORS = 2  # in every round
 RESOLUTION_US = 0.5  # of an event; some give 0 for less
 IMPATIENT = 0.005  # seconds to wait without sleep
-SCRATCH = 256 << 20  # bytes for what kernels ask of the runtime: device-side descriptors
+SCRATCH = 1 << 30  # bytes for what kernels ask of the runtime: descriptors that programs of large grids make
 
 
 @dataclass(slots=True)

@@ -90,12 +90,13 @@ honest = [rounded, rounded_by_keys, online, fused]
 
 
 def operands(b, h, m, n, d, causal, dtype, v, scale):
-    # Q and K stay small, so that weights are neither equal nor all but one zero
+    # Q and K stay small, so that weights are neither equal nor all but one zero. V has no heavy tails: of a weight that
+    # is rounded before it meets a value a hundred times the others', nobody can say how far off it may be
     shape, middle = (b, h, n, d), ("normal", "uniform", "signs")
     return {
         "q": Input((b, h, m, d), dtype, trials=middle),
         "k": Input(shape, dtype, trials=middle),
-        "v": Input(shape, dtype, v, trials=("normal", "uniform", "heavy", "spike", "signs", "offset")),
+        "v": Input(shape, dtype, v, trials=("normal", "uniform", "spike", "signs", "offset")),
         "causal": causal,
         "scale": scale,
     }
@@ -119,7 +120,7 @@ cases = [
          small=(2, 1, 40, 40, 16)),  # fmt: skip
 ]
 held_out = [
-    case("1x12x2047x64-causal-fp16-heavy", 1, 12, 2047, 2047, 64, True, v="heavy", small=(1, 2, 63, 63, 16)),
+    case("1x12x2047x64-causal-fp16-uniform", 1, 12, 2047, 2047, 64, True, v="uniform", small=(1, 2, 63, 63, 16)),
     case("3x5x1021x2039x32-bf16", 3, 5, 1021, 2039, 32, dtype="bfloat16", small=(2, 1, 53, 71, 16)),  # primes
     case("16x8x1x8192x128-fp16-signs", 16, 8, 1, 8192, 128, v="signs", small=(3, 2, 1, 160, 32)),  # one query
 ]
@@ -131,7 +132,7 @@ def corner(name, b, h, m, n, d, causal=False, dtype="float16", v="normal", scale
 
 edges = [
     corner("1x1x31x33x16-fp16-uniform", 1, 1, 31, 33, 16, v="uniform"),
-    corner("1x2x33x33x16-causal-bf16-heavy", 1, 2, 33, 33, 16, True, "bfloat16", "heavy"),
+    corner("1x2x33x33x16-causal-bf16-spike", 1, 2, 33, 33, 16, True, "bfloat16", "spike"),
     corner("1x1x5x40x32-causal-fp16", 1, 1, 5, 40, 32, True),  # most keys are never seen
     corner("1x1x40x5x32-causal-fp16", 1, 1, 40, 5, 32, True),  # later queries see all keys
     corner("2x1x1x1x16-fp16", 2, 1, 1, 1, 16),
