@@ -28,6 +28,7 @@ class Moment:
     room: int  # evaluations that nobody was asked for yet
     stagnant: bool
     dry: bool  # whether the last proposals came to nothing
+    settled: bool  # whether the budget is nearly used, or little is left to find: programs may be joined
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Choosing:
         """Choose a parent, then an operator; where that takes two and there is no partner, one that takes fewer."""
         first = self.policy.parent(View(self.archive, self.seeds, number, moment.stagnant, moment.dry), rng)
         asking = self.letters.shares(models, self.policy.crosses) if models else {}
-        shares = joined(self.shares, asking, part)
+        shares = joined(bandit.due(self.shares, moment.settled), asking, part)
         name = self._operator(shares, rng)
         second = self._partner(name, first, rng)
         if second is None and catalogue.arity(name) == 2:
