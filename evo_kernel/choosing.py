@@ -15,7 +15,7 @@ from evo_kernel.requests import Request
 from evo_kernel.rules import Rules
 from evo_kernel.structures import Structures
 from operators import catalogue
-from operators.catalogue import DISPATCH, REWRITE, REWRITE_CROSS, TUNER
+from operators.catalogue import DISPATCH, KNOBS, REWRITE, REWRITE_CROSS, TUNER
 
 UNTAUGHT = ("knob-step", "knob-cross")  # operators that look at their parents alone: to gather more takes longer
 
@@ -58,7 +58,8 @@ class Choosing:
         credit = self.learned.outcomes(parents[0]) if operator == REWRITE else {}
         lineages = tuple(map(self.learned.rewrites, parents)) if operator == REWRITE_CROSS else ()
         times = tuple(map(self._times, parents)) if operator == DISPATCH else ()
-        return Request(number, operator, parents, self.seed, model, known, pending, credit, lineages, times)
+        ran = self._ran(parents[0]) if operator in (*KNOBS, REWRITE) else frozenset()
+        return Request(number, operator, parents, self.seed, model, known, pending, credit, lineages, times, ran)
 
     def first(self, number: int, models: tuple[str, ...]) -> Request:
         """Have a model write a program from the task alone, or repair one that failed."""
@@ -75,6 +76,10 @@ class Choosing:
 
     def _rng(self, number: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number, 0)))
+
+    def _ran(self, parent: Candidate) -> frozenset[str]:
+        """Return the names of a program's kernels that ran in some case; none in open mode, which knows of none."""
+        return frozenset(kernel.symbol for kernel in self.archive[parent.id].evaluation.kernels)
 
     def _times(self, parent: Candidate) -> dict[str, float]:
         return {c.case: c.time_us for c in self.archive[parent.id].evaluation.cases}
