@@ -55,8 +55,9 @@ EDITS = {
         ("    for i in range(4):", "    norm_inverse = 1.0 / norm\n    for i in range(4):"),
         ("i / norm", "i * norm_inverse"),
     ],
-    "range-stages": [("range(0, n, BLOCK)", "tl.range(0, n, BLOCK, num_stages=2)"),
-                     ("range(4)", "tl.range(4, num_stages=2)")],
+    "range-stages": [("range(0, n, BLOCK)", "tl.range(0, n, BLOCK, num_stages=STAGES)"),
+                     ("range(4)", "tl.range(4, num_stages=STAGES_2)"),
+                     ("BLOCK: tl.constexpr", "BLOCK: tl.constexpr, STAGES: tl.constexpr = 2, STAGES_2: tl.constexpr = 2")],
     "static-range": [("range(4)", "tl.static_range(4)")],
     "alignment-hints": [(
         "offs = start + tl.arange(0, BLOCK)",
