@@ -30,7 +30,7 @@ def fitting(knobs: Sequence[Knob], backend: str) -> tuple[Constraint, ...]:
     """Return constraints that keep tiles within registers: of each launch, any two sizes make one tile at most."""
     found = []
     for prefix, keys in _launches(knobs).items():
-        sizes = [key for key, knob in keys.items() if knob.kind in ("size", "tile")]
+        sizes = [key for key, knob in keys.items() if knob.kind in ("size", "tile", "rows")]
         warps = "num_warps" if "num_warps" in keys else "4"
         room = f"<= {LANES[backend] * WIDEST[backend]} * {warps}"
         tiles = [f"{one} * {other}" for one, other in combinations(sizes, 2)] or sizes

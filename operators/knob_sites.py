@@ -150,7 +150,7 @@ class _Flows:
             splits = name.upper().startswith("SPLIT")
             shift = self._shift(self._value(number), other, splits)
             if shift is not None:
-                sized = self._groups[number].kind in ("size", "tile")
+                sized = self._groups[number].kind in ("size", "tile", "rows")
                 possible.append((number, shift))
                 likely += [(number, shift)] if (sized if divides else splits) else []
         for number, shift in likely or possible:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archives.candidate import Candidate, fingerprint
-from operators import knobs
+from operators import knob_values, knobs
 from operators.knob_operators import DRAWS, KnobCross, KnobStep
 from operators.proposal import Context, ProposalError
 
@@ -405,6 +405,12 @@ class TestStructure:
     def test_without_knobs_it_is_the_fingerprint(self) -> None:
         for source in ("x = 1\n", "def f(:\n", ""):
             assert knobs.structure(source) == fingerprint(source)
+
+
+def test_rows_of_a_program_are_few_whatever_they_stand_at() -> None:
+    for value in (4, 64):
+        sort = knob_values.kind("ROWS_PER_PROGRAM", value, ranged=True, dots=False)
+        assert knob_values.legal(sort, value, "cuda", None) == (1, 2, 4, 8, 16, 32, 64)
 
 
 class TestUnreadableSources:
