@@ -26,6 +26,7 @@ HEAD = """\
 import torch, triton
 import triton.language as tl
 """
+
 COPY = """
 @triton.jit
 def copy(x, y, n, BLOCK: tl.constexpr):
@@ -405,6 +406,12 @@ class TestStructure:
     def test_without_knobs_it_is_the_fingerprint(self) -> None:
         for source in ("x = 1\n", "def f(:\n", ""):
             assert knobs.structure(source) == fingerprint(source)
+
+
+def test_how_many_elements_share_a_scale_is_no_choice() -> None:
+    found = names((ROOT / "suites" / "native" / "dequantize.py").read_text(), "cuda")
+    assert "dequantize_kernel.BLOCK" in found
+    assert "dequantize_kernel.GROUP" not in found
 
 
 def test_rows_of_a_program_are_few_whatever_they_stand_at() -> None:
