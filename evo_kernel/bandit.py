@@ -17,6 +17,7 @@ FORGETTING = 0.98  # weight of an outcome after each later one: what paid early 
 CURIOSITY = 0.05  # share of choices made without looking at the past
 GAIN = 0.99  # a gain is a time below this share of the first parent's
 DISPATCHED = 0.1  # share of requests that join two programs by shape, where the operator is there
+JOINING = 0.25  # part of the budget in which all of them are made: its end, or where nothing improves for as long
 REFUSAL = 0.1  # cost of a proposal that came to nothing, in evaluations
 
 
@@ -81,6 +82,19 @@ def shares(rules: Rules, crosses: bool, tunes: bool) -> dict[str, float]:
     found |= {TUNER: each * max(1, len(knobs)) * (tuning if knobs else tuning > 0)}
     found |= {n: crossing / len(double) for n in double} | {DISPATCH: joining}
     return {n: share for n, share in found.items() if share > 0}
+
+
+def due(shares: Mapping[str, float], settled: bool) -> dict[str, float]:
+    """Return the shares of requests now: two programs are joined by shape when both are as good as they get.
+
+    A launcher that chooses has the kernels of both, each run in some of the cases. What is found afterwards helps one
+    of them, so a join that comes early makes all that follows slower, and it gains no less later.
+    """
+    joining = shares.get(DISPATCH, 0.0) / JOINING if settled else 0.0
+    others = {name: share for name, share in shares.items() if name != DISPATCH}
+    whole = sum(others.values())
+    found = {name: (1 - joining) * share / whole for name, share in others.items()}
+    return found | ({DISPATCH: joining} if joining else {})
 
 
 def by_shares(weights: Mapping[str, float], rng: np.random.Generator) -> str:

@@ -15,7 +15,7 @@ from evo_kernel.requests import Request
 from evo_kernel.rules import Rules
 from evo_kernel.structures import Structures
 from operators import catalogue
-from operators.catalogue import DISPATCH, REWRITE, REWRITE_CROSS, TUNER
+from operators.catalogue import DISPATCH, KNOBS, REWRITE, REWRITE_CROSS, TUNER
 
 UNTAUGHT = ("knob-step", "knob-cross")  # operators that look at their parents alone: to gather more takes longer
 
@@ -28,6 +28,7 @@ class Moment:
     room: int  # evaluations that nobody was asked for yet
     stagnant: bool
     dry: bool  # whether the last proposals came to nothing
+    settled: bool  # whether the budget is nearly used, or little is left to find: programs may be joined
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Choosing:
         credit = self.learned.outcomes(parents[0]) if operator == REWRITE else {}
         lineages = tuple(map(self.learned.rewrites, parents)) if operator == REWRITE_CROSS else ()
         times = tuple(map(self._times, parents)) if operator == DISPATCH else ()
-        return Request(number, operator, parents, self.seed, model, known, pending, credit, lineages, times)
+        ran = self._ran(parents[0]) if operator in (*KNOBS, REWRITE) else frozenset()
+        return Request(number, operator, parents, self.seed, model, known, pending, credit, lineages, times, ran)
 
     def first(self, number: int, models: tuple[str, ...]) -> Request:
         """Have a model write a program from the task alone, or repair one that failed."""
@@ -75,6 +77,10 @@ class Choosing:
     def _rng(self, number: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number, 0)))
 
+    def _ran(self, parent: Candidate) -> frozenset[str]:
+        """Return the names of a program's kernels that ran in some case; none in open mode, which knows of none."""
+        return frozenset(kernel.symbol for kernel in self.archive[parent.id].evaluation.kernels)
+
     def _times(self, parent: Candidate) -> dict[str, float]:
         return {c.case: c.time_us for c in self.archive[parent.id].evaluation.cases}
 
@@ -91,7 +97,7 @@ class Choosing:
         """Choose a parent, then an operator; where that takes two and there is no partner, one that takes fewer."""
         first = self.policy.parent(View(self.archive, self.seeds, number, moment.stagnant, moment.dry), rng)
         asking = self.letters.shares(models, self.policy.crosses) if models else {}
-        shares = joined(self.shares, asking, part)
+        shares = joined(bandit.due(self.shares, moment.settled), asking, part)
         name = self._operator(shares, rng)
         second = self._partner(name, first, rng)
         if second is None and catalogue.arity(name) == 2:

@@ -110,6 +110,8 @@ def main(verbose: bool) -> None:
     type=click.Path(path_type=Path),
     help="Begin with another run's elites too (where the launcher is the same), and what it knew of rewrites.",
 )
+@click.option("--prior/--no-prior", default=None,
+              help="Draw rewrites by what searches of other tasks saw on the target, where measured [on].")  # fmt: skip
 @click.option("--port", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="A kernel in another language that a model ports; its text is kept in the run.")  # fmt: skip
 @root_option

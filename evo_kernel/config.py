@@ -26,6 +26,7 @@ class Settings(BaseModel):
     operators: tuple[str, ...] = Field(Rules().operators, min_length=1)
     objectives: tuple[Literal["latency", "error", "portability"], ...] = ("latency",)
     constraints: tuple[str, ...] = ()  # on knobs, such as "BLOCK_M * BLOCK_N <= 16384"
+    prior: bool = True  # begin with what searches of other tasks saw of rewrites on the target, if it was measured
     also: tuple[str, ...] = ()  # targets on which a program must pass too, and is predicted
     # mechanisms: 0 or false switches one off; evo_kernel/rules.py says what each is
     history: float = Field(Rules().history, ge=0.0, le=1.0)
@@ -216,6 +217,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "objectives",
         "also",
         "constraints",
+        "prior",
     ),
     "mechanisms": (
         "history",

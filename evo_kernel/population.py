@@ -191,7 +191,7 @@ class Population:
         timed = Timed(self.task.entry, self.task.cases, request.times) if request.times else None
         context = Context(
             request.rng, self.search.known, target.name, target.backend, request.relatives, request.pending,
-            request.credit, request.lineages, self._constraints, timed,
+            request.credit, request.lineages, self._constraints, timed, request.ran,
         )  # fmt: skip
         try:
             proposal = self._operators[request.operator].propose(request.parents, context)

@@ -23,6 +23,7 @@ class Request:
     credit: Mapping[str, tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
     lineages: tuple[tuple[str, ...], ...] = field(default=(), compare=False, repr=False)
     times: tuple[Mapping[str, float], ...] = field(default=(), compare=False, repr=False)  # of each parent, by case
+    ran: frozenset[str] = field(default=frozenset(), compare=False, repr=False)  # kernels of the first parent
 
     @property
     def rng(self) -> np.random.Generator:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Extended, Learned, Proposed, Started
 from archives.journal import Journal
-from evo_kernel import __version__, constrained
+from evo_kernel import __version__, constrained, prior
 from evo_kernel.config import BEFORE, Settings
 from evo_kernel.credit import Outcome
 from evo_kernel.errors import RunError
@@ -50,7 +50,7 @@ class Start:
 
 
 def begin(folder: Path, settings: Settings, task: Task, start: Start = Start()) -> None:
-    """Create a run: what it is, and what it begins with."""
+    """Create a run: what it is, and what it begins with; of rewrites another run's word goes before what is shipped."""
     given = [Candidate(s.source, "seed", s.name, (), fingerprint(s.source), structure(s.source)) for s in task.seeds]
     known = {c.fingerprint for c in given}
     for candidate in start.programs:
@@ -65,7 +65,8 @@ def begin(folder: Path, settings: Settings, task: Task, start: Start = Start()) 
         )
     constrained.require(settings, given)
     first: list[Event] = [Started(settings.frozen, tasks.pack(task), _versions(), _machine(settings))]
-    first += [Learned(start.credit)] if start.credit else []
+    credit = start.credit or prior.begun_with(settings, task.name)
+    first += [Learned(credit)] if credit else []
     first += [Proposed(number, candidate) for number, candidate in enumerate(given)]
     Journal.create(folder, ((event, 0.0) for event in first)).close()
 

@@ -105,7 +105,13 @@ class Search:
 
     @property
     def _moment(self) -> Moment:
-        return Moment(self.budget, self._room, self.stagnant, self.dry > 0)
+        return Moment(self.budget, self._room, self.stagnant, self.dry > 0, self._settled)
+
+    @property
+    def _settled(self) -> bool:
+        """Whether the last part of the budget has begun, nothing has improved for as long, or little new is left."""
+        part = bandit.JOINING * self.budget
+        return self._room <= part or self.evaluations - self.improved_at >= part or self.dry >= EXHAUSTED // 2
 
     @property
     def seedless(self) -> bool:

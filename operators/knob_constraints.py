@@ -15,6 +15,9 @@ from operators.tune.constraints import Constraint, ConstraintError, read
 # Lanes of a warp, and elements of a tile for each: more spill out of their registers, and take a compiler tens of
 # seconds. An AMD lane has twice the registers.
 LANES, WIDEST = {"cuda": 32, "hip": 64}, {"cuda": 128, "hip": 256}
+# Of matrix products: with as many sums as a multiprocessor has registers no lane has any left. On an H200 all 38
+# programs with 256 * 256 sums and 16 warps were refused by ptxas.
+SUMS = {"cuda": 65536}
 
 
 def at_launches(constraints: Iterable[Constraint], knobs: Sequence[Knob]) -> tuple[Constraint, ...]:
@@ -27,11 +30,14 @@ def fitting(knobs: Sequence[Knob], backend: str) -> tuple[Constraint, ...]:
     """Return constraints that keep tiles within registers: of each launch, any two sizes make one tile at most."""
     found = []
     for prefix, keys in _launches(knobs).items():
-        sizes = [key for key, knob in keys.items() if knob.kind in ("size", "tile")]
+        sizes = [key for key, knob in keys.items() if knob.kind in ("size", "tile", "rows")]
         warps = "num_warps" if "num_warps" in keys else "4"
         room = f"<= {LANES[backend] * WIDEST[backend]} * {warps}"
         tiles = [f"{one} * {other}" for one, other in combinations(sizes, 2)] or sizes
         found += [replace(read(f"{tile} {room}"), prefix=prefix) for tile in tiles]
+        products = [key for key in sizes if keys[key].kind == "tile"]
+        sums = [f"{one} * {other} < {SUMS[backend]}" for one, other in combinations(products, 2) if backend in SUMS]
+        found += [replace(read(text), prefix=prefix) for text in sums]
     return tuple(found)
 
 

@@ -8,17 +8,22 @@ import numpy as np
 
 from archives.candidate import Candidate, fingerprint
 from operators.knob_constraints import fits, met
+from operators.knob_groups import Group, alive, groups
 from operators.knobs import Knob, find, rewrite, structure, values
 from operators.proposal import Context, Proposal, ProposalError
 
 DRAWS = 32
+TOGETHER = 0.5  # share of moves that take copies of a kernel along, where it has some: both may be better
 
 Values = Mapping[str, int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class KnobStep:
-    """Moves one or two knobs, mostly to a neighbouring legal value; `jump` is the chance of any other value."""
+    """Moves one or two knobs, mostly to a neighbouring legal value; `jump` is the chance of any other value.
+
+    Kernels that ran in no case are left alone, and copies of one often move together (`knob_groups`).
+    """
 
     jump: float = 0.25
 
@@ -38,18 +43,22 @@ class KnobStep:
         knobs = find(parent.source, context.backend)
         if not knobs:
             raise ProposalError(f"program {parent.id} has no knobs on {context.backend}")
+        alone = [(knob,) for knob in alive(knobs, context.ran)]
+        tied = groups(knobs, context.ran)
         for _ in range(DRAWS):
-            changes = self._draw(knobs, context.rng)
+            together = len(tied) < len(alone) and context.rng.random() < TOGETHER
+            changes = self._draw(tied if together else alone, context.rng)
             source = _fresh(parent.source, changes, context)
             if source is not None:
                 before = {knob.name: knob.value for knob in knobs}
                 return Proposal(source, _intent(before, changes))
         raise ProposalError(f"{DRAWS} draws of {len(knobs)} knobs of program {parent.id} gave nothing new")
 
-    def _draw(self, knobs: Sequence[Knob], rng: np.random.Generator) -> dict[str, int | None]:
-        count = min(len(knobs), 2 if rng.random() < 0.5 else 1)
-        chosen = sorted(rng.choice(len(knobs), size=count, replace=False))
-        return {knobs[index].name: self._move(knobs[index], rng) for index in chosen}
+    def _draw(self, some: Sequence[Group], rng: np.random.Generator) -> dict[str, int | None]:
+        count = min(len(some), 2 if rng.random() < 0.5 else 1)
+        chosen = sorted(rng.choice(len(some), size=count, replace=False))
+        moved = [(some[index], self._move(some[index][0], rng)) for index in chosen]
+        return {knob.name: value for group, value in moved for knob in group}
 
     def _move(self, knob: Knob, rng: np.random.Generator) -> int:
         others = [value for value in knob.legal if value != knob.value]

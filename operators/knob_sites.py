@@ -1,7 +1,7 @@
 """Where a program's tunable numbers stand: what flows into each launch and config, and what must move with it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -38,7 +38,7 @@ class Place:
     """A number that may be a knob, wherever it stands.
 
     `call` is the call that may pass it as a keyword argument or leave it out, in which case `value` is None; `idle`
-    says that passing it would then hardly change anything.
+    says that passing it would then hardly change anything. `also` are labels of other launches that it flows to.
     """
 
     label: str
@@ -49,6 +49,7 @@ class Place:
     call: Path | None = None
     configured: bool = False
     idle: bool = False
+    also: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -72,6 +73,7 @@ class _Group:
     numbers: dict[cst.Integer, int]
     call: cst.Call | None
     idle: bool
+    also: list[str] = field(default_factory=list)
 
 
 def places(tree: Tree, told: Numbers = MappingProxyType({})) -> tuple[Place, ...]:
@@ -121,7 +123,8 @@ class _Flows:
         for group in {id(group): group for group in self._groups.values()}.values():
             sites = tuple(Site(self._tree.path(n), shift) for n, shift in group.numbers.items())
             call = self._tree.path(group.call) if group.call else None
-            yield Place(group.label, group.key, group.kind, group.value, sites, call, idle=group.idle)
+            also = tuple(dict.fromkeys(label for label in group.also if label != group.label))
+            yield Place(group.label, group.key, group.kind, group.value, sites, call, idle=group.idle, also=also)
 
     def _flows(self, launch: Launch) -> Iterator[tuple[str, cst.Integer]]:
         """Give the constexprs of a launch that get a tunable literal, and enter literals not met before."""
@@ -134,6 +137,7 @@ class _Flows:
                 droppable = number is node and name in launch.optional
                 call, idle = (launch.call, not launch.kernel.facts.heed(name)) if droppable else (None, False)
                 self._groups[number] = _Group(launch.label, name, sort, self._value(number), {number: 0}, call, idle)
+            self._groups[number].also.append(launch.label)
             if name not in OPTIONS:
                 yield name, number
 
@@ -146,7 +150,7 @@ class _Flows:
             splits = name.upper().startswith("SPLIT")
             shift = self._shift(self._value(number), other, splits)
             if shift is not None:
-                sized = self._groups[number].kind in ("size", "tile")
+                sized = self._groups[number].kind in ("size", "tile", "rows")
                 possible.append((number, shift))
                 likely += [(number, shift)] if (sized if divides else splits) else []
         for number, shift in likely or possible:
@@ -171,6 +175,7 @@ class _Flows:
             for moved, by in second.numbers.items():
                 first.numbers.setdefault(moved, by)
                 self._groups[moved] = first
+            first.also += [second.label, *second.also]
 
     def _divides(self, number: cst.Integer) -> bool:
         """Tell whether a number of a grid is part of a division."""

@@ -37,7 +37,8 @@ FORMS = 3  # of one structure that are kept: programs that differ in comments or
 class Knob:
     """A number with the values it may take, in rising order.
 
-    A `value` of None stands for an option that the program leaves to Triton, which then takes `default`.
+    A `value` of None stands for an option that the program leaves to Triton, which then takes `default`. `also` names
+    other launches that the number flows to than that in its name.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Knob:
     value: int | None
     legal: tuple[int, ...]
     default: int | None
+    also: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=64)
@@ -143,7 +145,7 @@ def _knob(place: Place, backend: str) -> Knob:
     if place.kind in knob_values.OPTIONS:
         default = knob_values.default(place.kind, backend, place.configured)
     legal = knob_values.legal(place.kind, place.value, backend, default)
-    return Knob(place.name, place.kind, place.value, legal, default)
+    return Knob(place.name, place.kind, place.value, legal, default, place.also)
 
 
 def _edits(place: Place, value: int | None) -> list[tuple[Path, Edit]]:

@@ -54,6 +54,7 @@ class Context:
     `credit` counts how often each family of rewrites made a program faster on this task and target, and how often not.
     `lineages` holds, for an operator that crosses by structure, the intents of the rewrites that led to each parent.
     `constraints` are conditions that a person set on knobs. `timed` says how long each of two parents takes where.
+    `ran` are the names of the first parent's kernels that ran in the task's cases; none where that is not known.
     """
 
     rng: np.random.Generator
@@ -66,6 +67,7 @@ class Context:
     lineages: tuple[tuple[str, ...], ...] = ()
     constraints: tuple[Constraint, ...] = ()
     timed: Timed | None = None
+    ran: frozenset[str] = frozenset()
 
 
 class Operator(Protocol):

@@ -111,3 +111,13 @@ def test_it_has_a_small_share_of_requests_and_only_where_it_is_named() -> None:
     assert shares[DISPATCH] == bandit.DISPATCHED
     assert sum(shares.values()) == pytest.approx(1.0)
     assert DISPATCH not in bandit.shares(Rules(operators=KNOBS), crosses=True, tunes=True)
+
+
+def test_programs_are_joined_when_they_are_as_good_as_they_get_and_as_often_in_all() -> None:
+    shares = bandit.shares(Rules(operators=(*STRUCTURAL, *KNOBS)), crosses=True, tunes=True)
+    before, after = bandit.due(shares, settled=False), bandit.due(shares, settled=True)
+    assert DISPATCH not in before
+    assert sum(before.values()) == pytest.approx(1.0)
+    assert after[DISPATCH] * bandit.JOINING == pytest.approx(bandit.DISPATCHED)
+    assert sum(after.values()) == pytest.approx(1.0)
+    assert bandit.due({"rewrite": 1.0}, settled=True) == {"rewrite": 1.0}

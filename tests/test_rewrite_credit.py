@@ -9,7 +9,7 @@ import pytest
 
 from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Learned, Proposed, Refused, decode, encode
-from evo_kernel import runs
+from evo_kernel import prior, runs
 from evo_kernel.config import Settings
 from evo_kernel.credit import PRIOR, table
 from evo_kernel.errors import RunError
@@ -19,6 +19,7 @@ from operators.proposal import Context, ProposalError
 from operators.rewrites.caching import Caching
 from operators.rewrites.crossing import RewriteCross
 from operators.rewrites.exp2 import Exp2
+from operators.rewrites.families import FAMILIES
 from operators.rewrites.operator import Rewriting
 from operators.rewrites.program import apply, read
 from operators.rewrites.ranges import TritonRange
@@ -138,6 +139,21 @@ def test_what_a_run_saw_of_families_is_worth_a_few_tries_to_the_next_one_on_such
         later.tell(event)
     assert later.credit.passed_on() == ((target, kernel, family, 2 * gains, 2 * misses),)
     assert later.credit.outcomes((target, kernel))[family][0] == pytest.approx(record.gains + told[family][0])
+
+
+def test_a_measured_run_begins_with_what_searches_of_other_tasks_saw_of_rewrites_unless_told_not_to(
+    tmp_path: Path,
+) -> None:
+    measured = Settings(target="h200", basis="measured")
+    runs.begin(tmp_path / "flip", measured, load("flip"))
+    told = runs.read(tmp_path / "flip").search.credit.outcomes(("h200", "pointwise"))
+    assert told["blocks-by-bytes"][0] > told["blocks-by-bytes"][1]
+    every, others = prior.outcomes("h200", ""), prior.outcomes("h200", "flip")
+    assert sum(gains + misses for *_, gains, misses in others) < sum(gains + misses for *_, gains, misses in every)
+    assert {family for _, _, family, *_ in every} <= {family.name for family in FAMILIES}
+    for number, changes in enumerate(({"prior": False}, {"basis": "predicted"}, {"target": "mi300"})):
+        runs.begin(tmp_path / str(number), measured.model_copy(update=changes), load("flip"))
+        assert runs.read(tmp_path / str(number)).search.credit.earlier == ()
 
 
 def test_a_run_of_another_launcher_gives_what_it_knew_of_rewrites_and_none_of_its_programs(tmp_path: Path) -> None:

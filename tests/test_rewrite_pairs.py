@@ -36,7 +36,7 @@ PAIRS = {
     "split-kernel": ("softmax", ()),
     "fuse-kernels": ("rms_norm", ("split-kernel",)),
     "accumulator-dtype": ("gemm_fp16", ()),
-    "expose-knob": ("row_sum", ("range-stages",)),
+    "expose-knob": ("row_sum", ()),
     "full-blocks": ("gemm_fp16", ()),
     "aligned-sizes": ("layer_norm", ()),
     "blocks-by-bytes": ("gelu_mul", ()),
@@ -48,6 +48,8 @@ PAIRS = {
     "load-pairs": ("int4_weight_gemm", ()),
     "load-per-group": ("dequantize", ()),
 }
+# where no native kernel has what a rewrite looks for, one of them as somebody else may write it
+WRITTEN = {"expose-knob": ("in range(0, cols, BLOCK)", "in tl.range(0, cols, BLOCK, num_stages=2)")}
 HELPERS = '''import triton
 import triton.language as tl
 
@@ -83,7 +85,7 @@ def rewritten(source: str, name: str) -> str:
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_rewrite_of_a_native_kernel_is_the_one_that_was_read(name: str) -> None:
     task, earlier = PAIRS[name]
-    before = load(task).seeds[0].source
+    before = load(task).seeds[0].source.replace(*WRITTEN.get(name, ("", "")))
     for family in earlier:
         before = rewritten(before, family)
     after = rewritten(before, name)

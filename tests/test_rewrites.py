@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,15 @@ import pytest
 from archives.candidate import Candidate, fingerprint
 from archives.canonical import canonical
 from operators import knobs
+from operators.knob_groups import alive, groups
+from operators.knob_operators import KnobStep
 from operators.program_tree import parse
-from operators.proposal import Context, ProposalError
+from operators.proposal import Context, Observed, ProposalError
 from operators.rewrites.families import FAMILIES
 from operators.rewrites.operator import Rewriting
 from operators.rewrites.program import apply, read
 from operators.rewrites.writing import Text, text_of
+from operators.tune.operator import KnobTune, Tuning
 from suites import load
 from suites.native import TEN
 
@@ -41,6 +45,7 @@ def run(out, x):
     kernel[(x.shape[0],)](out, x, n, BLOCK=256)
 '''  # fmt: skip
 
+RAN_BOTH = frozenset({"kernel", "kernel_narrow"})
 EDITS = {
     "exp-to-exp2": [(
         "tl.exp(tl.load(x_ptr + row * n + offs, mask=offs < n,  other=0.0))",
@@ -50,8 +55,9 @@ EDITS = {
         ("    for i in range(4):", "    norm_inverse = 1.0 / norm\n    for i in range(4):"),
         ("i / norm", "i * norm_inverse"),
     ],
-    "range-stages": [("range(0, n, BLOCK)", "tl.range(0, n, BLOCK, num_stages=2)"),
-                     ("range(4)", "tl.range(4, num_stages=2)")],
+    "range-stages": [("range(0, n, BLOCK)", "tl.range(0, n, BLOCK, num_stages=STAGES)"),
+                     ("range(4)", "tl.range(4, num_stages=STAGES_2)"),
+                     ("BLOCK: tl.constexpr", "BLOCK: tl.constexpr, STAGES: tl.constexpr = 2, STAGES_2: tl.constexpr = 2")],
     "static-range": [("range(4)", "tl.static_range(4)")],
     "alignment-hints": [(
         "offs = start + tl.arange(0, BLOCK)",
@@ -72,8 +78,8 @@ def context(seed: int = 0, known: set[str] | None = None) -> Context:
     return Context(np.random.default_rng(seed), lambda mark: mark in (known or set()), "h200", "cuda")
 
 
-def candidate(source: str) -> Candidate:
-    return Candidate(source, "seed", "", (), fingerprint(source), "s")
+def candidate(source: str, shaped: bool = False) -> Candidate:
+    return Candidate(source, "seed", "", (), fingerprint(source), knobs.structure(source) if shaped else "s")
 
 
 @pytest.mark.parametrize("name", EDITS)
@@ -104,6 +110,38 @@ def test_a_copy_of_a_kernel_is_launched_where_its_condition_holds() -> None:
         "        kernel[(x.shape[0],)](out, x, n, BLOCK=256)\n"
     )
     assert list(family("narrow-offsets").sites(read(narrow))) == []
+
+
+def test_a_copy_and_its_kernel_are_tuned_as_one_until_somebody_moves_them_apart() -> None:
+    program = read(BEFORE)
+    narrow = apply(program, list(family("narrow-offsets").sites(program)))
+    apart = narrow.replace("kernel_narrow[(x.shape[0],)](out, x, n, BLOCK=256)",
+                           "kernel_narrow[(x.shape[0],)](out, x, n, BLOCK=512)")  # fmt: skip
+    sizes = Counter()
+    for seed in range(12):
+        one = KnobTune().propose([candidate(narrow, shaped=True)], replace(context(seed), ran=RAN_BOTH))
+        sizes["tuned"] += len({v for k, v in knobs.values(one.source).items() if k.endswith(".BLOCK")})
+        two = KnobStep().propose([candidate(narrow)], replace(context(seed), ran=RAN_BOTH))
+        sizes["moved"] += len({v for k, v in knobs.values(two.source).items() if k.endswith(".BLOCK")})
+    assert sizes["tuned"] == 12
+    assert 12 < sizes["moved"] < 24
+    assert len(groups(knobs.find(apart, "cuda"), RAN_BOTH)) == len(knobs.find(apart, "cuda"))
+    judged = [Observed(source, 1.0, knobs.structure(narrow)) for source in (narrow, apart)]
+    tuning = Tuning(narrow, "cuda", judged, knobs.structure(narrow), ran=RAN_BOTH)
+    assert len(tuning.observed(knobs.structure(narrow))) == 1
+
+
+def test_what_ran_in_no_case_is_neither_moved_nor_rewritten() -> None:
+    program = read(BEFORE)
+    parent = candidate(apply(program, list(family("narrow-offsets").sites(program))))
+    ran = replace(context(), ran=frozenset({"kernel_narrow"}))
+    assert {k.name.partition(".")[0] for k in alive(knobs.find(parent.source, "cuda"), ran.ran)} == {"kernel_narrow"}
+    kept = parent.source.partition("@triton.jit")[2].partition("@triton.jit")[0]  # the kernel that did not run
+    for seed in range(20):
+        made = Rewriting().propose([parent], replace(ran, rng=np.random.default_rng(seed)))
+        assert kept in made.source
+    unknown = [Rewriting().propose([parent], context(seed)).source for seed in range(20)]
+    assert any(kept not in source for source in unknown)
 
 
 def test_tiles_in_groups_get_a_knob_for_their_height_and_cover_every_tile_once() -> None:

@@ -1,5 +1,6 @@
 """The tuner on spaces whose answer is known: what it may choose, what it finds, and what it gives up."""
 
+import re
 from collections.abc import Callable
 from itertools import product
 
@@ -38,6 +39,7 @@ def softmax(x):
     softmax_kernel[(x.shape[0],)](out, x, x.shape[1], BLOCK=256, num_warps=4)
     return out
 """
+PRODUCT = load("gemm_fp16").seeds[0].source
 SIZES = Parameter("BLOCK", (16, 32, 64, 128, 256, 512), "power-of-two")
 WARPS = Parameter("num_warps", (1, 2, 4, 8, 16), "power-of-two")
 STAGES = Parameter("num_stages", (1, 2, 3, 4), "ordinal")
@@ -277,6 +279,9 @@ class TestOperator:
         assert not fits(program(8192, 1).source, "cuda")
         assert fits(program(8192, 2).source, "cuda")
         assert fits(program(8192, 1).source, "hip")
+        tiles = re.sub(r"(BLOCK_[MN])=\d+", r"\1=256", re.sub(r"num_warps=\d+", "num_warps=16", PRODUCT))
+        assert not fits(tiles, "cuda")
+        assert fits(tiles.replace("BLOCK_N=256", "BLOCK_N=128"), "cuda")
 
     def test_what_a_relative_lacks_stands_where_the_program_has_it(self) -> None:
         seed = load("softmax").seeds[0].source

@@ -9,6 +9,7 @@ from archives.candidate import Candidate, fingerprint
 from operators.program_tree import Unreadable
 from operators.proposal import Context, Proposal, ProposalError
 from operators.rewrites.families import FAMILIES
+from operators.rewrites.idle import reached
 from operators.rewrites.program import Program, Rewrite, Site, apply, read
 
 CURIOSITY = 0.1  # share of proposals for which families are drawn alike, so that none vanishes
@@ -42,7 +43,7 @@ class Rewriting:
         tried = 0
         useful = [f for f in self.families if f.name not in ELSEWHERE.get(context.backend, ())]
         for family in _ordered(useful, context):
-            for sites in _choices(program.places(family), context.rng):
+            for sites in _choices(reached(program, program.places(family), context.ran), context.rng):
                 tried += 1
                 source = apply(program, sites)
                 if source != parent.source and not context.known(fingerprint(source)):

@@ -5,21 +5,37 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from operators.rewrites.program import Program, Site, adding, dotted, expression, keyword, open_to_keywords
+from operators.launches import Kernel
+from operators.program_tree import Edit, Path
+from operators.rewrites.program import (
+    Program,
+    Site,
+    adding,
+    adding_constexpr,
+    dotted,
+    expression,
+    fresh_name,
+    keyword,
+    open_to_keywords,
+)
 
 STAGES = (2, 3, 4)
 
 
 @dataclass(frozen=True, slots=True)
 class TritonRange:
-    """tl.range with a number of stages in the place of range, and range in the place of tl.range."""
+    """tl.range with a number of stages in the place of range, and range in the place of tl.range.
+
+    The number is a constexpr with a default, as a launch's own stages say nothing to such a loop: it stays tunable.
+    """
 
     name: str = "range-stages"
     intent: str = "pipeline one loop with stages of its own, or no longer"
 
     def sites(self, program: Program) -> Iterator[Site]:
         """Find loops; each number of stages is a choice."""
-        for group, (_, over, _) in enumerate(program.loops(), 1):
+        names: dict[str, list[str]] = {}
+        for group, (_, over, kernel) in enumerate(program.loops(), 1):
             path, said = program.tree.path(over), program.text(over)
             if not open_to_keywords(over):
                 continue
@@ -27,16 +43,26 @@ class TritonRange:
                 if all(a.keyword is None or a.keyword.value == "num_stages" for a in over.args):
                     yield Site(f"{said} as range", ((path, _plain),), group=group)
             elif not dotted(over.func, "static_range") and keyword(over, "num_stages") is None:
+                given = names.setdefault(kernel.name, [])
+                given.append(fresh_name(program, kernel, "STAGES", given))
                 for stages in STAGES:
-                    yield Site(f"{said} with {stages} stages", ((path, _Staged(stages)),), group=group)
+                    edits = _staged(program, kernel, path, given[-1], stages)
+                    yield Site(f"{said} with {stages} stages", edits, group=group)
+
+
+def _staged(program: Program, kernel: Kernel, path: Path, name: str, stages: int) -> tuple[tuple[Path, Edit], ...]:
+    """Return the edits that give a loop stages: by a constexpr, or as a number in a helper that nothing launches."""
+    if all(launch.kernel is not kernel for launch in program.launches):
+        return ((path, _Staged(str(stages))),)
+    return (path, _Staged(name)), adding_constexpr(program, kernel, name, stages)
 
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
-    stages: int
+    stages: str
 
     def __call__(self, call: cst.Call) -> cst.Call:
-        return adding("num_stages", str(self.stages))(call.with_changes(func=expression("tl.range")))
+        return adding("num_stages", self.stages)(call.with_changes(func=expression("tl.range")))
 
 
 def _plain(call: cst.Call) -> cst.Call:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from archives.candidate import Candidate, fingerprint
 from operators.knob_constraints import at_launches, fitting, present
+from operators.knob_groups import alive, groups
 from operators.knob_values import OPTIONS
 from operators.knobs import Knob, find, holds, known_values, rewrite
 from operators.proposal import Context, Observed, Proposal, ProposalError
@@ -43,7 +44,7 @@ class KnobTune:
 
     def _proposed(self, given: Candidate, context: Context) -> Proposal:
         parent, home = given.source, given.structure
-        tuning = Tuning(parent, context.backend, context.relatives, home, context.constraints)
+        tuning = Tuning(parent, context.backend, context.relatives, home, context.constraints, context.ran)
         own, prior = tuning.observed(home), tuning.observed(home, others=True)
         pending = [c for c in (tuning.config(source, home) for source in context.pending) if c is not None]
         for count in (1, TRIES):
@@ -59,17 +60,21 @@ class Tuning:
     """One program's knobs as a space. An option that a program leaves out stands at Triton's default.
 
     `judged` are programs that were judged, whose values join the space; `home` is the program's structure, if known.
+    Copies of a kernel that stand at equal numbers are tuned as one, and what of them `ran` in no case only with others.
     """
 
     def __init__(
         self, source: str, backend: str, judged: Iterable[Observed] = (), home: str = "",
-        constraints: Sequence[Constraint] = (),
+        constraints: Sequence[Constraint] = (), ran: Collection[str] = (),
     ) -> None:  # fmt: skip
-        found = find(source, backend, home)
+        self._groups = {group[0].name: group for group in groups(find(source, backend, home), ran)}
+        found = tuple(group[0] for group in self._groups.values())
         self._knobs = {knob.name: knob for knob in found}
         if not self._knobs:
             raise ProposalError(f"the program has no knobs on {backend} that could be tuned")
         self._names = tuple((name, knob.default) for name, knob in self._knobs.items())
+        others = [(at, k) for at, group in enumerate(self._groups.values()) for k in alive(group, ran)[1:]]
+        self._others, self._firsts = tuple((k.name, k.default) for _, k in others), [at for at, _ in others]
         self._judged = [(one, self._numbers(one.source, one.structure)) for one in judged]
         columns = list(zip(*(numbers for _, numbers in self._judged), strict=True)) or [()] * len(self._knobs)
         seen = (frozenset(n for n in column if n is not None) for column in columns)
@@ -99,12 +104,13 @@ class Tuning:
     def changes(self, config: Config) -> dict[str, int]:
         """Return the knobs that must be written to bring the program to a configuration."""
         wanted = {name: _whole(value) for name, value in self.space.values(config).items()}
-        return {n: v for n, v in wanted.items() if v != present(self._knobs[n])}
+        moved = {name: value for name, value in wanted.items() if value != present(self._knobs[name])}
+        return {knob.name: value for name, value in moved.items() for knob in self._groups[name]}
 
     def intent(self, changes: Mapping[str, int]) -> str:
-        """Say what changes, such as `tuned: softmax_kernel.BLOCK 256 -> 1024`."""
+        """Say what changes, such as `tuned: softmax_kernel.BLOCK 256 -> 1024`; copies that go along are not named."""
         parts = []
-        for name, value in changes.items():
+        for name, value in ((n, v) for n, v in changes.items() if n in self._knobs):
             before = self._knobs[name].value
             parts.append(f"{name} {'default' if before is None else before} -> {value}")
         return "tuned: " + "; ".join(parts)
@@ -120,7 +126,11 @@ class Tuning:
         return tuple(present(k) if n is None else n for n, k in zip(numbers, self._knobs.values(), strict=True))
 
     def _numbers(self, source: str, structure: str) -> Stand:
-        return _stand(source, structure, self._names)
+        """Return where a program stands, nowhere if copies that are one here stand apart there."""
+        numbers = _stand(source, structure, self._names)
+        others = _stand(source, structure, self._others) if self._others else ()
+        apart = any(n is not None and n != numbers[at] for n, at in zip(others, self._firsts, strict=True))
+        return (None,) * len(numbers) if apart else numbers
 
 
 # Asked for every program that is learnt from, at every proposal.
