@@ -15,6 +15,7 @@ REMEMBERED = 8192  # dumps of simple statements, by their text
 
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 _OPENED = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.If, ast.With)
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # lists of statements, or of what has such
 _PARTED = (ast.Match,)  # compound, and without a body of its own
 _known: dict[str, str] = {}
 _STARTS = re.compile(r"^(?=[@\w])(?!(?:else|elif|except|finally)\b)", re.MULTILINE)
@@ -50,12 +51,21 @@ def _dumped(piece: str, first: bool) -> tuple[str, ...]:
 
 def _dumps(tree: ast.Module, first: bool, source: str) -> list[str]:
     """Dump statements; where they are the `first` of a program, its docstring gives an empty text."""
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and _documented(node):
+    for node in _definitions(tree):
+        if _documented(node):
             node.body = node.body[1:] or [ast.Pass()]
     lines = [line.encode() for line in _LINES.findall(source)]
     dumps = [_dump(statement, lines) for statement in tree.body]
     return ["", *dumps[1:]] if first and _documented(tree) else dumps
+
+
+def _definitions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """Give the functions and classes below a node; none is within an expression, where most nodes are."""
+    for name in _BLOCKS:
+        for inner in getattr(node, name, ()):
+            if isinstance(inner, (ast.FunctionDef, ast.ClassDef)):
+                yield inner
+            yield from _definitions(inner)
 
 
 def _dump(node: ast.stmt, lines: Sequence[bytes]) -> str:

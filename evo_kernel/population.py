@@ -15,6 +15,7 @@ from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Judged, Proposed, Refused, Stopped
 from archives.journal import Journal
 from evo_kernel import frozen, runs, secret, stopping, talks
+from evo_kernel.ahead import Ahead
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError, SeedFailed
 from evo_kernel.pools import Done, Pool
@@ -25,8 +26,10 @@ from fitness import targets
 from fitness.evaluation import Basis, Evaluation, Failure, Stage
 from fitness.walls.standing import UNKNOWN
 from operators import catalogue
+from operators.catalogue import REWRITE
 from operators.knobs import structure
 from operators.proposal import Context, Operator, Proposal, ProposalError, Timed
+from operators.rewrites.operator import look
 from operators.tune.constraints import read
 from suites import Task
 
@@ -50,6 +53,7 @@ class Population:
         self._flying: set[int] = set()  # requests at the pool
         self._attempts: Counter[int] = Counter()  # by request, while it has no verdict
         self._judged_here = 0
+        self._ahead = Ahead(look)
         with contextlib.ExitStack() as opened:
             self._journal = opened.enter_context(Journal.append_to(folder))
             state = runs.fold(self._journal)
@@ -131,6 +135,7 @@ class Population:
 
     def close(self) -> None:
         """Stop the workers and close the journal."""
+        self._ahead.close()
         self._journal.spend(self.wall_seconds)
         if self._talks is not None:
             self._talks.close()
@@ -240,6 +245,8 @@ class Population:
         self._record(judged, done.seconds)
         if self._talks is not None:
             self._talks.learn(judged, candidate)
+        if candidate.id in self.search.archive.crowned and REWRITE in self._operators:
+            self._ahead.add(candidate.source)  # it may become a parent
         self._check_seeds()
 
     def _record(self, event: Event, seconds: float) -> None:

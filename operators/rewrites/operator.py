@@ -55,6 +55,17 @@ class Rewriting:
         )
 
 
+def look(source: str) -> Iterator[None]:
+    """Read a program and find where each family applies, a step each; what is found is remembered for proposals."""
+    try:
+        program = read(source)
+    except (Unreadable, RecursionError):
+        return
+    for family in FAMILIES:
+        yield
+        program.places(family)
+
+
 def _ordered(families: Sequence[Rewrite], context: Context) -> list[Rewrite]:
     """Order families by a plausible share of gains for each, now and then without looking at the past."""
     rng = context.rng
