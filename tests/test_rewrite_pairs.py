@@ -32,6 +32,7 @@ PAIRS = {
     "recompute-offsets": ("gemm_fp16", ()),
     "block-pointers": ("softmax", ()),
     "pointer-arithmetic": ("transpose", ("block-pointers",)),
+    "tensor-descriptors": ("gemm_fp16", ()),
     "loop-over-block": ("vector_add", ()),
     "split-kernel": ("softmax", ()),
     "fuse-kernels": ("rms_norm", ("split-kernel",)),
@@ -153,6 +154,7 @@ def test_a_size_that_a_kernel_holds_becomes_a_knob_together_with_its_grid() -> N
         ("split-k", "chained_matmul", {"chained_matmul_kernel_parts.SPLITS", "chained_matmul_kernel.BLOCK_N"}),
         ("products-to-dot", "multreduce_matmul", {"multreduce_matmul_kernel.BLOCK_M"}),
         ("aligned-start", "softmax", {"softmax_kernel.BLOCK", "softmax_kernel_aligned.BLOCK"}),
+        ("tensor-descriptors", "gemm_fp16", {"gemm_kernel.BLOCK_M", "gemm_kernel_tiled.BLOCK_K"}),
     ],
 )  # fmt: skip
 def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, task: str, wanted: set[str]) -> None:
@@ -190,6 +192,10 @@ def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, ta
         ("split-k", "int8_gemm_scaled", "tl.int32)\n", "tl.int64)\n"),
         ("split-k", "gemm_fp16", "b_ptr", "parts_ptr"),
         ("two-level-reduction", "load_reduce", "tl.max(largest, axis=1)", "tl.max(largest, axis=0)"),
+        # something else than zero beyond the end, a mask that is no end, elements with gaps
+        ("tensor-descriptors", "batched_vecmat", "mask=mask, other=0.0", "mask=mask, other=1.0"),
+        ("tensor-descriptors", "batched_vecmat", "(offs_k[None, :] < K)", "(offs_k[None, :] <= K)"),
+        ("tensor-descriptors", "batched_vecmat", "rows + offs_k[None, :]", "rows + 2 * offs_k[None, :]"),
         # a second load that is no neighbour, a mask that tells neighbours apart
         ("load-pairs", "int4_weight_gemm", "2 * offs[None, :] + 1", "2 * offs[None, :] + 3"),
         ("load-pairs", "int4_weight_gemm", "mask=inside_m", "mask=inside_m & (offs[None, :] < M)"),

@@ -66,6 +66,22 @@ class Arithmetic:
                     yield Site(program.text(made), edits)
 
 
+def tile_of(kernel: Kernel, address: cst.BaseExpression) -> tuple[str, list[Axis]] | None:
+    """Return the base of an address and its dimensions, whose ends nobody says; a loop may move it on."""
+    values = kernel.scope.bindings.get(address.value, ()) if isinstance(address, cst.Name) else ()
+    first = values[0] if values else None
+    parts = _terms(kernel, first if isinstance(first, cst.BaseExpression) else address)
+    lanes = [(part, _strided(kernel, part)) for part in parts]
+    rest = [part for part, lane in lanes if lane is None]
+    axes: dict[int, Axis] = {}
+    for place, stride, name in (lane for _, lane in lanes if lane is not None):
+        start = _start(kernel, name)
+        if start is None or place in axes:
+            return None
+        axes[place] = Axis(*start, stride, "")
+    return (code(joined(rest)), [axes[0], axes[1]]) if rest and sorted(axes) == [0, 1] else None
+
+
 def _axes(kernel: Kernel, address: cst.BaseExpression, mask: cst.BaseExpression) -> tuple[str, list[Axis]] | None:
     """Return the base of an address and its dimensions, if the mask holds for exactly what lies before their ends."""
     parts = addends(_value(kernel, address))
@@ -86,6 +102,17 @@ def _axes(kernel: Kernel, address: cst.BaseExpression, mask: cst.BaseExpression)
     if not flat and sorted(place for place, _, _ in blocks) != [0, 1]:
         return None
     return code(joined(rest)), [axes[n] for n in sorted(axes)]
+
+
+def _terms(kernel: Kernel, node: cst.BaseExpression) -> list[cst.BaseExpression]:
+    """List the parts of a sum, those too of sums that names stand for."""
+    found: list[cst.BaseExpression] = []
+    for part in addends(node):
+        value = _value(kernel, part)
+        sum_ = isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Add)
+        known = value is part or not sum_ or _strided(kernel, part) is not None
+        found += [part] if known else _terms(kernel, value)
+    return found
 
 
 def _strided(kernel: Kernel, part: cst.BaseExpression) -> tuple[int, str, str] | None:

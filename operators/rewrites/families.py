@@ -7,6 +7,7 @@ from operators.rewrites.bumping import Bumped, Recomputed
 from operators.rewrites.bytes import Bytes
 from operators.rewrites.caching import Caching
 from operators.rewrites.chunks import Chunks
+from operators.rewrites.descriptors import Descriptors
 from operators.rewrites.divide import Divided
 from operators.rewrites.exp2 import Exp2
 from operators.rewrites.exposure import Exposure
@@ -67,6 +68,7 @@ FAMILIES: tuple[Rewrite, ...] = (
     TwoPass(),
     BlockPointers(),
     Arithmetic(),
+    Descriptors(),
     Chunks(),
     Inlined(),
     Divided(),

@@ -13,7 +13,8 @@ from operators.rewrites.idle import reached
 from operators.rewrites.program import Program, Rewrite, Site, apply, read
 
 CURIOSITY = 0.1  # share of proposals for which families are drawn alike, so that none vanishes
-ELSEWHERE = {"cuda": ("xcd-remap",)}  # families that can help no chip of a backend
+# families that can help no chip of a backend: Triton spells descriptors out as addresses where no hardware copies tiles
+ELSEWHERE = {"cuda": ("xcd-remap",), "hip": ("tensor-descriptors",)}
 EVERYWHERE = 0.5  # share of proposals that rewrite all places of a family at once
 
 
