@@ -230,14 +230,23 @@ def test_where_16_divides_no_size_a_rewrite_makes_loads_wide(
     assert "ld.global.v4" in ptx(rewritten(before, name), tmp_path / "after.py", sizes)
 
 
+def test_described_tiles_are_fetched_by_the_copy_engine(tmp_path: Path) -> None:
+    before = load("gemm_fp16").seeds[0].source
+    sizes = {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 64}
+    assert "cp.async.bulk.tensor" not in ptx(before, tmp_path / "before.py", sizes)
+    text = ptx(rewritten(before, "tensor-descriptors"), tmp_path / "after.py", sizes)
+    assert text.count("cp.async.bulk.tensor.2d.shared") >= 2
+    assert "wgmma" in text
+
+
 def ptx(source: str, file: Path, sizes: dict[str, int]) -> str:
-    """Compile the kernel of a program, or its aligned copy, for float16 and sizes of which nothing is known."""
+    """Compile the kernel of a program, or its changed copy, for float16 and sizes of which nothing is known."""
     file.write_text(source)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    kernel = [value for name, value in vars(module).items() if name.endswith(("_kernel", "_aligned"))][-1]
-    given = {"BLOCK": 1024, **sizes}
+    kernel = [value for name, value in vars(module).items() if name.endswith(("_kernel", "_aligned", "_tiled"))][-1]
+    given = {"BLOCK": 1024, **sizes} if "BLOCK" in kernel.arg_names else sizes
     kinds = {p: "constexpr" if p in given else "*fp16" if "ptr" in p else "i32" for p in kernel.arg_names}
     attrs = {(n,): [["tt.divisibility", 16]] for n, p in enumerate(kernel.arg_names) if "ptr" in p}
     constants = {(kernel.arg_names.index(p),): value for p, value in given.items()}
