@@ -230,8 +230,9 @@ def test_where_16_divides_no_size_a_rewrite_makes_loads_wide(
     assert "ld.global.v4" in ptx(rewritten(before, name), tmp_path / "after.py", sizes)
 
 
-def test_described_tiles_are_fetched_by_the_copy_engine(tmp_path: Path) -> None:
-    before = load("gemm_fp16").seeds[0].source
+@pytest.mark.parametrize("task", ["gemm_fp16", "block_pointer_matmul"])
+def test_described_tiles_are_fetched_by_the_copy_engine(task: str, tmp_path: Path) -> None:
+    before = load(task).seeds[0].source
     sizes = {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 64}
     assert "cp.async.bulk.tensor" not in ptx(before, tmp_path / "before.py", sizes)
     text = ptx(rewritten(before, "tensor-descriptors"), tmp_path / "after.py", sizes)
