@@ -19,8 +19,10 @@ from operators.knob_operators import KnobStep
 from operators.program_tree import parse
 from operators.proposal import Context, Observed, ProposalError
 from operators.rewrites.families import FAMILIES
+from operators.rewrites.idle import reached
 from operators.rewrites.operator import Rewriting
 from operators.rewrites.program import apply, read
+from operators.rewrites.programs import own_numbers
 from operators.rewrites.writing import Text, text_of
 from operators.tune.operator import KnobTune, Tuning
 from suites import load
@@ -142,6 +144,35 @@ def test_what_ran_in_no_case_is_neither_moved_nor_rewritten() -> None:
         assert kept in made.source
     unknown = [Rewriting().propose([parent], context(seed)).source for seed in range(20)]
     assert any(kept not in source for source in unknown)
+
+
+def test_what_a_kernel_calls_is_seen_through_it() -> None:
+    helped = (
+        HEAD
+        + """@triton.jit
+def inner(p, n, BLOCK: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(p + offs, tl.load(p + offs, mask=offs < n) / 3.0, mask=offs < n)
+
+
+@triton.jit
+def outer(p, n, BLOCK: tl.constexpr):
+    tl.store(p + n + tl.program_id(0), 1.0)
+    inner(p, n, BLOCK)
+
+
+def run(x):
+    if x.numel() < 10:
+        inner[(1,)](x, 3, BLOCK=16)
+    else:
+        outer[(1,)](x, 3, BLOCK=16)
+"""
+    )
+    program = read(helped)
+    divisions = program.places(family("divide-by-reciprocal"))
+    assert divisions
+    assert reached(program, divisions, {"outer"}) == list(divisions), "the one that ran calls the one launched nowhere"
+    assert own_numbers(program, program.kernels["outer"]) == (), "the other asks for the program's number too"
 
 
 def test_tiles_in_groups_get_a_knob_for_their_height_and_cover_every_tile_once() -> None:
