@@ -14,6 +14,7 @@ import pytest
 from archives.candidate import Candidate, fingerprint
 from archives.canonical import canonical
 from operators import knobs
+from operators.knob_constraints import fits, met
 from operators.knob_groups import alive, groups
 from operators.knob_operators import KnobStep
 from operators.program_tree import parse
@@ -24,6 +25,7 @@ from operators.rewrites.operator import Rewriting
 from operators.rewrites.program import apply, read
 from operators.rewrites.programs import own_numbers
 from operators.rewrites.writing import Text, text_of
+from operators.tune.constraints import read as condition
 from operators.tune.operator import KnobTune, Tuning
 from suites import load
 from suites.native import TEN
@@ -131,6 +133,21 @@ def test_a_copy_and_its_kernel_are_tuned_as_one_until_somebody_moves_them_apart(
     judged = [Observed(source, 1.0, knobs.structure(narrow)) for source in (narrow, apart)]
     tuning = Tuning(narrow, "cuda", judged, knobs.structure(narrow), ran=RAN_BOTH)
     assert len(tuning.observed(knobs.structure(narrow))) == 1
+
+
+def test_a_condition_holds_for_a_copy_that_has_one_of_its_numbers_alone() -> None:
+    copied = BEFORE.replace("def kernel(", "def kernel_more(").replace(
+        "BLOCK: tl.constexpr)", "BLOCK: tl.constexpr, TILE: tl.constexpr)"
+    )
+    source = BEFORE + copied.removeprefix(HEAD).replace("def run(", "def more(").replace(
+        "kernel[(x.shape[0],)](out, x, n, BLOCK=256)", "kernel_more[(x.shape[0],)](out, x, n, BLOCK=256, TILE=4)"
+    )
+    assert [len(group) for group in groups(knobs.find(source, "cuda"), ())].count(2) > 1
+    said = condition("BLOCK * TILE <= 1024")
+    for seed in range(12):
+        made = KnobTune().propose([candidate(source, shaped=True)], replace(context(seed), constraints=(said,)))
+        assert met(made.source, "cuda", (said,)), made.intent
+        assert fits(made.source, "cuda"), made.intent
 
 
 def test_what_ran_in_no_case_is_neither_moved_nor_rewritten() -> None:
