@@ -148,6 +148,9 @@ def test_a_condition_holds_for_a_copy_that_has_one_of_its_numbers_alone() -> Non
         made = KnobTune().propose([candidate(source, shaped=True)], replace(context(seed), constraints=(said,)))
         assert met(made.source, "cuda", (said,)), made.intent
         assert fits(made.source, "cuda"), made.intent
+    never = replace(context(), constraints=(condition("BLOCK * TILE < 0"),))
+    with pytest.raises(ProposalError, match="cannot be tuned: "):
+        KnobTune().propose([candidate(source, shaped=True)], never)
 
 
 def test_what_ran_in_no_case_is_neither_moved_nor_rewritten() -> None:

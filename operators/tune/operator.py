@@ -44,7 +44,10 @@ class KnobTune:
 
     def _proposed(self, given: Candidate, context: Context) -> Proposal:
         parent, home = given.source, given.structure
-        tuning = Tuning(parent, context.backend, context.relatives, home, context.constraints, context.ran)
+        try:
+            tuning = Tuning(parent, context.backend, context.relatives, home, context.constraints, context.ran)
+        except SpaceError as error:  # of a structure that the run did not begin with
+            raise ProposalError(f"program {given.id} cannot be tuned: {error}") from error
         own, prior = tuning.observed(home), tuning.observed(home, others=True)
         pending = [c for c in (tuning.config(source, home) for source in context.pending) if c is not None]
         for count in (1, TRIES):
