@@ -43,7 +43,7 @@ def rewrites(program: str | None, family: str | None, place: int | None, diff: b
     made = rewriting.rewrite(source, family, place)
     if out is not None:
         try:
-            with out.open("x", encoding="utf-8") as file:
+            with out.open("x", encoding="utf-8", newline="") as file:
                 file.write(made)
         except OSError as error:
             raise click.ClickException(f"cannot write {out}: {error}") from error

@@ -246,7 +246,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 BEFORE: Mapping[str, Any] = {
     "basis": "predicted", "fallback": False, "broadening": True, "bandit": False, "halving": False, "lexicase": 0.0,
     "tuner": 0.0, "macro": False, "history": 0.2, "crossover": 0.3, "operators": ("knob-step", "knob-cross"),
-    "trials": 8, "trial_patience": 0, "giving_up": 1.3, "compromises": 0.3,
+    "trials": 8, "trial_patience": 0, "giving_up": 1.3, "compromises": 0.3, "prior": False,
 }  # fmt: skip
 # what a resumed run takes from the machine it is resumed on
 MACHINE = (*SECTIONS["machine"], "seconds", "memory_gb", "require_isolation")

@@ -124,7 +124,7 @@ def make_measuring_judge(task: Task, settings: Settings, index: int | None = Non
         logger.warning("%s", disturbed)
     try:
         return MeasuringJudge(task, target, child_limits(settings), Court(target, place, judges=judges), secret=secret)
-    except DeviceUnavailable as error:
+    except (DeviceUnavailable, WorkerLost) as error:
         raise RunError(f"the GPU cannot be used: {error}") from error
 
 

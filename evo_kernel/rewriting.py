@@ -29,7 +29,7 @@ def source_of(program: str) -> str:
     if path.suffix != ".py" and program in names():
         return load(program).seeds[0].source
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()  # with its own line ends
     except (OSError, UnicodeDecodeError) as error:
         close = difflib.get_close_matches(program, names(), n=1)
         why = _instead(close, str(error.strerror if isinstance(error, OSError) else error))

@@ -50,7 +50,10 @@ class Start:
 
 
 def begin(folder: Path, settings: Settings, task: Task, start: Start = Start()) -> None:
-    """Create a run: what it is, and what it begins with; of rewrites another run's word goes before what is shipped."""
+    """Create a run: what it is, and what it begins with.
+
+    Of rewrites on its target another run's word goes before what is shipped.
+    """
     given = [Candidate(s.source, "seed", s.name, (), fingerprint(s.source), structure(s.source)) for s in task.seeds]
     known = {c.fingerprint for c in given}
     for candidate in start.programs:
@@ -65,7 +68,8 @@ def begin(folder: Path, settings: Settings, task: Task, start: Start = Start()) 
         )
     constrained.require(settings, given)
     first: list[Event] = [Started(settings.frozen, tasks.pack(task), _versions(), _machine(settings))]
-    credit = start.credit or prior.begun_with(settings, task.name)
+    told = any(target == settings.target for target, *_ in start.credit)
+    credit = start.credit + (() if told else prior.begun_with(settings, task.name))
     first += [Learned(credit)] if credit else []
     first += [Proposed(number, candidate) for number, candidate in enumerate(given)]
     Journal.create(folder, ((event, 0.0) for event in first)).close()

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evo_kernel import config_files, isolation, machine, suite_folder, suite_share, suite_tasks, talks
-from evo_kernel.config import Settings
+from evo_kernel.config import BEFORE, Settings
 from evo_kernel.errors import RunError
 from evo_kernel.suite_folder import Member, SuiteRun
 
@@ -15,7 +16,10 @@ USUAL = {"pool": "inline", "stop_at_roofline": 0.95, "stop_after_stagnation": 48
 
 def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], budget: int,
           given: Mapping[str, Any], config_file: str | None = None) -> SuiteRun:  # fmt: skip
-    """Write down what is asked for; in a folder that has a suite run, look whether it is the same."""
+    """Write down what is asked for; in a folder that has a suite run, look whether it is the same.
+
+    One of an older version goes on as it was begun: what was no setting then is as it was in effect.
+    """
     settings = _settings(given, config_file)
     isolation.require_here(settings)
     talks.require_models(settings)
@@ -35,6 +39,8 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     if not suite_folder.exists(folder):
         suite_folder.write(folder, asked)
     before = suite_folder.read(folder)
+    unsaid = {k: v for k, v in _frozen(BEFORE).items() if k in asked.settings and k not in before.settings}
+    before, asked = (replace(one, settings={**one.settings, **unsaid}) for one in (before, asked))
     words = {"members": "tasks"}
     differing = [words.get(part, part) for part in SuiteRun.__slots__ if getattr(before, part) != getattr(asked, part)]
     if differing:

@@ -9,9 +9,10 @@ Cell = Callable[[dict[str, Any]], str]
 
 
 def table(columns: dict[str, Cell], rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a table's lines."""
+    """Return a table's lines; what a failed program says may hold the bar between two cells."""
     head = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return head + ["| " + " | ".join(cell(row) for cell in columns.values()) + " |" for row in rows]
+    cells = [[cell(row).replace("|", "\\|") for cell in columns.values()] for row in rows]
+    return head + ["| " + " | ".join(row) + " |" for row in cells]
 
 
 def us(value: float | None) -> str:

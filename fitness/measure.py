@@ -6,11 +6,12 @@
 No candidate's Python runs in this process, nor in the two that work on the device.
 """
 
+import contextlib
 import logging
 import os
 import random
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from fitness import child, race
 from fitness.build import Builder, Built, Purpose, Refusal, digest, timed, understood
@@ -44,9 +45,13 @@ class MeasuringJudge:
         self._builder = Builder(task, target, limits or child.Limits(), Purpose(code=True, imports=imports), jail)
         self._rng = random.Random(os.urandom(16))  # of what no record needs to repeat
         self._court = court or Court(target)
-        self._court.start()
-        # whoever knew the seed could know the inputs: all judges of one run have one, so that no limit moves
-        self._court.begin(task, self._rng.getrandbits(48) if secret is None else secret)
+        with contextlib.ExitStack() as opened:
+            opened.callback(self.close)  # a judge that cannot begin leaves no process
+            with self._blamed():
+                self._court.start()
+                # whoever knew the seed could know the inputs: all judges of one run have one, so that no limit moves
+                self._court.begin(task, self._rng.getrandbits(48) if secret is None else secret)
+            opened.pop_all()
         self.calibration = Calibration.of(self._court.device.name, target)
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
         self._finished: OrderedDict[str, Evaluation] = OrderedDict()
@@ -91,17 +96,14 @@ class MeasuringJudge:
         if known is not None and (known.confirmed or not confirm):
             return known
         try:
-            with timed(self.seconds, Stage.CORRECTNESS), understood(Stage.CORRECTNESS):
-                resolved = self._verifier.verify(built, Depth.SCREENED)
-            rivals = {name: r for name, source in against.items() if (r := self._rival(source)) is not None}
-            with timed(self.seconds, Stage.TIMING):
-                evaluation = self._race(built, resolved, rivals, confirm)
+            with self._blamed():
+                with timed(self.seconds, Stage.CORRECTNESS), understood(Stage.CORRECTNESS):
+                    resolved = self._verifier.verify(built, Depth.SCREENED)
+                rivals = {name: r for name, source in against.items() if (r := self._rival(source)) is not None}
+                with timed(self.seconds, Stage.TIMING):
+                    evaluation = self._race(built, resolved, rivals, confirm)
         except Refusal as refused:
             return self.refusal(refused.failure)
-        except MachineFailed as error:
-            raise WorkerLost(str(error)) from error
-        except RefereeFailed as error:
-            raise TaskError(f"task {self.task.name}: {error}") from error
         remember(self._finished, built.program, evaluation)
         return evaluation
 
@@ -109,14 +111,11 @@ class MeasuringJudge:
         """Time the task's own PyTorch on its cases: microseconds by case, of those that the device has room for."""
         found: dict[str, float] = {}
         for case in self.task.cases:
-            try:
-                found[case.name] = self._court.eager_us(case.name)
-            except NoRoom as error:
-                logger.warning("PyTorch's time on %s is not known: %s", case.name, error)
-            except MachineFailed as error:
-                raise WorkerLost(str(error)) from error
-            except RefereeFailed as error:
-                raise TaskError(f"task {self.task.name}: {error}") from error
+            with self._blamed():
+                try:
+                    found[case.name] = self._court.eager_us(case.name)
+                except NoRoom as error:
+                    logger.warning("PyTorch's time on %s is not known: %s", case.name, error)
         return found
 
     def refusal(self, failure: Failure) -> Evaluation:
@@ -145,6 +144,16 @@ class MeasuringJudge:
     def pids(self) -> list[int]:
         """Return the processes, for those who watch or kill them."""
         return [p for p in (self._builder.jail.pid, *self._court.pids()) if p]
+
+    @contextlib.contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Say of what fails on the device, and is no program's fault, whether the machine or the task is to blame."""
+        try:
+            yield
+        except MachineFailed as error:
+            raise WorkerLost(str(error)) from error
+        except RefereeFailed as error:
+            raise TaskError(f"task {self.task.name}: {error}") from error
 
     def _rival(self, source: str) -> tuple[Resolved, ...] | None:
         """Return a rival's programs, built and verified once; one that does not pass is no rival."""

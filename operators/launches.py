@@ -245,6 +245,7 @@ def _reached(name: str, facts: dict[str, Facts]) -> Facts:
 def _united(parts: list[Facts]) -> Facts:
     return Facts(
         ranged=set().union(*(part.ranged for part in parts)),
+        called=set().union(*(part.called for part in parts)),
         constants={name: read for part in reversed(parts) for name, read in part.constants.items()},
         dots=any(part.dots for part in parts),
         loops=any(part.loops for part in parts),

@@ -33,8 +33,10 @@ from fitness.gpu.court import (
 )
 from fitness.gpu.known import turned_around
 from fitness.gpu.process import Lost, questions
+from fitness.jail import Jail, WorkerLost
+from fitness.measure import MeasuringJudge
 from fitness.plan import Buffer
-from suites import Input, Task, inputs
+from suites import Input, Task, TaskError, inputs
 
 ARENA = 1 << 20
 RIGHT = ["", "", 0.5]
@@ -494,6 +496,33 @@ def test_the_next_bench_is_ready_before_it_is_asked_for(bound: Court, desk: Desk
     assert heard(bound)[0].error == 0.5
 
 
+@pytest.mark.parametrize("when", ["greeted", "opened"])
+def test_a_bench_that_died_after_it_was_seen_alive_is_replaced_once(when: str, bound: Court, desk: Desk) -> None:
+    died = Lost("it ended", hung=False)
+    bound.drop_bench()
+    if when == "greeted":
+        desk.stands[-1].answers = deque([died])
+    else:
+        desk.says.append((on("bench", "open"), died))
+    assert heard(bound)[0].error == 0.5
+    bound.drop_bench()
+    desk.says += [(on("bench", "open"), died), (on("bench", "open"), died)]
+    with pytest.raises(DeviceUnavailable, match="could not start: it ended"):
+        heard(bound)
+    assert not any(s.alive for s in desk.stands)
+    assert heard(bound)[0].error == 0.5
+
+
+def test_a_judge_that_cannot_begin_says_whose_fault_it_is_and_leaves_no_process(desk: Desk, double_task: Task) -> None:
+    for fails, kind in (("task", TaskError), ("question", WorkerLost)):
+        desk.says.append((on("referee", "begin"), ["failed", fails, "ImportError: no such module"]))
+        jail = Jail("compiled")
+        with pytest.raises(kind, match="no such module"):
+            MeasuringJudge(double_task, targets.find("h200"), court=Court(targets.find("h200")), jail=jail)
+        assert jail.pid is None
+        assert not any(s.alive for s in desk.stands)
+
+
 def test_a_referee_that_failed_gives_its_memory_back_within_a_turn(bound: Court, desk: Desk) -> None:
     turns: list[int] = []
 
@@ -507,6 +536,15 @@ def test_a_referee_that_failed_gives_its_memory_back_within_a_turn(bound: Court,
         heard(bound)
     assert turns == [1]
     assert bound._turns._together == 0
+
+
+def test_a_referee_that_does_not_give_its_memory_back_is_replaced(bound: Court, desk: Desk) -> None:
+    desk.says.append((on("referee", "forget"), Lost("no answer", hung=True)))
+    desk.says.append((on("referee", "fill"), ["failed", "task", "the reference failed"]))
+    with pytest.raises(RefereeFailed, match="reference failed"):
+        heard(bound)
+    assert not any(s.alive for s in desk.at_work()), "a late answer would be taken for another's"
+    assert heard(bound)[0].error == 0.5
 
 
 def test_a_fault_while_several_cases_are_timed_names_its_case(bound: Court, desk: Desk) -> None:

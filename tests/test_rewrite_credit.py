@@ -154,6 +154,10 @@ def test_a_measured_run_begins_with_what_searches_of_other_tasks_saw_of_rewrites
     for number, changes in enumerate(({"prior": False}, {"basis": "predicted"}, {"target": "mi300"})):
         runs.begin(tmp_path / str(number), measured.model_copy(update=changes), load("flip"))
         assert runs.read(tmp_path / str(number)).search.credit.earlier == ()
+    for target, shipped in (("mi300", others), ("h200", ())):
+        known = ((target, "pointwise", "blocks-by-bytes", 3.0, 1.0),)
+        runs.begin(tmp_path / target, measured, load("flip"), runs.Start((), known))
+        assert runs.read(tmp_path / target).search.credit.earlier == known + shipped
 
 
 def test_a_run_of_another_launcher_gives_what_it_knew_of_rewrites_and_none_of_its_programs(tmp_path: Path) -> None:

@@ -14,14 +14,18 @@ import pytest
 from archives.candidate import Candidate, fingerprint
 from archives.canonical import canonical
 from operators import knobs
+from operators.knob_constraints import fits, met
 from operators.knob_groups import alive, groups
 from operators.knob_operators import KnobStep
 from operators.program_tree import parse
 from operators.proposal import Context, Observed, ProposalError
 from operators.rewrites.families import FAMILIES
+from operators.rewrites.idle import reached
 from operators.rewrites.operator import Rewriting
 from operators.rewrites.program import apply, read
+from operators.rewrites.programs import own_numbers
 from operators.rewrites.writing import Text, text_of
+from operators.tune.constraints import read as condition
 from operators.tune.operator import KnobTune, Tuning
 from suites import load
 from suites.native import TEN
@@ -131,6 +135,24 @@ def test_a_copy_and_its_kernel_are_tuned_as_one_until_somebody_moves_them_apart(
     assert len(tuning.observed(knobs.structure(narrow))) == 1
 
 
+def test_a_condition_holds_for_a_copy_that_has_one_of_its_numbers_alone() -> None:
+    copied = BEFORE.replace("def kernel(", "def kernel_more(").replace(
+        "BLOCK: tl.constexpr)", "BLOCK: tl.constexpr, TILE: tl.constexpr)"
+    )
+    source = BEFORE + copied.removeprefix(HEAD).replace("def run(", "def more(").replace(
+        "kernel[(x.shape[0],)](out, x, n, BLOCK=256)", "kernel_more[(x.shape[0],)](out, x, n, BLOCK=256, TILE=4)"
+    )
+    assert [len(group) for group in groups(knobs.find(source, "cuda"), ())].count(2) > 1
+    said = condition("BLOCK * TILE <= 1024")
+    for seed in range(12):
+        made = KnobTune().propose([candidate(source, shaped=True)], replace(context(seed), constraints=(said,)))
+        assert met(made.source, "cuda", (said,)), made.intent
+        assert fits(made.source, "cuda"), made.intent
+    never = replace(context(), constraints=(condition("BLOCK * TILE < 0"),))
+    with pytest.raises(ProposalError, match="cannot be tuned: "):
+        KnobTune().propose([candidate(source, shaped=True)], never)
+
+
 def test_what_ran_in_no_case_is_neither_moved_nor_rewritten() -> None:
     program = read(BEFORE)
     parent = candidate(apply(program, list(family("narrow-offsets").sites(program))))
@@ -142,6 +164,35 @@ def test_what_ran_in_no_case_is_neither_moved_nor_rewritten() -> None:
         assert kept in made.source
     unknown = [Rewriting().propose([parent], context(seed)).source for seed in range(20)]
     assert any(kept not in source for source in unknown)
+
+
+def test_what_a_kernel_calls_is_seen_through_it() -> None:
+    helped = (
+        HEAD
+        + """@triton.jit
+def inner(p, n, BLOCK: tl.constexpr):
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(p + offs, tl.load(p + offs, mask=offs < n) / 3.0, mask=offs < n)
+
+
+@triton.jit
+def outer(p, n, BLOCK: tl.constexpr):
+    tl.store(p + n + tl.program_id(0), 1.0)
+    inner(p, n, BLOCK)
+
+
+def run(x):
+    if x.numel() < 10:
+        inner[(1,)](x, 3, BLOCK=16)
+    else:
+        outer[(1,)](x, 3, BLOCK=16)
+"""
+    )
+    program = read(helped)
+    divisions = program.places(family("divide-by-reciprocal"))
+    assert divisions
+    assert reached(program, divisions, {"outer"}) == list(divisions), "the one that ran calls the one launched nowhere"
+    assert own_numbers(program, program.kernels["outer"]) == (), "the other asks for the program's number too"
 
 
 def test_tiles_in_groups_get_a_knob_for_their_height_and_cover_every_tile_once() -> None:

@@ -39,6 +39,10 @@ def test_places_are_numbered_as_they_are_applied(tmp_path: Path) -> None:
         line for line in run("softmax", "--apply", "exp-to-exp2", "--diff").output.splitlines() if "exp2" in line
     ]
     assert len(changed) == 2
+    foreign = tmp_path / "foreign.py"
+    foreign.write_bytes(SOFTMAX.replace("\n", "\r\n").encode())
+    assert run(str(foreign), "--apply", "exp-to-exp2", "--out", str(tmp_path / "kept.py")).exit_code == 0
+    assert (tmp_path / "kept.py").read_bytes().decode() == made.read_text().replace("\n", "\r\n")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_a_bench_takes_the_device_up_when_it_is_opened_and_not_before(driver: Dr
     assert opened(bench, 1 << 30)[1:4] == (1 << 34, 1 << 34, 1 << 30)
     assert driver.calls(bench)[3:6] == ["cuDevicePrimaryCtxRetain", "cuCtxSetCurrent", "cuStreamCreate"]
     bench.kill()
-    with pytest.raises(DeviceUnavailable, match=r"has 16\.0 GiB free, 32\.2 are needed") as raised:
+    with pytest.raises(DeviceUnavailable, match=r"has 16\.0 GiB free, 33\.0 are needed") as raised:
         opened(other := standby.bench(), 1 << 35)
     assert "\n" not in str(raised.value)
     assert not other.alive

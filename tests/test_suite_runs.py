@@ -18,6 +18,7 @@ from archives.candidate import Candidate
 from archives.events import Answered, Judged, Proposed
 from evo_kernel import suite_eager, suite_report, suite_rows, talks
 from evo_kernel.cli import main
+from evo_kernel.suite_cells import table
 from evo_kernel.suite_folder import EAGER
 from evo_kernel.suite_schedule import Standing, ready
 
@@ -115,6 +116,11 @@ def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(tasks: Pat
     assert "| task | one, us | two, us | one / two |" in told.stdout
     assert re.search(r"^\| a \| [1-9] / \d+ / 1\d \| 0 / 0 / 0 \| 0 / 0 / 0 \|", told.stdout, re.MULTILINE)
     assert (tmp_path / "one" / "compared" / "report.svg").read_text().count("<polyline") == 2
+    about = tmp_path / "one" / "suite.json"
+    older = json.loads(about.read_text())
+    assert older["settings"].pop("prior") is True  # it was begun before there was such a setting
+    about.write_text(json.dumps(older))
+    assert run(*options(tasks, tmp_path / "one", "--task", "a", "--seed", 0)).exit_code == 0
     refused = run(*options(tasks, tmp_path / "one", "--task", "b"))
     assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
     assert "a suite run with other tasks: " in refused.output
@@ -140,6 +146,11 @@ def test_models_write_programs_too_within_limits_that_all_tasks_share(
     assert 0 < report["all"]["dollars"] < 2
     assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
     assert "1 calls are nothing for each of 2 turns" in refused.output
+
+
+def test_what_a_failed_program_says_stays_in_its_cell() -> None:
+    (row,) = table({"why": lambda r: r["why"], "ours": lambda r: "right"}, [{"why": "no | for int"}])[2:]
+    assert row == r"| no \| for int | right |"
 
 
 def test_what_came_with_pytorch_alone_is_held_against_pytorch_where_that_was_timed(tmp_path: Path) -> None:

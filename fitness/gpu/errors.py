@@ -44,6 +44,10 @@ class DeviceUnavailable(Exception):
     """The GPU of this machine cannot be used for this: one clear line."""
 
 
+class NotStarted(DeviceUnavailable):
+    """A process ended before it could be asked anything: another may do better."""
+
+
 class RefereeFailed(Exception):
     """The task's own code failed on the device."""
 

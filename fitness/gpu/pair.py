@@ -1,6 +1,7 @@
 """Two processes on one device, a bench and a referee, as one thing to ask: replaced when they are lost."""
 
 import contextlib
+import logging
 import os
 import random
 from collections.abc import Iterator
@@ -8,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitness.gpu import discover
-from fitness.gpu.errors import DeviceUnavailable, Fault, MachineFailed, NoRoom, RefereeFailed
+from fitness.gpu.errors import DeviceUnavailable, Fault, MachineFailed, NoRoom, NotStarted, RefereeFailed
 from fitness.gpu.process import Lost, Process
 from fitness.gpu.standby import Standby, opened
 from fitness.gpu.turns import Turns
 from fitness.targets import Target
 from suites import Task
 from suites import task as tasks
+
+logger = logging.getLogger(__name__)
 
 ALONE = ("runs", "times")  # what a bench does with nobody beside it on the device
 WITHOUT_DEVICE = ("begin", "limit", "names", "news")  # what a referee does in no turn
@@ -101,14 +104,22 @@ class Pair:
             self.begin(*self._begun)
 
     def _start_bench(self) -> None:
-        """Open a bench that is ready, have the referee map its memory, and let the next one get ready."""
+        """Have a bench, and let the next one get ready; one that died while it waited is replaced once."""
+        try:
+            self._open_bench()
+        except NotStarted as error:
+            logger.warning("another takes its place: %s", error)
+            self._open_bench()
+        self._standby.prepare()
+
+    def _open_bench(self) -> None:
+        """Open a bench that is ready, and have the referee map its memory."""
         size = int(self.device.memory * ARENA_SHARE / self._judges) >> 20 << 20
         self._bench = self._standby.bench()
         with self._turns.together():
             _, free, _, self._arena, handle = opened(self._bench, size)
             self._ask("map", handle, self._arena)
         self.free = free + self._arena
-        self._standby.prepare()
 
     def begin(self, task: Task, seed: int) -> None:
         """Take up a task, or the same with other data; whoever knows the seed can know the inputs."""
@@ -208,9 +219,11 @@ class Pair:
         """End the bench, whose memory the referee maps, and give back what the referee holds."""
         with self._turns.together():  # it waits for the device, and must not do so beside another's clock
             self._kill_bench()
-            with contextlib.suppress(Lost):
+            try:
                 if self._referee is not None:
                     self._referee.ask("forget", seconds=REFEREE_SECONDS)
+            except Lost:  # its answer, if one came later, would be taken for another's
+                self._kill_referee()
 
     def _referee_lost(self, error: Lost) -> MachineFailed:
         self._kill_bench()

@@ -6,7 +6,7 @@ for them. The rest is done when a process is opened: its context, its memory, an
 
 from typing import Any
 
-from fitness.gpu.errors import DeviceUnavailable
+from fitness.gpu.errors import DeviceUnavailable, NotStarted
 from fitness.gpu.process import Lost, Process
 from fitness.targets import Target
 
@@ -78,7 +78,8 @@ def _answer(process: Process, *question: Any) -> Any:
         state, *rest = process.answer(START_SECONDS)
     except Lost as error:
         process.kill()
-        raise DeviceUnavailable(f"a process for the GPU could not start: {error}") from error
+        kind = DeviceUnavailable if error.hung else NotStarted
+        raise kind(f"a process for the GPU could not start: {error}") from error
     if state != "ok":
         process.kill()
         raise DeviceUnavailable(rest[1])

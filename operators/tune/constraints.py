@@ -5,6 +5,7 @@ and, or, not. Nothing is called, so a table or a configuration from elsewhere ca
 """
 
 import ast
+import copy
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,13 @@ class Constraint:
             return bool(_value(self.tree, {name: values[self.prefix + name] for name in self.names}))
         except (ZeroDivisionError, TypeError):
             return False
+
+    def on(self, others: Mapping[str, str]) -> "Constraint":
+        """Return the same condition on the parameters that stand for its own, both by their whole names."""
+        names = {name: others[self.prefix + name] for name in self.names}
+        if all(self.prefix + name == other for name, other in names.items()):
+            return self
+        return Constraint(self.text, _renamed(self.tree, names), frozenset(names.values()))
 
 
 def read(text: str) -> Constraint:
@@ -81,6 +89,14 @@ def blame(constraints: Sequence[Constraint], every: Sequence[Mapping[str, Any]])
         if not any(a and b for a, b in zip(here, there, strict=True)):
             return f"none of {len(every):,} configurations meets both {one!r} and {other!r}: they contradict each other"
     return f"none of {len(every):,} configurations meets all of {', '.join(map(repr, met))}"
+
+
+def _renamed(tree: ast.expr, names: Mapping[str, str]) -> ast.expr:
+    made = copy.deepcopy(tree)
+    for node in ast.walk(made):
+        if isinstance(node, ast.Name):
+            node.id = names[node.id]
+    return made
 
 
 def _known(node: ast.AST) -> bool:

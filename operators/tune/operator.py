@@ -44,7 +44,10 @@ class KnobTune:
 
     def _proposed(self, given: Candidate, context: Context) -> Proposal:
         parent, home = given.source, given.structure
-        tuning = Tuning(parent, context.backend, context.relatives, home, context.constraints, context.ran)
+        try:
+            tuning = Tuning(parent, context.backend, context.relatives, home, context.constraints, context.ran)
+        except SpaceError as error:  # of a structure that the run did not begin with
+            raise ProposalError(f"program {given.id} cannot be tuned: {error}") from error
         own, prior = tuning.observed(home), tuning.observed(home, others=True)
         pending = [c for c in (tuning.config(source, home) for source in context.pending) if c is not None]
         for count in (1, TRIES):
@@ -69,6 +72,7 @@ class Tuning:
     ) -> None:  # fmt: skip
         self._groups = {group[0].name: group for group in groups(find(source, backend, home), ran)}
         found = tuple(group[0] for group in self._groups.values())
+        every = tuple(knob for group in self._groups.values() for knob in group)
         self._knobs = {knob.name: knob for knob in found}
         if not self._knobs:
             raise ProposalError(f"the program has no knobs on {backend} that could be tuned")
@@ -78,8 +82,8 @@ class Tuning:
         self._judged = [(one, self._numbers(one.source, one.structure)) for one in judged]
         columns = list(zip(*(numbers for _, numbers in self._judged), strict=True)) or [()] * len(self._knobs)
         seen = (frozenset(n for n in column if n is not None) for column in columns)
-        parameters, said = tuple(map(_parameter, found, seen)), at_launches(constraints, found)
-        self.space = _space(parameters, said, fitting(found, backend))
+        said, fits = self._conditions(at_launches(constraints, every)), self._conditions(fitting(every, backend))
+        self.space = _space(tuple(map(_parameter, found, seen)), said, fits)
         self._place = [{value: at for at, value in enumerate(p.values)} for p in self.space.parameters]
 
     def config(self, source: str, structure: str = "") -> Config | None:
@@ -114,6 +118,11 @@ class Tuning:
             before = self._knobs[name].value
             parts.append(f"{name} {'default' if before is None else before} -> {value}")
         return "tuned: " + "; ".join(parts)
+
+    def _conditions(self, at_launches: Iterable[Constraint]) -> tuple[Constraint, ...]:
+        """Return what is said of launches as conditions on the knobs that move all of their groups, each once."""
+        first = {knob.name: name for name, group in self._groups.items() for knob in group}
+        return tuple(dict.fromkeys(one.on(first) for one in at_launches))
 
     def _config(self, numbers: Stand) -> Config | None:
         found = tuple(map(dict.get, self._place, numbers))
