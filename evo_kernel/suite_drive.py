@@ -27,6 +27,7 @@ from evo_kernel.suite_folder import HELD_OUT, Member, SuiteRun, put, run_of
 from evo_kernel.suite_schedule import ready
 from evo_kernel.suite_standing import LEFT_OUT, Place
 from evo_kernel.suite_survey import ROOTLESS
+from suites import Task
 from suites.foreign import SuiteError
 from suites.loading import TaskError
 
@@ -87,7 +88,7 @@ def _turn(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
     run, place = run_of(folder, member), suite_standing.read(folder, member)
     if place.state is None:
         try:
-            task = suite_tasks.task(asked.suite, None if asked.root is None else Path(asked.root), member.name)
+            task = _task(asked, member)
         except (TaskError, SuiteError) as error:
             put(run / LEFT_OUT, " ".join(str(error).split()) + "\n")
             return suite_standing.read(folder, member)
@@ -106,6 +107,16 @@ def _turn(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
     except SeedFailed as error:
         logger.info("%s: %s", member.name, error)
     return suite_standing.read(folder, member)
+
+
+def _task(asked: SuiteRun, member: Member) -> Task:
+    """Make a task of one of the suite's, once more where its jail was lost: one that is left out is not asked again."""
+    root = None if asked.root is None else Path(asked.root)
+    try:
+        return suite_tasks.task(asked.suite, root, member.name)
+    except suite_tasks.JailLost as error:
+        logger.warning("%s; it is tried once more", error)
+        return suite_tasks.task(asked.suite, root, member.name)
 
 
 def _finish(folder: Path, place: Place, settings: Settings, stop: threading.Event) -> None:

@@ -9,6 +9,10 @@ from suites.foreign import Loaded
 from suites.loading import TaskError
 
 
+class JailLost(TaskError):
+    """The jail in which a task was turned was lost: as a rule this machine's fault, not the task's."""
+
+
 def members(suite: str, root: Path | None, names: tuple[str, ...] = ()) -> tuple[Loaded, ...]:
     """Return a suite's tasks, or those named."""
     return chosen(survey(suite, root).tasks, names)
@@ -44,7 +48,7 @@ def turned(suite: str, found: Loaded) -> Task:
         except TaskError as error:
             raise TaskError(f"{suite}/{found.name} is no task of ours: {error}") from error
         except WorkerLost as error:
-            raise TaskError(f"{suite}/{found.name} is no task of ours: its jail was lost, {error}") from error
+            raise JailLost(f"{suite}/{found.name} is no task of ours: its jail was lost, {error}") from error
 
 
 def find(name: str, root: Path | None) -> Task:

@@ -166,6 +166,17 @@ def test_what_ran_in_no_case_is_neither_moved_nor_rewritten() -> None:
     assert any(kept not in source for source in unknown)
 
 
+def test_a_load_within_a_store_loses_its_mask_with_it() -> None:
+    kernel = """@triton.jit
+def copy(out_ptr, x_ptr, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(out_ptr + at, tl.load(x_ptr + at, mask=at < n), mask=at < n)
+"""
+    program = read(HEAD + kernel)
+    full = apply(program, list(family("full-blocks").sites(program)))
+    assert "        tl.store(out_ptr + at, tl.load(x_ptr + at))\n    else:\n" in full
+
+
 def test_what_a_kernel_calls_is_seen_through_it() -> None:
     helped = (
         HEAD

@@ -16,11 +16,12 @@ from llm_server import SECRET, LlmServer
 
 from archives.candidate import Candidate
 from archives.events import Answered, Judged, Proposed
-from evo_kernel import suite_eager, suite_report, suite_rows, talks
+from evo_kernel import suite_eager, suite_report, suite_rows, suite_tasks, talks
 from evo_kernel.cli import main
 from evo_kernel.suite_cells import table
 from evo_kernel.suite_folder import EAGER
 from evo_kernel.suite_schedule import Standing, ready
+from suites import Task
 
 
 class TestTheSchedule:
@@ -94,8 +95,16 @@ def options(tasks: Path, out: Path, *more: object) -> tuple:
 
 
 def test_an_interrupted_suite_run_goes_on_and_what_cannot_be_searched_costs_nothing(
-    tasks: Path, tmp_path: Path
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    made_of, lost = suite_tasks.task, iter([suite_tasks.JailLost("its jail was lost")])
+
+    def task(suite: str, root: Path | None, name: str) -> Task:
+        for error in lost if name == "a" else ():
+            raise error
+        return made_of(suite, root, name)
+
+    monkeypatch.setattr(suite_tasks, "task", task)  # the first jail of a task is lost: it is tried once more
     for verdicts in (5, float("inf")):  # the first is interrupted; tests/test_suites.py lays two reports side by side
         Formula.left = verdicts
         made = run(*options(tasks, tmp_path / "whole"))

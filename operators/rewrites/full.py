@@ -11,7 +11,7 @@ from operators.program_tree import Edit, Path, descend
 from operators.rewrites.bounds import Bound, Masks, accesses, masks, with_mask
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted, expression
-from operators.rewrites.special import replaced
+from operators.rewrites.special import each_replaced, replaced
 
 Known = Callable[[Bound], bool]
 
@@ -105,12 +105,11 @@ def _halves(loop: Any, own: Masks, known: Known) -> list[Any]:
 
 def without_known(node: Any, own: Masks, known: Known) -> Any:
     """Leave out of all masks in a node what is known."""
-
-    def edit(call: cst.Call) -> cst.Call:
-        return with_mask(call, own.without(wanted[call], known))
-
-    wanted = {call: mask for call, mask in accesses(node) if any(known(one) for one in own.bounds(mask))}
-    return replaced(node, wanted.__contains__, edit) if wanted else node
+    changes: dict[cst.CSTNode, Edit] = {
+        call: partial(with_mask, mask=own.without(mask, known))
+        for call, mask in accesses(node) if any(known(one) for one in own.bounds(mask))
+    }  # fmt: skip
+    return each_replaced(node, changes) if changes else node
 
 
 def _testing(program: Program, block: Any, own: Masks) -> tuple[Path, Edit] | None:

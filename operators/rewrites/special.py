@@ -73,9 +73,14 @@ def passed(launch: Launch, parameter: str) -> cst.BaseExpression | None:
 
 def replaced(function: cst.FunctionDef, found: Callable[[cst.CSTNode], bool], edit: Edit) -> cst.FunctionDef:
     """Return a function with an edit made wherever something is found."""
-    edits = [(path, edit) for path in _paths(function, found)]
+    edits = [(path, edit) for path, _ in _paths(function, found)]
     changed: cst.FunctionDef = edited(function, edits)
     return changed
+
+
+def each_replaced(node: Any, changes: Mapping[cst.CSTNode, Edit]) -> Any:
+    """Return a node with an edit of its own made at each of some nodes in it; one may stand within another."""
+    return edited(node, [(path, changes[one]) for path, one in _paths(node, changes.__contains__)])
 
 
 def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]":
@@ -86,13 +91,13 @@ def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]"
     return every
 
 
-def _paths(function: cst.CSTNode, found: Callable[[cst.CSTNode], bool]) -> Iterator[Path]:
-    """Give the steps down to every node that is wanted."""
+def _paths(function: cst.CSTNode, found: Callable[[cst.CSTNode], bool]) -> Iterator[tuple[Path, cst.CSTNode]]:
+    """Give every node that is wanted, each with the steps down to it."""
     waiting: list[tuple[cst.CSTNode, Any]] = [(function, None)]
     while waiting:
         node, above = waiting.pop()
         if found(node):
-            yield _path(above)
+            yield _path(above), node
         waiting += [(child, (above, (name, index))) for name, index, child in steps(node)]
 
 
