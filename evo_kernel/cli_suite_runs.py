@@ -22,7 +22,11 @@ from evo_kernel.cli_options import (
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the suite run.")
 @click.option("--budget", type=click.IntRange(min=1), required=True, help="Evaluations of all tasks together.")
 @click.option("--task", "names", multiple=True, metavar="TASK", help="Only this task; may be given several times.")
-@click.option("--at-once", type=click.IntRange(min=1), help="Tasks at once, a judge each [one for every core].")
+@click.option(
+    "--at-once",
+    type=click.IntRange(min=1),
+    help="Tasks at once, a judge each [one for every core; measured, at most 4 on every GPU].",
+)
 @click.option("--generations", type=click.IntRange(min=1), default=2, show_default=True, help="Of one task's turn.")
 @click.option("--population", type=click.IntRange(min=1), help="Evaluations in a generation [8].")
 @click.option("--target", help="Chip, as for search [this machine's GPU, or mi300].")
@@ -60,7 +64,6 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     seconds are shared as evaluations are: every turn brings its part, and a task keeps what its turn leaves. Every task
     is a run of its own below --out, for show, resume and export.
     """
-    import os
     import sys
 
     from evo_kernel import suite_begin, suite_drive, suite_report
@@ -72,7 +75,7 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     try:
         with terminated_like_interrupted():
             asked = suite_begin.begin(out, name, root, names, budget, given, config_file)
-            suite_drive.drive(out, asked, at_once or os.cpu_count() or 1, talk, theirs)
+            suite_drive.drive(out, asked, at_once or suite_drive.usual(asked.settings), talk, theirs)
     except KeyboardInterrupt:
         say("\nstopped; nothing is lost. The same command goes on.")
         sys.exit(130)

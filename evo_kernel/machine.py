@@ -3,8 +3,10 @@
 A run keeps one basis and one target for ever, so this happens once, when it begins.
 """
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -13,6 +15,7 @@ from fitness.gpu import discover
 DEFAULT_TARGET = "mi300"  # of predictions where there is no GPU
 
 logger = logging.getLogger(__name__)
+_number: ContextVar[int] = ContextVar("_number", default=0)  # of the work, among work that is dealt out to GPUs
 
 
 def resolve(settings: Settings, say: Callable[[str], None] = logger.info) -> Settings:
@@ -64,17 +67,35 @@ def own(target: str) -> discover.Found:
 
 
 def require(target: str) -> int:
-    """Return the index of this machine's GPU of a target; RunError says in one line why there is none."""
+    """Return the index of this machine's GPU of a target, of several that whose turn it is (`dealt`).
+
+    RunError says in one line why there is none.
+    """
     gpus = discover.gpus()
     if not gpus:
         why = discover.complaint() or "this machine has none"
         raise RunError(f"measuring needs a GPU: {why}; use --basis predicted, or a machine with a GPU")
-    for gpu in gpus:
-        if gpu.target is not None and gpu.target.name == target:
-            return gpu.index
+    places = [gpu.index for gpu in gpus if gpu.target is not None and gpu.target.name == target]
+    if places:
+        return places[_number.get() % len(places)]
     raise RunError(
         f"cannot measure for {target}: the GPU here is {_described(gpus[0])}; use its own target, or --basis predicted"
     )
+
+
+def count(target: str) -> int:
+    """Return how many GPUs of a target this machine has."""
+    return sum(gpu.target is not None and gpu.target.name == target for gpu in discover.gpus())
+
+
+@contextlib.contextmanager
+def dealt(number: int) -> Iterator[None]:
+    """Do a piece of work on a GPU by its number: pieces are dealt out to all GPUs of the target in turn."""
+    before = _number.set(number)
+    try:
+        yield
+    finally:
+        _number.reset(before)
 
 
 def check_resumable(settings: Settings) -> None:

@@ -2,14 +2,17 @@
 
 import json
 import logging
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 from evo_kernel import (
     api,
     config_files,
+    machine,
     measurement,
     runs,
     suite_eager,
@@ -34,6 +37,7 @@ from suites.loading import TaskError
 logger = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
+SHARING = 4  # searches on each GPU: builders of one work while another is at the clock
 
 
 def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = True) -> None:
@@ -41,12 +45,12 @@ def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = 
 
     `theirs`: at the end the suite's own tests judge what was found.
     """
-    settings = config_files.load(None, dict(asked.settings))
+    settings = shared(config_files.load(None, dict(asked.settings)), at_once)
     places = {m.name: suite_standing.read(folder, m) for m in asked.searched}
     stop, pool = threading.Event(), ThreadPoolExecutor(at_once)
     try:
         _search(folder, asked, settings, places, pool, at_once, stop, say)
-        finished = [pool.submit(_finish, folder, place, settings, stop) for place in places.values()]
+        finished = [pool.submit(_finish, folder, n, place, settings, stop) for n, place in enumerate(places.values())]
         for done in finished:
             done.result()
         if theirs and asked.suite != ROOTLESS:
@@ -54,6 +58,18 @@ def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = 
     finally:
         stop.set()  # an interrupt comes here: searches stop at the next verdict, and their journals keep what they had
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def usual(settings: Mapping[str, Any]) -> int:
+    """Return how many tasks are searched at once: as many as there are cores, a few where they share a GPU."""
+    cores = os.cpu_count() or 1
+    return min(cores, SHARING * machine.count(settings["target"])) if settings["basis"] == "measured" else cores
+
+
+def shared(settings: Settings, at_once: int) -> Settings:
+    """Return settings of searches of which so many measure at once: each has its part of its GPU's memory."""
+    gpus = machine.count(settings.target) if settings.basis == "measured" and settings.pool == "inline" else 0
+    return settings.model_copy(update={"judges": max(settings.judges, -(-at_once // gpus))}) if gpus else settings
 
 
 def _search(folder: Path, asked: SuiteRun, settings: Settings, places: dict[str, Place], pool: ThreadPoolExecutor,
@@ -85,6 +101,11 @@ def _search(folder: Path, asked: SuiteRun, settings: Settings, places: dict[str,
 
 def _turn(folder: Path, asked: SuiteRun, member: Member, settings: Settings, stop: threading.Event) -> Place:
     """Use one turn of a task's search, or what a kill left of one."""
+    with machine.dealt(asked.searched.index(member)):  # a task's turns are all on one GPU
+        return _used(folder, asked, member, settings, stop)
+
+
+def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, stop: threading.Event) -> Place:
     run, place = run_of(folder, member), suite_standing.read(folder, member)
     if place.state is None:
         try:
@@ -119,8 +140,13 @@ def _task(asked: SuiteRun, member: Member) -> Task:
         return suite_tasks.task(asked.suite, root, member.name)
 
 
-def _finish(folder: Path, place: Place, settings: Settings, stop: threading.Event) -> None:
+def _finish(folder: Path, number: int, place: Place, settings: Settings, stop: threading.Event) -> None:
     """Judge a task's seed and its best on what no operator saw, once for each best."""
+    with machine.dealt(number):
+        _judge_again(folder, place, settings, stop)
+
+
+def _judge_again(folder: Path, place: Place, settings: Settings, stop: threading.Event) -> None:
     state = place.state
     if state is None or state.search.archive.best is None or stop.is_set():
         return

@@ -14,7 +14,20 @@ from archives.archive import Archive
 from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Measured, Proposed, Stopped
 from archives.journal import Journal
-from evo_kernel import api, display, export, gpus, machine, measurement, merging, report, runs, stopping, verdict
+from evo_kernel import (
+    api,
+    display,
+    export,
+    gpus,
+    machine,
+    measurement,
+    merging,
+    report,
+    runs,
+    stopping,
+    suite_drive,
+    verdict,
+)
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -655,3 +668,23 @@ class TestCommandsWithoutTheDevice:
         found = {f.topic: f.detail for f in gpus.findings()}
         assert "within 0.40%" in found["calibration"]
         assert "float16 700 TFLOP/s" in found["calibration"]
+
+
+def test_searches_of_a_suite_are_dealt_out_to_all_gpus_and_share_the_memory_of_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    others = [replace(H200, name="Old GPU", arch=35, target=None), replace(H200, index=1), replace(H200, index=2)]
+    monkeypatch.setattr(discover, "gpus", lambda: others)
+    found = []
+    for number in range(4):
+        with machine.dealt(number):
+            found.append(machine.require("h200"))
+    assert found == [1, 2, 1, 2]
+    assert machine.require("h200") == 1
+    asked = Settings(target="h200", basis="measured", pool="inline")
+    assert suite_drive.shared(asked, 7).judges == 4
+    assert suite_drive.shared(asked.model_copy(update={"judges": 9}), 7).judges == 9
+    assert suite_drive.shared(asked.model_copy(update={"basis": "predicted"}), 7) == asked.model_copy(
+        update={"basis": "predicted"}
+    )
+    assert suite_drive.usual({"target": "h200", "basis": "measured"}) <= 2 * suite_drive.SHARING
