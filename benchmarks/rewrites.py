@@ -30,7 +30,7 @@ from operators import program_tree
 from operators.proposal import Context
 from operators.rewrites import program as programs
 from operators.rewrites.families import FAMILIES
-from operators.rewrites.operator import Rewriting, look
+from operators.rewrites.operator import ELSEWHERE, Rewriting, look
 from operators.rewrites.program import apply, read
 from suites import Task, load
 from suites.native import TEN
@@ -175,6 +175,8 @@ def milliseconds(source: str, seeds: range, operator: Rewriting | None = None, a
     `ahead`: with all that a search finds out of its elites beside its work.
     """
     parent = Candidate(source, "seed", "", (), fingerprint(source), "s")
+    alone = {f.name for f in operator.families} if operator else set()
+    chip = ("h200", "cuda") if alone <= set(ELSEWHERE["hip"]) and alone else ("mi300", "hip")
     if operator is None and len(seeds) == 1:
         program_tree.parse.cache_clear()
     programs.read.cache_clear()
@@ -182,7 +184,7 @@ def milliseconds(source: str, seeds: range, operator: Rewriting | None = None, a
         list(look(source))
     found = []
     for seed in seeds:
-        context = Context(np.random.default_rng(seed), lambda mark: False, "mi300", "hip")
+        context = Context(np.random.default_rng(seed), lambda mark: False, *chip)
         began = time.process_time()
         (operator or Rewriting()).propose([parent], context)
         found.append(1000 * (time.process_time() - began))
