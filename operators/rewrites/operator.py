@@ -15,6 +15,7 @@ from operators.rewrites.program import Program, Rewrite, Site, apply, read
 CURIOSITY = 0.1  # share of proposals for which families are drawn alike, so that none vanishes
 # families that can help no chip of a backend: Triton spells descriptors out as addresses where no hardware copies tiles
 ELSEWHERE = {"cuda": ("xcd-remap",), "hip": ("tensor-descriptors",)}
+_used: set[str] = set()  # families that were looked for and used ahead in this process
 EVERYWHERE = 0.5  # share of proposals that rewrite all places of a family at once
 
 
@@ -57,14 +58,20 @@ class Rewriting:
 
 
 def look(source: str) -> Iterator[None]:
-    """Read a program and find where each family applies, a step each; what is found is remembered for proposals."""
+    """Read a program and find where each family applies, a step each; what is found is remembered for proposals.
+
+    A family's first use in a process parses the texts that it puts in: that is done here too, for nothing.
+    """
     try:
         program = read(source)
     except (Unreadable, RecursionError):
         return
     for family in FAMILIES:
         yield
-        program.places(family)
+        sites = program.places(family)
+        if sites and family.name not in _used:
+            _used.add(family.name)
+            apply(program, sites)
 
 
 def _ordered(families: Sequence[Rewrite], context: Context) -> list[Rewrite]:
