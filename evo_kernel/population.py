@@ -135,12 +135,12 @@ class Population:
 
     def close(self) -> None:
         """Stop the workers and close the journal."""
-        self._ahead.close()
         self._journal.spend(self.wall_seconds)
         if self._talks is not None:
             self._talks.close()
         self._pool.close()
         self._journal.close()
+        self._ahead.close()
 
     def _next(self) -> tuple[int, Candidate] | None:
         """Return the next program to judge: one already proposed, or a new one."""

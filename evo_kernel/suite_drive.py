@@ -62,8 +62,9 @@ def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = 
 
 def usual(settings: Mapping[str, Any]) -> int:
     """Return how many tasks are searched at once: as many as there are cores, a few where they share a GPU."""
-    cores = os.cpu_count() or 1
-    return min(cores, SHARING * machine.count(settings["target"])) if settings["basis"] == "measured" else cores
+    cores, measured = os.cpu_count() or 1, settings["basis"] == "measured"
+    gpus = machine.count(settings["target"]) if measured else 0  # none: they are a cluster's
+    return min(cores, SHARING * gpus) if gpus else cores
 
 
 def shared(settings: Settings, at_once: int) -> Settings:

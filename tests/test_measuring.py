@@ -687,4 +687,5 @@ def test_searches_of_a_suite_are_dealt_out_to_all_gpus_and_share_the_memory_of_e
     assert suite_drive.shared(asked.model_copy(update={"basis": "predicted"}), 7) == asked.model_copy(
         update={"basis": "predicted"}
     )
-    assert suite_drive.usual({"target": "h200", "basis": "measured"}) <= 2 * suite_drive.SHARING
+    assert 1 <= suite_drive.usual({"target": "h200", "basis": "measured"}) <= 2 * suite_drive.SHARING
+    assert suite_drive.usual({"target": "mi300", "basis": "measured"}) >= 1  # a cluster has them

@@ -1,5 +1,6 @@
 """The operator that changes a program's structure by one family of rewrites, at one place or at all."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -62,16 +63,14 @@ def look(source: str) -> Iterator[None]:
 
     A family's first use in a process parses the texts that it puts in: that is done here too, for nothing.
     """
-    try:
+    with contextlib.suppress(Unreadable, RecursionError):
         program = read(source)
-    except (Unreadable, RecursionError):
-        return
-    for family in FAMILIES:
-        yield
-        sites = program.places(family)
-        if sites and family.name not in _used:
-            _used.add(family.name)
-            apply(program, sites)
+        for family in FAMILIES:
+            yield
+            sites = program.places(family)
+            if sites and family.name not in _used:
+                _used.add(family.name)
+                apply(program, sites)
 
 
 def _ordered(families: Sequence[Rewrite], context: Context) -> list[Rewrite]:
