@@ -17,8 +17,9 @@ from fitness.evaluation import Evaluation
 
 FORMAT = 3  # 2: Measured, and measured evaluations; 3: Stopped, limits, GPU seconds
 # of events that not every run has, so that an older program still reads the runs that have none
-SINCE = {"asked": 4, "answered": 4, "sealed": 5, "learned": 6}
+SINCE = {"asked": 4, "answered": 4, "sealed": 5, "learned": 7}  # 7: how much was gained
 NEWEST = max(SINCE.values())
+USUAL = 0.1  # logarithm of a rewrite's gain where an older version did not say how much it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,9 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What an earlier run knew of families of rewrites: target, kind of kernel, family, gains and misses of each."""
+    """What an earlier run knew of families: target, kind of kernel, name, gains, misses, sum of gains' logarithms."""
 
-    outcomes: tuple[tuple[str, str, str, float, float], ...]
+    outcomes: tuple[tuple[str, str, str, float, float, float], ...]
 
 
 Event = Asked | Answered | Started | Proposed | Refused | Judged | Extended | Measured | Learned | Sealed | Stopped
@@ -179,7 +180,7 @@ _DECODERS: dict[str, Any] = {
     "extended": Extended,
     "stopped": Stopped,
     "sealed": Sealed,
-    "learned": Learned,
+    "learned": lambda outcomes: Learned(tuple((*one, one[3] * USUAL)[:6] for one in outcomes)),
     "asked": Asked,
     "answered": Answered,
     "measured": lambda candidate, plain: Measured(candidate, evaluations.unpack(plain)),

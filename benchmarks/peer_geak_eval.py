@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="for one of our runs")
     parser.add_argument("--on", choices=("gpu", "interpreter"), default="gpu")
     parser.add_argument("--only-first", action="store_true", help="leave out what is not timed")
+    parser.add_argument("--only", choices=(OURS, THEIRS), help="go on with one side alone")
     parser.add_argument("--side", choices=(OURS, THEIRS), help=argparse.SUPPRESS)
     parser.add_argument("--suite", choices=tuple(SUITES), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -187,10 +188,11 @@ def main() -> None:
         return
     rows, deadline = Rows(options.rows), time.monotonic() + 60 * options.minutes
     bench, rocm = names(options.root, "tritonbench-revised"), names(options.root, "rocm")
-    for side in (OURS, THEIRS):
+    sides = (options.only,) if options.only else (OURS, THEIRS)
+    for side in sides:
         judge(side, "tritonbench-revised", bench[: options.first], options, rows, deadline)
     others = [] if options.only_first else [("rocm", rocm), ("tritonbench-revised", bench)]
-    for side in (OURS, THEIRS):
+    for side in sides:
         for suite, chosen in others:
             judge(side, suite, chosen, options, rows, deadline)
     print(table(rows.all, bench[: options.first], {"tritonbench-revised": bench, "rocm": rocm}))

@@ -16,6 +16,8 @@ from evo_kernel.rules import Rules
 from evo_kernel.structures import Structures
 from operators import catalogue
 from operators.catalogue import DISPATCH, KNOBS, REWRITE, REWRITE_CROSS, TUNER
+from operators.rewrites.kinds import PRODUCTS, kind
+from operators.tune.starts import MOST
 
 UNTAUGHT = ("knob-step", "knob-cross")  # operators that look at their parents alone: to gather more takes longer
 
@@ -50,7 +52,8 @@ class Choosing:
         rng = self._rng(number)
         part = self.part(moment.budget, moment.room)
         owed = bool(models) and part >= 1  # all that is left is the models', so that not even a new structure is tuned
-        name, parents = (None if owed else self._trial(rng)) or self._choice(number, rng, models, moment, part)
+        begun = None if owed else self._opening(moment) or self._trial(rng)
+        name, parents = begun or self._choice(number, rng, models, moment, part)
         operator, model = catalogue.parts(name)
         structure = parents[0].structure if parents else ""
         known = () if operator in UNTAUGHT else self.structures.relatives(structure)
@@ -83,6 +86,13 @@ class Choosing:
 
     def _times(self, parent: Candidate) -> dict[str, float]:
         return {c.case: c.time_us for c in self.archive[parent.id].evaluation.cases}
+
+    def _opening(self, moment: Moment) -> tuple[str, tuple[Candidate, ...]] | None:
+        """Have the tuner begin with what does well on most products: what changes one shows nothing on a poor tile."""
+        if TUNER not in self.shares or moment.budget - moment.room >= MOST or self.archive.best is None:
+            return None
+        best = self.archive[self.archive.best].candidate
+        return (TUNER, (best,)) if kind(best.source) == PRODUCTS else None
 
     def _trial(self, rng: np.random.Generator) -> tuple[str, tuple[Candidate, ...]] | None:
         """Tune a structure that is new, if there is one and a tuner: one that a rewrite or a model made at once."""

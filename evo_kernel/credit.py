@@ -10,9 +10,11 @@ from typing import Any
 from archives.candidate import Candidate
 from operators.catalogue import REWRITE
 
-PRIOR = 3.0  # tries at most that earlier runs' word on a family is worth
+PRIOR = 10.0  # tries at most that earlier runs' word on a family is worth
 Kind = tuple[str, str]  # a target and a kind of kernel
-Outcome = tuple[str, str, str, float, float]  # target, kind of kernel, family, gains, misses
+Counts = tuple[float, float, float]  # gains, misses, sum of the gains' logarithms
+NOTHING: Counts = (0.0, 0.0, 0.0)
+Outcome = tuple[str, str, str, float, float, float]  # target, kind of kernel, family, gains, misses, sum of log-gains
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class Credit:
         self.operators: dict[str, Record] = {}
         self.families: dict[str, Record] = {}
         self.earlier: tuple[Outcome, ...] = ()
-        self._kinds: dict[tuple[Kind, str], tuple[int, int]] = {}
+        self._kinds: dict[tuple[Kind, str], Counts] = {}
 
     def tell(self, name: str, candidate: Candidate, passed: bool, gain: float | None, on: Kind) -> None:
         """Remember a verdict on a program of an operator, and of a family where it was rewritten by one."""
@@ -58,28 +60,28 @@ class Credit:
         if candidate.operator == REWRITE:
             family = candidate.intent.partition(":")[0]
             self.families.setdefault(family, Record()).tell(passed, gain)
-            gains, misses = self._kinds.get((on, family), (0, 0))
-            self._kinds[on, family] = (gains + (gain is not None), misses + (gain is None))
+            seen = (0.0, 1.0, 0.0) if gain is None else (1.0, 0.0, math.log(gain))
+            self._kinds[on, family] = added(self._kinds.get((on, family), NOTHING), seen)
 
     def learn(self, outcomes: tuple[Outcome, ...]) -> None:
         """Take what earlier runs knew; of all, only what is of a program's target and kind is used."""
         self.earlier = outcomes
 
-    def outcomes(self, on: Kind) -> dict[str, tuple[float, float]]:
-        """Return gains and misses of each family, for the operator that draws by them."""
-        found = {family: _weighed(*rest) for target, kernel, family, *rest in self.earlier if (target, kernel) == on}
+    def outcomes(self, on: Kind) -> dict[str, Counts]:
+        """Return gains, misses and log-gains of each family, for the operator that draws by them."""
+        found = {family: weighed(*rest) for target, kernel, family, *rest in self.earlier if (target, kernel) == on}
         for name, record in self.families.items():
-            gains, misses = found.get(name, (0.0, 0.0))
-            found[name] = (gains + record.gains, misses + record.tries - record.gains)
+            seen = (float(record.gains), float(record.tries - record.gains), record.log_gain)
+            found[name] = added(found.get(name, NOTHING), seen)
         return found
 
     def passed_on(self) -> tuple[Outcome, ...]:
         """Return what a later run may begin with: what this one was given and what it saw, in order of names."""
-        found = {(target, kernel, family): (g, m) for target, kernel, family, g, m in self.earlier}
-        for ((target, kernel), family), (gains, misses) in self._kinds.items():
-            before = found.get((target, kernel, family), (0.0, 0.0))
-            found[target, kernel, family] = (before[0] + gains, before[1] + misses)
-        return tuple((*key, gains, misses) for key, (gains, misses) in sorted(found.items()))
+        found = {(target, kernel, family): (g, m, log) for target, kernel, family, g, m, log in self.earlier}
+        for ((target, kernel), family), seen in self._kinds.items():
+            key = (target, kernel, family)
+            found[key] = added(found.get(key, NOTHING), seen)
+        return tuple((*key, *counts) for key, counts in sorted(found.items()))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the records as plain data: operators, then families, those that gained most often first."""
@@ -95,15 +97,21 @@ class Credit:
                 "name": family,
                 "tries": gains + misses,
                 "gains": gains,
+                "mean_gain": math.exp(log_gain / gains) if gains else 1.0,
             }
-            for target, kernel, family, gains, misses in self.earlier
+            for target, kernel, family, gains, misses, log_gain in self.earlier
         ]
 
 
-def _weighed(gains: float, misses: float) -> tuple[float, float]:
+def added(one: Counts, other: Counts) -> Counts:
+    """Return the sum of two counts."""
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+
+
+def weighed(gains: float, misses: float, log_gain: float) -> Counts:
     """Shrink what earlier runs saw of a family to PRIOR tries."""
     share = min(1.0, PRIOR / (gains + misses))
-    return share * gains, share * misses
+    return share * gains, share * misses, share * log_gain
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -121,7 +129,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     if earlier:
         lines.append(f"from earlier runs, where a family is worth {PRIOR:.0f} tries at most:")
     lines += [
-        f"{'':<10}{row['name']:<26}{row['tries']:>7.0f}{row['gains'] / row['tries']:>16.0%}"
+        f"{'':<10}{row['name']:<26}{row['tries']:>7.0f}{row['gains'] / row['tries']:>16.0%}{row['mean_gain']:>10.2f}x"
         f"  {row['kernel']}, {row['target']}"
         for row in earlier
     ]

@@ -8,7 +8,7 @@ from archives.events import Judged
 from evo_kernel import bandit
 from evo_kernel.bandit import Bandit
 from evo_kernel.correspondence import REFLECT
-from evo_kernel.credit import Credit
+from evo_kernel.credit import Counts, Credit
 from evo_kernel.macros import Macros, Step
 from evo_kernel.policies import Policy
 from evo_kernel.structures import Structures
@@ -33,7 +33,7 @@ class Learning:
         young = self._structures.on_trial()
         return self._archive[young].candidate if young is not None and rng.random() < TRIALS else None
 
-    def outcomes(self, parent: Candidate) -> dict[str, tuple[float, float]]:
+    def outcomes(self, parent: Candidate) -> dict[str, Counts]:
         """Return how families of rewrites did, in this run and in earlier ones on such kernels of this target."""
         return self.credit.outcomes((self._archive[parent.id].evaluation.target, kind(parent.source)))
 

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from evo_kernel.config import Settings
-from evo_kernel.credit import Outcome
+from evo_kernel.credit import NOTHING, Counts, Outcome, added
 from operators.catalogue import REWRITE
 
 FOLDER = Path(__file__).parent / "priors"
@@ -22,13 +22,12 @@ def begun_with(settings: Settings, task: str) -> tuple[Outcome, ...]:
 
 
 def outcomes(target: str, task: str) -> tuple[Outcome, ...]:
-    """Return how often each family gained, and not, on kernels of each kind, of tasks of other names, if known."""
+    """Return how often each family gained, how much, and how often not, by kind of kernel, on tasks of other names."""
     file = FOLDER / f"{target}.json"
     if not file.exists():
         return ()
-    found: dict[tuple[str, str], tuple[float, float]] = {}
+    found: dict[tuple[str, str], Counts] = {}
     for name, rows in json.loads(file.read_text())["tasks"].items():
-        for kernel, family, gains, misses in rows if name != task else ():
-            before = found.get((kernel, family), (0.0, 0.0))
-            found[kernel, family] = (before[0] + gains, before[1] + misses)
+        for kernel, family, *counts in rows if name != task else ():
+            found[kernel, family] = added(found.get((kernel, family), NOTHING), counts)
     return tuple((target, *key, *counts) for key, counts in sorted(found.items()))

@@ -20,7 +20,7 @@ class Request:
     model: str = ""  # which is asked; none by an operator that needs none
     relatives: tuple[Observed, ...] = field(default=(), compare=False, repr=False)
     pending: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    credit: Mapping[str, tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
+    credit: Mapping[str, tuple[float, float, float]] = field(default_factory=dict, compare=False, repr=False)
     lineages: tuple[tuple[str, ...], ...] = field(default=(), compare=False, repr=False)
     times: tuple[Mapping[str, float], ...] = field(default=(), compare=False, repr=False)  # of each parent, by case
     ran: frozenset[str] = field(default=frozenset(), compare=False, repr=False)  # kernels of the first parent

@@ -51,7 +51,8 @@ class Context:
     `target` is the chip's name, `backend` Triton's ("hip" or "cuda"). `relatives` are programs judged so far: those of
     the first parent's structure, then those of structures next to it in descent, each in order of judging. `pending`
     are sources of its structure that are being judged now.
-    `credit` counts how often each family of rewrites made a program faster on this task and target, and how often not.
+    `credit` holds of each family of rewrites how often it made a program faster on this task and target, how often not,
+    and the sum of the gains' logarithms.
     `lineages` holds, for an operator that crosses by structure, the intents of the rewrites that led to each parent.
     `constraints` are conditions that a person set on knobs. `timed` says how long each of two parents takes where.
     `ran` are the names of the first parent's kernels that ran in the task's cases; none where that is not known.
@@ -63,7 +64,7 @@ class Context:
     backend: str
     relatives: tuple[Observed, ...] = ()
     pending: tuple[str, ...] = ()
-    credit: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    credit: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     lineages: tuple[tuple[str, ...], ...] = ()
     constraints: tuple[Constraint, ...] = ()
     timed: Timed | None = None

@@ -4,11 +4,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import msgpack
 import numpy as np
 import pytest
 
 from archives.candidate import Candidate, fingerprint
-from archives.events import Judged, Learned, Proposed, Refused, decode, encode
+from archives.events import USUAL, Judged, Learned, Proposed, Refused, decode, encode
 from evo_kernel import prior, runs
 from evo_kernel.config import Settings
 from evo_kernel.credit import PRIOR, table
@@ -48,11 +49,23 @@ def rewritten(source: str, family: object) -> str:
 def test_a_family_that_never_helps_fades_but_does_not_vanish() -> None:
     operator = Rewriting((Exp2(), TritonRange()))
     drawn = {}
-    for credit in ({}, {"exp-to-exp2": (0, 60), "range-stages": (6, 6)}):
+    for credit in ({}, {"exp-to-exp2": (0, 60, 0), "range-stages": (6, 6, 0.6)}):
         made = [operator.propose([candidate(SEED)], context(n, credit=credit)).intent for n in range(60)]
         drawn[bool(credit)] = Counter(intent.partition(":")[0] for intent in made)["exp-to-exp2"]
     assert 15 < drawn[False] < 45
     assert 1 <= drawn[True] < 9
+
+
+def test_of_families_that_gain_as_often_the_one_that_gains_more_is_drawn_first() -> None:
+    operator = Rewriting((Exp2(), TritonRange()))
+    credit = {"exp-to-exp2": (5, 5, 5 * 0.01), "range-stages": (5, 5, 5 * 0.3)}
+    made = [operator.propose([candidate(SEED)], context(n, credit=credit)).intent for n in range(60)]
+    assert sum(intent.startswith("range-stages") for intent in made) > 50
+
+
+def test_a_journal_of_an_older_version_that_did_not_say_how_much_was_gained_is_read() -> None:
+    event = decode("learned", msgpack.packb([6, [["h200", "products", "split-k", 3, 1]]]))
+    assert event == Learned((("h200", "products", "split-k", 3, 1, pytest.approx(3 * USUAL)),))
 
 
 def test_what_became_of_operators_and_families_follows_from_the_events_and_agrees_with_them() -> None:
@@ -126,18 +139,19 @@ def test_what_a_run_saw_of_families_is_worth_a_few_tries_to_the_next_one_on_such
     search = structured.begin("archive", rules, 64, 3)
     events = list(structured.drive(search, structured.Landscape(3)))
     (record,) = search.credit.families.values()
-    ((target, kernel, family, gains, misses),) = search.credit.passed_on()
-    assert (gains, misses) == (record.gains, record.tries - record.gains)
+    ((target, kernel, family, gains, misses, log_gain),) = search.credit.passed_on()
+    assert (gains, misses, log_gain) == (record.gains, record.tries - record.gains, pytest.approx(record.log_gain))
     later = structured.begin("archive", rules, 64, 3)
     later.tell(decode(*encode(Learned(search.credit.passed_on()))))
     told = later.credit.outcomes((target, kernel))
-    assert sum(told[family]) == pytest.approx(PRIOR)
+    assert sum(told[family][:2]) == pytest.approx(PRIOR)
+    assert told[family][2] / told[family][0] == pytest.approx(record.log_gain / record.gains)
     assert told[family][0] / PRIOR == pytest.approx(record.gains / record.tries)
     assert later.credit.outcomes((target, "products")) == later.credit.outcomes(("another", kernel)) == {}
     assert f"{kernel}, {target}" in table(later.credit.rows())
     for event in events:
         later.tell(event)
-    assert later.credit.passed_on() == ((target, kernel, family, 2 * gains, 2 * misses),)
+    assert later.credit.passed_on() == ((target, kernel, family, 2 * gains, 2 * misses, pytest.approx(2 * log_gain)),)
     assert later.credit.outcomes((target, kernel))[family][0] == pytest.approx(record.gains + told[family][0])
 
 
@@ -149,19 +163,21 @@ def test_a_measured_run_begins_with_what_searches_of_other_tasks_saw_of_rewrites
     told = runs.read(tmp_path / "flip").search.credit.outcomes(("h200", "pointwise"))
     assert told["blocks-by-bytes"][0] > told["blocks-by-bytes"][1]
     every, others = prior.outcomes("h200", ""), prior.outcomes("h200", "flip")
-    assert sum(gains + misses for *_, gains, misses in others) < sum(gains + misses for *_, gains, misses in every)
+    assert sum(gains + misses for *_, gains, misses, _ in others) < sum(
+        gains + misses for *_, gains, misses, _ in every
+    )
     assert {family for _, _, family, *_ in every} <= {family.name for family in FAMILIES}
     for number, changes in enumerate(({"prior": False}, {"basis": "predicted"}, {"target": "mi300"})):
         runs.begin(tmp_path / str(number), measured.model_copy(update=changes), load("flip"))
         assert runs.read(tmp_path / str(number)).search.credit.earlier == ()
     for target, shipped in (("mi300", others), ("h200", ())):
-        known = ((target, "pointwise", "blocks-by-bytes", 3.0, 1.0),)
+        known = ((target, "pointwise", "blocks-by-bytes", 3.0, 1.0, 0.4),)
         runs.begin(tmp_path / target, measured, load("flip"), runs.Start((), known))
         assert runs.read(tmp_path / target).search.credit.earlier == known + shipped
 
 
 def test_a_run_of_another_launcher_gives_what_it_knew_of_rewrites_and_none_of_its_programs(tmp_path: Path) -> None:
-    known = (("mi300", "reductions", "rows-per-program", 3.0, 1.0),)
+    known = (("mi300", "reductions", "rows-per-program", 3.0, 1.0, 0.4),)
     settings = Settings(target="mi300", basis="predicted")
     runs.begin(tmp_path / "one", settings, load("row_sum"), runs.Start((), known))
     assert runs.start_from(tmp_path / "one", load("softmax")) == runs.Start((), known)

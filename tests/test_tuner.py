@@ -9,7 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from archives.candidate import Candidate, fingerprint
+from archives.events import Judged, Proposed
 from evo_kernel.cli import main
+from evo_kernel.rules import Rules
+from evo_kernel.search import Search
+from fitness.evaluation import Basis, CaseResult, Evaluation
 from operators.knob_constraints import fits
 from operators.knob_operators import KnobStep
 from operators.knobs import structure, values
@@ -20,6 +24,7 @@ from operators.tune import conditions, constraints, failures
 from operators.tune.constraints import Constraint
 from operators.tune.operator import KnobTune, Tuning
 from operators.tune.space import Config, Parameter, Space, SpaceError
+from operators.tune.starts import SETTINGS
 from operators.tune.tuner import Observation, propose
 from suites import load
 
@@ -308,3 +313,45 @@ class TestOperator:
         bare = Candidate("x = 1", "seed", "", (), fingerprint("x = 1"), structure("x = 1"))
         with pytest.raises(ProposalError, match="no knobs"):
             KnobTune().propose((bare,), context(0))
+
+
+@pytest.mark.parametrize(("backend", "first"), [("cuda", (128, 128, 64, 8, 3)), ("hip", (128, 128, 64, 8, 2))])
+def test_tuning_a_product_begins_with_settings_that_do_well_and_that_nobody_tried(
+    backend: str, first: tuple[int, ...]
+) -> None:
+    source = load("gemm_fp16").seeds[0].source
+    parent = Candidate(source, "seed", "", (), fingerprint(source), structure(source))
+    made: list[Candidate] = []
+    for number in range(5):
+        waiting = tuple(one.source for one in made[2:])  # two were judged, the rest are being judged
+        known = tuple(Observed(one.source, 100.0 + at, parent.structure) for at, one in enumerate(made[:2]))
+        rng = np.random.default_rng(number)
+        given = Context(rng, {m.fingerprint for m in made}.__contains__, "a chip", backend, known, waiting)
+        tuned = KnobTune().propose((parent,), given)
+        made.append(Candidate(tuned.source, "knob-tune", "", (), fingerprint(tuned.source), parent.structure))
+    keys = ("BLOCK_M", "BLOCK_N", "BLOCK_K", "num_warps", "num_stages")
+    stood = [tuple(values(one.source)[f"gemm_kernel.{key}"] for key in keys) for one in made]
+    assert stood[0] == first
+    assert tuple(stood[:4]) == SETTINGS[backend]
+    assert stood[4] not in SETTINGS[backend]
+    plain = load("softmax").seeds[0].source
+    assert not list(Tuning(plain, backend).starts(backend))
+
+
+def test_a_search_of_a_product_asks_the_tuner_first_and_of_anything_else_as_it_draws() -> None:
+    asked = {}
+    for task in ("gemm_fp16", "flip"):
+        source = load(task).seeds[0].source
+        search = Search(3, 8, 4, rules=Rules(operators=("rewrite", "knob-step", "knob-tune")))
+        search.tell(Proposed(0, Candidate(source, "seed", "", (), fingerprint(source), structure(source))))
+        case = CaseResult("all", 100.0, 0.1, 0.1, "memory")
+        search.tell(Judged(0, Evaluation("h200", Basis.PREDICTED, "process", None, (case,))))
+        asked[task] = []
+        for number in range(12):
+            (request,) = search.ask(1)
+            asked[task].append(request.operator)
+            child = Candidate(source, request.operator, "", (request.parents[0].id,), str(number), structure(source))
+            search.tell(Proposed(request.number, child))
+    assert asked["gemm_fp16"][:4] == ["knob-tune"] * 4
+    assert len(set(asked["gemm_fp16"][4:])) > 1
+    assert asked["flip"][:4] != ["knob-tune"] * 4

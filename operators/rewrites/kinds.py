@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 
+PRODUCTS = "products"
 _PRODUCT = re.compile(r"\b(?:tl|language)\.dot(?:_scaled)?\(")
 _REDUCTION = re.compile(r"\b(?:tl|language)\.(?:sum|max|min|argmax|argmin|reduce|xor_sum|associative_scan|cum\w+)\(")
 
@@ -11,5 +12,5 @@ _REDUCTION = re.compile(r"\b(?:tl|language)\.(?:sum|max|min|argmax|argmin|reduce
 def kind(source: str) -> str:
     """Name a program's kind by the costliest thing in its text: products of tiles, reductions, or neither."""
     if _PRODUCT.search(source):
-        return "products"
+        return PRODUCTS
     return "reductions" if _REDUCTION.search(source) else "pointwise"

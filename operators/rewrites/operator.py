@@ -13,6 +13,7 @@ from operators.rewrites.families import FAMILIES
 from operators.rewrites.idle import reached
 from operators.rewrites.program import Program, Rewrite, Site, apply, read
 
+USUAL, GUESSED = 0.05, 2.0  # logarithm of a gain that is expected of a family, and how many seen ones that is worth
 CURIOSITY = 0.1  # share of proposals for which families are drawn alike, so that none vanishes
 # families that can help no chip of a backend: Triton spells descriptors out as addresses where no hardware copies tiles
 ELSEWHERE = {"cuda": ("xcd-remap",), "hip": ("tensor-descriptors",)}
@@ -74,13 +75,19 @@ def look(source: str) -> Iterator[None]:
 
 
 def _ordered(families: Sequence[Rewrite], context: Context) -> list[Rewrite]:
-    """Order families by a plausible share of gains for each, now and then without looking at the past."""
+    """Order families by what one more try of each may plausibly gain, now and then without looking at the past."""
     rng = context.rng
     if rng.random() < CURIOSITY:
         return [families[int(index)] for index in rng.permutation(len(families))]
-    outcomes = [context.credit.get(family.name, (0, 0)) for family in families]
-    draws = [rng.beta(1 + gains, 1 + misses) for gains, misses in outcomes]
+    outcomes = [context.credit.get(family.name, (0.0, 0.0, 0.0)) for family in families]
+    draws = [worth(counts, rng) for counts in outcomes]
     return [families[int(index)] for index in np.argsort(draws)[::-1]]
+
+
+def worth(counts: tuple[float, float, float], rng: np.random.Generator) -> float:
+    """Draw what a family's next try may plausibly gain, as a logarithm, from its gains, misses and log-gains."""
+    gains, misses, log_gain = counts
+    return float(rng.beta(1 + gains, 1 + misses)) * (log_gain + GUESSED * USUAL) / (gains + GUESSED)
 
 
 def _choices(sites: Sequence[Site], rng: np.random.Generator) -> Iterator[list[Site]]:

@@ -1,8 +1,9 @@
 """The tuner as an operator over Triton programs: a program's knobs are the space, what was judged teaches."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from archives.candidate import Candidate, fingerprint
 from operators.knob_constraints import at_launches, fitting, present
@@ -12,6 +13,7 @@ from operators.knobs import Knob, find, holds, known_values, rewrite
 from operators.proposal import Context, Observed, Proposal, ProposalError
 from operators.tune.constraints import Constraint
 from operators.tune.space import Config, Kind, Parameter, Space, SpaceError, Value
+from operators.tune.starts import starts
 from operators.tune.tuner import Observation, propose
 from operators.uncollected import uncollected
 
@@ -50,12 +52,14 @@ class KnobTune:
             raise ProposalError(f"program {given.id} cannot be tuned: {error}") from error
         own, prior = tuning.observed(home), tuning.observed(home, others=True)
         pending = [c for c in (tuning.config(source, home) for source in context.pending) if c is not None]
-        for count in (1, TRIES):
-            for config in propose(tuning.space, own, pending, context.rng, count, prior):
-                changes = tuning.changes(config)
-                source = rewrite(parent, changes, home)
-                if not context.known(fingerprint(source)) and holds(parent, changes, home):
-                    return Proposal(source, tuning.intent(changes), home)
+        seen = {*pending, *(tuple(one.config) for one in (*own, *prior))}
+        begun = (config for config in tuning.starts(context.backend) if config not in seen)
+        chosen = (c for n in (1, TRIES) for c in propose(tuning.space, own, pending, context.rng, n, prior))
+        for config in chain(begun, chosen):
+            changes = tuning.changes(config)
+            source = rewrite(parent, changes, home)
+            if not context.known(fingerprint(source)) and holds(parent, changes, home):
+                return Proposal(source, tuning.intent(changes), home)
         raise ProposalError(f"the tuner finds nothing new among the knobs of program {given.id}")
 
 
@@ -89,6 +93,14 @@ class Tuning:
     def config(self, source: str, structure: str = "") -> Config | None:
         """Return where a program stands in the space, None if a knob is missing or has a value from outside."""
         return self._config(self._numbers(source, structure))
+
+    def starts(self, backend: str) -> Iterator[Config]:
+        """Yield the legal configurations that tuning begins with."""
+        now = {name: present(knob) for name, knob in self._knobs.items()}
+        for values in starts(tuple(self._knobs.values()), backend):
+            config = self._config(tuple({**now, **values}.values()))
+            if config is not None and self.space.legal(config):
+                yield config
 
     def observed(self, structure: str, others: bool = False) -> list[Observation]:
         """Return what was judged of a structure, or of all others, the newest word on each configuration.
