@@ -49,7 +49,7 @@ def measured(task: Task) -> Row:
     target = discover.own_target()
     if target is None:
         sys.exit("this needs a GPU that evo-kernel knows")
-    _prepare()
+    prepare()
     own, turns = functions(task), Turns(discover.place(DEVICE, 0))
     importable(own)
     versions = {"torch": torch.__version__, "triton": triton.__version__}
@@ -64,7 +64,7 @@ def measured(task: Task) -> Row:
     return row
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """Make torch's sums of 16-bit products as the judge's, and give Triton memory for descriptors."""
     torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False

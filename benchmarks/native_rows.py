@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -23,24 +23,26 @@ HEAD = (
 )
 
 
-def clocked(tasks: list[str], jobs: int, until: float) -> Iterator[Row]:
-    """Yield the row of each task as it is done; none is begun when the time is up."""
+def clocked(
+    tasks: list[str], jobs: int, until: float, longest: float = LONGEST, command: Sequence[str] = ()
+) -> Iterator[Row]:
+    """Yield the row of each task as it is done, by native_clock.py or a command like it; none is begun too late."""
     with ThreadPoolExecutor(jobs) as pool:
-        for made in as_completed([pool.submit(one, task, until) for task in tasks]):
+        for made in as_completed([pool.submit(one, task, until, longest, command) for task in tasks]):
             row = made.result()
             if row is not None:
                 yield row
 
 
-def one(task: str, until: float) -> Row | None:
+def one(task: str, until: float, longest: float = LONGEST, command: Sequence[str] = ()) -> Row | None:
     """Run one task in a process of its own; what ends it is told in its row."""
     left = until - time.monotonic()
     if left <= 0:
         return None
     began = time.monotonic()
     try:
-        ran = subprocess.run([sys.executable, CLOCK, task], capture_output=True, text=True, timeout=min(LONGEST, left),
-                             env=os.environ | SETTINGS)  # fmt: skip
+        ran = subprocess.run([sys.executable, *(command or (CLOCK,)), task], capture_output=True, text=True,
+                             timeout=min(longest, left), env=os.environ | SETTINGS)  # fmt: skip
         row = _last(ran.stdout) if not ran.returncode else _failed(task, ran.stderr, f"it ended with {ran.returncode}")
     except subprocess.TimeoutExpired as late:
         stood = _text(late.stderr).splitlines()[-1:] or ["it had not begun"]

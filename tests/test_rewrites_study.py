@@ -13,13 +13,15 @@ from archives.journal import Journal
 from evo_kernel import runs
 from evo_kernel.config import Settings
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Stage
-from suites import Task
+from suites import Task, load
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 import rewrites_search
 import rewrites_search_row as study
 import rewrites_search_table
+import rewrites_singles_table
+import rewrites_singles_variants
 
 
 def verdict(ratio: float, confirmed: bool, program: str) -> Evaluation:
@@ -91,3 +93,27 @@ def test_arms_are_compared_on_seeds_that_both_have(run: Path) -> None:
     assert line.split()[1] == "1"
     assert "4.000 [4.000, 4.000]" in line
     assert line.endswith("2.000 [2.000, 2.000]")
+
+
+def test_single_rewrites_are_counted_over_what_they_change_and_only_where_they_are_right() -> None:
+    def program(base: str, families: list[str], us: float, err: float = 0.0, **more: Any) -> dict[str, Any]:
+        place = 1 if families else None
+        return {"base": base, "families": families, "place": place, "times": [us, us], "err": [err, 0.0], **more}
+
+    seed = load("row_sum").seeds[0].source
+    variants = rewrites_singles_variants.variants(seed, {"tuner": seed.replace("num_warps=4", "num_warps=8")})
+    assert [one.base for one in variants[:2]] == ["seed", "tuner"]
+    assert len({one.source for one in variants}) == len(variants) > 10
+    row = {
+        "task": "row_sum", "kind": "reductions", "device": "GPU", "torch": "2", "triton": "3", "cases": ["a", "b"],
+        "variants": [program("seed", [], 8.0), program("tuner", [], 5.0), program("seed", ["two-level-reduction"], 4.0),
+                     program("tuner", ["drop-masks"], 1.0, err=float("nan")),
+                     program("tuner", ["whole-row-block"], 2.0, failed="no memory")],
+    }  # fmt: skip
+    counted = rewrites_singles_table.families([row])
+    assert "| two-level-reduction |  | 1: 100%, 2.000, 2.00 to 2.00, row_sum seed |  |" in counted
+    assert "| drop-masks |  | 1 (1) |  |" in counted
+    assert "| whole-row-block |  | 1 (1) |  |" in counted
+    line = "| row_sum | reductions | tuner | 5.0 | none tried |  | seed, two-level-reduction | 1.250 |"
+    assert line in rewrites_singles_table.tasks([row])
+    assert "- row_sum: tuner, drop-masks" in rewrites_singles_table.wrong([row])
