@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
-from rewrites_singles import GAIN, tries  # beside this file
+from rewrites_singles_table import GAIN, tries  # beside this file
 
 from evo_kernel import runs
 from evo_kernel.credit import NOTHING, Counts, added, weighed

@@ -14,15 +14,11 @@ from typing import Any
 from evo_kernel import rewriting
 from operators import knobs
 from operators.rewrites.kinds import kind
+from operators.tune import starts
 
 SEED, TUNER, REWRITES = "seed", "tuner", "rewrites"
-# of products: tiles and options that are good for some large product on an H200; the first has all families over it
-SETTINGS = {
-    "K1": {"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 64, "num_warps": 8, "num_stages": 3},
-    "K2": {"BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 64, "num_warps": 8, "num_stages": 3},
-    "K3": {"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 64, "num_warps": 4, "num_stages": 4},
-    "K4": {"BLOCK_M": 128, "BLOCK_N": 64, "BLOCK_K": 128, "num_warps": 4, "num_stages": 3},
-}
+# those that the tuner begins with on such chips; the first has all families over it
+SETTINGS = {f"K{n}": setting for n, setting in enumerate(starts.SETTINGS["cuda"], 1)}
 WIDE = {"products": ("K1",), "reductions": (SEED, TUNER), "pointwise": (SEED, TUNER)}
 TILES = ("tensor-descriptors", "grouped-order", "persistent-grid")
 PAIRS = (("grouped-order", "tensor-descriptors"), ("persistent-grid", "tensor-descriptors"))
@@ -67,11 +63,8 @@ def variants(seed: str, older: Mapping[str, str]) -> list[Variant]:
 
 def settings(seed: str) -> dict[str, str]:
     """Return a product's seed at all settings; what a kernel has no knob for stays as it is."""
-    made = {}
-    for name, wanted in SETTINGS.items():
-        have = {knob: knob.rpartition(".")[2] for knob in knobs.values(seed)}
-        made[name] = knobs.rewrite(seed, {knob: wanted[end] for knob, end in have.items() if end in wanted})
-    return made
+    begun = starts.starts(knobs.find(seed, "cuda"), "cuda")
+    return {name: knobs.rewrite(seed, wanted) for name, wanted in zip(SETTINGS, begun, strict=False)}
 
 
 def rewrites(of: str, base: str, source: str) -> Iterator[tuple[tuple[str, ...], int | None, str]]:
