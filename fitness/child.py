@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitness import wire
+from fitness.handed_on import CACHE
 from fitness.walls import kernel
 
 TRACE_LIMIT = 6000
@@ -67,14 +68,12 @@ def adopt_orphans() -> None:
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
 
 
-def confine(limits: Limits, base: int, writer: int, scratch: str, gpu: bool = False) -> str:
-    """Give up what this child does not need; return the folder that is its own. The walls are closed after this."""
+def confine(limits: Limits, base: int, writer: int, scratch: str, home: str, gpu: bool = False) -> None:
+    """Give up what this child does not need and go home, to its own folder. The walls are closed after this."""
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its own /proc/self, unlike the server's, is not root's
-    home = os.path.join(scratch, "home")
-    os.mkdir(home)
     os.chdir(home)
     log = os.open(os.path.join(scratch, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -85,7 +84,7 @@ def confine(limits: Limits, base: int, writer: int, scratch: str, gpu: bool = Fa
     interpret = os.environ.get("TRITON_INTERPRET")
     os.environ.clear()
     os.environ.update(
-        HOME=home, TMPDIR=home, TRITON_CACHE_DIR=os.path.join(home, "cache"), PATH="/usr/bin:/bin", LOGNAME="candidate"
+        HOME=home, TMPDIR=home, TRITON_CACHE_DIR=os.path.join(home, CACHE), PATH="/usr/bin:/bin", LOGNAME="candidate"
     )
     os.environ.update(PYTHONDONTWRITEBYTECODE="1", CUDA_VISIBLE_DEVICES="", HIP_VISIBLE_DEVICES="")
     if interpret:
@@ -100,7 +99,6 @@ def confine(limits: Limits, base: int, writer: int, scratch: str, gpu: bool = Fa
         _limit(what, value, value)
     processor = math.ceil(limits.seconds * 4 if limits.processor is None else limits.processor)
     _limit(resource.RLIMIT_CPU, processor, processor + 1)  # at the second number it is killed without a word
-    return home
 
 
 def _limit(what: int, soft: int, hard: int) -> None:

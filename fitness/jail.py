@@ -78,12 +78,25 @@ class Jail:
 
     def run(self, job: str, payload: Any, limits: Limits) -> Outcome:
         """Run one job in a fresh child; WorkerLost when the server itself is lost."""
+        return self._run(job, payload, limits)
+
+    def run_twice(self, job: str, payload: Any, limits: Limits) -> tuple[Outcome, Outcome | None]:
+        """Run one job in two fresh children, one after the other; None for the second where the first failed.
+
+        The second begins with what Triton compiled for the first. They are one job: nothing goes to another's child.
+        """
+        name = f"compiled-{os.urandom(8).hex()}"
+        first = self._run(job, payload, limits, keep=name)
+        return first, self._run(job, payload, limits, take=name) if first.kind is None else None
+
+    def _run(self, job: str, payload: Any, limits: Limits, keep: str = "", take: str = "") -> Outcome:
+        """Have the server run one job; the two names are as fitness.zygote.Server.run has them."""
         try:
             self._greet()
             if not self._ready:
                 self._await(_START_SECONDS)
                 self._ready = True
-            self._socket().sendall(wire.encode([job, payload, astuple(limits)]))
+            self._socket().sendall(wire.encode([job, payload, astuple(limits), keep, take]))
             stage, ending, log, seconds, left = self._await(limits.seconds + _GRACE_SECONDS)
         except (EOFError, OSError, wire.WireError, ValueError) as error:
             self.close()

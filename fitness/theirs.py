@@ -1,16 +1,18 @@
 """Judges a program by another suite's own test and tolerance: what published numbers were made with.
 
-The reference and the program run in children of their own, with equal seeds. What their tests leave comes back as data
-and is compared here, so nothing that a program prints, and no way of ending, makes it right. It is open mode all the
-same: the program runs beside the test, and can hand in what it did not compute.
+The reference and the program run in children of their own, with equal seeds. Where both are one text the second begins
+with what Triton compiled for the first; else nothing goes from one to the other. What their tests leave comes back as
+data and is compared here, so nothing that a program prints, and no way of ending, makes it right. It is open mode all
+the same: the program runs beside the test, and can hand in what it did not compute.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fitness import results, wire
 from fitness.child import Limits
 from fitness.foreign import payload
-from fitness.jail import Jail
+from fitness.jail import Jail, Outcome
 from fitness.results import Unlike
 from fitness.words import message
 from suites.foreign import Loaded, rules
@@ -41,6 +43,8 @@ class Ran:
 def judge(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | None = None, device: str = "interpreter"
           ) -> Theirs:  # fmt: skip
     """Run a suite's test on its reference and on a program; `visible` names a GPU to run on, None the interpreter."""
+    if source == task.source:
+        return verdict(task, *run_twice(task, jail, seconds, visible), device)
     right = run(task, task.source, jail, seconds, visible)
     made = Ran(None, 0.0) if right.failed else run(task, source, jail, seconds, visible)
     return verdict(task, right, made, device)
@@ -62,9 +66,24 @@ def verdict(task: Loaded, right: Ran, made: Ran, device: str) -> Theirs:
 
 def run(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | None) -> Ran:
     """Run a suite's tests on one program."""
+    return _ran(jail.run(*_asked(task, source, seconds, visible)))
+
+
+def run_twice(task: Loaded, jail: Jail, seconds: float, visible: str | None) -> tuple[Ran, Ran]:
+    """Run a suite's tests on its reference, and again with what was compiled for it: for a program of the same text."""
+    right, made = jail.run_twice(*_asked(task, task.source, seconds, visible))
+    return _ran(right), Ran(None, 0.0) if made is None else _ran(made)
+
+
+def _asked(task: Loaded, source: str, seconds: float, visible: str | None) -> tuple[str, dict[str, Any], Limits]:
+    """Return a job for a jail, what it is given and its limits."""
     given = payload(replace(task, source=source, tests=task.source if task.style == "model" else task.tests))
     job = "foreign-result" if visible is None else "foreign-on-device"
-    outcome = jail.run(job, {**given, "visible": visible or ""}, Limits(seconds=seconds, output=wire.MAX_FRAME))
+    return job, {**given, "visible": visible or ""}, Limits(seconds=seconds, output=wire.MAX_FRAME)
+
+
+def _ran(outcome: Outcome) -> Ran:
+    """Read what a jail says of tests that ran in it."""
     if outcome.kind is not None:
         lines = message(outcome.message).splitlines() or [""]
         return Ran(None, outcome.seconds, f"{outcome.kind}: {lines[0][:300]}")

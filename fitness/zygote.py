@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from fitness import wire
+from fitness import handed_on, wire
 from fitness.child import Limits, Report, adopt_orphans, confine, die_with_parent, report_exception
 from fitness.removal import remove
 from fitness.walls import kernel, namespaces, probe, profiles, standing
@@ -66,8 +66,8 @@ class Server:
         try:
             die_with_parent()
             adopt_orphans()
-            name, payload, limits = wire.receive(self._control)
-            self._tell(*self.run(name, payload, Limits(*limits)))
+            name, payload, limits, keep, take = wire.receive(self._control)
+            self._tell(*self.run(name, payload, Limits(*limits), keep, take))
             status = 0
         except (EOFError, ConnectionError):
             pass  # the other side hung up
@@ -84,15 +84,20 @@ class Server:
             answer = wire.encode([stage, ["failure", "malformed", str(error), ""], *rest])
         wire.write(self._control, answer)
 
-    def run(self, name: str, payload: Any, limits: Limits) -> tuple[Any, ...]:
-        """Fork a child for one job and supervise it to its end; return the answer that Jail.run takes."""
-        scratch = tempfile.mkdtemp(dir=self._folder)
+    def run(self, name: str, payload: Any, limits: Limits, keep: str = "", take: str = "") -> tuple[Any, ...]:
+        """Fork a child for one job and supervise it to its end; return the answer that Jail.run takes.
+
+        `keep` is a name for what Triton compiles for it, kept where it gives a result; `take` what it begins with.
+        """
+        scratch, home = handed_on.make(self._folder, keep or take)
+        if take:
+            handed_on.give(os.path.join(self._folder, take), home)
         reader, writer = os.pipe()
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
             os.close(reader)
-            self._child(name, payload, limits, writer, scratch)
+            self._child(name, payload, limits, writer, scratch, home)
         os.close(writer)
         try:
             stage, ending = _supervise(pid, reader, limits, started)
@@ -100,6 +105,8 @@ class Server:
         finally:
             os.close(reader)
             _kill_all() if self._alone else _reap_orphans()
+        if keep and ending[0] == "result":
+            handed_on.keep(home, os.path.join(self._folder, keep))
         return stage, ending, log, seconds, self._clear(scratch)
 
     def _clear(self, scratch: str) -> str | None:
@@ -112,12 +119,12 @@ class Server:
             return left
         return None  # it goes with the server's folder
 
-    def _child(self, name: str, payload: Any, limits: Limits, writer: int, scratch: str) -> NoReturn:
+    def _child(self, name: str, payload: Any, limits: Limits, writer: int, scratch: str, home: str) -> NoReturn:
         """Confine this process, run the job, report, and end without running anyone's exit handlers."""
         report = Report(writer)
         try:
             profile = profiles.of(name)
-            home = confine(limits, self._base, writer, scratch, profile.gpu)
+            confine(limits, self._base, writer, scratch, home, profile.gpu)
             self._walls.close(profile, home)
             report.result(self._jobs[name](payload, report))
         except BaseException as error:  # noqa: BLE001  the jail's border: whatever a candidate raises is its failure

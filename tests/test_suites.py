@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner, Result
 from conftest import Borrowed
 
-from evo_kernel import runs, suite_handed, suite_jails, suite_tasks
+from evo_kernel import runs, suite_handed, suite_jails, suite_tasks, suite_theirs
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -307,6 +307,24 @@ class TestTheirOwnRules:
             ("lost", None),
             ("unlisted", None),
         ]
+
+    def test_a_program_of_the_references_very_text_begins_with_what_that_compiled_and_no_other_does(
+        self, jail: Jail, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        lend(jail, monkeypatch)
+        text = "import os, torch\ncache = os.environ['TRITON_CACHE_DIR']\n"
+        found = "result_gold = {'found': torch.tensor(len(os.listdir(cache)) if os.path.exists(cache) else 0)}\n"
+        leave = "os.makedirs(os.path.join(cache, str(os.getpid())))\n"
+        one = replace(self.loaded("tritonbench-g", "tritonbench"), source=text, tests=found + leave)
+        for _ in range(2):  # nor does one task begin with what another left
+            assert [ran.left for ran in theirs.run_twice(one, jail, 30, None)] == [{"found": 0}, {"found": 1}]
+        asked = [(one, text), (one, f"{text}# another\n")]
+        assert sorted(str(f.passed) for f in suite_theirs.judged(asked, None, 30, 1)) == ["False", "True"]
+        (tmp_path / "outside").touch()
+        link = replace(one, tests=f"{found}os.path.islink(cache) or os.symlink({str(tmp_path)!r}, cache)\n")
+        refused = "PermissionError" in theirs.run_twice(link, jail, 30, None)[1].failed
+        assert refused is jail.standing.holds("landlock")
+        assert (tmp_path / "outside").exists()
 
     def test_a_tuple_with_names_comes_back_as_one_which_geak_eval_cannot_compare(self) -> None:
         right, made = (results.unpack(results.pack({"max": torch.ones(2, 3).max(0)})) for _ in range(2))

@@ -1,6 +1,6 @@
 """Matrix product C = A @ B of 16-bit matrices with a float32 result, whose rows are whole multiples of 16 bytes.
 
-Sums are float32, rounded or cut off at every 16th product; nothing is rounded at the end, so that storing costs twice
+Sums are float32, rounded or cut off at every 4th product; nothing is rounded at the end, so that storing costs twice
 what a 16-bit result would: with few sums the product is bound by its stores. N is a multiple of 8, as hardware asks
 that copies tiles by descriptors. What is hard: tiles of float32 that leave registers for memory in wide, coalesced
 stores while the next tile is computed.
@@ -35,10 +35,11 @@ def by_blocks(a, b):
 
 
 def summed_and_cut(a, b, starts):
-    # as some matrix units add: 16 products at a time, and what float32 does not hold is cut off, not rounded
+    # as matrix units add: 4 products at a time, and what float32 does not hold is cut off, not rounded. Newer ones take
+    # 16, but cut each product too, two bits below the largest's last: that errs as much
     total = torch.zeros((a.shape[0], b.shape[1]), device=a.device)
     for start in starts:
-        k = slice(start, start + 16)
+        k = slice(start, start + 4)
         for mine, rows in zip(total.split(4096), a[:, k].split(4096), strict=True):
             whole = mine.double() + (rows.float() @ b[k].float())
             mine.copy_(whole)
@@ -47,11 +48,11 @@ def summed_and_cut(a, b, starts):
 
 
 def cut_off(a, b):
-    return summed_and_cut(a, b, range(0, a.shape[1], 16))
+    return summed_and_cut(a, b, range(0, a.shape[1], 4))
 
 
 def cut_off_from_the_end(a, b):
-    return summed_and_cut(a, b, reversed(range(0, a.shape[1], 16)))
+    return summed_and_cut(a, b, reversed(range(0, a.shape[1], 4)))
 
 
 honest = [transposed, by_blocks, cut_off, cut_off_from_the_end]
