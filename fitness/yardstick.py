@@ -5,11 +5,13 @@ same limits as what judges under the interpreter. The bank: the reference in the
 function of the task likewise, and exact arithmetic on inputs that carry one rounding each, twice. A backward-stable
 kernel with float32 accumulation errs by a small multiple of that, however ill-conditioned the operation is at these
 inputs; a real implementation alone is one sample, and a lucky one at times. Where a task allows tf32, exact arithmetic
-on inputs cut as matrix units cut them is a member too: all those errors go one way, and no sum averages them out.
+on inputs cut as matrix units cut them is a member too: all those errors go one way, and no sum averages them out. So is
+it with each input cut alone: in a sum of few terms the errors of several may make up for each other, and those of the
+inputs that a unit does cut need not.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -168,8 +170,9 @@ def _bank(
         yield name, partial(_called, function, values), None
     for number in range(PERTURBATIONS):
         yield f"rounded inputs {number}", partial(_on_rounded, functions, values, seed * 1009 + number), ROUNDED_REACH
-    if functions.tf32:
-        yield "cut inputs", partial(_on_cut, functions, values), CUT_REACH
+    cut = [name for name, value in values.items() if _is_float32(value)] if functions.tf32 else []
+    for names in ([cut] if len(cut) > 1 else []) + [[name] for name in cut]:
+        yield f"{', '.join(names)} cut", partial(_on_cut, functions, values, names), CUT_REACH
 
 
 def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
@@ -180,8 +183,8 @@ def _on_rounded(functions: Functions, values: Mapping[str, Any], seed: int) -> A
     return functions.reference(*_rounded(functions, values, seed))
 
 
-def _on_cut(functions: Functions, values: Mapping[str, Any]) -> Any:
-    return functions.reference(*lifted(_cut(values)).values())
+def _on_cut(functions: Functions, values: Mapping[str, Any], names: Collection[str]) -> Any:
+    return functions.reference(*lifted({k: _cut(v) if k in names else v for k, v in values.items()}).values())
 
 
 def _rounded(functions: Functions, values: Mapping[str, Any], seed: int) -> list[Any]:
@@ -190,20 +193,19 @@ def _rounded(functions: Functions, values: Mapping[str, Any], seed: int) -> list
     for name, value in moved.items():
         if _floating(value):
             generator = torch.Generator(value.device).manual_seed(seed)
-            size = TF32_ROUNDING if functions.tf32 and values[name].dtype == torch.float32 else ROUNDING
+            size = TF32_ROUNDING if functions.tf32 and _is_float32(values[name]) else ROUNDING
             noise = torch.rand(value.shape, generator=generator, device=value.device, dtype=torch.float32)
             moved[name] = value.mul_(noise.round_().mul_(2).sub_(1).double().mul_(size).add_(1))
     return list(moved.values())
 
 
-def _cut(values: Mapping[str, Any]) -> dict[str, Any]:
+def _cut(value: torch.Tensor) -> torch.Tensor:
     """Cut off the 13 bits of every float32 that tf32 does not have."""
-    return {
-        k: (v.view(torch.int32) & -(1 << 13)).view(torch.float32)
-        if isinstance(v, torch.Tensor) and v.dtype == torch.float32
-        else v
-        for k, v in values.items()
-    }
+    return (value.view(torch.int32) & -(1 << 13)).view(torch.float32)
+
+
+def _is_float32(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.dtype == torch.float32
 
 
 def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool) -> Yardstick:

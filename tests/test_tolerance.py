@@ -284,6 +284,19 @@ def test_a_task_that_allows_tf32_takes_it_rounded_or_cut_and_no_bfloat16(small: 
     assert {("base", True), ("base", False), ("influence", True), ("influence", False)} <= refused
 
 
+def test_a_single_product_may_be_rounded_or_cut_where_what_is_added_to_it_is_not() -> None:
+    task = load("dot")
+    edge = next(e for e in task.edges if e.name == "1x1x1-fp32")
+    for trial in trials(task, edge, small=False):
+        for seed in range(25):
+            values = draw(trial, seed)
+            wanted = yardstick.compute(functions(task), values, trial, seed=seed)
+            x, y, z = values.values()
+            for nearest in (True, False):
+                made = (bits(x, 11, nearest).double() * bits(y, 11, nearest).double() + z.double()).float()
+                assert yardstick.ratio(wanted[0], made)[0] <= 1.0, (trial.name, seed, nearest)
+
+
 @pytest.mark.parametrize("name", ["uniform", "offset"])
 def test_a_product_that_is_summed_in_order_passes_at_full_size_and_tf32_does_not(name: str) -> None:
     task = own_task("matmul_fp32")
