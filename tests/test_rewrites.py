@@ -116,6 +116,15 @@ def test_a_copy_of_a_kernel_is_launched_where_its_condition_holds() -> None:
     assert list(family("narrow-offsets").sites(read(narrow))) == []
 
 
+def test_a_counter_of_what_is_stored_keeps_its_64_bits_and_an_address_loses_them() -> None:
+    source = load("random_int").seeds[0].source
+    assert apply(read(source), list(family("narrow-offsets").sites(read(source)))) == source
+    program = read(source.replace("out_ptr + offs", "out_ptr + offs.to(tl.int64)"))
+    narrow = apply(program, list(family("narrow-offsets").sites(program))).partition("_narrow(")[2].partition("def ")[0]
+    assert "tl.program_id(0).to(tl.int64) * BLOCK" in narrow
+    assert "tl.store(out_ptr + offs, words" in narrow
+
+
 def test_a_copy_and_its_kernel_are_tuned_as_one_until_somebody_moves_them_apart() -> None:
     program = read(BEFORE)
     narrow = apply(program, list(family("narrow-offsets").sites(program)))
