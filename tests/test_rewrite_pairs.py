@@ -176,6 +176,9 @@ def test_what_a_rewrite_chooses_and_what_was_free_before_are_knobs(name: str, ta
         ("one-pass-statistics", "softmax", "    norm = tl.sum(total, axis=0)", "    norm = tl.sum(total * peak, axis=0)"),
         ("recompute-offsets", "gemm_fp16", "    c_ptrs = c_ptr +", "    a_ptrs += b_ptrs\n    c_ptrs = c_ptr +"),
         ("block-pointers", "vector_add", "mask = offs < n - start", "mask = offs <= n - start"),
+        # numbers of 64 bits, which block pointers and descriptors do not take
+        ("block-pointers", "transpose", "tl.program_id(0)", "tl.program_id(0).to(tl.int64)"),
+        ("tensor-descriptors", "gemm_fp16", "tl.program_id(0)", "tl.load(a_ptr).to(tl.int64)"),
         ("split-kernel", "rms_norm", "square, axis=0)", "square, axis=0, keep_dims=True)"),
         ("loop-over-block", "vector_add", "z = x.to(tl.float32)", "z = tl.sum(x, axis=0) + x.to(tl.float32)"),
         # an end that is no block's, offsets with gaps, a launch that hides what it passes

@@ -116,6 +116,15 @@ def test_a_copy_of_a_kernel_is_launched_where_its_condition_holds() -> None:
     assert list(family("narrow-offsets").sites(read(narrow))) == []
 
 
+def test_a_counter_of_what_is_stored_keeps_its_64_bits_and_an_address_loses_them() -> None:
+    source = load("random_int").seeds[0].source
+    assert apply(read(source), list(family("narrow-offsets").sites(read(source)))) == source
+    program = read(source.replace("out_ptr + offs", "out_ptr + offs.to(tl.int64)"))
+    narrow = apply(program, list(family("narrow-offsets").sites(program))).partition("_narrow(")[2].partition("def ")[0]
+    assert "tl.program_id(0).to(tl.int64) * BLOCK" in narrow
+    assert "tl.store(out_ptr + offs, words" in narrow
+
+
 def test_a_copy_and_its_kernel_are_tuned_as_one_until_somebody_moves_them_apart() -> None:
     program = read(BEFORE)
     narrow = apply(program, list(family("narrow-offsets").sites(program)))
@@ -300,8 +309,7 @@ def test_what_a_loop_does_not_change_is_computed_before_it() -> None:
 
 
 def test_masks_are_left_out_where_blocks_divide_sizes_and_one_name_moves_test_and_launches() -> None:
-    program = read(load("gemm_fp16").seeds[0].source)
-    text = apply(program, list(family("drop-masks").sites(program)))
+    text = dropped(load("gemm_fp16").seeds[0].source)
     full = text.partition("def gemm_kernel_full")[2].partition("def gemm_fp16")[0]
     assert "mask" not in full
     assert full.count("tl.load") == 2
@@ -310,8 +318,32 @@ def test_masks_are_left_out_where_blocks_divide_sizes_and_one_name_moves_test_an
     moved = knobs.rewrite(text, {"gemm_kernel_full.BLOCK_K": 128})
     assert "block_k_size = 128" in moved
     assert test in moved
+    assert "if K >= block_k_size and M >= block_m_size and" in dropped(load("gemm_no_scf").seeds[0].source)
+    copied = load("block_copy").seeds[0].source  # its programs are counted by the result's sizes
+    assert dropped(copied) == copied
     half = BEFORE.replace("mask=offs < n", "mask=offs < n - 1")
     assert list(family("drop-masks").sites(read(half))) == []  # a mask that is no block's end stays
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("triton.cdiv(M, ", "triton.cdiv(rows, "),  # a copy into a larger matrix has blocks that lie beyond the source
+        ('triton.cdiv(M, meta["BLOCK_M"])', '(triton.cdiv(M, meta["BLOCK_M"]) + 1)'),
+        ("range(0, K, BLOCK_K)", "range(0, M, BLOCK_K)"),
+        ("    acc = tl.zeros", "    M -= 32\n    acc = tl.zeros"),
+    ],
+)
+def test_masks_stay_where_programs_or_steps_are_counted_by_another_size(old: str, new: str) -> None:
+    source = load("gemm_fp16").seeds[0].source
+    assert old in source
+    assert dropped(source) != source
+    assert dropped(source.replace(old, new)) == source.replace(old, new)
+
+
+def dropped(source: str) -> str:
+    program = read(source)
+    return apply(program, list(family("drop-masks").sites(program)))
 
 
 @pytest.mark.parametrize("task", TEN)

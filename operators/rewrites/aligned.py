@@ -44,6 +44,11 @@ def _unit(parameter: str) -> str:
     return f"{parameter.upper()}_UNIT"
 
 
+def in_units(parameter: str) -> str:
+    """Return what is the same as a parameter, and shows the compiler what divides it."""
+    return f"{parameter} // {_unit(parameter)} * {_unit(parameter)}"
+
+
 def _names(kernel: Kernel) -> set[str]:
     return {*kernel.positional, *kernel.constexprs, *kernel.scope.bindings}
 
@@ -86,7 +91,7 @@ def _site(program: Program, kernel: Kernel, found: tuple[Launch, ...], wanted: l
         (program.tree.path(launch.call), partial(_passing, values=_passed(launch, wanted))) for launch in found
     ]
     edits.append((program.tree.path(function.params), partial(_units, wanted=wanted)))
-    lines = tuple(f"{name} = {name} // {_unit(name)} * {_unit(name)}" for name in wanted)
+    lines = tuple(f"{name} = {in_units(name)}" for name in wanted)
     place = 1 if function.get_docstring() is not None else 0
     added = [Insertion(program.tree.path(function.body), place, "units", partial(statements, *lines))]
     if "math" not in program.tree.top.bindings:

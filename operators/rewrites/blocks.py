@@ -11,6 +11,7 @@ from operators.program_tree import Edit, Path
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, dotted, expression, keyword, open_to_keywords
 from operators.rewrites.sums import addends, joined
+from operators.rewrites.widths import is_wide
 
 NEW, PLACES = ("None", ":"), {"[:, None]": 0, "[None, :]": 1}
 ZERO = ("0", "0.0", "0.")
@@ -149,7 +150,10 @@ def _converted(node: cst.BaseExpression) -> cst.BaseExpression:
 
 
 def _start(kernel: Kernel, name: str) -> tuple[str, str] | None:
-    """Return where offsets begin and how many they are, if a name stands for `start + tl.arange(0, BLOCK)`."""
+    """Return where offsets begin and how many they are, if a name stands for `start + tl.arange(0, BLOCK)`.
+
+    A start of 64 bits is none that a block pointer or a descriptor can have.
+    """
     values = {code(v) if isinstance(v, cst.BaseExpression) else "" for v in kernel.scope.bindings.get(name, (None,))}
     value = next((v for v in kernel.scope.bindings.get(name, ()) if v is not None), None)
     if len(values) != 1 or not isinstance(value, cst.BaseExpression):
@@ -158,8 +162,9 @@ def _start(kernel: Kernel, name: str) -> tuple[str, str] | None:
     last = parts[-1]
     if not isinstance(last, cst.Call) or not dotted(last.func, "arange") or len(last.args) != 2 or len(parts) > 2:
         return None
-    zero = code(last.args[0].value) == "0"
-    return (code(parts[0]) if len(parts) == 2 else "0", code(last.args[1].value)) if zero else None
+    if code(last.args[0].value) != "0" or is_wide(kernel, value):
+        return None
+    return code(parts[0]) if len(parts) == 2 else "0", code(last.args[1].value)
 
 
 def _ends(kernel: Kernel, mask: cst.BaseExpression) -> dict[tuple[int, str], str] | None:

@@ -49,12 +49,18 @@ def multiple(program: Program, node: cst.BaseExpression, block: str) -> bool:
     """Tell whether an expression is a product with a size, or the variable of a loop from 0 on that steps by it."""
     if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.Multiply):
         return any(isinstance(side, cst.Name) and side.value == block for side in (node.left, node.right))
+    loop = loop_of(program, node)
+    return loop is not None and isinstance(loop.iter, cst.Call) and _steps(loop.iter, block)
+
+
+def loop_of(program: Program, node: cst.BaseExpression) -> cst.For | None:
+    """Return the loop around a name whose variable it is."""
     if not isinstance(node, cst.Name):
-        return False
+        return None
     for loop in program.within(node):
         if isinstance(loop, cst.For) and isinstance(loop.target, cst.Name) and loop.target.value == node.value:
-            return isinstance(loop.iter, cst.Call) and _steps(loop.iter, block)
-    return False
+            return loop
+    return None
 
 
 def _steps(call: cst.Call, block: str) -> bool:

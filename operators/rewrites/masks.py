@@ -1,19 +1,42 @@
 """Loads and stores without masks where every block is full, with the masked kernel kept for all else."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.rewrites.hints import multiple, sized
+from operators.rewrites.aligned import in_units
+from operators.rewrites.extents import covers
+from operators.rewrites.hints import loop_of, sized
 from operators.rewrites.printing import code
 from operators.rewrites.program import ATOMS, Program, Site, dotted, keyword
+from operators.rewrites.programs import axis_of
+from operators.rewrites.reductions import bounds
 from operators.rewrites.special import Choice, passed, replaced, specialised
 
-Full = tuple[str, str]  # a size and the block that must divide it: parameters of a kernel
+ONCE, LOOP, GRID = "once", "loop", "grid"
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """A size that blocks fill: parameters of a kernel.
+
+    A block that begins at 0 ONCE fills no more than a size that is not smaller. Those of a LOOP up to the size fill it
+    where they divide it, and so do those of programs, where the GRID counts them by the same size (`axis`: on which of
+    its axes alone).
+    """
+
+    size: str
+    block: str
+    kept_by: str
+    axis: int | None = None
+
+    def test(self, size: str, block: str) -> str:
+        """Say when it is so, in a launcher's words for both."""
+        return f"{size} >= {block}" if self.kept_by == ONCE else f"{size} % {block} == 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +52,7 @@ class Unmasked:
             wanted = _wanted(program, kernel)
             if not wanted or kernel.name.endswith("_full"):
                 continue
-            said = " and ".join(f"{size} % {block}" for size, block in sorted(wanted))
+            said = " and ".join(sorted({one.test(one.size, one.block) for one in wanted}))
             unmasked = partial(replaced, found=_masked, edit=_bare)
             site = specialised(program, kernel, "full", unmasked, partial(_divides, wanted=wanted), said)
             if site is not None:
@@ -47,7 +70,7 @@ def _bare(call: cst.Call) -> cst.Call:
 
 
 def _wanted(program: Program, kernel: Kernel) -> set[Full] | None:
-    """Return what must be divisible for all masks of a kernel to hold, None where one cannot be told."""
+    """Return what blocks must fill for all masks of a kernel to hold, None where one cannot be told."""
     found: set[Full] = set()
     for call, home in program.calls("load", "store"):
         mask = keyword(call, "mask")
@@ -80,45 +103,78 @@ def _conditions(program: Program, kernel: Kernel, mask: cst.CSTNode) -> set[Full
     offsets = mask.left.value if isinstance(mask.left, cst.Subscript) else mask.left
     if not isinstance(only.operator, cst.LessThan) or not isinstance(offsets, cst.Name):
         return None
-    blocks = {_block(program, value) for value in kernel.scope.bindings.get(offsets.value, [None])}
-    block = blocks.pop() if len(blocks) == 1 else None
-    size = None if block is None else _size(program, kernel, only.comparator, block)
-    return None if size is None or block is None else {(size, block)}
+    full = {_full(program, kernel, value, only.comparator) for value in kernel.scope.bindings.get(offsets.value, ())}
+    return None if None in full or not full else {one for one in full if one is not None}
 
 
-def _block(program: Program, value: cst.CSTNode | None) -> str | None:
-    """Return the block that offsets count through, if they begin at a multiple of it."""
-    if isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Add):
-        block = sized(value.right)
-        return block if block is not None and multiple(program, value.left, block) else None
-    return sized(value) if isinstance(value, cst.Call) else None
-
-
-def _size(program: Program, kernel: Kernel, bound: cst.BaseExpression, block: str) -> str | None:
-    """Return the parameter that a bound is, also where what a loop has done is taken off it."""
-    if not isinstance(bound, cst.Name):
+def _full(program: Program, kernel: Kernel, offsets: cst.CSTNode | None, end: cst.BaseExpression) -> Full | None:
+    """Return when offsets, as one line gives them, stay below an end that is a size or what is left of it."""
+    begun = _sides(offsets, cst.Add)
+    start, lanes = (None, offsets) if begun is None else begun
+    taken = _sides(_only(kernel, end), cst.Subtract)
+    size, done = (end, None) if taken is None else taken
+    block = sized(lanes) if isinstance(lanes, cst.BaseExpression) else None
+    if block is None or not isinstance(size, cst.Name) or not _as_passed(kernel, size.value):
         return None
-    if bound.value in kernel.positional:
-        return bound.value
-    values = kernel.scope.bindings.get(bound.value, [])
-    left = values[0] if len(values) == 1 else None
-    if not isinstance(left, cst.BinaryOperation) or not isinstance(left.operator, cst.Subtract):
+    if start is None and done is None:
+        return Full(size.value, block, ONCE)
+    first = start or done
+    one = first is not None and (start is None or done is None)
+    return _from(program, kernel, first, size.value, block) if one and first is not None else None
+
+
+def _sides(
+    node: cst.CSTNode | None, kind: type[cst.BaseBinaryOp]
+) -> tuple[cst.BaseExpression, cst.BaseExpression] | None:
+    """Return both sides of an operation, if it is of a kind."""
+    same = isinstance(node, cst.BinaryOperation) and isinstance(node.operator, kind)
+    return (node.left, node.right) if same and isinstance(node, cst.BinaryOperation) else None
+
+
+def _from(program: Program, kernel: Kernel, start: cst.BaseExpression, size: str, block: str) -> Full | None:
+    """Return when the blocks that begin at a product with their size, or at a loop's steps, stay below an end."""
+    loop = loop_of(program, start)
+    if loop is not None:
+        told = bounds(loop)
+        return Full(size, block, LOOP) if told is not None and tuple(map(code, told)) == (size, block) else None
+    factors = _sides(start, cst.Multiply)
+    if factors is None or block not in map(code, factors):
         return None
-    whole = left.left
-    named = isinstance(whole, cst.Name) and whole.value in kernel.positional
-    return whole.value if named and isinstance(whole, cst.Name) and multiple(program, left.right, block) else None
+    return Full(size, block, GRID, _axis(kernel, factors[0] if code(factors[1]) == block else factors[1]))
+
+
+def _axis(kernel: Kernel, number: cst.BaseExpression) -> int | None:
+    """Return the axis of the grid that a block's number is the program's number on, None where it is computed."""
+    value = _only(kernel, number)
+    if isinstance(value, cst.Call) and isinstance(value.func, cst.Attribute) and value.func.attr.value == "to":
+        value = _only(kernel, value.func.value)
+    return axis_of(value) if isinstance(value, cst.Call) and dotted(value.func, "program_id") else None
+
+
+def _only(kernel: Kernel, node: cst.BaseExpression) -> cst.CSTNode:
+    """Return what a name is bound to, where that is one thing, or an expression itself."""
+    values = kernel.scope.bindings.get(node.value, ()) if isinstance(node, cst.Name) else ()
+    return values[0] if len(values) == 1 and values[0] is not None else node
+
+
+def _as_passed(kernel: Kernel, size: str) -> bool:
+    """Tell whether a size is a parameter that the kernel leaves as it is."""
+    later = kernel.scope.bindings.get(size, [])[1:]
+    return size in kernel.positional and all(v is not None and code(v) == in_units(size) for v in later)
 
 
 def _divides(launch: Launch, wanted: set[Full]) -> Choice | None:
     tests, blocks = [], {}
-    for size, block in sorted(wanted):
-        given, by = passed(launch, size), passed(launch, block)
-        named = any(a.keyword is not None and a.keyword.value == block for a in launch.call.args)
+    for one in sorted(wanted, key=astuple):
+        given, by = passed(launch, one.size), passed(launch, one.block)
+        named = any(a.keyword is not None and a.keyword.value == one.block for a in launch.call.args)
         if given is None or not isinstance(by, (cst.Integer, cst.Name)) or not named:
             return None
+        if one.kept_by == GRID and not covers(launch, one.size, one.block, one.axis):
+            return None
         # one name for the number in test and launches, or the tuner would move one of them
-        name = by.value if isinstance(by, cst.Name) else f"{block.lower()}_size"
-        blocks[block] = (name, None if isinstance(by, cst.Name) else by.value)
-        plain = code(given)
-        tests.append(f"{plain if isinstance(given, ATOMS) else f'({plain})'} % {name} == 0")
-    return Choice(" and ".join(tests), both=blocks)
+        name = by.value if isinstance(by, cst.Name) else f"{one.block.lower()}_size"
+        blocks[one.block] = (name, None if isinstance(by, cst.Name) else by.value)
+        plain = code(given) if isinstance(given, ATOMS) else f"({code(given)})"
+        tests.append(one.test(plain, name))
+    return Choice(" and ".join(dict.fromkeys(tests)), both=blocks)

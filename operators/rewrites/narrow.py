@@ -7,42 +7,34 @@ from functools import partial
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.rewrites.program import Program, Site, dotted
+from operators.rewrites.program import Program, Site
 from operators.rewrites.special import Choice, passed, replaced, specialised
+from operators.rewrites.widths import widened_data, widens
 
 FITS = "max(sum((n - 1) * s for n, s in zip(t.shape, t.stride())) for t in ({tensors},)) < 2**30"
 
 
 @dataclass(frozen=True, slots=True)
 class Narrow:
-    """A kernel without conversions to 64 bits, launched where no offset can need them."""
+    """A kernel without conversions to 64 bits, launched where no offset can need them.
+
+    What they compute that is stored keeps them: the counter of a random number is no offset.
+    """
 
     name: str = "narrow-offsets"
     intent: str = "count offsets in 32 bits where the tensors allow it"
 
     def sites(self, program: Program) -> Iterator[Site]:
-        """Find kernels that convert to 64 bits, and whose tensors are passed by name."""
+        """Find kernels that convert offsets to 64 bits, and whose tensors are passed by name."""
         for kernel in program.kernels.values():
-            function = program.function(kernel)
-            if not any(_widened(call) for call in kernel.scope.calls) or kernel.name.endswith("_narrow"):
+            if not any(map(widens, kernel.scope.calls)) or kernel.name.endswith("_narrow"):
                 continue
-            site = specialised(
-                program, kernel, "narrow", lambda f: replaced(f, _widened, _inner), partial(_fits, kernel=kernel),
-                f"{function.name.value} in 32 bits",
-            )  # fmt: skip
+            places = {call for call in kernel.scope.calls if widens(call)} - widened_data(program, kernel)
+            narrow = partial(replaced, found=places.__contains__, edit=_inner)
+            fits = partial(_fits, kernel=kernel)
+            site = specialised(program, kernel, "narrow", narrow, fits, f"{kernel.name} in 32 bits") if places else None
             if site is not None:
                 yield site
-
-
-def _widened(node: cst.CSTNode) -> bool:
-    """Tell whether an expression is `x.to(tl.int64)`."""
-    return (
-        type(node) is cst.Call  # asked of every node; isinstance takes ten times as long where the answer is no
-        and isinstance(node.func, cst.Attribute)
-        and node.func.attr.value == "to"
-        and len(node.args) == 1
-        and dotted(node.args[0].value, "int64")
-    )
 
 
 def _inner(call: cst.Call) -> cst.BaseExpression:
