@@ -3,7 +3,8 @@
 A product (HGMMA and its like) runs on while the program goes on, and may read its left matrix from registers until a
 `WARPGROUP.DEPBAR.LE gsb0, N` has waited for its group: then at most the N newest groups are still in flight. Nothing
 else keeps the next turn of a loop from loading into these registers. Where the compiler waits too late, results depend
-on timing: they can be right in every trial. Here every path through the code is followed until nothing new is found.
+on timing: they can be right in every trial. Triton 3.6 to 3.8 does so where it pipelines a cast before tl.dot; 3.9 gave
+two turns registers of their own. Here every path through the code is followed until nothing new is found.
 """
 
 import re
