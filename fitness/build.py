@@ -117,7 +117,7 @@ class Builder:
         self.jail = jail or Jail("compiled")
         self.jail.start()
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
-        self._kernels: OrderedDict[str, tuple[Resources, MachineCode | None]] = OrderedDict()
+        self._kernels: OrderedDict[str, tuple[Resources, MachineCode | None, str]] = OrderedDict()
 
     @property
     def pid(self) -> int | None:
@@ -136,8 +136,9 @@ class Builder:
             recorded, small, notes = self._record(source, cases, edges)
         with timed(self.seconds, Stage.COMPILE), understood(Stage.COMPILE):
             kernels = self._compile((*recorded, *small))
-        figures = {d: f for d, (f, _) in kernels.items()}
-        code = {d: c for d, (_, c) in kernels.items() if c is not None}
+        figures = {d: f for d, (f, _, _) in kernels.items()}
+        code = {d: c for d, (_, c, _) in kernels.items() if c is not None}
+        notes = words.notes((*notes, *(note for _, _, note in kernels.values() if note)))
         return Built(recorded, small, figures, code, _identity(recorded, small, figures), digest(source), notes)
 
     def _record(self, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]
@@ -162,8 +163,8 @@ class Builder:
             notes += said[: words.NOTES]
         return tuple(every[: len(cases)]), tuple(every[len(cases) :]), words.notes(notes)
 
-    def _compile(self, recorded: tuple[Recorded, ...]) -> dict[str, tuple[Resources, MachineCode | None]]:
-        """Read the code, then compile what is new, in a child that never saw the candidate."""
+    def _compile(self, recorded: tuple[Recorded, ...]) -> dict[str, tuple[Resources, MachineCode | None, str]]:
+        """Read the code, then compile what is new, in a child that never saw the candidate; with the child's notes."""
         launches = [launch for r in recorded for launch in r.full.launches]
         wanted = {v.kernel.digest: v.kernel for x in launches for v in x.variants if v.kernel.ttir is not None}
         objection = codescan.objection(wanted.values(), self._task.tf32)
@@ -180,8 +181,8 @@ class Builder:
                 "tf32": self._task.tf32,
             }
             outcome = self.jail.run("compile", payload, self._limits)
-            for key, figures, code in value(outcome, Stage.COMPILE, self._task):
-                found[key] = (Resources(*figures), None if code is None else machine_code.unpack(code))
+            for key, figures, code, note in value(outcome, Stage.COMPILE, self._task):
+                found[key] = (Resources(*figures), None if code is None else machine_code.unpack(code), str(note))
                 self._kernels[key] = found[key]
             while len(self._kernels) > REMEMBERED:
                 self._kernels.popitem(last=False)

@@ -9,15 +9,16 @@ from triton._C.libtriton import ir
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from fitness import cubin, resources
+from fitness import cubin, inflight, resources
 from fitness.child import Refused, Report
 from fitness.codescan import DIALECTS, HARMLESS, objection_to
 from fitness.gpu.machine_code import MachineCode
+from fitness.jobs.disassembly import NoListing, listing
 from fitness.jobs.frontend import lower
 
 
 def compile_kernels(payload: Any, report: Report) -> Any:
-    """Compile each (digest, symbol, TTIR, options); return the compiler's figures, and the machine code if wanted."""
+    """Compile each (digest, symbol, TTIR, options); return figures, machine code if wanted, and a note or none."""
     report.stage("compile")
     target = GPUTarget(*payload["target"])
     results = []
@@ -28,8 +29,9 @@ def compile_kernels(payload: Any, report: Report) -> Any:
         _read_again(path, symbol, payload.get("tf32", False))
         compiled = triton.compile(path, target=target, options=dict(options))
         figures = resources.read(compiled.asm, compiled.metadata._asdict(), symbol, target)
+        note = _check_products(compiled, symbol, target)
         code = _machine_code(compiled, target).plain() if payload.get("code") else None
-        results.append([digest, [getattr(figures, n) for n in type(figures).__slots__], code])
+        results.append([digest, [getattr(figures, n) for n in type(figures).__slots__], code, note])
     return results
 
 
@@ -45,6 +47,19 @@ def _read_again(path: str, symbol: str, tf32: bool) -> None:
     told = told or objection_to(symbol, module.str_nodebug(), tf32)
     if told:
         raise Refused("code", told)
+
+
+def _check_products(compiled: Any, symbol: str, target: GPUTarget) -> str:
+    """Refuse machine code that overwrites what a product still reads; return a note where it cannot be read."""
+    if target.backend != "cuda" or target.arch // 10 != 9 or not inflight.takes_registers(compiled.asm["ptx"]):
+        return ""
+    try:
+        told = inflight.objection_to(symbol, listing(bytes(compiled.asm["cubin"])))
+    except NoListing as error:
+        return f"kernel {symbol} was not checked for registers overwritten under a running matrix product: {error}"
+    if told:
+        raise Refused("code", told)
+    return ""
 
 
 def _machine_code(compiled: Any, target: GPUTarget) -> MachineCode:
