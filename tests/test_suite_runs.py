@@ -130,6 +130,11 @@ def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(tasks: Pat
     assert older["settings"].pop("prior") is True  # it was begun before there was such a setting
     about.write_text(json.dumps(older))
     assert run(*options(tasks, tmp_path / "one", "--task", "a", "--seed", 0)).exit_code == 0
+    for part, words in ((("target",), "lack target"), (("generations", "x"), "no record of a suite run")):
+        damaged = {k: v for k, v in older["settings"].items() if k != part[0]} | dict([part] if part[1:] else [])
+        about.write_text(json.dumps({**older, "settings": damaged}))
+        assert words in run("suite", "report", tmp_path / "one").output
+    about.write_text(json.dumps(older))
     refused = run(*options(tasks, tmp_path / "one", "--task", "b"))
     assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
     assert "a suite run with other tasks: " in refused.output
