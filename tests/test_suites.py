@@ -145,7 +145,11 @@ class TestWhatRunsWithoutAGpu:
     def test_a_sound_test_runs_and_refuses_a_program_that_launches_nothing(self, jail: Jail) -> None:
         found = check(task("double"), jail)
         assert (found.ran, found.audit, found.itself, found.why) == (True, "tests", True, "")
-        assert found.varies is True
+        assert (found.varies, found.repeats) == (True, True)
+        unwritten = (
+            task("double").tests.replace("return {", "return {'unwritten': torch.empty(3), **{").replace("}", "}}", 1)
+        )
+        assert check(replace(task("double"), tests=unwritten), jail).repeats is False
 
     def test_a_test_that_passes_with_every_launch_left_out_is_flagged(self, jail: Jail) -> None:
         double = task("double")
