@@ -76,6 +76,12 @@ class TestWhatIsReadOfACheckout:
         notes = "\n".join(loader.notes(newer))
         assert "instructions and levels are unknown" in notes
         assert "version 9.9 is unknown (tried: 0.1.0)" in notes
+        for data, before, after in (("tb_eval/data/", "geak_eval", "tb_eval"),  # as it was once
+                                    ("", "tb_eval/data/TritonBench", "TritonBench")):  # fmt: skip
+            (newer / before).rename(newer / after)
+            older = {t.name: t for t in loader.load(newer)}
+            assert older == {n: replace(t, file=t.file.replace("geak_eval/data/", data)) for n, t in found.items()}
+            assert len(loader.notes(newer)) == len(notes.splitlines())
 
     def test_problems_of_kernelbench_come_in_the_order_of_their_numbers_and_name_the_packages_they_lack(self) -> None:
         told = show("kernelbench", KERNELBENCH)
