@@ -74,8 +74,8 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
       evo-kernel suite check rocm --root GEAK-eval --task gemm --json
 
     Each runs in a jail under Triton's interpreter, first with every launch left out: where their own comparison takes
-    that result for right, the task is flagged. Then it runs
-    under another seed, and last it is made a task of ours. PyTorch modules are called on tensors that hold nothing.
+    that result for right, the task is flagged. Then it runs under another seed, and on memory that holds NaN where
+    nobody wrote, and last it is made a task of ours. PyTorch modules are called on tensors that hold nothing.
     Exits with 0 once all was checked, whatever was found.
     """
     from evo_kernel import suite_check as module

@@ -18,7 +18,7 @@ from fitness.jail import Jail, WorkerLost
 from suites import TaskError
 from suites.foreign import Loaded
 
-_FORM = "2"  # of a check and of the file; results of another form are not taken over
+_FORM = "3"  # of a check and of the file; results of another form are not taken over
 _AUDITS = {
     "vacuous": "its test passes with every launch left out",
     "empty": "its result holds no values, only None, integers and shapes",
@@ -141,6 +141,7 @@ def line(checked: Checked) -> str:
     flag = f"; FLAGGED: {_AUDITS[checked.audit]}" if checked.flagged else ""
     unlike = "; not equal to itself under their comparison" if checked.itself is False else ""
     same = "; the same results under another seed" if checked.varies is False else ""
+    same += "; other results in a second run on poisoned memory" if checked.repeats is False else ""
     own = {None: "", "": "; a task of ours"}.get(checked.ours, f"; no task of ours: {checked.ours}")
     return f"{checked.name}  {state} ({checked.seconds:.1f} s){flag}{unlike}{same}{own}"
 
@@ -174,6 +175,9 @@ def text(suite: str, found: Sequence[Checked]) -> str:
     fixed = ", ".join(c.name for c in found if c.varies is False)
     if fixed:
         lines.append(f"the same results under another seed: {fixed}")
+    unsteady = ", ".join(c.name for c in found if c.repeats is False)
+    if unsteady:
+        lines.append(f"other results in a second run on poisoned memory: {unsteady}")
     lines += _ours(found)
     open_ones = sum(c.audit == "unknown" for c in found)
     if open_ones:

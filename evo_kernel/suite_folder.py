@@ -14,6 +14,7 @@ ABOUT = "suite.json"
 HELD_OUT = "held_out.json"
 EAGER = "eager.json"
 _FORM = 1
+_NEEDED = ("target", "basis", "mode", "generations", "population")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,23 @@ def read(folder: Path) -> SuiteRun:
         if plain.pop("form") != _FORM:
             raise RunError(f"{folder} is a suite run of another version of evo-kernel")
         members = tuple(Member(**m) for m in plain.pop("members"))
-        return SuiteRun(members=members, **plain)
+        found = SuiteRun(members=members, **plain)
+        _look(found)
+        return found
     except FileNotFoundError as error:
         raise RunError(f"{folder} holds no suite run: it has no {ABOUT}") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{folder / ABOUT} is no record of a suite run: {error}") from error
+
+
+def _look(found: SuiteRun) -> None:
+    """Raise ValueError for a record that lacks what a report and a schedule need: somebody changed it."""
+    if not all(isinstance(m.name, str) for m in found.members) or not isinstance(found.budget, int):
+        raise ValueError("a task's name is no text, or the budget no number")
+    if lacking := [key for key in _NEEDED if key not in found.settings]:
+        raise ValueError(f"its settings lack {', '.join(lacking)}")
+    if found.turn < 1:
+        raise ValueError("a turn has no evaluations")
 
 
 def exists(folder: Path) -> bool:

@@ -67,8 +67,9 @@ def find(events: Iterable[Event], best: str | None) -> Handed | None:
             made = proposed[event.number]
             found[made.id] = Handed(made, event.evaluation, made.operator not in GIVEN)
         elif isinstance(event, Measured) and event.candidate in found:
-            before = found[event.candidate]
-            found[event.candidate] = Handed(before.candidate, event.evaluation, before.own)
+            before, after = found[event.candidate], event.evaluation
+            if after.failure is not None or after.basis == before.evaluation.basis:  # else times of two bases would mix
+                found[event.candidate] = Handed(before.candidate, after, before.own)
     own = [h for h in found.values() if h.own]
     if best in found and found[best].own:
         return found[best]

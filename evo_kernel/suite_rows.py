@@ -87,12 +87,23 @@ class Row:
 
     @property
     def result(self) -> metrics.Result:
-        """Return the task as the published measures take it: a seed that came with it is no success."""
-        latencies = tuple((c.reference_us, c.best_us) for c in self.cases) if self.made.correct else ()
+        """Return the task as the published measures take it: a seed that came with it is no success.
+
+        Nor is its time: where no program of the search's is faster, the fastest right one of them is timed.
+        """
+        latencies = self._generated if self.made.correct else ()
         return metrics.Result(
             self.name, self.made.ran > 0, self.made.correct > 0, latencies, self.made.evaluations, self.made.correct,
             self.held_out,
         )  # fmt: skip
+
+    @property
+    def _generated(self) -> tuple[tuple[float, float], ...]:
+        """Return by case the reference's time and that of the search's own program."""
+        if self.handed is None:
+            return tuple((c.reference_us, c.best_us) for c in self.cases)
+        before = dict(self.references)
+        return tuple((before[case], us) for case, us in self.handed.times if case in before)
 
     @property
     def result_by_theirs(self) -> metrics.Result:
@@ -100,9 +111,8 @@ class Row:
         one = self.handed
         if one is None or not one.own or one.theirs is None:
             return metrics.Result(self.name, False, False, samples=int(one is not None and one.own))
-        right, before = one.theirs.passed is True, dict(self.references)
-        latencies = tuple((before[case], us) for case, us in one.times if case in before) if right else ()
-        return metrics.Result(self.name, one.theirs.called, right, latencies, 1, int(right))
+        right = one.theirs.passed is True
+        return metrics.Result(self.name, one.theirs.called, right, self._generated if right else (), 1, int(right))
 
 
 def rows(folder: Path, asked: SuiteRun) -> tuple[Row, ...]:

@@ -12,6 +12,7 @@ SECONDS = 170.0  # of the processor, for the reference and the run without launc
 PATIENCE = 4  # how many times as long it may take by the clock, where others use the machine too
 _EMPTY = frozenset(("none", "integer"))  # a result of these alone says nothing of what a kernel computed
 FLAVOUR = "interpreter"
+_SAID = ("passes", "itself", "varies", "repeats")
 
 Audit = Literal["tests", "vacuous", "empty", "unknown"]
 """What the run without launches came to: refused; taken for right; right, and without any value; no answer."""
@@ -28,6 +29,7 @@ class Checked:
     audit: Audit = "unknown"
     itself: bool | None = None  # whether their comparison takes the reference for right; NaN makes it say no
     varies: bool | None = None  # whether another seed gives other results; None where it was not run under one
+    repeats: bool | None = None  # whether a second run on poisoned memory gives the same; None where that is not known
     ours: str | None = None  # why it is no task of ours; empty where it is one, None where that was not tried
 
     @property
@@ -51,7 +53,8 @@ def check(task: Loaded, jail: Jail, seconds: float = SECONDS) -> Checked:
         took += outcome.seconds
     if outcome.kind is None:
         said = _said(outcome.value)
-        return Checked(task.name, True, "", took, _audit(said), said.get("itself"), said.get("varies"))
+        return Checked(task.name, True, "", took, _audit(said), said.get("itself"), said.get("varies"),
+                       said.get("repeats"))  # fmt: skip
     held: dict[str, Any] = {}
     if idles and task.style != "model":  # the reference itself fails: what a result is made of can be seen all the same
         alone = _run(task, jail, seconds, idle=True, reference=False)
@@ -81,7 +84,7 @@ def _said(value: Any) -> dict[str, Any]:
         return {}
     held = value.get("held")
     kinds = tuple(held) if isinstance(held, (list, tuple)) and all(isinstance(k, str) for k in held) else None
-    flags = {key: value[key] if isinstance(value.get(key), bool) else None for key in ("passes", "itself", "varies")}
+    flags = {key: value[key] if isinstance(value.get(key), bool) else None for key in _SAID}
     return {"held": kinds, **flags}
 
 

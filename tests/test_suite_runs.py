@@ -16,7 +16,7 @@ from llm_server import SECRET, LlmServer
 
 from archives.candidate import Candidate
 from archives.events import Answered, Judged, Proposed
-from evo_kernel import suite_eager, suite_report, suite_rows, suite_tasks, talks
+from evo_kernel import suite_eager, suite_handed, suite_report, suite_rows, suite_tasks, talks
 from evo_kernel.cli import main
 from evo_kernel.suite_cells import table
 from evo_kernel.suite_folder import EAGER
@@ -130,6 +130,11 @@ def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(tasks: Pat
     assert older["settings"].pop("prior") is True  # it was begun before there was such a setting
     about.write_text(json.dumps(older))
     assert run(*options(tasks, tmp_path / "one", "--task", "a", "--seed", 0)).exit_code == 0
+    for part, words in ((("target",), "lack target"), (("generations", "x"), "no record of a suite run")):
+        damaged = {k: v for k, v in older["settings"].items() if k != part[0]} | dict([part] if part[1:] else [])
+        about.write_text(json.dumps({**older, "settings": damaged}))
+        assert words in run("suite", "report", tmp_path / "one").output
+    about.write_text(json.dumps(older))
     refused = run(*options(tasks, tmp_path / "one", "--task", "b"))
     assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
     assert "a suite run with other tasks: " in refused.output
@@ -160,6 +165,16 @@ def test_models_write_programs_too_within_limits_that_all_tasks_share(
 def test_what_a_failed_program_says_stays_in_its_cell() -> None:
     (row,) = table({"why": lambda r: r["why"], "ours": lambda r: "right"}, [{"why": "no | for int"}])[2:]
     assert row == r"| no \| for int | right |"
+
+
+def test_a_seed_that_nothing_beats_is_no_speedup_of_what_was_generated() -> None:
+    handed = suite_handed.Verdicts("x", "optimize", True, True, "", "sealed", (("a", 40.0), ("b", 25.0)), None)
+    made = suite_rows.Made(evaluations=1, ran=1, correct=1)
+    cases = tuple(suite_rows.CaseRow(case, 20.0, 20.0, 10.0) for case in "ab")  # the best is the seed
+    row = suite_rows.Row("add", None, None, "open", "", made, 20.0, 20.0, speedup=1.0, cases=cases, handed=handed,
+                         references=(("a", 20.0), ("b", 20.0)))  # fmt: skip
+    assert suite_report.measures([row])["geak_speedup"] == pytest.approx((0.5 + 0.8) / 2)
+    assert suite_report.measures([replace(row, made=replace(made, correct=0))])["geak_speedup"] is None
 
 
 def test_what_came_with_pytorch_alone_is_held_against_pytorch_where_that_was_timed(tmp_path: Path) -> None:

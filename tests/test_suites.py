@@ -2,14 +2,18 @@
 
 import functools
 import json
+import os
 import random
 import shutil
+import sys
+import types
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import formula
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -72,6 +76,12 @@ class TestWhatIsReadOfACheckout:
         notes = "\n".join(loader.notes(newer))
         assert "instructions and levels are unknown" in notes
         assert "version 9.9 is unknown (tried: 0.1.0)" in notes
+        for data, before, after in (("tb_eval/data/", "geak_eval", "tb_eval"),  # as it was once
+                                    ("", "tb_eval/data/TritonBench", "TritonBench")):  # fmt: skip
+            (newer / before).rename(newer / after)
+            older = {t.name: t for t in loader.load(newer)}
+            assert older == {n: replace(t, file=t.file.replace("geak_eval/data/", data)) for n, t in found.items()}
+            assert len(loader.notes(newer)) == len(notes.splitlines())
 
     def test_problems_of_kernelbench_come_in_the_order_of_their_numbers_and_name_the_packages_they_lack(self) -> None:
         told = show("kernelbench", KERNELBENCH)
@@ -141,7 +151,11 @@ class TestWhatRunsWithoutAGpu:
     def test_a_sound_test_runs_and_refuses_a_program_that_launches_nothing(self, jail: Jail) -> None:
         found = check(task("double"), jail)
         assert (found.ran, found.audit, found.itself, found.why) == (True, "tests", True, "")
-        assert found.varies is True
+        assert (found.varies, found.repeats) == (True, True)
+        unwritten = (
+            task("double").tests.replace("return {", "return {'unwritten': torch.empty(3), **{").replace("}", "}}", 1)
+        )
+        assert check(replace(task("double"), tests=unwritten), jail).repeats is False
 
     def test_a_test_that_passes_with_every_launch_left_out_is_flagged(self, jail: Jail) -> None:
         double = task("double")
@@ -330,6 +344,12 @@ class TestTheirOwnRules:
         right, made = (results.unpack(results.pack({"max": torch.ones(2, 3).max(0)})) for _ in range(2))
         assert [rules.same(style, right, made) for style in ("module", "function")] == [False, True]
 
+    def test_a_small_result_cannot_make_their_comparison_fill_the_memory(self) -> None:
+        row = {"a": torch.ones(3)}
+        assert rules.same("module", row, {"a": torch.ones(1)})  # they spread it out: so do we
+        assert not rules.same("module", row, {"a": torch.ones(3, 1)})  # as many squares of what a program chooses
+        assert not rules.same("module", {"a": np.ones(3)}, {"a": np.ones((3, 1))})
+
     def test_a_scripts_word_alone_makes_nothing_right(self, jail: Jail) -> None:
         negate = self.loaded("agent-kernel-arena", "arena")
         assert theirs.judge(negate, negate.source, jail, 30).passed is True
@@ -440,6 +460,32 @@ class TestWhatCannotBeRead:
         assert words in result.output
         assert len(result.output.strip().splitlines()) == 1
 
+    def test_a_task_that_cannot_be_read_costs_no_other(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        broken = tmp_path / "broken"
+        shutil.copytree(HERE / "arena", broken)
+        whole = "source_file_path: [k.py]\ntarget_kernel_functions: [f]\ncorrectness_command: [python3 t.py]\n"
+        texts = {"date": f"{whole}made: 2026-13-01\n", "deep": "a: " + "[" * 500, "quote": whole.replace("t.py", "'t.py"),
+                 "strange": whole.replace("[k.py]", '["k\\0.py"]'), "waits": whole}  # fmt: skip
+        for name, text in texts.items():
+            (broken / "tasks" / "triton2triton" / name).mkdir()
+            (broken / "tasks" / "triton2triton" / name / "config.yaml").write_text(text)
+        (broken / "tasks" / "triton2triton" / "quote" / "k.py").touch()
+        os.mkfifo(broken / "tasks" / "triton2triton" / "waits" / "k.py")
+        monkeypatch.setitem(sys.modules, "triton", types.ModuleType("triton"))  # as `__main__` is: it has no spec
+        found = {t["name"]: t["problem"] for t in show("agent-kernel-arena", broken)["tasks"]}
+        assert found["own/negate"] is None
+        for name, words in (("date", "is no YAML"), ("deep", "is no YAML"), ("quote", "is no command"),
+                            ("strange", "cannot be read: embedded null"), ("waits", "k.py is no file")):  # fmt: skip
+            assert words in found[name]
+
+    def test_a_limit_that_is_no_number_of_ours_is_the_usual_one(self, tmp_path: Path) -> None:
+        shutil.copytree(HERE / "kernelbenchx", tmp_path / "x")
+        index = tmp_path / "x" / "data" / "kernelbenchx_v1.json"
+        listed = json.loads(index.read_text())
+        listed[0]["precision_thresholds"] = {"rmse": 10**400, "cosine_sim": 0.5}
+        index.write_text(json.dumps(listed))
+        assert show("kernelbench-x", tmp_path / "x")["tasks"][0]["thresholds"] == [["cosine_sim", 0.5]]
+
 
 class Mine:
     """A suite of somebody else's."""
@@ -451,6 +497,27 @@ class Mine:
 
     def notes(self, root: Path) -> tuple[str, ...]:
         return (f"read at {root.name}",)
+
+
+class Broken(Mine):
+    """One that fails when it is used."""
+
+    tasks: tuple = ()
+
+    def load(self, root: Path) -> list[Loaded]:
+        return [*self.tasks] or [*json.loads("[")]
+
+
+class Doubled(Broken):
+    """One that gives two tasks one name."""
+
+    tasks = (Loaded("only", "a.py", "module"), Loaded("only", "b.py", "module"))
+
+
+class Upward(Broken):
+    """One whose task would lie outside of a run's folder of tasks."""
+
+    tasks = (Loaded("..", "a.py", "module"),)
 
 
 class TestOtherPeoplesSuites:
@@ -476,4 +543,19 @@ class TestOtherPeoplesSuites:
         self.plug(monkeypatch, value, name)
         result = run("suite", "list")
         assert result.exit_code == 1
+        assert words in result.output
+        other = run("suite", "show", "tritonbench-g", "--root", HERE / "tritonbench")
+        assert other.exit_code == 0  # whoever wants another suite is not held up by it
+
+    @pytest.mark.parametrize(
+        ("kind", "words"),
+        [("Broken", "its loader raised JSONDecodeError"), ("Doubled", "a name of its own, not 'only'"),
+         ("Upward", "a name of its own, not '..'")],
+    )  # fmt: skip
+    def test_what_a_loader_gives_is_looked_at_first(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, words: str
+    ) -> None:
+        self.plug(monkeypatch, f"{__name__}:{kind}")
+        result = run("suite", "show", "mine", "--root", tmp_path)
+        assert (result.exit_code, result.output.count("\n")) == (1, 1)
         assert words in result.output

@@ -21,13 +21,12 @@ import torch
 
 from fitness import results
 from fitness.child import Refused, Report
-from fitness.jobs import calls, devices, host, interpret, recorded, tuning
+from fitness.jobs import again, calls, devices, host, interpret, recorded, tuning
 from suites.foreign import rules
 
 SEED = 42  # theirs, but for KernelBench-X's
 SEEDS = {"function": 0}
 RESULTS = {"module": "result_gold", "pytest": "result_gold", "function": "test_results"}
-AGAIN = 0.25  # of the time allowed that a reference may have taken to be run under another seed too
 UNWRITTEN = 77  # what a program leaves that writes nothing
 _LEFT_OUT = "not test_performance and not test_save_performance_results and not test_save_results"
 
@@ -44,7 +43,7 @@ def run(payload: Any, report: Report) -> Any:
     if style == "model":
         report.stage("reference")
         _model(payload)
-        return {"held": None, "passes": None, "itself": None, "varies": None}
+        return {"held": None, "passes": None, "itself": None, "varies": None, "repeats": None}
     made, held = None, None
     if payload["idle"] and style != "function":
         report.stage("idle")
@@ -62,25 +61,16 @@ def run(payload: Any, report: Report) -> Any:
     thresholds = dict(payload["thresholds"])
     passes = made is not None and rules.same(style, reference, made, thresholds)
     told = {"held": held, "passes": passes, "itself": rules.same(style, reference, reference, thresholds)}
-    return told | {"varies": _varies(payload, reference, took)}
+    if took > payload.get("seconds", 0.0) * again.AGAIN:
+        return told | {"varies": None, "repeats": None}
 
+    def make(called: str) -> Any:
+        return _made(payload, called)
 
-def _varies(payload: Any, reference: Any, took: float) -> bool | None:
-    """Say whether another seed gives other results by their comparison; None where that is not known.
+    def same(other: Any) -> bool:
+        return rules.same(style, reference, other, thresholds)
 
-    Seeds that the test sets itself are changed too. What takes long is not run again: its time is limited.
-    """
-    if took > payload.get("seconds", 0.0) * AGAIN:
-        return None
-    plant = torch.manual_seed
-    torch.manual_seed = lambda seed: plant(int(seed) + 1)
-    try:
-        other = _made(payload, "reseeded")
-    except (Exception, SystemExit):  # noqa: BLE001  what a test does under another seed is its own affair
-        return None
-    finally:
-        torch.manual_seed = plant
-    return not rules.same(payload["style"], reference, other, dict(payload["thresholds"]))
+    return told | {"varies": again.varies(make, same), "repeats": again.repeats(make, same) if told["itself"] else None}
 
 
 def result(payload: Any, report: Report) -> Any:

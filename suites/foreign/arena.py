@@ -63,7 +63,7 @@ def _config(file: Path) -> dict[str, Any]:
     """Return what a config.yaml states, with every list of texts looked at."""
     try:
         stated = yaml.safe_load(checkout.text(file))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date in a month 13 is no YAMLError
         raise SuiteError(f"its config.yaml is no YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(stated, dict):
         raise SuiteError("its config.yaml states nothing")
@@ -83,7 +83,7 @@ def _whole(task: Loaded, folder: Path, stated: dict[str, Any]) -> Loaded:
     told = str(prompt.get("instructions") or "") if isinstance(prompt, dict) else ""
     task = replace(task, entries=tuple(stated["target_kernel_functions"]), instruction=told, place=sources[0])
     program = checkout.text(_below(folder, sources[0]))
-    words = shlex.split(commands[0])
+    words = _words(commands[0])
     if words[:1] == ["pytest"]:
         source, tests, *trees = halves(program)
         needs = sorted({n for tree in trees for n in checkout.absent(tree, OWN)})
@@ -91,6 +91,14 @@ def _whole(task: Loaded, folder: Path, stated: dict[str, Any]) -> Loaded:
     if len(words) < 2 or words[0] not in ("python", "python3") or not words[1].endswith(".py"):
         raise SuiteError(f"its correctness_command is of no known form: {commands[0][:100]}")
     return _script(task, folder, program, tuple(words[1:]))
+
+
+def _words(command: str) -> list[str]:
+    """Return a command's words."""
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise SuiteError(f"its correctness_command is no command: {error}") from error
 
 
 def _script(task: Loaded, folder: Path, program: str, command: tuple[str, ...]) -> Loaded:

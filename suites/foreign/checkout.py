@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,16 @@ def require(root: Path, suite: str, looks_for: Iterable[str]) -> None:
 def text(path: Path) -> str:
     """Return a file's text; SuiteError says in one line why it cannot be read."""
     try:
-        if path.stat().st_size > MAX_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody to write
+            raise SuiteError(f"{path.name} is no file")
+        if found.st_size > MAX_BYTES:
             raise SuiteError(f"{path.name} has more than {MAX_BYTES >> 20} MiB")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise SuiteError(f"{path.name} is missing") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path.name} cannot be read: {error}") from error
+    except (OSError, ValueError) as error:  # text that is no UTF-8, and names that no file can have
+        raise SuiteError(f"{path.name!r} cannot be read: {error}") from error
 
 
 def records(path: Path, keys: Iterable[str]) -> list[dict[str, Any]]:
@@ -100,4 +104,12 @@ def absent(module: ast.Module, provided: Iterable[str] = ()) -> tuple[str, ...]:
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
-    return tuple(sorted(n for n in names - set(provided) if importlib.util.find_spec(n) is None))
+    return tuple(sorted(n for n in names - set(provided) if not _installed(n)))
+
+
+def _installed(name: str) -> bool:
+    """Say whether a package is here; one in memory that did not come from a file, as `__main__`, is."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:
+        return True

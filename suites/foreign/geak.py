@@ -1,21 +1,46 @@
 """GEAK-eval checkouts: TritonBench-G revised (184 kernels, five levels) and the ROCm benchmark (31 kernels).
 
 Older checkouts tell the tasks in a JSON file beside the folder of programs; newer ones have the folder alone, so there
-instructions and levels are unknown.
+instructions and levels are unknown. The folder of all data was called otherwise until the end of 2025, or was the root.
 """
 
 import ast
+import copy
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from suites.foreign import checkout
-from suites.foreign.loaded import Style
+from suites.foreign.loaded import Loaded, Style
 from suites.foreign.programs import Programs, assigned
 
 _DATA = "geak_eval/data"
+_BEFORE = ("tb_eval/data/", "")  # what it was called
 
 
-class TritonBenchRevised(Programs):
+class Geak(Programs):
+    """What is in these checkouts, wherever its data lie."""
+
+    def load(self, root: Path) -> Iterator[Loaded]:
+        """Yield the tasks that the list names, then files that it does not name."""
+        yield from super(Geak, self._laid(root)).load(root)
+
+    def notes(self, root: Path) -> tuple[str, ...]:
+        """Name missing lists and performance files, odd numbers of tasks, and an unknown version."""
+        return super(Geak, self._laid(root)).notes(root)
+
+    def _laid(self, root: Path) -> Self:
+        """Return this loader with the paths that the checkout has."""
+        for data in _BEFORE:
+            found = copy.copy(self)
+            found.looks_for = tuple(part.replace(f"{_DATA}/", data) for part in self.looks_for)
+            found.index, found.performance = (p.replace(f"{_DATA}/", data) for p in (self.index, self.performance))
+            if not (root / self.looks_for[0]).is_dir() and (root / found.looks_for[0]).is_dir():
+                return found
+        return self
+
+
+class TritonBenchRevised(Geak):
     """TritonBench-G as GEAK-eval revised it: a program's tests leave `result_gold` when the file is imported."""
 
     name = "tritonbench-revised"
@@ -34,7 +59,7 @@ class TritonBenchRevised(Programs):
         return super()._unmeasured(root) or self._unnamed(root)
 
 
-class Rocm(Programs):
+class Rocm(Geak):
     """The ROCm Triton benchmark: tests are pytest functions that fill `result_gold`."""
 
     name = "rocm"

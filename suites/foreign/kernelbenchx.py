@@ -1,6 +1,7 @@
 """KernelBench-X checkouts: plain PyTorch functions in fifteen categories; a candidate defines the same function."""
 
 import ast
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ class KernelBenchX(Programs):
     def _thresholds(self, record: dict[str, Any]) -> tuple[tuple[str, float], ...]:
         stated = record.get("precision_thresholds")
         named = stated.items() if isinstance(stated, dict) else ()
-        return tuple((str(k), float(v)) for k, v in named if isinstance(v, (int, float)))
+        finite = ((k, v) for k, v in named if isinstance(v, (int, float)) and abs(v) <= sys.float_info.max)
+        return tuple((str(k), float(v)) for k, v in finite)
 
     def _fault(self, test: ast.Module) -> str | None:
         return None if "test_results" in assigned(test) else "its tests set no test_results when the file is imported"
