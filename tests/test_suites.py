@@ -27,6 +27,7 @@ from evo_kernel.suite_ours import Ours, differing
 from fitness import ours, results, theirs
 from fitness.foreign import FLAVOUR, check
 from fitness.jail import Jail
+from fitness.jobs import interpreted
 from fitness.theirs import Theirs
 from operators.llm import launcher
 from suites import TaskError, foreign
@@ -559,3 +560,25 @@ class TestOtherPeoplesSuites:
         result = run("suite", "show", "mine", "--root", tmp_path)
         assert (result.exit_code, result.output.count("\n")) == (1, 1)
         assert words in result.output
+
+
+def test_kernels_that_each_have_a_launcher_of_their_own_are_launched_by_one_method_too() -> None:
+    class Kernel:
+        """As Triton 3.5 makes them."""
+
+        def __init__(self, function: object) -> None:
+            self.function = function
+            self.run = lambda *args, **kwargs: pytest.fail("launched beside those who watch")
+
+        def __getitem__(self, grid: object) -> object:
+            return self.run
+
+    launched = []
+    interpreted.unify(Kernel)
+    Kernel.run = lambda kernel, *args, **kwargs: launched.append((kernel.function, args, kwargs))
+    kernel = Kernel("f")
+    kernel[(2,)](1, BLOCK=16)
+    kernel.run(1, grid=(3,), warmup=False)
+    assert launched == [
+        ("f", (1,), {"grid": (2,), "warmup": False, "BLOCK": 16}), ("f", (1,), {"grid": (3,), "warmup": False})
+    ]  # fmt: skip

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from triton.runtime import interpreter
+
+from fitness.jobs import interpreted
 
 MODULE = "calls_of_the_test"  # under which a program finds `wrap`; see `hook`
 MOST, SECONDS = 8, 25.0  # calls with launches that are kept, and for how long a test goes on once there is one
@@ -69,13 +70,13 @@ def watch(plain: bool = False) -> Notes:
     """Have what follows written down."""
     import sys
 
-    notes, launch = Notes(plain), interpreter.InterpretedFunction.run
+    notes, launch = Notes(plain), interpreted.Kernel.run
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         notes.launches += 1
         return launch(*args, **kwargs)
 
-    interpreter.InterpretedFunction.run = counted
+    interpreted.Kernel.run = counted
     module = types.ModuleType(MODULE)
     module.wrap = functools.partial(_wrap, notes)  # type: ignore[attr-defined]
     sys.modules[MODULE] = module

@@ -13,17 +13,16 @@ from typing import Any, NoReturn
 import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver as runtime
-from triton.runtime import interpreter
 from triton.runtime.autotuner import Autotuner
 
 from fitness import targets
-from fitness.jobs import driver, elementwise
+from fitness.jobs import driver, elementwise, interpreted
 from suites.foreign.hosted import rewritten
 
 __all__ = ["idle", "install", "rewritten", "stand_in"]
 
 CHIP = "h100"  # what programs are told that ask which chip they run on
-_LAUNCH: Callable[..., Any] = interpreter.InterpretedFunction.run
+_LAUNCH: Callable[..., Any] = interpreted.Kernel.run
 
 
 def install() -> None:
@@ -40,7 +39,7 @@ def install() -> None:
         torch._C._cuda_getCurrentRawStream = lambda *_: 0
     elementwise.install()
     Autotuner.run = _first
-    interpreter.InterpretedFunction.run = _launch
+    interpreted.Kernel.run = _launch
     stand_in()
 
 
@@ -53,11 +52,11 @@ def stand_in() -> None:
 @contextlib.contextmanager
 def idle() -> Iterator[None]:
     """Leave every launch out."""
-    interpreter.InterpretedFunction.run = lambda *_, **__: None
+    interpreted.Kernel.run = lambda *_, **__: None
     try:
         yield
     finally:
-        interpreter.InterpretedFunction.run = _launch
+        interpreted.Kernel.run = _launch
 
 
 class _Host(driver.RecordingDriver):
