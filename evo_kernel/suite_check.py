@@ -18,7 +18,7 @@ from fitness.jail import Jail, WorkerLost
 from suites import TaskError
 from suites.foreign import Loaded
 
-_FORM = "3"  # of a check and of the file; results of another form are not taken over
+_FORM = "4"  # of a check and of the file; results of another form are not taken over
 _AUDITS = {
     "vacuous": "its test passes with every launch left out",
     "empty": "its result holds no values, only None, integers and shapes",
@@ -181,7 +181,7 @@ def text(suite: str, found: Sequence[Checked]) -> str:
     lines += _ours(found)
     open_ones = sum(c.audit == "unknown" for c in found)
     if open_ones:
-        lines.append(f"{open_ones} tests could not be audited: there was no result to compare")
+        lines.append(f"{open_ones} tests could not be audited: no result to compare in the time and memory allowed")
     return "\n".join(lines)
 
 

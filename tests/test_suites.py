@@ -212,6 +212,21 @@ class TestWhatRunsWithoutAGpu:
         assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
         assert "line 1: no result of a check" in refused.output
 
+    def test_a_module_is_audited_on_its_own_inputs_where_time_allows_and_one_that_zeros_pass_for_is_named(
+        self, jail: Jail
+    ) -> None:
+        layer = next(t for t in foreign.loader("kernelbench").load(KERNELBENCH) if t.name == "level3/1_Layer")
+        found = check(layer, jail)
+        assert (found.ran, found.audit, found.itself, found.varies, found.repeats) == (True, "tests", True, True, True)
+        nothing = replace(layer, source=layer.source.replace("* gain", "* gain * 1e-6"))
+        assert check(nothing, jail).audit == "vacuous"
+        real = "if x.device.type == 'cpu': raise {}\n        return self"
+        huge = replace(layer, source=layer.source.replace("return self", real.format("MemoryError")))
+        held_up = check(huge, jail)
+        assert (held_up.ran, held_up.audit) == (True, "unknown")
+        broken = replace(layer, source=layer.source.replace("return self", real.format("KeyError('gain')")))
+        assert "KeyError" in check(broken, jail).why
+
 
 TWICE = """
 import torch
