@@ -47,7 +47,7 @@ class Journal:
     def create(cls, folder: Path, first: Iterable[tuple[Event, float]] = ()) -> Self:
         """Begin a journal with its first events, each with its cost; it appears whole or not at all."""
         if (folder / FILE).exists():
-            raise JournalError(f"{folder} already holds a run; resume it, or give another --run folder")
+            raise JournalError(f"{folder} already holds a run; resume it, or give another folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fitness.words import clean
 from suites.foreign import Loaded, SuiteError, loader, loaders
 
 ROOTLESS = "native"
@@ -70,7 +71,7 @@ def text(found: Survey, every: bool = False) -> str:
     lines += [f"note: {note}" for note in found.notes]
     if every:
         lines += [f"{t.name:<40} {t.group or '-':<8} {_said(t)}" for t in found.tasks]
-    return "\n".join(lines)
+    return "\n".join(clean(line).replace("\n", "?") for line in lines)  # names come from files of theirs
 
 
 def _said(task: Loaded) -> str:

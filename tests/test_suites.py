@@ -502,6 +502,14 @@ class TestWhatCannotBeRead:
         index.write_text(json.dumps(listed))
         assert show("kernelbench-x", tmp_path / "x")["tasks"][0]["thresholds"] == [["cosine_sim", 0.5]]
 
+    def test_a_name_that_would_steer_a_terminal_is_shown_without_what_does(self, tmp_path: Path) -> None:
+        shutil.copytree(KERNELBENCH, tmp_path / "kb")
+        level = next((tmp_path / "kb").rglob("level1"))
+        (level / "2_Relu.py").rename(level / "2_R\x1b[31me\nlu.py")
+        told = run("suite", "show", "kernelbench", "--root", tmp_path / "kb", "--tasks")
+        assert told.exit_code == 0, told.output
+        assert "2_R?[31me?lu" in told.output
+
 
 class Mine:
     """A suite of somebody else's."""
