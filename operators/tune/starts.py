@@ -2,7 +2,7 @@
 
 Products are fastest where tiles feed the matrix units from several stages of shared memory, and few settings do:
 spread over all that is legal, a tuner took some 40 tries on three tasks of four. On an H200 the best of these four was
-0.83 to 1.03 times as fast as what searches of 160 evaluations had found, on five tasks (benchmarks/rewrites_singles.py).
+0.83 to 1.03 times as fast as what searches of 160 evaluations found, on five tasks (benchmarks/rewrites_singles.py).
 Those for AMD chips are what matrix cores and 64 KiB of shared memory have room for, and were not measured.
 """
 
