@@ -13,7 +13,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, sleep
 from typing import Protocol
 
 from evo_kernel.config import Settings
@@ -104,6 +104,8 @@ class MeasuringPool:
 
     def wait(self, seconds: float) -> list[Done]:
         """Measure the next program that is built, however long that takes."""
+        if not self._flying:
+            sleep(min(seconds, 0.05))  # nothing was given: who asks again and again would take a core
         futures.wait(self._flying, seconds, futures.FIRST_COMPLETED)
         built = next((f for f in self._flying if f.done()), None)
         return [] if built is None else [self._measured(self._flying.pop(built), built.result())]

@@ -23,7 +23,7 @@ from evo_kernel.progress import Progress, passed_seeds, standing
 from evo_kernel.requests import Request
 from evo_kernel.talks import Talks
 from fitness import targets
-from fitness.evaluation import Basis, Evaluation, Failure, Stage
+from fitness.evaluation import Basis, Evaluation, Failure, Mode, Stage
 from fitness.walls.standing import UNKNOWN
 from operators import catalogue
 from operators.catalogue import REWRITE
@@ -232,8 +232,15 @@ class Population:
             frozen.hold(self._journal.folder, done.limits)
         evaluation = done.evaluation
         self._flying.discard(done.ticket)
+        again = self._attempts[done.ticket] < ATTEMPTS
+        if evaluation is not None and self._unsure(done.ticket, evaluation):
+            if again:
+                logger.warning("the seed is measured again: %s", "; ".join(evaluation.notes))
+                return
+            raise RunError(f"the seed cannot be measured: {'; '.join(evaluation.notes)}. Is somebody else using the "
+                           "GPU, or is it too hot? What the run knows is kept: resume it later")  # fmt: skip
         if evaluation is None:
-            if self._attempts[done.ticket] < ATTEMPTS:
+            if again:
                 logger.warning("request %d lost its worker and is tried again: %s", done.ticket, done.lost)
                 return
             message = f"two workers were lost while judging it; the last: {done.lost}"
@@ -248,6 +255,14 @@ class Population:
         if candidate.id in self.search.archive.crowned and REWRITE in self._operators:
             self._ahead.add(candidate.source)  # it may become a parent
         self._check_seeds()
+
+    def _unsure(self, ticket: int, e: Evaluation) -> bool:
+        """Tell whether the first program that passed was not confirmed, as the device's clocks moved.
+
+        Everybody else is compared with it: a run without it has nothing to begin with.
+        """
+        measured = e.basis is Basis.MEASURED and e.mode is Mode.SEALED and e.passed and not e.confirmed
+        return measured and self.search.archive.best is None and self.search.pending[ticket].operator == "seed"
 
     def _record(self, event: Event, seconds: float) -> None:
         """Journal first, then tell."""
@@ -266,3 +281,5 @@ class Population:
         """Stop at once when a seed kernel failed: nothing bred from it would mean anything."""
         for seed in self.search.failed_seeds:
             raise SeedFailed(seed[0].intent, seed[1])
+        if self.search.seeds and self.search.archive.best is None and not self.search.pending:
+            raise RunError("no seed of this run was confirmed when it was measured: begin a new run")

@@ -35,6 +35,7 @@ ROUNDING, TF32_ROUNDING = 2.0**-22 / math.sqrt(3), 2.0**-10 / math.sqrt(3)
 # How many times a member's largest error in a row any element there may be off. A draw may have been a lucky one; cut
 # inputs show the worst that hardware does to each.
 ROUNDED_REACH, CUT_REACH = 16.0, 2.0
+SINGLE = 1.5  # likewise of a real implementation, whose roundings are those of kernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,8 @@ def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool
     most = _most([m.errors.rows for m in real])
     # what a member errs beyond the best is a sum of roundings: the largest of millions is six times their mean
     excess = most - torch.stack([m.errors.rows for m in real]).amin(dim=0)
-    allowed = 4 * (most + excess)
+    # and where one large term rules an element of a row, its one rounding is no sum: no mean of the row shows it
+    allowed = torch.maximum(4 * (most + excess), SINGLE * _most([m.errors.most for m in real]))
     moved = [m.reach * m.errors.most for m in bank if m.reach is not None]
     if moved:
         allowed = allowed + _most(moved)

@@ -136,7 +136,7 @@ def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
 @pytest.fixture
 def bound(desk: Desk, double_task: Task) -> Iterator[Court]:
     made = Court(targets.find("h200"))
-    desk.in_turn = lambda: bool(made._turns._together or made._turns._alone)
+    desk.in_turn = lambda: bool(made._turns._depth)
     made.start()
     made.begin(double_task, 1)
     desk.asked.clear()
@@ -201,6 +201,7 @@ def test_a_fault_on_the_device_replaces_the_bench_alone(number: int, bound: Cour
         bound.verify([Hearing("2M", ("base",), PROGRAM), Hearing("1M", tuple(TRIALS), PROGRAM)])
     assert (raised.value.kind, raised.value.case) == ("illegal-address", "2M" if number < 2 else "1M")
     assert desk.listening()
+    bound.start()
     assert [s.name for s in desk.at_work()] == ["referee", "bench", "bench"]
     assert [s.alive for s in desk.at_work()] == [True, False, True]
     assert desk.names("referee")[-2:] == ["unmap", "map"]
@@ -481,6 +482,27 @@ def test_only_what_needs_the_device_waits_for_a_turn(bound: Court, desk: Desk) -
     bound.start()
 
 
+def test_what_is_filled_is_run_and_compared_in_the_same_turn(bound: Court, desk: Desk) -> None:
+    taken: list[int] = []
+    take = bound._turns._take
+    bound._turns._take = lambda kind: (taken.append(len(desk.asked)), take(kind))[1]  # type: ignore[method-assign, func-returns-value]
+
+    def by_turn(work: Callable[[], object]) -> list[list[str]]:
+        taken.clear()
+        desk.asked.clear()
+        work()
+        ends = [*taken[1:], len(desk.asked)]
+        return [[question for _, question, *_ in desk.asked[a:b]] for a, b in zip(taken, ends, strict=True)]
+
+    heard(bound)
+    assert [sorted(turn) for turn in by_turn(lambda: heard(bound))] == [["bind", "check", "fill", "runs"]]
+    bound._device, bound._arena = replace(bound.device, cache=1 << 10), 1 << 30
+    told = Heat("1M", (PROGRAM,), (200.0,), 1, told=True)
+    assert [sorted(turn) for turn in by_turn(lambda: bound.time([told]))] == [
+        ["bind", "check", "clear", "fill", "times"]
+    ]
+
+
 def test_the_next_bench_is_ready_before_it_is_asked_for(bound: Court, desk: Desk) -> None:
     heard(bound)
     for number in (3, 4, 5):
@@ -528,14 +550,15 @@ def test_a_referee_that_failed_gives_its_memory_back_within_a_turn(bound: Court,
 
     def forgets(name: str, question: tuple[Any, ...]) -> bool:
         if question[0] == "forget":
-            turns.append(bound._turns._together)
+            turns.append(bound._turns._depth)
         return False
 
     desk.says += [(forgets, None), (on("referee", "fill"), ["failed", "task", "the reference failed"])]
     with pytest.raises(RefereeFailed, match="reference failed"):
         heard(bound)
-    assert turns == [1]
-    assert bound._turns._together == 0
+    assert len(turns) == 1
+    assert turns[0] > 0
+    assert bound._turns._depth == 0
 
 
 def test_a_referee_that_does_not_give_its_memory_back_is_replaced(bound: Court, desk: Desk) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -46,8 +47,11 @@ from fitness.gpu.court import DeviceUnavailable
 from fitness.gpu.discover import Found
 from fitness.gpu.machine_code import MachineCode
 from fitness.jail import WorkerLost
+from fitness.measure import UNSETTLED, MeasuringJudge
 from fitness.passed import Pointer
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Variant, View
+from fitness.race import Times
+from fitness.verification import Depth
 from suites import Case, Input, Task, edge
 from suites import task as tasks
 
@@ -375,6 +379,13 @@ class TestMeasuringPool:
         pool.close()
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
+    def test_waiting_for_nothing_takes_no_core(self, double_task: Task) -> None:
+        pool = MeasuringPool(double_task, Judge(), [Builder()])
+        began = time.monotonic()
+        assert pool.wait(0.5) == []
+        assert time.monotonic() - began > 0.02
+        pool.close()
+
     def test_a_device_that_goes_away_ends_the_run_in_one_line(self, double_task: Task) -> None:
         pool = MeasuringPool(double_task, Judge(), [Builder()])
         pool.submit(0, "gone", {})
@@ -423,6 +434,59 @@ def finished(tmp_path: Path, double_task: Task) -> Path:
     assert "5.00 us [" in display.line(progress, 1.0)
     assert "] measured (2.00x the seed)" in display.line(progress, 1.0)
     return tmp_path / "run"
+
+
+def test_a_seed_whose_clock_did_not_settle_is_measured_again_and_then_the_run_stops_and_can_be_resumed(
+    tmp_path: Path, double_task: Task, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(target="h200", basis="measured", generations=1, population=1, pool="inline")
+    runs.begin(tmp_path / "run", settings, double_task)
+    unsure = replace(measured(10.0, confirmed=False, ratio=None), notes=(UNSETTLED,))
+    population = Population(tmp_path / "run", lambda *_: RivalPool([unsure, unsure]))
+    population.advance()
+    assert "the seed is measured again: the device's clocks did not settle" in caplog.text
+    with pytest.raises(RunError, match=r"clocks did not settle.*resume it later"):
+        population.advance()
+    population.close()
+    pool = RivalPool([unsure, measured(10.0, ratio=None), measured(5.0)])
+    population = Population(tmp_path / "run", lambda *_: pool)
+    while not population.advance().done:
+        assert pool.times
+    population.close()
+    archive = population.search.archive
+    assert [archive[i].score_us for i in archive.history] == pytest.approx([10.0, 5.0])
+
+
+def test_a_run_whose_only_seed_was_never_confirmed_says_so_in_place_of_waiting_for_ever(
+    tmp_path: Path, double_task: Task
+) -> None:
+    settings = Settings(target="h200", basis="measured", generations=1, population=1, pool="inline")
+    runs.begin(tmp_path / "run", settings, double_task)
+    with Journal.append_to(tmp_path / "run") as journal:  # as a version before this one left it
+        journal.append(Judged(0, measured(10.0, confirmed=False, ratio=None)), 0.0)
+    with pytest.raises(RunError, match="no seed of this run was confirmed"):
+        Population(tmp_path / "run", lambda *_: RivalPool([]))
+
+
+def test_a_process_in_which_the_clocks_moved_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = MeasuringJudge.__new__(MeasuringJudge)
+    court = SimpleNamespace(drop_bench=lambda: dropped.append(1))
+    verifier = SimpleNamespace(forget=lambda built: None, verify=lambda built, depth: ())
+    vars(judge).update(_court=court, _verifier=verifier)
+
+    def confirmed(settled: Sequence[bool]) -> list[float]:
+        parts = [[Times([float(n)], {}, ok), Times([float(n)], {}, True)] for n, ok in enumerate(settled)]
+        monkeypatch.setattr("fitness.race.run", lambda *_, **__: parts.pop(0))
+        dropped.clear()
+        _, found = judge._confirm(None, {}, Depth.THOROUGH)  # type: ignore[arg-type]
+        assert not parts
+        assert len(dropped) == len(settled)
+        return [part[0].own[0] for part in found]
+
+    dropped: list[int] = []
+    assert confirmed([True] * 3) == [0.0, 1.0, 2.0]
+    assert confirmed([True, False, True, True]) == [0.0, 2.0, 3.0]
+    assert confirmed([False, True, False, True, False, False]) == [1.0, 3.0, 0.0]  # as many as there are spare ones
 
 
 class Answers:

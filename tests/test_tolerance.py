@@ -1,6 +1,7 @@
 """The rule of correctness on the native tasks: honest arithmetic passes, wrong kernels do not, whatever the inputs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -295,6 +296,22 @@ def test_a_single_product_may_be_rounded_or_cut_where_what_is_added_to_it_is_not
             for nearest in (True, False):
                 made = (bits(x, 11, nearest).double() * bits(y, 11, nearest).double() + z.double()).float()
                 assert yardstick.ratio(wanted[0], made)[0] <= 1.0, (trial.name, seed, nearest)
+
+
+@pytest.mark.parametrize("seed", [325, 481])
+def test_one_rounding_that_rules_an_element_is_allowed_where_a_real_implementation_has_it_too(seed: int) -> None:
+    task = load("chained_matmul")
+    (trial,) = (t for t in trials(task, task.case("4096x16384x128-bf16-uniform"), small=True) if t.name == "influence")
+    sizes = {"a": (4096, 128), "b": (512, 128), "c": (512, 128)}
+    given = {k: replace(trial.arguments[k], shape=shape) for k, shape in sizes.items()}
+    trial = replace(trial, arguments=given)
+    values = draw(trial, seed)
+    (wanted,) = yardstick.compute(functions(task), values, trial, seed=seed, without="rounded")
+    a, b, c = (v.float() for v in values.values())
+    middle = (a @ b.T).bfloat16().float()
+    assert yardstick.ratio(wanted, (middle @ c).bfloat16())[0] <= 0.9
+    wrong = (middle.mul(1 + 2.0**-6).bfloat16().float() @ c).bfloat16()
+    assert yardstick.ratio(wanted, wrong)[0] > 1.0
 
 
 @pytest.mark.parametrize("name", ["uniform", "offset"])

@@ -114,13 +114,19 @@ class Court(Hearings):
             looked.append(outcome)
         if swept:
             looked[0][2] = looked[0][2] + self._far(tracks)
-            self._ask("clear", self._nobodys())
-        with self._asking("fill", filled):
-            self._bind_new(tracks)
         asked = [
             [t.names, count, order, t.batch, flush, anchor, self._rng.randrange(1 << 30), t.seconds]
             for t, order, count in zip(tracks, turns, cycles or [1] * len(tracks), strict=True)
         ]
+        with self._turns.alone():
+            if swept:
+                self._ask("clear", self._nobodys())
+            with self._asking("fill", filled):
+                self._bind_new(tracks)
+            return self._clocked(tracks, asked, looked)
+
+    def _clocked(self, tracks: Sequence[Track], asked: Sequence[Any], looked: Sequence[Any]) -> list[Clocked]:
+        """Time what was filled, then look at it."""
         limits = [t.seconds for t in tracks]
         try:
             found = [Clocked(*one) for one in self._run("times", asked, limit=max(limits), patience=sum(limits))]

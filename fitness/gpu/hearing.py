@@ -109,7 +109,8 @@ class Hearings(Pair):
         self.load(*(h.program for h in hearings))
         errors, times = [0.0] * len(hearings), [math.inf] * len(hearings)
         for steps in self._sittings(hearings):
-            ratios, took = self._sit(hearings, steps)
+            with self._turns.alone():
+                ratios, took = self._sit(hearings, steps)
             for step, ratio, time_us in zip(steps, ratios, took, strict=True):
                 errors[step.hearing] = max(errors[step.hearing], ratio)
                 times[step.hearing] = min(times[step.hearing], time_us)
@@ -138,8 +139,9 @@ class Hearings(Pair):
 
     def _run_on(self, key: Any, plan: LaunchPlan, place: Set, state: int) -> None:
         """Fill the one set of a program, then run it on memory in a state."""
-        self._ask("fill", [[key, [self._given(plan, place)], False]])
-        self._run("runs", [["heard alone", 0, state]], self._seconds)
+        with self._turns.alone():
+            self._ask("fill", [[key, [self._given(plan, place)], False]])
+            self._run("runs", [["heard alone", 0, state]], self._seconds)
 
     def _sittings(self, hearings: Sequence[Hearing]) -> Iterator[list[Step]]:
         """Lay out as many runs at a time as the arena has room for; twins stay together."""

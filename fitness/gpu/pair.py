@@ -19,7 +19,6 @@ from suites import task as tasks
 
 logger = logging.getLogger(__name__)
 
-ALONE = ("runs", "times")  # what a bench does with nobody beside it on the device
 WITHOUT_DEVICE = ("begin", "limit", "names", "news")  # what a referee does in no turn
 REFEREE_SECONDS = 300.0  # the first trial of a case computes its truth
 ARENA_SHARE, REFEREE_SHARE = 0.25, 0.3  # of the device's memory, of one judge that has it alone
@@ -86,7 +85,7 @@ class Pair:
     def _start_referee(self) -> None:
         """Start a referee, refuse a device that is not the target's, and begin what was begun."""
         self._referee = self._standby.referee()
-        with self._turns.together():
+        with self._turns.alone():
             name, arch, cache, units, memory, version = opened(self._referee)
         self._device = Device(name, arch, max(cache, self._target.cache_mb << 20), units, memory, version)
         if arch != self._target.arch:
@@ -116,7 +115,7 @@ class Pair:
         """Open a bench that is ready, and have the referee map its memory."""
         size = int(self.device.memory * ARENA_SHARE / self._judges) >> 20 << 20
         self._bench = self._standby.bench()
-        with self._turns.together():
+        with self._turns.alone():
             _, free, _, self._arena, handle = opened(self._bench, size)
             self._ask("map", handle, self._arena)
         self.free = free + self._arena
@@ -144,7 +143,7 @@ class Pair:
     def drop_bench(self) -> None:
         """End the bench: the next question opens a fresh one."""
         if self._bench is not None:
-            with self._turns.together():
+            with self._turns.alone():
                 self._kill_bench()
                 if self._referee is not None:
                     self._ask("unmap")
@@ -152,13 +151,13 @@ class Pair:
     def _kill_bench(self) -> None:
         self._loaded.clear()
         if self._bench is not None:
-            with self._turns.together():
+            with self._turns.alone():
                 self._bench.kill()
             self._bench = None
 
     def _kill_referee(self) -> None:
         if self._referee is not None:
-            with self._turns.together():  # that in which it was asked, if it was: what hangs may be at work there
+            with self._turns.alone():  # that in which it was asked, if it was: what hangs may be at work there
                 self._referee.kill()
             self._referee = None
         self._pending = False
@@ -190,7 +189,7 @@ class Pair:
         if self._referee is None:
             raise MachineFailed("the referee is gone")
         if question[0] not in WITHOUT_DEVICE:
-            self._turn.enter_context(self._turns.together())
+            self._turn.enter_context(self._turns.alone())
         try:
             self._referee.send(*question)
         except Lost as error:
@@ -217,7 +216,7 @@ class Pair:
 
     def _recover(self) -> None:
         """End the bench, whose memory the referee maps, and give back what the referee holds."""
-        with self._turns.together():  # it waits for the device, and must not do so beside another's clock
+        with self._turns.alone():  # it waits for the device, and must not do so beside another's clock
             self._kill_bench()
             try:
                 if self._referee is not None:
@@ -238,7 +237,7 @@ class Pair:
         self.start()
         assert self._bench is not None
         limit = limit or self._seconds
-        with self._turns.alone() if question[0] in ALONE else self._turns.together():
+        with self._turns.alone():
             try:
                 state, *rest = self._bench.ask(*question, seconds=(patience or limit) + 5.0)
             except Lost as error:
@@ -248,25 +247,24 @@ class Pair:
         if state == "ok":
             return rest[0]
         if state == "lost":
-            self._replace()
+            self._gone()
             if rest[0].hung:
                 raise Fault("timeout", f"did not finish on the device within {limit:g} s") from rest[0]
             raise Fault("crash", f"the process that ran it died: {rest[0]}") from rest[0]
         kind, message, step = rest
         if kind != "plan":
-            self._replace()
+            self._gone()
         if kind == "bench":
             raise MachineFailed(f"the bench failed: {message}")
         if kind == "timeout":
             message = f"did not finish on the device within {limit:g} s"
         raise Fault(kind, message, step)
 
-    def _replace(self) -> None:
-        """Put a fresh bench in the place of one that saw a fault and was killed."""
+    def _gone(self) -> None:
+        """Count a bench that saw a fault and was killed; whoever needs one next starts it, outside this turn."""
         self.faults += 1
         if self._referee is not None:
             self._ask("unmap")
-        self.start()
 
 
 def _arch(arch: str | int) -> str:

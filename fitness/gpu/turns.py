@@ -1,7 +1,9 @@
-"""Turns of several judges on one device: any number may fill and compare together; who runs candidates does so alone.
+"""Turns of several judges on one device: a judge takes it alone for each sequence of filling, running and comparing.
 
 Judges of one search, or of several searches of one machine, wait for each other by locks on two files, which the
-kernel frees when a process ends. Nobody's clock runs while somebody else's work is on the device.
+kernel frees when a process ends. Nobody's clock runs while somebody else's work is on the device. What reads no clock
+might share it, but a device that goes to and fro between processes takes longer for all of them together than for one
+after another.
 """
 
 import fcntl
@@ -10,7 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -26,33 +28,31 @@ class Turns:
         base = (folder or Path(tempfile.gettempdir())) / f"evo-kernel-gpu-{device}"
         self._paths = [base.with_name(base.name + end) for end in (".gate", ".lock")]
         self._files: list[int] | None = None  # opened for the first turn; empty where they cannot be
-        self._together, self._alone = 0, False
+        self._depth, self._alone = 0, False  # turns within turns; whether the outermost is one alone
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self) -> AbstractContextManager[None]:
         """Work on the device beside others who do not read the clock; within any turn this is nothing new."""
-        if not self._together and not self._alone:
-            self._take(fcntl.LOCK_SH)
-        self._together += 1
-        try:
-            yield
-        finally:
-            self._together -= 1
-            if not self._together and not self._alone:
-                self._free()
+        return self._within(fcntl.LOCK_SH)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Work on the device with nobody beside; within a turn alone this is nothing new."""
+        if self._depth and not self._alone:
+            raise RuntimeError("a judge that works together with others cannot wait until it is alone")
+        return self._within(fcntl.LOCK_EX)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Work on the device with nobody beside."""
-        if self._together:
-            raise RuntimeError("a judge that works together with others cannot wait until it is alone")
-        self._take(fcntl.LOCK_EX)
-        self._alone = True
+    def _within(self, kind: int) -> Iterator[None]:
+        """Hold the device until the outermost turn ends."""
+        if not self._depth:
+            self._take(kind)
+            self._alone = kind == fcntl.LOCK_EX
+        self._depth += 1
         try:
             yield
         finally:
-            self._alone = False
-            self._free()
+            self._depth -= 1
+            if not self._depth:
+                self._free()
 
     def close(self) -> None:
         """Give the files back; the next turn opens them again."""
