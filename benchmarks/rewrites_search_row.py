@@ -75,7 +75,7 @@ def figures(folder: Path) -> dict[str, Any]:
 
 
 def beside(e: Evaluation, seed: Entry) -> list[float]:
-    """Return a program's time over the seed's with its interval: timed in the same rounds, or both predicted."""
+    """Return a program's time over the seed's with its interval: timed in the same rounds where it was confirmed."""
     found = e.ratio_to("baseline")
     return [e.score_us / seed.score_us] * 3 if found is None else [found.ratio, found.low, found.high]
 

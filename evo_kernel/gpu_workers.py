@@ -29,10 +29,9 @@ DEPTH = 2  # programs at one judge: the next is there when the one before is don
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One source on its way: its rivals, and seconds spent so far."""
+    """One source on its way, and seconds spent so far."""
 
     ticket: int
-    against: Mapping[str, str]
     seconds: float = 0.0
 
 
@@ -81,13 +80,13 @@ class MeasuringRayPool:
         flying = len(self._building) + len(self._waiting) + len(self._measuring)
         return max(0, min(len(self._idle), len(self._builders) + DEPTH * len(self._judges) - flying))
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+    def submit(self, ticket: int, source: str) -> None:
         """Give the source to an idle builder."""
         builder = self._idle.pop()
         status, built = builder.build.options(num_returns=2).remote(source, self._edges)
-        self._building[status] = (Attempt(ticket, dict(against)), builder, built)
+        self._building[status] = (Attempt(ticket), builder, built)
 
-    def wait(self, seconds: float) -> list[Done]:
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
         """Return what is done; what was built goes on to a GPU."""
         known = [*self._measuring, *self._building, *self._greeting]
         if not known:
@@ -95,7 +94,7 @@ class MeasuringRayPool:
             return []
         ready, _ = ray.wait(known, num_returns=1, timeout=seconds)
         done = [one for reference in ready for one in self._take(reference)]
-        self._feed()
+        self._feed(dict(against or {}))
         return done
 
     def pids(self) -> list[int]:
@@ -163,13 +162,13 @@ class MeasuringRayPool:
             self._lost(builder, error)
             return [Done(attempt.ticket, None, 0.0, f"worker process died ({type(error).__name__})")]
         self._idle.append(builder)
-        attempt = Attempt(attempt.ticket, attempt.against, seconds)
+        attempt = Attempt(attempt.ticket, seconds)
         if kind == "lost":
             return [Done(attempt.ticket, None, seconds, told)]
         self._waiting.append(Waiting(attempt, built if kind == "built" else None, told))
         return []
 
-    def _feed(self) -> None:
+    def _feed(self, against: dict[str, str]) -> None:
         """Give what waits to the GPUs that have least to do."""
         while self._waiting and self._load:
             judge = min(self._load, key=lambda j: self._load[j])
@@ -178,7 +177,7 @@ class MeasuringRayPool:
             one = self._waiting.pop(0)
             self._load[judge] += 1
             if one.failure is None:
-                reference = judge.measure.remote(one.built, one.attempt.against)
+                reference = judge.measure.remote(one.built, against)
             else:
                 reference = judge.refuse.remote(one.failure)
             self._measuring[reference] = (one.attempt, judge)

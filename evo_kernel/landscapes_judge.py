@@ -101,11 +101,11 @@ class TablePool:
         """Return 1 when nothing waits."""
         return 1 - len(self._waiting)
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+    def submit(self, ticket: int, source: str) -> None:
         """Keep the source until `wait`."""
         self._waiting.append((ticket, source))
 
-    def wait(self, seconds: float) -> list[Done]:
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
         """Judge the one that waits."""
         done = [Done(t, self._judge.judge(source, source == self._spared), 0.0) for t, source in self._waiting]
         self._waiting.clear()

@@ -74,14 +74,6 @@ class Made:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A source on its way to the device."""
-
-    ticket: int
-    against: Mapping[str, str]
-
-
 class MeasuringPool:
     """One judge on one GPU, and builders that work ahead of it. Verdicts come in the order in which builds end."""
 
@@ -92,23 +84,23 @@ class MeasuringPool:
         self._idle: queue.SimpleQueue[Building] = queue.SimpleQueue()
         for builder in builders:
             self._idle.put(builder)
-        self._flying: dict[futures.Future[Made], Order] = {}
+        self._flying: dict[futures.Future[Made], int] = {}  # tickets
 
     def free(self) -> int:
         """Return how many more can be taken: one for each builder and one for the device."""
         return len(self._builders) + 1 - len(self._flying)
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+    def submit(self, ticket: int, source: str) -> None:
         """Give a source to whichever builder is free first."""
-        self._flying[self._threads.submit(self._make, source)] = Order(ticket, against)
+        self._flying[self._threads.submit(self._make, source)] = ticket
 
-    def wait(self, seconds: float) -> list[Done]:
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
         """Measure the next program that is built, however long that takes."""
         if not self._flying:
             sleep(min(seconds, 0.05))  # nothing was given: who asks again and again would take a core
         futures.wait(self._flying, seconds, futures.FIRST_COMPLETED)
         built = next((f for f in self._flying if f.done()), None)
-        return [] if built is None else [self._measured(self._flying.pop(built), built.result())]
+        return [] if built is None else [self._measured(self._flying.pop(built), built.result(), against or {})]
 
     def pids(self) -> list[int]:
         """Return the processes, for those who watch or kill them."""
@@ -135,21 +127,21 @@ class MeasuringPool:
             self._idle.put(builder)
         return Made(result, lost, monotonic() - started)
 
-    def _measured(self, order: Order, made: Made) -> Done:
+    def _measured(self, ticket: int, made: Made, against: Mapping[str, str]) -> Done:
         """Judge what was built; what could not be built is a verdict too."""
         started = monotonic()
         if made.result is None:
-            return Done(order.ticket, None, made.seconds, made.lost)
+            return Done(ticket, None, made.seconds, made.lost)
         if isinstance(made.result, Failure):
-            return Done(order.ticket, self._judge.refusal(made.result), made.seconds)
+            return Done(ticket, self._judge.refusal(made.result), made.seconds)
         try:
-            evaluation, limits = self._judge.measure(made.result, order.against), self._judge.news()
+            evaluation, limits = self._judge.measure(made.result, against), self._judge.news()
         except WorkerLost as error:
-            return Done(order.ticket, None, made.seconds + monotonic() - started, str(error))
+            return Done(ticket, None, made.seconds + monotonic() - started, str(error))
         except DeviceUnavailable as error:
             raise RunError(f"the GPU cannot be used any more: {error}; resume when it can") from error
         on_device = monotonic() - started
-        return Done(order.ticket, evaluation, made.seconds + on_device, limits=limits, gpu_seconds=on_device)
+        return Done(ticket, evaluation, made.seconds + on_device, limits=limits, gpu_seconds=on_device)
 
 
 def build(builder: Building, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]

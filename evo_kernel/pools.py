@@ -39,14 +39,15 @@ class Pool(Protocol):
     def free(self) -> int:
         """Return how many more sources can be taken now."""
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
-        """Take one source; its ticket comes back with its verdict.
+    def submit(self, ticket: int, source: str) -> None:
+        """Take one source; its ticket comes back with its verdict."""
 
-        `against` holds the sources of the rivals it is timed beside, by name; predictions need none.
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
+        """Return what is done, waiting at most so long for the first.
+
+        `against` holds the sources of the rivals, by name, that what goes to a device now is timed beside: the best
+        may have changed since a program was submitted. Predictions need none.
         """
-
-    def wait(self, seconds: float) -> list[Done]:
-        """Return what is done, waiting at most so long for the first."""
 
     def close(self) -> None:
         """Stop all work."""
@@ -172,11 +173,11 @@ class InlinePool:
         """Return 1 when nothing waits."""
         return 1 - len(self._waiting)
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+    def submit(self, ticket: int, source: str) -> None:
         """Keep the source until `wait`."""
         self._waiting.append((ticket, source))
 
-    def wait(self, seconds: float) -> list[Done]:
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
         """Judge the one that waits, however long it takes."""
         done = []
         for ticket, source in self._waiting:

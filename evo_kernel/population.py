@@ -77,7 +77,7 @@ class Population:
         if asked and not self._flying:
             self._listen(seconds)
             return
-        for done in self._pool.wait(min(seconds, GLANCE) if asked else seconds):
+        for done in self._pool.wait(min(seconds, GLANCE) if asked else seconds, self._rivals()):
             self._finish(done)
 
     def _open_talks(self) -> Talks | None:
@@ -101,7 +101,7 @@ class Population:
             number, candidate = ready
             self._flying.add(number)
             self._attempts[number] += 1
-            self._pool.submit(number, candidate.source, self._rivals())
+            self._pool.submit(number, candidate.source)
         self._wait(seconds)
         return self.progress()
 

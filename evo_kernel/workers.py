@@ -85,12 +85,12 @@ class RayPool:
         """Return the number of idle judges."""
         return len(self._idle)
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+    def submit(self, ticket: int, source: str) -> None:
         """Give the source to an idle judge."""
         judge = self._idle.pop()
         self._busy[judge.judge.remote(source)] = (ticket, judge)
 
-    def wait(self, seconds: float) -> list[Done]:
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
         """Return what is done; a judge that died gets nothing new until it answers again."""
         if not self._busy and not self._recovering:
             sleep(min(seconds, 0.05))

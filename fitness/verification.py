@@ -57,18 +57,18 @@ class Verifier:
         smallest = min(built.recorded, key=lambda r: r.full.bytes).case.name
         deep = depth >= Depth.THOROUGH
         cases = [self._hearing(built, r, deep or r.case.name == smallest) for r in built.recorded]
-        verified = self._hear([hearing for hearing, _ in cases])
+        edges = [self._hearing(built, e, deep)[0] for e in built.edges if not _huge(e.case)]
+        verified = self._hear([*(hearing for hearing, _ in cases), *edges])
         if deep:
             for hearing, _ in cases:
                 self._hear_again(hearing)
-        self._hear([self._hearing(built, e, deep)[0] for e in built.edges if not _huge(e.case)])
         if depth is Depth.EXHAUSTIVE:
             self.left_out |= {e: None for e in huge_names(self._task) if e not in {b.case.name for b in built.edges}}
             for edge in (e for e in built.edges if _huge(e.case)):
                 self._hear_huge(built, edge)
         found = tuple(
             Resolved(r.case, hearing.program, tuple(sorted(choice.items())), one.error, one.time_us)
-            for r, (hearing, choice), one in zip(built.recorded, cases, verified, strict=True)
+            for r, (hearing, choice), one in zip(built.recorded, cases, verified[: len(cases)], strict=True)
         )
         remember(self._verified, built.program, found)
         remember(self._programs, built.source, built.program)

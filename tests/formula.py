@@ -22,10 +22,10 @@ class Formula:
     def free(self) -> int:
         return 1 - len(self.tickets)
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+    def submit(self, ticket: int, source: str) -> None:
         self.tickets.append((ticket, source))
 
-    def wait(self, seconds: float) -> list[Done]:
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
         Formula.left -= 1
         if Formula.left < 0:
             raise KeyboardInterrupt

@@ -114,10 +114,10 @@ class FormulaPool:
     def free(self) -> int:
         return 2 - len(self.tickets)
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+    def submit(self, ticket: int, source: str) -> None:
         self.tickets.append((ticket, source))
 
-    def wait(self, seconds: float) -> list[Done]:
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
         ended, self.tickets = self.tickets, []
         return [Done(ticket, self.verdict(source), 0.01) for ticket, source in ended]
 

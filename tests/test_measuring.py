@@ -323,7 +323,7 @@ def collect(pool: MeasuringPool, count: int) -> dict[int, Done]:
     done: dict[int, Done] = {}
     deadline = time.monotonic() + 200
     while len(done) < count and time.monotonic() < deadline:
-        done |= {d.ticket: d for d in pool.wait(0.5)}
+        done |= {d.ticket: d for d in pool.wait(0.5, {"baseline": "seed"})}
     return done
 
 
@@ -333,7 +333,7 @@ class TestMeasuringPool:
         pool = MeasuringPool(double_task, judge, builders)
         assert pool.free() == 3
         for ticket, source in enumerate(("good", "bad", "lost")):
-            pool.submit(ticket, source, {"baseline": "seed"})
+            pool.submit(ticket, source)
         assert pool.free() == 0
         done = collect(pool, 3)
         assert pool.free() == 3
@@ -353,7 +353,7 @@ class TestMeasuringPool:
 
     def test_a_bug_in_a_builder_stops_the_run_instead_of_hanging_it(self, double_task: Task) -> None:
         pool = MeasuringPool(double_task, Judge(), [Builder()])
-        pool.submit(0, "bug", {})
+        pool.submit(0, "bug")
         with pytest.raises(ZeroDivisionError):
             collect(pool, 1)
         pool.close()
@@ -369,15 +369,28 @@ class TestMeasuringPool:
         settings = Settings(target="h200", basis="measured")
         pool = MeasuringPool(one_case_task, Judge(), [make_builder(one_case_task, settings) for _ in range(2)])
         source = one_case_task.seeds[0].source
-        pool.submit(0, source, {})
+        pool.submit(0, source)
         assert collect(pool, 1)[0].evaluation == measured(5.0)
         for ticket in (1, 2, 3):
-            pool.submit(ticket, source.replace("BLOCK=128", f"BLOCK={128 << ticket}"), {})
+            pool.submit(ticket, source.replace("BLOCK=128", f"BLOCK={128 << ticket}"))
         pids = pool.pids()
         assert len(pids) == 2
         time.sleep(0.1)  # into the record jobs
         pool.close()
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+    def test_a_program_is_measured_beside_the_best_of_then_not_of_when_it_was_submitted(
+        self, double_task: Task
+    ) -> None:
+        judge = Judge()
+        pool = MeasuringPool(double_task, judge, [Builder(), Builder()])
+        for ticket in (0, 1):
+            pool.submit(ticket, "good")
+        time.sleep(0.2)
+        assert len(pool.wait(60.0, {"baseline": "seed"})) == 1
+        assert len(pool.wait(60.0, {"baseline": "seed", "incumbent": "best"})) == 1
+        assert [sorted(against) for _, against in judge.seen] == [["baseline"], ["baseline", "incumbent"]]
+        pool.close()
 
     def test_waiting_for_nothing_takes_no_core(self, double_task: Task) -> None:
         pool = MeasuringPool(double_task, Judge(), [Builder()])
@@ -388,7 +401,7 @@ class TestMeasuringPool:
 
     def test_a_device_that_goes_away_ends_the_run_in_one_line(self, double_task: Task) -> None:
         pool = MeasuringPool(double_task, Judge(), [Builder()])
-        pool.submit(0, "gone", {})
+        pool.submit(0, "gone")
         with pytest.raises(RunError, match="it fell off the bus; resume when it can"):
             collect(pool, 1)
         pool.close()
@@ -403,11 +416,11 @@ class RivalPool:
     def free(self) -> int:
         return 1 - len(self.tickets)
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
-        self.against.append(dict(against))
+    def submit(self, ticket: int, source: str) -> None:
         self.tickets.append(ticket)
 
-    def wait(self, seconds: float) -> list[Done]:
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
+        self.against += [dict(against or {})] * len(self.tickets)
         return [Done(self.tickets.pop(), self.times.pop(0), 0.0)] if self.tickets else []
 
     def close(self) -> None:

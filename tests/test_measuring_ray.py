@@ -77,7 +77,7 @@ def collect(pool: MeasuringRayPool, count: int) -> dict[int, Done]:
     deadline = time.monotonic() + PATIENCE
     while len(done) < count:
         assert time.monotonic() < deadline, done
-        done |= {d.ticket: d for d in pool.wait(0.5)}
+        done |= {d.ticket: d for d in pool.wait(0.5, {"baseline": "seed"})}
     return done
 
 
@@ -96,8 +96,8 @@ def test_builders_build_and_the_gpu_measures_and_a_lost_one_costs_its_attempt(
         ready(pool, 2)
         assert len(pool._judges) == 2  # on the one GPU
         source = one_case_task.seeds[0].source
-        pool.submit(1, source, {"baseline": source})
-        pool.submit(2, "def (", {})
+        pool.submit(1, source)
+        pool.submit(2, "def (")
         done = collect(pool, 2)
         good, bad = done[1].evaluation, done[2].evaluation
         assert good is not None
@@ -115,7 +115,7 @@ def test_builders_build_and_the_gpu_measures_and_a_lost_one_costs_its_attempt(
         while not any(d.evaluation for d in again.values()) or not any(d.lost for d in again.values()):
             assert time.monotonic() < deadline, again
             if pool.free():
-                pool.submit(number, source.replace("BLOCK=128", f"BLOCK={128 << number % 4}"), {})
+                pool.submit(number, source.replace("BLOCK=128", f"BLOCK={128 << number % 4}"))
                 number += 1
             again |= {d.ticket: d for d in pool.wait(0.5)}
         assert all((d.evaluation is None) == bool(d.lost) for d in again.values())

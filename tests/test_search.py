@@ -230,10 +230,10 @@ class FormulaPool:
     def free(self) -> int:
         return self.width - len(self.tickets)
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+    def submit(self, ticket: int, source: str) -> None:
         self.tickets.append((ticket, source))
 
-    def wait(self, seconds: float) -> list[Done]:
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
         self.submitted += 1
         if not self.tickets:
             return []

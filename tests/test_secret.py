@@ -31,10 +31,10 @@ class Seeded:
     def free(self) -> int:
         return 0
 
-    def submit(self, ticket: int, source: str, against: Mapping[str, str]) -> None:
+    def submit(self, ticket: int, source: str) -> None:
         raise AssertionError("nothing is free")
 
-    def wait(self, seconds: float) -> list[Done]:
+    def wait(self, seconds: float, against: Mapping[str, str] | None = None) -> list[Done]:
         return []
 
     def close(self) -> None:

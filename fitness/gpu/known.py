@@ -38,11 +38,13 @@ def learn(own: Functions, trial: Trial, seed: int, device: str, turned: bool) ->
         # by amounts that follow from the secret: this trial's limits must be those of every judge of the run
         rng = random.Random(f"turned {seed} {trial.case} {trial.name}")
         values = {k: turned_around(v, trial.arguments[k], rng) for k, v in values.items()}
-    wanted = list(yardstick.compute(own, values, trial, device, seed, measure=compare.errors))
+    made = yardstick.compute(own, values, trial, device, seed, measure=compare.errors)
+    wanted = [compare.narrowed(y) for y in made]
     specs = {k: a for k, a in trial.arguments.items() if isinstance(a, Input)}
     inputs = {k: storage.stored(v, spec) for k, spec in specs.items() if isinstance(v := values[k], torch.Tensor)}
     items = {k: ITEM_BYTES[spec.dtype] if _movable(spec) else 0 for k, spec in specs.items()}
-    held = sum(v.numel() for v in inputs.values()) + sum(y.truth.numel() * 8 for y in wanted)
+    kept = (*inputs.values(), *(t for y in wanted for t in (y.truth, y.rows, y.allowed)))
+    held = sum(t.nbytes for t in kept)
     return Known(inputs, items, wanted, held)
 
 

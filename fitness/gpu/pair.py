@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 WITHOUT_DEVICE = ("begin", "limit", "names", "news")  # what a referee does in no turn
 REFEREE_SECONDS = 300.0  # the first trial of a case computes its truth
-ARENA_SHARE, REFEREE_SHARE = 0.25, 0.3  # of the device's memory, of one judge that has it alone
+ARENA_SHARE, REFEREE_SHARE = 0.25, 0.4  # of the device's memory, of one judge that has it alone
 
 
 @dataclass(frozen=True, slots=True)

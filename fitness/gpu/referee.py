@@ -225,7 +225,7 @@ class Referee:
             self._untold |= {f"{case}/{trial}/{n}": y.figures for n, y in enumerate(self._known[key].wanted)}
             while len(self._known) > 1 and sum(k.bytes for k in self._known.values()) > self._memory:
                 self._known.popitem(last=False)
-            if torch.cuda.memory_reserved(self._device) > 2 * self._memory:  # each time would cost 10 ms and more
+            if torch.cuda.memory_reserved(self._device) > 1.5 * self._memory:  # each time would cost 10 ms and more
                 torch.cuda.empty_cache()
         self._known.move_to_end(key)
         return self._known[key]
