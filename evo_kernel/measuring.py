@@ -20,7 +20,7 @@ from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.pools import Done, InlinePool, Pool, child_limits, make_measuring_judge
 from fitness import targets
-from fitness.build import Builder, Built, Purpose, Refusal
+from fitness.build import Builder, Built, Kernels, Purpose, Refusal
 from fitness.correctness import Limits
 from fitness.evaluation import Evaluation, Failure
 from fitness.gpu.court import DeviceUnavailable
@@ -155,9 +155,9 @@ def build(builder: Building, source: str, cases: tuple[Case, ...], edges: tuple[
         return None, str(error)
 
 
-def make_builder(task: Task, settings: Settings) -> Builder:
-    """Return a builder as the settings want it."""
-    return Builder(task, targets.find(settings.target), child_limits(settings), Purpose(code=True))
+def make_builder(task: Task, settings: Settings, kernels: Kernels | None = None) -> Builder:
+    """Return a builder as the settings want it; those that share `kernels` compile none that another has compiled."""
+    return Builder(task, targets.find(settings.target), child_limits(settings), Purpose(code=True), kernels=kernels)
 
 
 def inline(task: Task, settings: Settings, secret: int | None = None) -> Pool:
@@ -167,7 +167,9 @@ def inline(task: Task, settings: Settings, secret: int | None = None) -> Pool:
     count = settings.workers or max(1, (os.cpu_count() or 2) - 2)  # the judge's two processes want a core each
     with contextlib.ExitStack() as opened:
         # builders first: they load torch and triton while the device starts
-        builders = [opened.enter_context(contextlib.closing(make_builder(task, settings))) for _ in range(count)]
+        kernels = Kernels()
+        made = (make_builder(task, settings, kernels) for _ in range(count))
+        builders = [opened.enter_context(contextlib.closing(builder)) for builder in made]
         judge = opened.enter_context(contextlib.closing(make_measuring_judge(task, settings, secret=secret)))
         pool = MeasuringPool(task, judge, builders)
         opened.pop_all()

@@ -3,9 +3,10 @@
 import contextlib
 import hashlib
 import logging
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 REMEMBERED = 4096  # compiled kernels kept, each some kilobytes
 FORMAT = 2  # of what travels
 MAX_PLAN_BYTES = 24 << 30  # what the buffers of one case may need
+
+
+Made = tuple[Resources, MachineCode | None, str]  # of one kernel; code where it is for a device, and a note
 
 
 class Refusal(Exception):
@@ -109,15 +113,40 @@ def _unpack_recorded(case: Any, full: Any, check: Any) -> Recorded:
     return Recorded(unpack_case(case), plan, plan if check is None else plans.unpack(check))
 
 
+class Kernels:
+    """Compiled kernels by digest, for any number of builders of one target in threads; the oldest are forgotten.
+
+    A digest is of the code that the compiler read and of its options: a program that changes one kernel of two, or what
+    is around them, has one compiled, or none.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: OrderedDict[str, Made] = OrderedDict()
+
+    def of(self, digests: Iterable[str]) -> dict[str, Made]:
+        """Return those that are known."""
+        with self._lock:
+            return {d: self._made[d] for d in digests if d in self._made}
+
+    def add(self, made: Mapping[str, Made]) -> None:
+        """Remember some."""
+        with self._lock:
+            self._made.update(made)
+            while len(self._made) > REMEMBERED:
+                self._made.popitem(last=False)
+
+
 class Builder:
     """Records and compiles one program after another for one task and one target."""
 
-    def __init__(self, task: Task, target: Target, limits: Limits, purpose: Purpose, jail: Jail | None = None) -> None:
+    def __init__(self, task: Task, target: Target, limits: Limits, purpose: Purpose, jail: Jail | None = None,
+                 kernels: Kernels | None = None) -> None:  # fmt: skip
         self._task, self._target, self._limits, self._purpose = task, target, limits, purpose
         self.jail = jail or Jail("compiled")
         self.jail.start()
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
-        self._kernels: OrderedDict[str, tuple[Resources, MachineCode | None, str]] = OrderedDict()
+        self._kernels = kernels or Kernels()
 
     @property
     def pid(self) -> int | None:
@@ -163,15 +192,15 @@ class Builder:
             notes += said[: words.NOTES]
         return tuple(every[: len(cases)]), tuple(every[len(cases) :]), words.notes(notes)
 
-    def _compile(self, recorded: tuple[Recorded, ...]) -> dict[str, tuple[Resources, MachineCode | None, str]]:
+    def _compile(self, recorded: tuple[Recorded, ...]) -> dict[str, Made]:
         """Read the code, then compile what is new, in a child that never saw the candidate; with the child's notes."""
         launches = [launch for r in recorded for launch in r.full.launches]
         wanted = {v.kernel.digest: v.kernel for x in launches for v in x.variants if v.kernel.ttir is not None}
         objection = codescan.objection(wanted.values(), self._task.tf32)
         if objection:
             raise Refusal(Failure(Stage.COMPILE, "code", words.message(objection)))
-        missing = {d: k for d, k in wanted.items() if d not in self._kernels}
-        found = {d: self._kernels[d] for d in wanted if d in self._kernels}
+        found = self._kernels.of(wanted)
+        missing = {d: k for d, k in wanted.items() if d not in found}
         if missing:
             target = self._target
             payload = {
@@ -181,11 +210,12 @@ class Builder:
                 "tf32": self._task.tf32,
             }
             outcome = self.jail.run("compile", payload, self._limits)
-            for key, figures, code, note in value(outcome, Stage.COMPILE, self._task):
-                found[key] = (Resources(*figures), None if code is None else machine_code.unpack(code), str(note))
-                self._kernels[key] = found[key]
-            while len(self._kernels) > REMEMBERED:
-                self._kernels.popitem(last=False)
+            made = {
+                key: (Resources(*figures), None if code is None else machine_code.unpack(code), str(note))
+                for key, figures, code, note in value(outcome, Stage.COMPILE, self._task)
+            }
+            self._kernels.add(made)
+            found |= made
         if set(found) != set(wanted):
             raise ValueError("the compiler answered for other kernels")
         for key in (x.chosen.kernel.digest for x in launches if len(x.variants) == 1):

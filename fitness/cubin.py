@@ -3,6 +3,8 @@
 import struct
 from collections.abc import Iterator
 
+from fitness.elf import sections
+
 _REGISTERS, _FRAME, _PARAMETER = 0x2F, 0x11, 0x17  # attributes: EIATTR_REGCOUNT, FRAME_SIZE, KPARAM_INFO
 _WITH_PAYLOAD = 4  # EIFMT_SVAL: the only form of an entry with bytes behind its header
 
@@ -28,7 +30,7 @@ def parameters(binary: bytes, symbol: str) -> tuple[int, ...]:
 
 def _entries(binary: bytes, section: str) -> Iterator[tuple[int, bytes]]:
     """Yield (attribute, payload) of one section's entries: format, attribute and size in 4 bytes, then the payload."""
-    for name, position, size in _sections(binary):
+    for name, position, size in sections(binary):
         if name != section:
             continue
         end = position + size
@@ -38,13 +40,3 @@ def _entries(binary: bytes, section: str) -> Iterator[tuple[int, bytes]]:
             if form == _WITH_PAYLOAD:
                 yield attribute, binary[position : position + length]
                 position += length
-
-
-def _sections(elf: bytes) -> list[tuple[str, int, int]]:
-    """List an ELF64 file's sections as (name, offset, size)."""
-    table, entry, count, names = (
-        struct.unpack_from("<Q", elf, 0x28)[0], *struct.unpack_from("<HHH", elf, 0x3A)
-    )  # fmt: skip
-    headers = [struct.unpack_from("<IIQQQQ", elf, table + i * entry) for i in range(count)]
-    strings = headers[names][4]
-    return [(elf[strings + h[0] : elf.index(b"\0", strings + h[0])].decode(), h[4], h[5]) for h in headers]

@@ -1,11 +1,10 @@
 """Reads what a compiled kernel uses out of the compiler's own output, and works out its occupancy."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from fitness import cubin, targets
+from fitness import cubin, elf, targets
 from fitness.evaluation import Resources
 from fitness.targets import Target
 
@@ -46,7 +45,7 @@ def _read_amd(text: str, binary: bytes, metadata: Mapping[str, Any], symbol: str
         occupancy=occupancy(sheet, vgprs, shared, waves),
         matrix_ops=len(re.findall(r"^\s*v_s?mfmac?_", text, re.MULTILINE)),
         load_bytes=_mean(widths),
-        code=hashlib.sha256(binary).hexdigest()[:16],
+        code=elf.digest(binary),
     )
 
 
@@ -70,7 +69,7 @@ def _read_nvidia(ptx: str, binary: bytes, metadata: Mapping[str, Any], symbol: s
         occupancy=occupancy(sheet, registers, shared, waves),
         matrix_ops=len(re.findall(r"\b(?:wgmma\.mma_async|mma\.sync)", ptx)),
         load_bytes=_mean(widths),
-        code=hashlib.sha256(binary).hexdigest()[:16],
+        code=elf.digest(binary),
     )
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import struct
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +16,14 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, CompiledKernel
 
-from fitness import cubin, resources, targets
+from fitness import elf, resources, targets
+from fitness.build import Builder, Purpose
 from fitness.child import Limits, Report
 from fitness.jail import Jail
 from fitness.jobs import disassembly
 from fitness.jobs.compile import compile_kernels
 from fitness.jobs.frontend import lower
+from suites import load
 
 
 @triton.jit
@@ -109,15 +112,35 @@ def compiled(name: str, chip: str) -> CompiledKernel:
     return triton.compile(src, target=CHIPS[chip], options=options)
 
 
-def notes(elf: bytes) -> dict:
+def notes(binary: bytes) -> dict:
     """Read the AMD metadata note of a code object: what the runtime itself reads before a launch."""
-    for name, offset, size in cubin._sections(elf):
+    for name, offset, size in elf.sections(binary):
         if name == ".note":
-            name_size, body_size, _ = struct.unpack_from("<III", elf, offset)
+            name_size, body_size, _ = struct.unpack_from("<III", binary, offset)
             start = offset + 12 + -(-name_size // 4) * 4
             assert start + body_size <= offset + size
-            return msgpack.unpackb(elf[start : start + body_size])["amdhsa.kernels"][0]
+            return msgpack.unpackb(binary[start : start + body_size])["amdhsa.kernels"][0]
     raise AssertionError("no note section")
+
+
+@pytest.mark.parametrize("target", ["h200", "mi300"])
+def test_equal_code_is_one_program_whatever_text_it_was_made_from_and_when(target: str) -> None:
+    task = load("vector_add")
+    source = task.seeds[0].source
+    swapped = source.replace("mask = offs < n - start", "mask = n - start > offs")
+    other = source.replace("mask=mask)\n", 'mask=mask, cache_modifier=".cg")\n', 1)
+    assert source not in (swapped, other)
+    builts = []
+    for number, text in enumerate((source, swapped, other)):
+        builder = Builder(task, targets.find(target), Limits(), Purpose(code=True))
+        builts.append(builder.build(text, task.cases, ()))
+        builder.close()
+        time.sleep(1.1 if number == 0 else 0.0)  # seconds are what a binary tells of when its text was written
+    first, second, third = ({f.code for f in b.figures.values()} for b in builts)
+    assert first == second != third
+    assert builts[0].program == builts[1].program != builts[2].program
+    binaries = [[c.binary for c in b.code.values()] for b in builts]
+    assert target != "h200" or binaries[0] != binaries[1], "what is told to debuggers differs"
 
 
 @pytest.mark.parametrize("chip", ["gfx90a", "gfx942"])

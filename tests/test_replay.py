@@ -14,13 +14,14 @@ import torch
 
 from fitness import plan as plans
 from fitness import targets
-from fitness.build import Builder, Purpose, Refusal
+from fitness.build import Builder, Kernels, Purpose, Refusal
 from fitness.child import Limits
 from fitness.evaluation import CaseResult
 from fitness.gpu import arena, discover, fills, machine_code, streaming
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.hearing import Program
 from fitness.gpu.machine_code import BadPlan, MachineCode
+from fitness.jail import Jail
 from fitness.judge import Judge
 from fitness.measure import MeasuringJudge
 from fitness.passed import Descriptor, Group, Pointer
@@ -228,6 +229,24 @@ def test_machine_code_says_what_a_launch_must_pass(target: str, pointers: int, d
         encoded = machine_code.arguments(launch, code, [4096] * len(one.full.buffers), (0, 0))
         assert [len(e) for e in encoded] == list(code.parameters)
         assert len(encoded) >= pointers
+
+
+def test_builders_that_share_kernels_compile_each_once(double_task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    run = Jail.run
+    monkeypatch.setattr(Jail, "run", lambda jail, what, *rest: (asked.append(what), run(jail, what, *rest))[1])
+    kernels = Kernels()
+    one, other, alone = (
+        Builder(double_task, targets.find("h200"), Limits(), Purpose(code=True), kernels=k)
+        for k in (kernels, kernels, None)
+    )
+    source = double_task.seeds[0].source
+    built = [b.build(source, double_task.cases, ()) for b in (one, other, alone)]
+    assert asked == ["record", "compile", "record", "record", "compile"]
+    assert built[0] == built[1]
+    assert built[0].program == built[2].program
+    for builder in (one, other, alone):
+        builder.close()
 
 
 def test_huge_edges_are_for_those_who_ask_and_have_the_memory() -> None:
