@@ -479,9 +479,8 @@ def test_more_work_is_predicted_to_take_longer(judge: Judge, double_task: Task) 
     seed = double_task.seeds[0].source
     wide = seed.replace("BLOCK=128", "BLOCK=1024")
     assert time(wide) < time(seed)  # wider accesses, fewer programs
-    twice = seed.replace(
-        "    tl.store(", "    for i in range(8):\n        x = tl.load(x_ptr + offs, mask=offs < n)\n    tl.store("
-    )
+    more = "x = tl.where(tl.load(x_ptr + (offs + i * BLOCK) % n, mask=offs < n) == 12345.0, 0.0, x)"
+    twice = seed.replace("    tl.store(", f"    for i in range(8):\n        {more}\n    tl.store(")
     assert time(twice) > time(seed)
 
 
