@@ -4,6 +4,7 @@ EvoKernelError
 ConfigError    a setting is wrong (exit status 2)
 RunError       a run cannot begin or go on
 SeedFailed   the kernel to start from fails a gate
+Unsettled    the kernel to start from cannot be measured now
 """
 
 from fitness.evaluation import Failure
@@ -32,3 +33,7 @@ class SeedFailed(RunError):
     def __reduce__(self) -> tuple[type, tuple[str, Failure]]:
         """Travel between processes as what it was made of."""
         return SeedFailed, (self.name, self.failure)
+
+
+class Unsettled(RunError):
+    """The device's clocks did not stand still for the seed, with which everybody is compared: later they may."""

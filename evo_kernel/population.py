@@ -17,7 +17,7 @@ from archives.journal import Journal
 from evo_kernel import frozen, runs, secret, stopping, talks
 from evo_kernel.ahead import Ahead
 from evo_kernel.config import Settings
-from evo_kernel.errors import RunError, SeedFailed
+from evo_kernel.errors import RunError, SeedFailed, Unsettled
 from evo_kernel.pools import Done, Pool
 from evo_kernel.progress import Progress, passed_seeds, standing
 from evo_kernel.requests import Request
@@ -237,7 +237,7 @@ class Population:
             if again:
                 logger.warning("the seed is measured again: %s", "; ".join(evaluation.notes))
                 return
-            raise RunError(f"the seed cannot be measured: {'; '.join(evaluation.notes)}. Is somebody else using the "
+            raise Unsettled(f"the seed cannot be measured: {'; '.join(evaluation.notes)}. Is somebody else using the "
                            "GPU, or is it too hot? What the run knows is kept: resume it later")  # fmt: skip
         if evaluation is None:
             if again:

@@ -23,7 +23,7 @@ from evo_kernel import (
     talks,
 )
 from evo_kernel.config import Settings
-from evo_kernel.errors import SeedFailed
+from evo_kernel.errors import SeedFailed, Unsettled
 from evo_kernel.pools import judge_now, one_judge
 from evo_kernel.runs import State
 from evo_kernel.suite_folder import HELD_OUT, Member, SuiteRun, put, run_of
@@ -68,9 +68,12 @@ def usual(settings: Mapping[str, Any]) -> int:
 
 
 def shared(settings: Settings, at_once: int) -> Settings:
-    """Return settings of searches of which so many measure at once: each has its part of its GPU's memory."""
+    """Return settings of searches of which so many measure at once: each has its part of memory and cores."""
     gpus = machine.count(settings.target) if settings.basis == "measured" and settings.pool == "inline" else 0
-    return settings.model_copy(update={"judges": max(settings.judges, -(-at_once // gpus))}) if gpus else settings
+    if not gpus:
+        return settings
+    workers = settings.workers or max(2, (os.cpu_count() or 2) // at_once)
+    return settings.model_copy(update={"judges": max(settings.judges, -(-at_once // gpus)), "workers": workers})
 
 
 def _search(folder: Path, asked: SuiteRun, settings: Settings, places: dict[str, Place], pool: ThreadPoolExecutor,
@@ -128,6 +131,8 @@ def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
                 pass
     except SeedFailed as error:
         logger.info("%s: %s", member.name, error)
+    except Unsettled as error:  # the others go on; whoever runs the suite again asks for this one again
+        logger.warning("%s: %s", member.name, error)
     return suite_standing.read(folder, member)
 
 

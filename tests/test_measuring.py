@@ -759,7 +759,11 @@ def test_searches_of_a_suite_are_dealt_out_to_all_gpus_and_share_the_memory_of_e
     assert found == [1, 2, 1, 2]
     assert machine.require("h200") == 1
     asked = Settings(target="h200", basis="measured", pool="inline")
+    monkeypatch.setattr("os.cpu_count", lambda: 32)
     assert suite_drive.shared(asked, 7).judges == 4
+    assert suite_drive.shared(asked, 7).workers == 4, "all searches together have as many builders as there are cores"
+    assert suite_drive.shared(asked, 32).workers == 2
+    assert suite_drive.shared(asked.model_copy(update={"workers": 9}), 7).workers == 9
     assert suite_drive.shared(asked.model_copy(update={"judges": 9}), 7).judges == 9
     assert suite_drive.shared(asked.model_copy(update={"basis": "predicted"}), 7) == asked.model_copy(
         update={"basis": "predicted"}

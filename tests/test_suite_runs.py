@@ -18,6 +18,9 @@ from archives.candidate import Candidate
 from archives.events import Answered, Judged, Proposed
 from evo_kernel import suite_eager, suite_handed, suite_report, suite_rows, suite_tasks, talks
 from evo_kernel.cli import main
+from evo_kernel.errors import Unsettled
+from evo_kernel.population import Population
+from evo_kernel.progress import Progress
 from evo_kernel.suite_cells import table
 from evo_kernel.suite_folder import EAGER
 from evo_kernel.suite_schedule import Standing, ready
@@ -116,6 +119,26 @@ def test_an_interrupted_suite_run_goes_on_and_what_cannot_be_searched_costs_noth
     assert "held_out" in report["tasks"][3]["why"]
     assert report["all"]["execution_accuracy"] == 2 / 4
     assert {t["held_out"] for t in report["tasks"][:2]} == {"both-pass"}
+
+
+def test_a_task_whose_seed_cannot_be_measured_now_holds_up_no_other_and_is_asked_for_again(
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def advance(population: Population, seconds: float = 0.5) -> Progress:
+        if population._journal.folder.name == "a":
+            raise Unsettled("the seed cannot be measured: the device's clocks did not settle")
+        return advanced(population, seconds)
+
+    advanced = Population.advance
+    monkeypatch.setattr(Population, "advance", advance)
+    made = run(*options(tasks, tmp_path / "out", "--task", "a", "--task", "b"))
+    assert made.exit_code == 0, made.output
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [t["made"]["evaluations"] for t in report["tasks"]] == [0, 8]
+    monkeypatch.setattr(Population, "advance", advanced)
+    assert run(*options(tasks, tmp_path / "out", "--task", "a", "--task", "b")).exit_code == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [t["made"]["evaluations"] for t in report["tasks"]] == [8, 8]
 
 
 def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(tasks: Path, tmp_path: Path) -> None:
