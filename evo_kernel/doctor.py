@@ -83,7 +83,7 @@ def _targets() -> Iterator[Finding]:
         for target in targets.TARGETS:
             payload = {
                 "target": [target.backend, target.arch, target.wave],
-                "kernels": [["probe", "probe", ttir, []]],
+                "kernels": [["probe", "probe", ttir, [], True]],
             }
             try:
                 outcome = jail.run("compile", payload, Limits())

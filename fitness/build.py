@@ -199,13 +199,14 @@ class Builder:
         objection = codescan.objection(wanted.values(), self._task.tf32)
         if objection:
             raise Refusal(Failure(Stage.COMPILE, "code", words.message(objection)))
+        alone = dict.fromkeys(x.chosen.kernel.digest for x in launches if len(x.variants) == 1)
         found = self._kernels.of(wanted)
         missing = {d: k for d, k in wanted.items() if d not in found}
-        if missing:
+        if missing and not self._hopeless(alone, found):
             target = self._target
             payload = {
                 "target": [target.backend, target.arch, target.wave],
-                "kernels": [[d, k.symbol, k.ttir, k.options] for d, k in missing.items()],
+                "kernels": [[d, k.symbol, k.ttir, k.options, d in alone] for d, k in missing.items()],
                 "code": self._purpose.code,
                 "tf32": self._task.tf32,
             }
@@ -216,12 +217,16 @@ class Builder:
             }
             self._kernels.add(made)
             found |= made
+        for key in self._hopeless(alone, found):
+            raise Refusal(Failure(Stage.COMPILE, "resources", self._too_large(wanted[key].symbol, found[key][0])))
         if set(found) != set(wanted):
             raise ValueError("the compiler answered for other kernels")
-        for key in (x.chosen.kernel.digest for x in launches if len(x.variants) == 1):
-            if key in found and found[key][0].occupancy == 0:
-                raise Refusal(Failure(Stage.COMPILE, "resources", self._too_large(wanted[key].symbol, found[key][0])))
         return found
+
+    @staticmethod
+    def _hopeless(alone: Iterable[str], found: Mapping[str, Made]) -> list[str]:
+        """List the kernels that must run and cannot, as no other configuration stands in for them."""
+        return [d for d in alone if d in found and found[d][0].occupancy == 0]
 
     def _too_large(self, symbol: str, figures: Resources) -> str:
         return (

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
@@ -17,7 +18,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, CompiledKernel
 
 from fitness import elf, resources, targets
-from fitness.build import Builder, Purpose
+from fitness.build import Builder, Kernels, Purpose, Refusal
 from fitness.child import Limits, Report
 from fitness.jail import Jail
 from fitness.jobs import disassembly
@@ -242,7 +243,7 @@ def test_code_is_read_as_the_compiler_reads_it(what: str, jails: Callable[[str],
         "    %one = arith.constant 1 : i32\n    %c = arith.constant 4096 : i64\n"
         f"    {SPELT.get(what, '')}\n    tt.store %p, %one : !tt.ptr<i32>\n    tt.return\n  }}\n}}\n"
     )
-    payload = {"target": ["cuda", 90, 32], "kernels": [["k", "k", ttir, []]]}
+    payload = {"target": ["cuda", 90, 32], "kernels": [["k", "k", ttir, [], True]]}
     outcome = jails("compiled").run("compile", payload, Limits())
     assert outcome.kind == (None if what == "nothing" else "code"), outcome.message
 
@@ -253,7 +254,7 @@ def cast_product(stages: int) -> dict:
     aligned = {(i,): [["tt.divisibility", 16]] for i in range(4)}
     options = {"num_warps": 4, "num_stages": stages}
     ttir = lower(ASTSource(cast_matmul, signature, {"BLOCK": 16}, aligned), CHIPS["sm_90"], options)
-    kernels = [["digest", "cast_matmul", ttir, list(options.items())]]
+    kernels = [["digest", "cast_matmul", ttir, list(options.items()), True]]
     return {"target": ["cuda", 90, 32], "kernels": kernels, "code": True}
 
 
@@ -279,3 +280,29 @@ def test_the_same_product_in_one_stage_passes_and_says_so_where_nothing_can_read
     assert same == code
     assert "was not checked" in note
     assert "no nvdisasm" in note
+
+
+@pytest.mark.parametrize(("alone", "answers"), [(True, ["first"]), (False, ["first", "second"])])
+def test_nothing_more_is_compiled_for_a_program_with_a_kernel_that_cannot_run(
+    alone: bool, answers: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    read = resources.read
+    monkeypatch.setattr(resources, "read", lambda *given: replace(read(*given), occupancy=0))
+    payload = cast_product(stages=1)
+    ((_, symbol, ttir, options, _),) = payload["kernels"]
+    payload["kernels"] = [[name, symbol, ttir, options, alone] for name in ("first", "second")]
+    made = compile_kernels(payload, Report(os.open(os.devnull, os.O_WRONLY)))
+    assert [digest for digest, *_ in made] == answers
+
+
+def test_a_program_too_large_for_a_chip_is_refused_whoever_compiled_its_kernel_before() -> None:
+    task, kernels = load("vector_add"), Kernels()
+    source = task.seeds[0].source
+    builders = [Builder(task, targets.find("h200"), Limits(), Purpose(code=True), kernels=kernels) for _ in range(2)]
+    built = builders[0].build(source, task.cases, ())
+    kernels.add({d: (replace(f, occupancy=0), None, "") for d, f in built.figures.items()})
+    with pytest.raises(Refusal, match="kernel add_kernel cannot run on h200"):
+        builders[1].build(source, task.cases, ())
+    for builder in builders:
+        builder.close()

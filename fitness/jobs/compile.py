@@ -18,11 +18,14 @@ from fitness.jobs.frontend import lower
 
 
 def compile_kernels(payload: Any, report: Report) -> Any:
-    """Compile each (digest, symbol, TTIR, options); return figures, machine code if wanted, and a note or none."""
+    """Compile each (digest, symbol, TTIR, options, alone); return figures, machine code if wanted, and a note or none.
+
+    What stands `alone` must run: where one such kernel cannot, no program with it can, and the rest is not compiled.
+    """
     report.stage("compile")
     target = GPUTarget(*payload["target"])
     results = []
-    for number, (digest, symbol, ttir, options) in enumerate(payload["kernels"]):
+    for number, (digest, symbol, ttir, options, alone) in enumerate(payload["kernels"]):
         path = f"{number}.ttir"
         with open(path, "w", encoding="utf-8") as file:
             file.write(ttir)
@@ -32,6 +35,8 @@ def compile_kernels(payload: Any, report: Report) -> Any:
         note = _check_products(compiled, symbol, target)
         code = _machine_code(compiled, target).plain() if payload.get("code") else None
         results.append([digest, [getattr(figures, n) for n in type(figures).__slots__], code, note])
+        if alone and figures.occupancy == 0:
+            break
     return results
 
 
