@@ -3,17 +3,19 @@
     python benchmarks/rewrites_search.py search rows.jsonl --minutes 9   on a machine with a GPU; call it again to go on
     python benchmarks/rewrites_search.py peers rows.jsonl --minutes 5    there too: torch beside seeds and best programs
     python benchmarks/rewrites_search.py predict rows.jsonl --minutes 9  anywhere: the same children on another chip
-    python benchmarks/rewrites_search.py table rows.jsonl
+    python benchmarks/rewrites_search.py keep rows.jsonl             put them to those that are kept in benchmarks/rows
+    python benchmarks/rewrites_search.py table [rows.jsonl]          of these rows, or of those that are kept
 
 Every search is `evo-kernel search` as it ships, with the inline pool, and differs in its operators alone: the knob
 operators, or those and rewrites. Several share a GPU at once and take turns at its clock, as builders on the CPU are
 what a search waits for. A row is added when a search is over, seed by seed, so that a part of the study is balanced; a
-search that the time cut short goes on from its journal while its folder is there. What it found counts by its last
-measurement: fresh data, all edges, three fresh processes, beside the seed.
+search that the time cut short goes on from its journal while its folder is there, and one that is kept already is not
+made again. What it found counts by its last measurement: fresh data, all edges, three fresh processes, beside the seed.
 """
 
 import argparse
 import json
+import lzma
 import os
 import signal
 import subprocess
@@ -29,6 +31,7 @@ from suites import names
 
 GRACE = 20.0  # seconds that interrupted searches have to close their journals
 OWN = Path(__file__)
+KEPT = OWN.parent / "rows" / "rewrites_search.jsonl.xz"
 
 
 @dataclass(slots=True)
@@ -43,8 +46,11 @@ class Running:
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """Return the rows so far."""
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    """Return the rows so far, of a file that may be compressed."""
+    if not file.exists():
+        return []
+    with lzma.open(file, "rt") if file.suffix == ".xz" else file.open() as opened:
+        return [json.loads(line) for line in opened]
 
 
 def add(file: Path, row: dict[str, Any]) -> None:
@@ -60,7 +66,7 @@ def identity(job: dict[str, Any]) -> tuple[Any, ...]:
 
 def jobs(given: argparse.Namespace) -> list[dict[str, Any]]:
     """List the searches that have no row yet, seed by seed."""
-    done = {identity(row) for row in read(given.rows) if row["kind"] == "search"}
+    done = {identity(row) for row in (*read(KEPT), *read(given.rows)) if row["kind"] == "search"}
     every = [
         {"task": task, "seed": seed, "arm": arm, "evaluations": given.evaluations, "target": given.target,
          "basis": given.basis, "workers": given.workers, "judges": given.at_once}
@@ -157,6 +163,29 @@ def predict(given: argparse.Namespace) -> None:
     rewrites_search_predicted.run(given.rows, given.chip, given.minutes, given.most)
 
 
+def keep(given: argparse.Namespace) -> None:
+    """Put rows to those that are kept, without what only the prediction of other chips needs."""
+    every = {key(row): slim(row) for row in (*read(KEPT), *read(given.rows))}
+    KEPT.parent.mkdir(exist_ok=True)
+    with lzma.open(KEPT, "wt", preset=9) as opened:
+        opened.writelines(json.dumps(every[k]) + "\n" for k in sorted(every))
+    print(f"{len(every)} rows are kept in {os.path.relpath(KEPT)}")
+
+
+def key(row: dict[str, Any]) -> str:
+    """Return what makes a row another one than the rest: all that it was asked for, nothing that was found."""
+    asked = ("kind", "task", "arm", "seed", "evaluations", "target", "basis", "what", "program", "chip")
+    return json.dumps([row.get(name) for name in asked])
+
+
+def slim(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without its children, and with what became of families alone of all credit."""
+    if row["kind"] != "search":
+        return row
+    credit = [one for one in row["credit"] if one["kind"] == "rewrite"]
+    return {k: v for k, v in row.items() if k != "children"} | {"credit": credit}
+
+
 def table(given: argparse.Namespace) -> None:
     """Print everything."""
     import rewrites_search_table
@@ -185,10 +214,13 @@ def main() -> None:
     three.add_argument("--chip", default="mi300")
     three.add_argument("--most", type=int, default=12, help="children of each search")
     three.set_defaults(do=predict)
-    four = parts.add_parser("table", help="print the tables")
-    four.set_defaults(do=table)
+    four = parts.add_parser("keep", help="put rows to those that are kept in the repository")
+    four.set_defaults(do=keep)
+    five = parts.add_parser("table", help="print the tables")
+    five.set_defaults(do=table)
     for part in (one, two, three, four):
         part.add_argument("rows", type=Path, help="the file of rows, which each part adds to")
+    five.add_argument("rows", type=Path, nargs="?", default=KEPT, help="the file of rows [those that are kept]")
     for part in (one, two):
         part.add_argument("--tasks", default=",".join(names()))
         part.add_argument("--target", default="h200")

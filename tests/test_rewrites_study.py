@@ -53,6 +53,33 @@ def run(tmp_path: Path, double_task: Task) -> Path:
     return folder
 
 
+def test_rows_are_kept_without_what_only_predictions_need_and_are_not_searched_for_again(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rewrites_search, "KEPT", tmp_path / "rows" / "kept.jsonl.xz")
+    job = {"task": "softmax", "seed": 0, "arm": "tuner", "evaluations": 160, "target": "h200", "basis": "measured"}
+    row = {"kind": "search", **job, "seconds": 1.0, **study.figures(run)}
+    new = tmp_path / "rows.jsonl"
+    rewrites_search.add(new, row)
+    for _ in range(2):
+        rewrites_search.keep(argparse.Namespace(rows=new))
+    (kept,) = rewrites_search.read(rewrites_search.KEPT)
+    assert row.keys() - kept.keys() == {"children"}
+    assert {one["kind"] for one in row["credit"]} > {one["kind"] for one in kept["credit"]} == {"rewrite"}
+    new.unlink()
+    rewrites_search.add(new, {**row, "seed": 1})
+    rewrites_search.keep(argparse.Namespace(rows=new))
+    given = argparse.Namespace(
+        rows=tmp_path / "none.jsonl", first_seed=0, seeds=3, tasks="softmax", arms="tuner,rewrites", evaluations=160,
+        target="h200", basis="measured", workers=1, at_once=1,
+    )  # fmt: skip
+    left = [(one["seed"], one["arm"]) for one in rewrites_search.jobs(given)]
+    assert left == [(0, "rewrites"), (1, "rewrites"), (2, "tuner"), (2, "rewrites")]
+    capsys.readouterr()
+    rewrites_search.table(argparse.Namespace(rows=rewrites_search.KEPT))
+    assert "2 searches of [160] evaluations" in capsys.readouterr().out
+
+
 def test_what_a_search_found_counts_by_its_last_measurement(run: Path) -> None:
     found = study.figures(run)
     assert found["ratio"] == [0.6, pytest.approx(0.594), pytest.approx(0.606)]
