@@ -140,8 +140,6 @@ def test_equal_code_is_one_program_whatever_text_it_was_made_from_and_when(targe
     first, second, third = ({f.code for f in b.figures.values()} for b in builts)
     assert first == second != third
     assert builts[0].program == builts[1].program != builts[2].program
-    binaries = [[c.binary for c in b.code.values()] for b in builts]
-    assert target != "h200" or binaries[0] != binaries[1], "what is told to debuggers differs"
 
 
 @pytest.mark.parametrize("chip", ["gfx90a", "gfx942"])
