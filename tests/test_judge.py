@@ -338,7 +338,7 @@ def test_a_sealed_program_may_import_what_computes(sealed: Judge) -> None:
 
 
 CODE = {
-    "makes a pointer out of a number": ("    out_ptr = (out_ptr.to(tl.int64) + 0).to(tl.pointer_type(out_ptr.dtype.element_ty))\n", "a number into a pointer"),
+    "makes a pointer out of a number": ("    out_ptr = (out_ptr.to(tl.int64) + (n >> 30) * 8).to(tl.pointer_type(out_ptr.dtype.element_ty))\n", "a number into a pointer"),
     "reads a clock": (
         "    now = tl.inline_asm_elementwise('mov.u64 $0, %globaltimer;', '=l', [], dtype=tl.int64, is_pure=False, pack=1)\n    n += (now & 0).to(tl.int32)\n",
         "%globaltimer",

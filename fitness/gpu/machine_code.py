@@ -62,31 +62,38 @@ class TensorMaps(Protocol):
 def arguments(launch: Launch, code: MachineCode, bases: Sequence[int], scratch: Sequence[int],
               maps: TensorMaps | None = None) -> list[bytes]:  # fmt: skip
     """Encode a launch's arguments as the machine code wants them; `bases` are the addresses of the plan's buffers."""
+    for flags in ((), (False,)):  # from Triton 3.9 on parts of a descriptor tell whether it rounds to tf32 too
+        encoded = _encoded(launch, code, bases, maps, flags)
+        encoded += [struct.pack("<Q", address) for address in scratch[: len(code.parameters) - len(encoded)]]
+        if [len(e) for e in encoded] == list(code.parameters):
+            return encoded
+    raise BadPlan(f"kernel {code.symbol} takes {code.parameters} bytes, the plan passes {[len(e) for e in encoded]}")
+
+
+def _encoded(launch: Launch, code: MachineCode, bases: Sequence[int], maps: TensorMaps | None, flags: Sequence[bool]
+             ) -> list[bytes]:  # fmt: skip
+    """Encode what a launch passes, without scratch memory."""
     types = dict(launch.chosen.kernel.signature)
     passed = [pair for name, value in launch.arguments for pair in zip(leaves(value), leaves(types[name]), strict=True)]
     layouts = iter(code.descriptors)
     encoded: list[bytes] = []
     for value, kind in passed:
         if isinstance(value, Descriptor):
-            encoded += _descriptor(value, bases, next(layouts, None), maps)
+            encoded += _descriptor(value, bases, next(layouts, None), maps, flags)
         elif kind != "constexpr":
             encoded.append(_encode(value, kind, bases))
-    encoded += [struct.pack("<Q", address) for address in scratch[: len(code.parameters) - len(encoded)]]
-    if [len(e) for e in encoded] != list(code.parameters):
-        raise BadPlan(
-            f"kernel {code.symbol} takes {code.parameters} bytes, the plan passes {[len(e) for e in encoded]}"
-        )
     return encoded
 
 
-def _descriptor(one: Descriptor, bases: Sequence[int], layout: Sequence[int] | None, maps: TensorMaps | None
-                ) -> list[bytes]:  # fmt: skip
+def _descriptor(one: Descriptor, bases: Sequence[int], layout: Sequence[int] | None, maps: TensorMaps | None,
+                flags: Sequence[bool]) -> list[bytes]:  # fmt: skip
     """Encode a descriptor as Triton's launchers do: a map of the device's, or its parts; then its shape and strides."""
     address = bases[one.pointer.buffer] + one.pointer.offset
     wide = [struct.pack("<q", n) for n in (*one.shape, *one.strides)]
     rest = [*(struct.pack("<i", n) for n in one.shape), *(struct.pack("<q", n) for n in one.strides)]
     if layout is None:
-        return [struct.pack("<Q", address), *wide, struct.pack("<?", one.nan), *rest]
+        told = [struct.pack("<?", flag) for flag in (one.nan, *flags)]
+        return [struct.pack("<Q", address), *wide, *told, *rest]
     if maps is None or len(layout) != 3 + len(one.shape):
         raise BadPlan("a tensor descriptor does not fit the machine code")
     return [maps.tensor_map(layout, address, one), *rest]

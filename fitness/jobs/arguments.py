@@ -46,6 +46,10 @@ def _descriptor(name: str, value: TensorDescriptor) -> Descriptor:
         raise Refused("argument", _DESCRIPTOR.format(name))
     if not isinstance(value.base, Recorded):
         raise Refused("argument", f"argument `{name}` describes a tensor that is not on the device")
+    if getattr(value, "round_f32_to_tf32", False):  # from Triton 3.9 on
+        raise Refused(
+            "argument", f"argument `{name}` rounds to tf32 what it loads, which a plan cannot hold: leave it out"
+        )
     fresh(value.base)
     base, dtype = Pointer(value.base.buffer, value.base.offset), dtype_name(value.base.dtype)
     shape, strides, block = (tuple(map(int, given)) for given in (value.shape, value.strides, value.block_shape))

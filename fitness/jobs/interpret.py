@@ -21,7 +21,7 @@ from triton.runtime import interpreter
 from fitness import plan as plans
 from fitness.child import Refused, Report
 from fitness.jobs import arguments as arguments_of
-from fitness.jobs import bfloat16, program
+from fitness.jobs import bfloat16, masks, program
 from fitness.jobs.counting import Work, counting
 from fitness.jobs.repeating import blocks, repeated, untouched
 from fitness.passed import Pointer
@@ -134,6 +134,7 @@ def prepare() -> None:
     builder = interpreter.interpreter_builder
     builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)
     bfloat16.install()
+    masks.install()
     for library in (libdevice, cuda.libdevice, hip.libdevice):
         for name, function in inspect.getmembers(library, inspect.isfunction):
             setattr(library, name, _absent(name) if function.__module__ == library.__name__ else function)
