@@ -114,7 +114,7 @@ def _unpack_recorded(case: Any, full: Any, check: Any) -> Recorded:
 
 
 class Kernels:
-    """Compiled kernels by digest, for any number of builders of one target in threads; the oldest are forgotten.
+    """Compiled kernels by digest, for builders of one task and target in any threads; the oldest are forgotten.
 
     A digest is of the code that the compiler read and of its options: a program that changes one kernel of two, or what
     is around them, has one compiled, or none.
