@@ -89,7 +89,7 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
 @click.option("--task", "names", multiple=True, metavar="TASK", help="By this task's test; for references several.")
 @click.option("--on", type=click.Choice(["auto", "gpu", "interpreter"]), default="auto", show_default=True,
               help="Where it runs; auto: on this machine's GPU if it has one.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=120.0, show_default=True,
+@click.option("--seconds", type=click.FloatRange(0, 86400, min_open=True), default=120.0, show_default=True,
               help="For the reference, and again for the program.")  # fmt: skip
 @click.option("--rules", type=click.Choice(["both", "theirs"]), default="both", show_default=True,
               help="theirs alone, or ours beside it where the task can be one of ours.")  # fmt: skip

@@ -87,9 +87,13 @@ def pass_at_k(samples: int, correct: int, k: int) -> float | None:
 
 
 def mean_pass_at_k(results: Sequence[Result], k: int) -> float | None:
-    """Return the mean of pass@k over the tasks that have k samples."""
-    found = [v for r in results if (v := pass_at_k(r.samples, r.correct, k)) is not None]
-    return sum(found) / len(found) if found else None
+    """Return the mean of pass@k over all tasks.
+
+    Of a task with fewer samples it is that of all it has, which is no more: a search stops where a task is solved, and
+    where nothing was made nothing is right.
+    """
+    found = [pass_at_k(r.samples, r.correct, min(k, r.samples)) if r.samples else 0.0 for r in results]
+    return sum(v for v in found if v is not None) / len(found) if found else None
 
 
 def held_out_rate(results: Sequence[Result]) -> float | None:

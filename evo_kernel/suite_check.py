@@ -18,6 +18,7 @@ from fitness.jail import Jail, WorkerLost
 from suites import TaskError
 from suites.foreign import Loaded
 
+_TOLD = ("file", "group", "instruction", "category")  # of a task: no check depends on it
 _FORM = "4"  # of a check and of the file; results of another form are not taken over
 _AUDITS = {
     "vacuous": "its test passes with every launch left out",
@@ -88,7 +89,7 @@ def _turned(checked: Checked, task: Loaded, jail: Jail, wanted: Wanted) -> Check
 def _key(task: Loaded, seconds: float, turned: str) -> str:
     """Name a check by all that it depends on."""
     text = json.dumps(
-        [_FORM, turned, seconds, task.name, task.style, task.source, task.tests, task.needs, task.problem]
+        [_FORM, turned, seconds, *(getattr(task, part) for part in Loaded.__slots__ if part not in _TOLD)]
     )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -163,10 +163,12 @@ def _judge_again(folder: Path, place: Place, settings: Settings, stop: threading
     seed, best = measurement.baseline(state), state.search.archive.best
     if seed is None and best is not None and suite_eager.wanted(state):
         suite_eager.keep(run, state)
-    if seed is None or best is None or held_out(run, best) is not None:
+    if best is None or held_out(run, best) is not None:
         return
-    sources = [seed.candidate.source, state.search.archive[best].candidate.source]
-    before, after = _judged(state, sources[:1] if sources[0] == sources[1] else sources)
+    found = state.search.archive[best].candidate.source
+    given = found if seed is None else seed.candidate.source
+    before, after = _judged(state, [found] if given == found else [given, found])
+    before = before or seed is None  # it was begun with the reference, which is what right means
     put(run / HELD_OUT, json.dumps({"candidate": best, "before": before, "after": after}) + "\n")
 
 
@@ -206,7 +208,8 @@ def line(place: Place, used: int, turns: int) -> str:
     search = place.state.search
     best, seed = search.archive.best, measurement.baseline(place.state)
     told = "no program has passed yet"
-    if best is not None and seed is not None:
+    if best is not None:
         us = search.archive[best].score_us
-        told = f"best {us:.2f} us {search.archive.basis} ({seed.score_us / us:.2f}x the seed)"
+        beside = "" if seed is None else f" ({seed.score_us / us:.2f}x the seed)"
+        told = f"best {us:.2f} us {search.archive.basis}{beside}"
     return f"[{used}/{turns}] {place.member.name}: {search.evaluations} evaluations, {told}, {place.status}"

@@ -1,5 +1,6 @@
 """A suite run on disk: one folder with what was asked for, and below it a run for every task."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -91,8 +92,10 @@ def exists(folder: Path) -> bool:
 
 
 def run_of(folder: Path, member: Member) -> Path:
-    """Return the folder of one task's run."""
-    return folder / "tasks" / re.sub(r"[^\w.-]+", "__", member.name)
+    """Return the folder of one task's run; names that would share one have a digest behind them."""
+    plain = re.fullmatch(r"[\w.-]+(/[\w.-]+)*", member.name) and "__" not in member.name
+    own = "" if plain else "-" + hashlib.sha256(member.name.encode()).hexdigest()[:8]
+    return folder / "tasks" / (re.sub(r"[^\w.-]+", "__", member.name) + own)
 
 
 def begun(folder: Path, member: Member) -> bool:

@@ -22,7 +22,7 @@ from evo_kernel.errors import Unsettled
 from evo_kernel.population import Population
 from evo_kernel.progress import Progress
 from evo_kernel.suite_cells import table
-from evo_kernel.suite_folder import EAGER
+from evo_kernel.suite_folder import EAGER, Member, run_of
 from evo_kernel.suite_schedule import Standing, ready
 from suites import Task
 
@@ -119,6 +119,14 @@ def test_an_interrupted_suite_run_goes_on_and_what_cannot_be_searched_costs_noth
     assert "held_out" in report["tasks"][3]["why"]
     assert report["all"]["execution_accuracy"] == 2 / 4
     assert {t["held_out"] for t in report["tasks"][:2]} == {"both-pass"}
+
+
+def test_tasks_whose_names_differ_in_signs_alone_have_a_folder_each(tmp_path: Path) -> None:
+    names = ("a b.py", "a+b.py", "x/y", "x__y", "level1/2_Relu", "softmax", "a__b.py", "Ä/ö", "A/ö")
+    folders = [run_of(tmp_path, Member(name, None, None, "")).name for name in names]
+    assert len(set(folders)) == len(names)
+    assert folders[4:6] == ["level1__2_Relu", "softmax"]  # as runs of older versions have them
+    assert folders[2] == "x__y"
 
 
 def test_a_task_whose_seed_cannot_be_measured_now_holds_up_no_other_and_is_asked_for_again(

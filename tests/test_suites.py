@@ -366,6 +366,14 @@ class TestTheirOwnRules:
         assert not rules.same("module", row, {"a": torch.ones(3, 1)})  # as many squares of what a program chooses
         assert not rules.same("module", {"a": np.ones(3)}, {"a": np.ones((3, 1))})
 
+    def test_a_module_is_taken_by_the_name_that_the_suite_asks_for(self, jail: Jail) -> None:
+        loaded = foreign.loader("kernelbench").load(KERNELBENCH)
+        layer = next(t for t in loaded if t.name == "level3/1_Layer")
+        made = layer.source.replace("class Model(", "class ModelNew(").replace("super(Model, ", "super(ModelNew, ")
+        assert theirs.judge(layer, made, jail, 60).passed is True
+        same = theirs.judge(layer, f"# the reference itself\n{layer.source}", jail, 60)
+        assert (same.passed, "ModelNew" in same.why) == (False, True)
+
     def test_a_scripts_word_alone_makes_nothing_right(self, jail: Jail) -> None:
         negate = self.loaded("agent-kernel-arena", "arena")
         assert theirs.judge(negate, negate.source, jail, 30).passed is True
@@ -488,8 +496,10 @@ class TestWhatCannotBeRead:
         (broken / "tasks" / "triton2triton" / "quote" / "k.py").touch()
         os.mkfifo(broken / "tasks" / "triton2triton" / "waits" / "k.py")
         monkeypatch.setitem(sys.modules, "triton", types.ModuleType("triton"))  # as `__main__` is: it has no spec
+        (broken / "tasks" / "triton2triton" / "config.yaml").write_text(whole)  # of no task
         found = {t["name"]: t["problem"] for t in show("agent-kernel-arena", broken)["tasks"]}
         assert found["own/negate"] is None
+        assert "." not in found
         for name, words in (("date", "is no YAML"), ("deep", "is no YAML"), ("quote", "is no command"),
                             ("strange", "cannot be read: embedded null"), ("waits", "k.py is no file")):  # fmt: skip
             assert words in found[name]

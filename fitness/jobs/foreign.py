@@ -264,7 +264,7 @@ def _modules(payload: Any, name: str) -> tuple[Any, str]:
     """Build a torch module by the reference's own inputs, and return what it makes of them."""
     theirs = _import(_write({**payload, "source": payload["tests"], "tests": ""}, "reference"), "reference")
     made = _import(_write({**payload, "tests": ""}, name), name)
-    kind = getattr(made, "ModelNew", None) or getattr(made, "Model", None)
+    kind = getattr(made, "Model" if payload["source"] == payload["tests"] else "ModelNew", None)
     if kind is None:
         raise Refused("result", "it defines no class ModelNew")
     with torch.no_grad():

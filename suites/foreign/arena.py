@@ -32,11 +32,12 @@ class AgentKernelArena:
         """Yield the tasks by their folders."""
         checkout.require(root, self.name, self.looks_for)
         for config in sorted((root / _FOLDER).rglob("config.yaml")):
-            yield _task(root, config)
+            if config.parent != root / _FOLDER:
+                yield _task(root, config)
 
     def notes(self, root: Path) -> tuple[str, ...]:
         """Name folders without a config.yaml, and an odd number of tasks."""
-        folders = [p.parent for p in (root / _FOLDER).rglob("config.yaml")]
+        folders = [p.parent for p in (root / _FOLDER).rglob("config.yaml") if p.parent != root / _FOLDER]
         found = (
             [f"it has {len(folders)} tasks; the version that was tried has {_COUNT}"] if len(folders) != _COUNT else []
         )
