@@ -1,8 +1,9 @@
 """Judges programs by a suite's own tests: on this machine's GPU where it has one, else under the interpreter."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from evo_kernel.suite_jails import Jails
 from evo_kernel.suite_ours import Ours
 from evo_kernel.suite_survey import chosen, lacks, survey
 from fitness.gpu import discover
-from fitness.jail import WorkerLost
+from fitness.jail import Jail, WorkerLost
 from fitness.open_mode import visible
 from suites.foreign import Loaded
 
@@ -31,9 +32,24 @@ def judge(suite: str, root: Path | None, names: tuple[str, ...], source: str | N
     found: dict[str, Theirs] = {}
     programs = [(t, t.source if source is None else source) for t in tasks]
     for one in judged(programs, gpu(on), seconds, workers):
+        if source is not None and one.passed and _idle_passes(tasks[0], seconds):
+            one = replace(one, flagged=True)
         found[one.name] = one
         say(f"[{len(found)}/{len(tasks)}] {line(one)}")
     return [found[t.name] for t in tasks]
+
+
+def _idle_passes(task: Loaded, seconds: float) -> bool:
+    """Tell whether a task's test passes when nothing is launched: then it says nothing of a program either."""
+    from fitness import foreign, ours
+
+    if task.style == "model":
+        return False
+    with contextlib.closing(Jail(ours.FLAVOUR)) as jail:
+        try:
+            return foreign.check(task, jail, seconds).flagged
+        except WorkerLost:
+            return False
 
 
 def judged(programs: Sequence[tuple[Loaded, str]], found: discover.Found | None, seconds: float,
@@ -104,7 +120,7 @@ def _one(task: Loaded, source: str, jails: Jails, pool: Executor, seconds: float
 def line(one: "Theirs") -> str:
     """Say what became of one program."""
     words = {True: "right", False: "wrong" if one.called else "does not run", None: "not judged"}
-    told = f": {one.why}" if one.why else ""
+    told = f": {one.why}" if one.why else ", but so is a program that launches nothing" if one.flagged else ""
     return f"{one.name}  {words[one.passed]}{told} ({one.seconds:.1f} s, {one.device}, {one.mode})"
 
 

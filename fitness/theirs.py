@@ -29,6 +29,7 @@ class Theirs:
     seconds: float
     device: str  # what it ran on
     mode: str = "untrusted-host"
+    flagged: bool = False  # whether its test passes a program that launches nothing too; asked of programs that pass
 
 
 @dataclass(frozen=True, slots=True)

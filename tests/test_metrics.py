@@ -38,7 +38,11 @@ def test_pass_at_k_is_the_unbiased_estimate() -> None:
     assert metrics.pass_at_k(3, 3, 3) == 1.0
     assert metrics.pass_at_k(3, 1, 4) is None
     assert metrics.mean_pass_at_k(RESULTS, 1) == pytest.approx((1 / 2 + 1 / 5 + 0 + 0) / 4)  # one task made nothing
-    some = [Result("a", True, True, samples=5, correct=5), Result("b", True, False, samples=40), Result("c", False, False)]
+    some = [
+        Result("a", True, True, samples=5, correct=5),
+        Result("b", True, False, samples=40),
+        Result("c", False, False),
+    ]
     assert [metrics.mean_pass_at_k(some, k) for k in (1, 5, 10)] == pytest.approx([1 / 3] * 3)
     assert metrics.mean_pass_at_k([], 1) is None
     with pytest.raises(ValueError, match="not defined"):

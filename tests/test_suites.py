@@ -366,6 +366,19 @@ class TestTheirOwnRules:
         assert not rules.same("module", row, {"a": torch.ones(3, 1)})  # as many squares of what a program chooses
         assert not rules.same("module", {"a": np.ones(3)}, {"a": np.ones((3, 1))})
 
+    def test_a_program_that_passes_a_test_of_nothing_is_flagged(self, tmp_path: Path) -> None:
+        given = ("--root", GEAK, "--on", "interpreter", "--rules", "theirs", "--json")
+        (tmp_path / "idle.py").write_text("import torch\n\n\ndef increment(x):\n    return None\n")
+        made = run("suite", "judge", "tritonbench-revised", tmp_path / "idle.py", "--task", "increment", *given)
+        (one,) = json.loads(made.stdout)["tasks"]
+        assert (one["passed"], one["flagged"]) == (True, True)
+        assert "right, but so is a program that launches nothing" in made.stderr
+        source = next(t.source for t in foreign.loader("tritonbench-revised").load(GEAK) if t.name == "double")
+        (tmp_path / "double.py").write_text(f"# mine\n{source}")
+        made = run("suite", "judge", "tritonbench-revised", tmp_path / "double.py", "--task", "double", *given)
+        (one,) = json.loads(made.stdout)["tasks"]
+        assert (one["passed"], one["flagged"]) == (True, False)
+
     def test_a_module_is_taken_by_the_name_that_the_suite_asks_for(self, jail: Jail) -> None:
         loaded = foreign.loader("kernelbench").load(KERNELBENCH)
         layer = next(t for t in loaded if t.name == "level3/1_Layer")
