@@ -1,7 +1,9 @@
 """Begins a suite run, or opens the one that a folder holds after seeing that the same was asked for."""
 
+import hashlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from evo_kernel import config_files, isolation, machine, suite_folder, suite_sha
 from evo_kernel.config import BEFORE, Settings
 from evo_kernel.errors import RunError
 from evo_kernel.suite_folder import Member, SuiteRun
+from suites.foreign import Loaded
 
 USUAL = {"pool": "inline", "stop_at_roofline": 0.95, "stop_after_stagnation": 48}
 
@@ -30,6 +33,7 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
         tuple(Member(t.name, t.group, t.category, suite_tasks.why_not(t, bool(settings.models))) for t in tasks),
         budget,
         _frozen(settings.frozen),
+        digest(tasks),
     )
     if budget < asked.turn:
         raise RunError(f"a budget of {budget} evaluations is less than one turn of a task, which is {asked.turn}")
@@ -41,13 +45,21 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     before = suite_folder.read(folder)
     unsaid = {k: v for k, v in _frozen(BEFORE).items() if k in asked.settings and k not in before.settings}
     before, asked = (replace(one, settings={**one.settings, **unsaid}) for one in (before, asked))
-    words = {"members": "tasks"}
+    if not before.texts or before.members != asked.members:  # of an older version, or other texts in any case
+        asked = replace(asked, texts=before.texts)
+    words = {"members": "tasks", "texts": "programs or tests in its checkout, which was changed since"}
     differing = [words.get(part, part) for part in SuiteRun.__slots__ if getattr(before, part) != getattr(asked, part)]
     if differing:
         raise RunError(
             f"{folder} holds a suite run with other {', '.join(differing)}: leave them out, or give another --out"
         )
     return before
+
+
+def digest(tasks: Sequence[Loaded]) -> str:
+    """Return a digest of all that tasks are made of: a search goes on with what it began with."""
+    texts = [[t.name, t.source, t.tests, t.files, t.thresholds, t.command] for t in tasks]
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]
 
 
 def _settings(given: Mapping[str, Any], config_file: str | None) -> Settings:

@@ -37,6 +37,7 @@ class SuiteRun:
     members: tuple[Member, ...]
     budget: int  # evaluations of all searches together
     settings: Mapping[str, Any]  # of every search; `generations` are those of one turn
+    texts: str = ""  # digest of the tasks' programs, tests and files; older versions kept none
 
     @property
     def turn(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fitness.words import clean
 from suites.foreign import Loaded, SuiteError, loader, loaders
+from suites.loading import ALIASES
 
 ROOTLESS = "native"
 NAMED = 5  # tasks listed with a reason
@@ -35,6 +36,7 @@ def survey(name: str, root: Path | None) -> Survey:
 def chosen(tasks: tuple[Loaded, ...], names: tuple[str, ...]) -> tuple[Loaded, ...]:
     """Return the tasks of these names, or all where none is given; SuiteError for a name that is none."""
     known_names = [t.name for t in tasks]
+    names = tuple(ALIASES[n] if n not in known_names and ALIASES.get(n) in known_names else n for n in names)
     for name in names:
         if name not in known_names:
             near = ", ".join(difflib.get_close_matches(name, known_names, n=3, cutoff=0.4)) or "none"

@@ -121,6 +121,20 @@ def test_an_interrupted_suite_run_goes_on_and_what_cannot_be_searched_costs_noth
     assert {t["held_out"] for t in report["tasks"][:2]} == {"both-pass"}
 
 
+def test_a_checkout_that_changed_since_a_run_began_is_noticed(tasks: Path, tmp_path: Path) -> None:
+    given = options(tasks, tmp_path / "out", "--task", "a")
+    assert run(*given).exit_code == 0
+    about = tmp_path / "out" / "suite.json"
+    text = (tasks / "a.py").read_text()
+    (tasks / "a.py").write_text(f"{text}\n# changed\n")
+    told = run(*given)
+    assert told.exit_code == 1
+    assert "in its checkout, which was changed since" in told.stderr
+    about.write_text(json.dumps({k: v for k, v in json.loads(about.read_text()).items() if k != "texts"}))
+    assert run(*given).exit_code == 0  # what an older version began goes on
+    (tasks / "a.py").write_text(text)
+
+
 def test_tasks_whose_names_differ_in_signs_alone_have_a_folder_each(tmp_path: Path) -> None:
     names = ("a b.py", "a+b.py", "x/y", "x__y", "level1/2_Relu", "softmax", "a__b.py", "Ä/ö", "A/ö")
     folders = [run_of(tmp_path, Member(name, None, None, "")).name for name in names]

@@ -19,7 +19,7 @@ import torch
 from click.testing import CliRunner, Result
 from conftest import Borrowed
 
-from evo_kernel import runs, suite_handed, suite_jails, suite_tasks, suite_theirs
+from evo_kernel import runs, suite_handed, suite_jails, suite_survey, suite_tasks, suite_theirs
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -378,6 +378,12 @@ class TestTheirOwnRules:
         made = run("suite", "judge", "tritonbench-revised", tmp_path / "double.py", "--task", "double", *given)
         (one,) = json.loads(made.stdout)["tasks"]
         assert (one["passed"], one["flagged"]) == (True, False)
+
+    def test_native_tasks_go_by_the_rocm_benchmarks_names_too(self) -> None:
+        told = run("suite", "run", "native", "--task", "gemm", "--task", "nothing", "--out", "unused", "--budget", 16)
+        assert "no task named 'nothing'" in told.stderr
+        found = suite_survey.chosen(suite_survey.survey("native", None).tasks, ("gemm", "add"))
+        assert sorted(t.name for t in found) == ["gemm_fp16", "vector_add"]
 
     def test_a_module_is_taken_by_the_name_that_the_suite_asks_for(self, jail: Jail) -> None:
         loaded = foreign.loader("kernelbench").load(KERNELBENCH)
