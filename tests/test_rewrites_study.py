@@ -96,7 +96,10 @@ def row(task: str, seed: int, arm: str, found: dict[str, Any], ratio: float) -> 
     return {"kind": "search", **job, "seconds": 1.0, **found, "ratio": [ratio] * 3}
 
 
-def test_a_study_goes_on_where_its_rows_end_seed_by_seed(run: Path, tmp_path: Path) -> None:
+def test_a_study_goes_on_where_its_rows_end_seed_by_seed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rewrites_search, "KEPT", tmp_path / "kept.jsonl.xz")
     file = tmp_path / "rows.jsonl"
     given = argparse.Namespace(
         rows=file, tasks="flip,softmax", seeds=2, first_seed=0, arms="rewrites,tuner", evaluations=160, target="h200",
