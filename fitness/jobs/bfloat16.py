@@ -5,6 +5,7 @@ What is not mended here raises NotImplementedError: the interpreter cannot judge
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,15 @@ _PADDED = ("create_tensor_pointer_load", "create_descriptor_load")
 def install() -> None:
     """Mend the interpreter of this process, once."""
     builder: Any = InterpreterBuilder
-    if hasattr(builder, "get_bf16"):
+    if hasattr(builder, "mended"):
         return
+    builder.mended = True  # a `get_bf16` of its own it has from Triton 3.9 on
     builder.get_bf16 = lambda _, value: _handle(np.array([value], dtype=np.float32))
     builder.cast_impl = _cast(builder.cast_impl)
     builder.create_atomic_rmw = _no_atomics(builder.create_atomic_rmw)
     for name in _COMPUTES:
         setattr(builder, name, _widened(getattr(builder, name)))
-    for name in _PADDED:
+    for name in filter(partial(hasattr, builder), _PADDED):  # Triton 3.9 has no block pointers
         setattr(builder, name, _no_padding(getattr(builder, name)))
     for kind, names in _BY_NUMPY:
         for name in names:
