@@ -69,22 +69,17 @@ def _smaller(task: Loaded, jail: Jail, seconds: float) -> Valued:
 
     Where none does, the first that gave any is taken.
     """
-    limits = [(min(ELEMENTS * seconds, MOST_ELEMENTS) * share, FLOPS * seconds * share) for share in SHARES]
-    searched = jail.run("module-sizes", {"source": task.source, "limits": limits}, _LIMITS)
-    own, took, why = stated(task.source), searched.seconds, NONE_SMALLER
-    found = _sizes(searched.value, own)
-    if found is None:
-        said = references.why(searched) if searched.kind else "what came back of it are no sizes"
-        return Valued(None, "", f"the search for smaller ones: {said}", took)
-    tried, hurried = [own], None
-    for ways in found:
+    tried, hurried, took, why = [stated(task.source)], None, 0.0, NONE_SMALLER
+    for share in SHARES:
+        ways, searching, failed = _search(task, jail, seconds, share)
+        took += searching
+        why = f"the search for smaller ones: {failed}" if failed else why
         for sizes in ways:
             if sizes in tried:
                 continue
             tried.append(sizes)
-            outcome = references.valued(task, jail, seconds, sizes)
+            outcome, words = references.valued(task, jail, seconds, sizes), changes(task.source, sizes)
             took += outcome.seconds
-            words = changes(task.source, sizes)
             if outcome.kind is None and not _hurried(outcome.value):
                 return Valued(outcome, words, "", took)
             if outcome.kind is None and hurried is None:
@@ -92,7 +87,19 @@ def _smaller(task: Loaded, jail: Jail, seconds: float) -> Valued:
             why = f"on smaller ones ({words}) {references.why(outcome)}"
             if outcome.kind in (*references.TOO_MUCH, None):
                 break  # the other way within this limit takes as much
+        if failed:
+            break  # with other limits it is the same search
     return Valued(None, "", why, took) if hurried is None else replace(hurried, seconds=took)
+
+
+def _search(task: Loaded, jail: Jail, seconds: float, share: float) -> tuple[list[dict[int, int]], float, str]:
+    """Ask a child for smaller sizes; return the ways that it found, the seconds it took, and why it found none."""
+    most = [min(ELEMENTS * seconds, MOST_ELEMENTS) * share, FLOPS * seconds * share]
+    outcome = jail.run("module-sizes", {"source": task.source, "most": most}, _LIMITS)
+    if outcome.kind is not None:
+        return [], outcome.seconds, references.why(outcome)
+    found = _sizes(outcome.value, stated(task.source))
+    return found or [], outcome.seconds, "" if found else "what came back of it are no sizes"
 
 
 def _hurried(value: Any) -> bool:
@@ -114,12 +121,11 @@ def _too_large(value: Any, seconds: float) -> str:
     return f"timeout: {flops:.2g} operations" if flops > seconds * FASTEST else ""
 
 
-def _sizes(value: Any, own: Mapping[int, int]) -> list[list[dict[int, int]]] | None:
-    """Take the sizes that a child sent, by limit and way; None where one of them is not of this file."""
+def _sizes(value: Any, own: Mapping[int, int]) -> list[dict[int, int]] | None:
+    """Take the two ways that a child sent; None where one of them is not of this file."""
     try:
-        found = [[{int(place): int(n) for place, n in pairs} for pairs in ways] for ways in value]
+        one, other = ({int(place): int(n) for place, n in pairs} for pairs in value)
     except (TypeError, ValueError, OverflowError):
         return None
-    flat = [sizes for ways in found for sizes in ways]
-    right = all(s.keys() == own.keys() and all(0 < n <= own[place] for place, n in s.items()) for s in flat)
-    return found if right and len(flat) <= 2 * len(SHARES) else None
+    right = all(s.keys() == own.keys() and all(0 < n <= own[p] for p, n in s.items()) for s in (one, other))
+    return [one, other] if right else None

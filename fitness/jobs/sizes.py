@@ -1,7 +1,6 @@
 """Finds the work of a module of somebody else's and smaller sizes for it, on tensors that hold nothing."""
 
 import math
-import time
 from typing import Any
 
 from fitness.child import Report
@@ -17,20 +16,14 @@ def work(source: str) -> list[int] | None:
 
 
 def smaller(payload: Any, report: Report) -> Any:
-    """Return, for each limit, the sizes at which a module takes no more: found one at a time, and with equal ones.
+    """Return sizes at which a module takes no more than the most: found one at a time, and together with equal ones.
 
-    Where it cannot be run on such tensors they are its own. What is found in time is returned, of the first limit at
-    the least.
+    Where it cannot be run on such tensors they are its own.
     """
     prepare()
     host.install()
     report.stage("sizes")
-    source = payload["source"]
-    rows, deadline, found = shrinking.rows(source), time.monotonic() + shrinking.SECONDS, []
-    for elements, flops in payload["limits"]:
-        most = shrinking.Work(math.floor(elements), math.floor(flops))
-        ways = [shrinking.shrunk(source, most, rows, together) for together in (False, True)]
-        found.append([[list(pair) for pair in sizes.items()] for sizes in ways])
-        if time.monotonic() > deadline:
-            break
-    return found
+    source, (elements, flops) = payload["source"], payload["most"]
+    most, rows = shrinking.Work(math.floor(elements), math.floor(flops)), shrinking.rows(source)
+    ways = [shrinking.shrunk(source, most, rows, together) for together in (False, True)]
+    return [[list(pair) for pair in sizes.items()] for sizes in ways]
