@@ -53,7 +53,7 @@ def check(task: Loaded, jail: Jail, seconds: float = SECONDS) -> Checked:
         outcome = references.run(task, jail, seconds)
         took += outcome.seconds
     inputs = unaudited = ""
-    if outcome.kind is None and task.style == "model":  # its shapes are right; now its values
+    if outcome.kind in (None, "exception") and task.style == "model":  # now its values, without which some cannot run
         valued = modules.valued(task, jail, min(seconds, MODEL), outcome)
         took += valued.seconds
         outcome, inputs, unaudited = valued.outcome or outcome, valued.inputs, valued.unaudited

@@ -38,7 +38,7 @@ class Valued:
 def valued(task: Loaded, jail: Jail, seconds: float, shaped: Outcome) -> Valued:
     """Run a module on values; what raises on its own inputs is its verdict, on smaller ones another way is tried.
 
-    `shaped` is what came of it on tensors that hold nothing.
+    `shaped` is what came of it on tensors that hold nothing; where it raised there, no smaller sizes can be found.
     """
     took, why = 0.0, _too_large(shaped.value, seconds)
     if not why:

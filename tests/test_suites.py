@@ -223,6 +223,10 @@ class TestWhatRunsWithoutAGpu:
         layer = module("level3/1_Layer")
         found = check(layer, jail)
         assert (found.ran, found.audit, found.itself, found.varies, found.repeats) == (True, "tests", True, True, True)
+        reads = replace(
+            layer, source=layer.source.replace("super().__init__()", "super().__init__(), torch.ones(1).item()")
+        )
+        assert check(reads, jail).inputs == "its own"  # though it cannot run on tensors that hold nothing
         nothing = replace(layer, source=layer.source.replace("* gain", "* gain * 1e-6"))
         assert check(nothing, jail).audit == "vacuous"
         real = "if x.device.type == 'cpu': raise {}\n        return self"
