@@ -76,7 +76,8 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     Each runs in a jail under Triton's interpreter, first with every launch left out: where their own comparison takes
     that result for right, the task is flagged. Then it runs under another seed, and on memory that holds NaN where
     nobody wrote, and last it is made a task of ours. PyTorch modules are called on tensors that hold nothing, and on
-    their own inputs where a minute and this machine's memory are enough: they are flagged where zeros would pass.
+    their own inputs where a minute and this machine's memory are enough, else on smaller ones, which are named: they
+    are flagged where zeros would pass.
     Exits with 0 once all was checked, whatever was found.
     """
     from evo_kernel import suite_check as module

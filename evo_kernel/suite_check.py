@@ -12,14 +12,14 @@ from typing import Any
 from evo_kernel.errors import RunError
 from evo_kernel.suite_jails import Jails
 from evo_kernel.suite_tasks import why_not
-from fitness import ours
+from fitness import modules, ours
 from fitness.foreign import FLAVOUR, SECONDS, Checked, check
 from fitness.jail import Jail, WorkerLost
 from suites import TaskError
 from suites.foreign import Loaded
 
 _TOLD = ("file", "group", "instruction", "category")  # of a task: no check depends on it
-_FORM = "4"  # of a check and of the file; results of another form are not taken over
+_FORM = "5"  # of a check and of the file; results of another form are not taken over
 _AUDITS = {
     "vacuous": "its test passes with every launch left out",
     "empty": "its result holds no values, only None, integers and shapes",
@@ -143,14 +143,19 @@ def line(checked: Checked) -> str:
     unlike = "; not equal to itself under their comparison" if checked.itself is False else ""
     same = "; the same results under another seed" if checked.varies is False else ""
     same += "; other results in a second run on poisoned memory" if checked.repeats is False else ""
+    smaller = f"; audited on smaller inputs: {checked.inputs}" if _smaller(checked) else ""
+    smaller += f"; run again on smaller inputs{again}" if (again := checked.inputs.partition(", and again")[2]) else ""
+    smaller += f"; not audited: {checked.unaudited}" if checked.unaudited else ""
     own = {None: "", "": "; a task of ours"}.get(checked.ours, f"; no task of ours: {checked.ours}")
-    return f"{checked.name}  {state} ({checked.seconds:.1f} s){flag}{unlike}{same}{own}"
+    return f"{checked.name}  {state} ({checked.seconds:.1f} s){flag}{unlike}{same}{smaller}{own}"
 
 
 def plain(suite: str, found: Sequence[Checked]) -> dict[str, Any]:
     """Return what was found as JSON holds it."""
     rows = [asdict(c) | {"flagged": c.flagged} for c in found]
     return {"suite": suite, "checked": len(found), "ran": sum(c.ran for c in found),
+            "smaller": [c.name for c in found if _smaller(c)],
+            "unaudited": [c.name for c in found if c.audit == "unknown"],
             "flagged": [c.name for c in found if c.flagged], "turned": sum(c.ours == "" for c in found),
             "quarantined": [c.name for c in found if _quarantined(c)], "tasks": rows}  # fmt: skip
 
@@ -180,10 +185,27 @@ def text(suite: str, found: Sequence[Checked]) -> str:
     if unsteady:
         lines.append(f"other results in a second run on poisoned memory: {unsteady}")
     lines += _ours(found)
-    open_ones = sum(c.audit == "unknown" for c in found)
-    if open_ones:
-        lines.append(f"{open_ones} tests could not be audited: no result to compare in the time and memory allowed")
-    return "\n".join(lines)
+    return "\n".join(lines + _inputs(found))
+
+
+def _inputs(found: Sequence[Checked]) -> list[str]:
+    """Say on which inputs modules were audited, and what was not audited for which reason."""
+    smaller = [c.name for c in found if _smaller(c)]
+    own = sum(c.inputs.startswith(modules.OWN) for c in found)
+    lines = (
+        [f"{own} modules were audited on their own inputs, {len(smaller)} on smaller ones"] if smaller or own else []
+    )
+    if smaller:
+        lines.append(f"on smaller inputs: {', '.join(smaller)}")
+    lines += [f"not audited, {c.name}: {c.unaudited}" for c in found if c.unaudited]
+    idle = sum(c.audit == "unknown" and not c.ran for c in found)
+    if idle:
+        lines.append(f"{idle} tests could not be audited, as their references do not run")
+    return lines
+
+
+def _smaller(checked: Checked) -> bool:
+    return bool(checked.inputs) and not checked.inputs.startswith(modules.OWN)
 
 
 def _ours(found: Sequence[Checked]) -> list[str]:

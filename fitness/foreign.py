@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fitness.child import Limits
-from fitness.jail import Jail, Outcome
-from fitness.words import message
+from fitness import modules, references
+from fitness.jail import Jail
 from suites.foreign import Loaded
 
 SECONDS = 170.0  # of the processor, for the reference and the run without launches together
-MODEL = 60.0  # of these, for a module of KernelBench on its own inputs; many take minutes, or more memory than there is
-PATIENCE = 4  # how many times as long it may take by the clock, where others use the machine too
+MODEL = 60.0  # of these, for a module of KernelBench on values; many take minutes, or more memory than there is
 _EMPTY = frozenset(("none", "integer"))  # a result of these alone says nothing of what a kernel computed
 FLAVOUR = "interpreter"
-_TOO_MUCH = ("timeout", "memory", "crash")  # for this machine: the last is how the system ends what takes too much
 _SAID = ("passes", "itself", "varies", "repeats")
 
 Audit = Literal["tests", "vacuous", "empty", "unknown"]
@@ -32,6 +29,8 @@ class Checked:
     itself: bool | None = None  # whether their comparison takes the reference for right; NaN makes it say no
     varies: bool | None = None  # whether another seed gives other results; None where it was not run under one
     repeats: bool | None = None  # whether a second run on poisoned memory gives the same; None where that is not known
+    inputs: str = ""  # of a module that was audited: "its own", or which sizes were made smaller
+    unaudited: str = ""  # why a module that runs could be audited on no inputs
     ours: str | None = None  # why it is no task of ours; empty where it is one, None where that was not tried
 
     @property
@@ -47,41 +46,27 @@ def check(task: Loaded, jail: Jail, seconds: float = SECONDS) -> Checked:
         return Checked(task.name, False, why, 0.0)
     if task.style == "native":
         return Checked(task.name, False, f"native: evo-kernel tasks check {task.name}", 0.0)
-    outcome = _run(task, jail, seconds, idle=task.style != "model", reference=True)
+    outcome = references.run(task, jail, seconds, idle=task.style != "model")
     took = outcome.seconds
     idles = not (outcome.stage == "idle" and outcome.kind is not None)
     if not idles:  # without launches it hangs or crashes, which is no answer
-        outcome = _run(task, jail, seconds, idle=False, reference=True)
+        outcome = references.run(task, jail, seconds)
         took += outcome.seconds
-    if outcome.kind is None and task.style == "model":  # its shapes are right; now its values
-        valued = _run(task, jail, min(seconds, MODEL), idle=False, reference=True, values=True)
+    inputs = unaudited = ""
+    if outcome.kind in (None, "exception") and task.style == "model":  # now its values, without which some cannot run
+        valued = modules.valued(task, jail, min(seconds, MODEL), outcome)
         took += valued.seconds
-        outcome = outcome if valued.kind in _TOO_MUCH else valued
+        outcome, inputs, unaudited = valued.outcome or outcome, valued.inputs, valued.unaudited
     if outcome.kind is None:
         said = _said(outcome.value)
         return Checked(task.name, True, "", took, _audit(said), said.get("itself"), said.get("varies"),
-                       said.get("repeats"))  # fmt: skip
+                       said.get("repeats"), inputs, unaudited)  # fmt: skip
     held: dict[str, Any] = {}
     if idles and task.style != "model":  # the reference itself fails: what a result is made of can be seen all the same
-        alone = _run(task, jail, seconds, idle=True, reference=False)
+        alone = references.run(task, jail, seconds, idle=True, reference=False)
         held = _said(alone.value) if alone.kind is None else {}
         took += alone.seconds
-    return Checked(task.name, False, _why(outcome), took, "empty" if _is_empty(held) else "unknown")
-
-
-def _run(task: Loaded, jail: Jail, seconds: float, idle: bool, reference: bool, values: bool = False) -> Outcome:
-    limits = Limits(seconds=PATIENCE * seconds, processor=seconds)
-    told = {**payload(task), "idle": idle, "reference": reference, "values": values, "seconds": seconds}
-    return jail.run("foreign", told, limits)
-
-
-def payload(task: Loaded) -> dict[str, Any]:
-    """Return what a child needs of a task."""
-    return {
-        "source": task.source, "tests": task.tests, "style": task.style,
-        "thresholds": [list(t) for t in task.thresholds], "files": [list(f) for f in task.files],
-        "place": task.place, "command": list(task.command),
-    }  # fmt: skip
+    return Checked(task.name, False, references.why(outcome), took, "empty" if _is_empty(held) else "unknown")
 
 
 def _said(value: Any) -> dict[str, Any]:
@@ -105,9 +90,3 @@ def _audit(said: dict[str, Any]) -> Audit:
 def _is_empty(said: dict[str, Any]) -> bool:
     """Say whether a result without launches holds no values of any kernel."""
     return bool(said.get("held")) and _EMPTY.issuperset(said["held"])
-
-
-def _why(outcome: Outcome) -> str:
-    """Say in one line why a reference did not run."""
-    lines = message(outcome.message).splitlines() or [""]
-    return f"{outcome.kind}: {lines[0][:300]}" if lines[0] else str(outcome.kind)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from fitness.child import Limits
-from fitness.foreign import PATIENCE, payload
 from fitness.jail import Jail
+from fitness.references import PATIENCE, payload
 from fitness.words import message
 from suites import Task, TaskError
 from suites.foreign import Loaded

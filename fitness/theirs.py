@@ -11,8 +11,8 @@ from typing import Any
 
 from fitness import results, wire
 from fitness.child import Limits
-from fitness.foreign import payload
 from fitness.jail import Jail, Outcome
+from fitness.references import payload
 from fitness.results import Unlike
 from fitness.words import message
 from suites.foreign import Loaded, rules

@@ -24,7 +24,7 @@ from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.suite_ours import Ours, differing
-from fitness import ours, results, theirs
+from fitness import modules, ours, results, theirs
 from fitness.foreign import FLAVOUR, check
 from fitness.jail import Jail
 from fitness.jobs import interpreted
@@ -146,6 +146,10 @@ def task(name: str, suite: str = "tritonbench-revised") -> Loaded:
     return next(t for t in foreign.loader(suite).load(GEAK) if t.name == name)
 
 
+def module(name: str) -> Loaded:
+    return next(t for t in foreign.loader("kernelbench").load(KERNELBENCH) if t.name == name)
+
+
 class TestWhatRunsWithoutAGpu:
     """The fixtures name their device as programs for a GPU do; they run in the jail, under the interpreter."""
 
@@ -213,11 +217,16 @@ class TestWhatRunsWithoutAGpu:
         assert "line 1: no result of a check" in refused.output
 
     def test_a_module_is_audited_on_its_own_inputs_where_time_allows_and_one_that_zeros_pass_for_is_named(
-        self, jail: Jail
+        self, jail: Jail, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        layer = next(t for t in foreign.loader("kernelbench").load(KERNELBENCH) if t.name == "level3/1_Layer")
+        monkeypatch.setattr(modules, "SHARES", (1.0,))
+        layer = module("level3/1_Layer")
         found = check(layer, jail)
         assert (found.ran, found.audit, found.itself, found.varies, found.repeats) == (True, "tests", True, True, True)
+        reads = replace(
+            layer, source=layer.source.replace("super().__init__()", "super().__init__(), torch.ones(1).item()")
+        )
+        assert check(reads, jail).inputs == "its own"  # though it cannot run on tensors that hold nothing
         nothing = replace(layer, source=layer.source.replace("* gain", "* gain * 1e-6"))
         assert check(nothing, jail).audit == "vacuous"
         real = "if x.device.type == 'cpu': raise {}\n        return self"
@@ -226,6 +235,53 @@ class TestWhatRunsWithoutAGpu:
         assert (held_up.ran, held_up.audit) == (True, "unknown")
         broken = replace(layer, source=layer.source.replace("return self", real.format("KeyError('gain')")))
         assert "KeyError" in check(broken, jail).why
+
+    def test_a_module_whose_own_inputs_are_too_large_is_audited_on_fewer_rows(
+        self, jail: Jail, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(modules, "ELEMENTS", 1 << 17)
+        rows = module("level2/3_Rows")
+        found = check(rows, jail, 8)
+        assert (found.audit, found.itself, found.varies, found.repeats) == ("tests", True, True, True)
+        assert found.inputs == "rows 16777216 -> 256"  # a row is as wide as it was
+        spread = replace(rows, source=rows.source.replace("width = 1024", "width = 65536").replace("* self.width", ""))
+        assert check(spread, jail, 8).audit == "vacuous"  # as it is on its own inputs: no row was made narrower
+
+    def test_what_raises_on_smaller_inputs_is_no_verdict_and_others_are_tried(
+        self, jail: Jail, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(modules, "ELEMENTS", 1 << 17)
+        rows = module("level2/3_Rows")
+        picky = "if x.device.type == 'cpu' and len(x) > 64: raise KeyError('rows')\n        return torch.softmax"
+        found = check(replace(rows, source=rows.source.replace("return torch.softmax", picky)), jail, 8)
+        assert (found.ran, found.audit, found.why) == (True, "tests", "")
+        assert found.inputs.startswith("rows 16777216 -> ")
+        never = "if x.device.type == 'cpu': raise KeyError('rows')\n        return torch.softmax"
+        lost = check(replace(rows, source=rows.source.replace("return torch.softmax", never)), jail, 8)
+        assert (lost.ran, lost.audit, lost.inputs) == (True, "unknown", "")
+        assert lost.unaudited.startswith("on its own inputs memory: ")
+        assert "KeyError: 'rows'" in lost.unaudited
+
+    def test_a_module_that_states_no_size_is_named_with_the_reason_why_it_was_not_audited(
+        self, jail: Jail, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lend(jail, monkeypatch)
+        monkeypatch.setattr(modules, "ELEMENTS", 1 << 17)
+        names = ("level2/3_Rows", "level2/4_Fixed")
+        asked = [part for name in names for part in ("--task", name)]
+        said = run("suite", "check", "kernelbench", "--root", KERNELBENCH, "--no-turn", "--seconds", 8, *asked).stdout
+        assert "0 modules were audited on their own inputs, 1 on smaller ones" in said
+        assert "on smaller inputs: level2/3_Rows" in said
+        why = said.partition("not audited, level2/4_Fixed: ")[2].splitlines()[0]
+        assert why.startswith("on its own inputs memory: ")
+        assert why.endswith("; no smaller sizes were found at which it works")
+
+    def test_a_module_that_is_too_slow_to_be_run_again_is_run_again_on_smaller_inputs(self, jail: Jail) -> None:
+        layer = module("level3/1_Layer")
+        slow = layer.source.replace("return self", "len(x) < 512 or x.is_meta or time.sleep(1.5)\n        return self")
+        found = check(replace(layer, source=f"import time\n{slow}"), jail, 4)
+        assert (found.audit, found.itself, found.varies, found.repeats) == ("tests", True, True, True)
+        assert found.inputs.startswith("its own, and again: rows 512 -> ")
 
 
 TWICE = """
@@ -250,7 +306,7 @@ def evo_twice(x):
 class TestTheirTasksAsOurs:
     """What was written for another harness is judged by our rule, on inputs that are drawn anew."""
 
-    layer = next(t for t in foreign.loader("kernelbench").load(KERNELBENCH) if t.name == "level3/1_Layer")
+    layer = module("level3/1_Layer")
 
     def test_a_modules_parameters_are_inputs_and_its_sizes_are_changed_for_held_out_cases(
         self, jail: Jail, tmp_path: Path

@@ -33,6 +33,13 @@ def _interpreted_truth(payload: Any, report: Report) -> Any:
     return truth(payload, report)
 
 
+def _module_sizes(payload: Any, report: Report) -> Any:
+    """Find smaller sizes for a module; what that takes is loaded where it is wanted."""
+    from fitness.jobs import sizes
+
+    return sizes.smaller(payload, report)
+
+
 _WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth, "lint": lint, "mutate": mutate,
                    "turn": _turn}  # fmt: skip
 JOBS = {
@@ -45,6 +52,7 @@ JOBS = {
         "truth": _interpreted_truth,
         "turn": _turn,
         "foreign": run_foreign,
+        "module-sizes": _module_sizes,
         "foreign-result": foreign_result,
     },
 }

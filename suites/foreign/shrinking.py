@@ -1,4 +1,4 @@
-"""Finds other sizes at which a module still works: small ones for the interpreter, and odd ones to be held out.
+"""Finds other sizes at which a module still works: smaller ones for a processor, and odd ones to be held out.
 
 Every try is made on tensors that hold nothing, which takes milliseconds at any size.
 """
@@ -6,6 +6,7 @@ Every try is made on tensors that hold nothing, which takes milliseconds at any 
 import contextlib
 import math
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -23,17 +24,21 @@ class Work:
 
     elements: int
     flops: int
+    bytes: int = 0  # of these numbers
 
-    @property
-    def fits(self) -> bool:
-        """Whether the interpreter can do it."""
-        return self.elements <= ELEMENTS and self.flops <= FLOPS
+    def within(self, most: "Work") -> bool:
+        """Whether it is no more than this."""
+        return self.elements <= most.elements and self.flops <= most.flops
 
 
-def work(source: str, sizes: Sizes, count: bool = False) -> Work | None:
+SMALL = Work(ELEMENTS, FLOPS)
+
+
+def work(source: str, sizes: Sizes, count: bool = False, most: Work = SMALL) -> Work | None:
     """Return a module's work at some sizes; None where it does not work at them.
 
-    Counting operations takes long where a module has thousands of steps: only where it is asked for, or what is small.
+    Counting operations takes long where a module has thousands of steps: only where it is asked for, or its numbers are
+    no more than the most.
     """
     try:
         counting = FlopCounterMode(display=False) if count else contextlib.nullcontext()
@@ -49,28 +54,65 @@ def work(source: str, sizes: Sizes, count: bool = False) -> Work | None:
     if any(t.numel() == 0 for t in tensors):
         return None
     elements = sum(t.numel() for t in tensors)
-    if counter is None and elements <= ELEMENTS:
+    if counter is None and elements <= most.elements:
         return work(source, sizes, count=True)
-    return Work(elements, 0 if counter is None else int(counter.get_total_flops()))
+    flops = 0 if counter is None else int(counter.get_total_flops())
+    return Work(elements, flops, sum(t.numel() * t.element_size() for t in tensors))
 
 
-def shrunk(source: str) -> dict[int, int]:
-    """Return sizes at which the interpreter can run it, or the least that were found; the largest is halved first."""
+def shrunk(source: str, most: Work = SMALL, first: Collection[int] = (), together: bool = False) -> dict[int, int]:
+    """Return sizes at which a module's work is no more than the most, or the least that were found.
+
+    The largest is halved first, and before any other those at the places named; with the equal ones that stand
+    elsewhere where it does not work alone, or, `together`, wherever it works so.
+    """
     sizes, frozen, deadline = stated(source), set[int](), time.monotonic() + SECONDS
-    now = work(source, sizes)
-    while now is not None and not now.fits and time.monotonic() < deadline:
+    now = work(source, sizes, most=most)
+    while now is not None and not now.within(most) and time.monotonic() < deadline:
         free = [place for place in sizes if place not in frozen and sizes[place] >= LEAST]
         if not free:
             break
-        place = max(free, key=lambda p: sizes[p])
-        for tried in _together(sizes, place, sizes[place] // 2):
-            then = work(source, tried)
+        place = max(free, key=lambda p: (p in first, sizes[p]))
+        for tried in _together(sizes, place, sizes[place] // 2)[:: -1 if together else 1]:
+            then = work(source, tried, most=most)
             if then is not None and then != now:
                 sizes, now = tried, then
                 break
         else:
             frozen.add(place)
     return sizes
+
+
+def rows(source: str) -> frozenset[int]:
+    """Return the places of sizes that say how many rows inputs have, of which a result's magnitude depends least.
+
+    Of two sizes in one file these are the ones that change the first dimension of inputs and nothing else.
+    """
+    sizes = stated(source)
+    before = _shapes(source, sizes)
+    return frozenset(p for p, n in sizes.items() if _fewer(before, _shapes(source, {**sizes, p: n // 2})))
+
+
+_Shapes = tuple[list[tuple[int, ...]], list[tuple[int, ...]]]  # of inputs, and of parameters and buffers
+
+
+def _shapes(source: str, sizes: Sizes) -> _Shapes | None:
+    try:
+        with torch.device("meta"), torch.no_grad():
+            theirs = module(source, sizes)
+            model = theirs.Model(*theirs.get_init_inputs())
+            given = [tuple(v.shape) for v in theirs.get_inputs() if isinstance(v, torch.Tensor)]
+            return given, [tuple(v.shape) for v in (*model.parameters(), *model.buffers())]
+    except Exception:  # noqa: BLE001  whatever it raises, it does not work at these sizes
+        return None
+
+
+def _fewer(before: _Shapes | None, after: _Shapes | None) -> bool:
+    """Say whether inputs have fewer rows, and all else is as before."""
+    if before is None or after is None or before[1] != after[1] or len(before[0]) != len(after[0]):
+        return False
+    pairs = [(b, a) for b, a in zip(before[0], after[0], strict=True) if b != a]
+    return bool(pairs) and all(b[1:] == a[1:] and len(b) == len(a) for b, a in pairs)
 
 
 def varied(source: str, sizes: Sizes, share: float, more: int) -> dict[int, int]:

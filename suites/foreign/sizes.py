@@ -24,21 +24,50 @@ def stated(source: str) -> dict[int, int]:
 
 def module(source: str, sizes: Sizes, name: str = "theirs") -> types.ModuleType:
     """Run a file with other sizes; what it defines is in the module."""
+    made = types.ModuleType(name)
+    exec(compile(_resized(source, sizes), f"{name}.py", "exec"), vars(made))
+    return made
+
+
+def resized(source: str, sizes: Sizes) -> str:
+    """Return a file's text with other sizes; without any it is the same text."""
+    return ast.unparse(_resized(source, sizes)) if sizes else source
+
+
+def changes(source: str, sizes: Sizes) -> str:
+    """Say which sizes of a file are others: the name that each is given, or the function in which it stands."""
+    said = []
+    for place, (node, owner) in _owned(parse(source)).items():
+        if sizes.get(place, node.value) != node.value:
+            said.append(f"{owner} {node.value} -> {sizes[place]}")
+    return ", ".join(said)
+
+
+def _resized(source: str, sizes: Sizes) -> ast.Module:
     tree = parse(source)
     for place, node in _numbers(tree).items():
         node.value = sizes.get(place, node.value)
-    made = types.ModuleType(name)
-    exec(compile(tree, f"{name}.py", "exec"), vars(made))
-    return made
+    return tree
 
 
 def _numbers(tree: ast.Module) -> dict[int, Any]:
     """Return the literal whole numbers that may be sizes, numbered in the order of the file."""
-    roots: list[ast.AST] = []
+    return {place: node for place, (node, _) in _owned(tree).items()}
+
+
+def _owned(tree: ast.Module) -> dict[int, tuple[Any, str]]:
+    """Return these numbers with the names that they are given, or the name of the function in which they stand."""
+    roots: list[tuple[ast.AST, str]] = []
     for node in tree.body:
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-            roots.append(node.value)
+        if isinstance(node, ast.Assign):
+            roots.append((node.value, " = ".join(ast.unparse(t) for t in node.targets)))
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            roots.append((node.value, ast.unparse(node.target)))
         elif isinstance(node, ast.FunctionDef) and node.name in _DRAWING:
-            roots.append(node)
-    found = [n for root in roots for n in ast.walk(root) if isinstance(n, ast.Constant) and type(n.value) is int]
+            roots.append((node, node.name))
+    found = [(n, owner) for root, owner in roots for n in ast.walk(root) if _whole(n)]
     return dict(enumerate(found))
+
+
+def _whole(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int
