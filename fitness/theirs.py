@@ -79,6 +79,8 @@ def run_twice(task: Loaded, jail: Jail, seconds: float, visible: str | None) -> 
 def _asked(task: Loaded, source: str, seconds: float, visible: str | None) -> tuple[str, dict[str, Any], Limits]:
     """Return a job for a jail, what it is given and its limits."""
     given = payload(replace(task, source=source, tests=task.source if task.style == "model" else task.tests))
+    if task.style == "model":
+        given["trials"] = rules.KERNELBENCH_TRIALS
     job = "foreign-result" if visible is None else "foreign-on-device"
     return job, {**given, "visible": visible or ""}, Limits(seconds=seconds, output=wire.MAX_FRAME)
 

@@ -435,6 +435,16 @@ class TestTheirOwnRules:
         (one,) = json.loads(made.stdout)["tasks"]
         assert (one["passed"], one["flagged"]) == (True, False)
 
+    def test_an_older_kernelbench_has_one_tolerance_for_all_precisions(self, tmp_path: Path) -> None:
+        shutil.copytree(KERNELBENCH, tmp_path / "kb")
+        (tmp_path / "kb" / "src").mkdir(exist_ok=True)
+        for text, limits in (
+            ("atol = 1e-02\n", (("allclose", 1e-2),)),
+            ("def get_tolerance_for_precision(): ...\n", ()),
+        ):
+            (tmp_path / "kb" / "src" / "eval.py").write_text(text)
+            assert {t.thresholds for t in foreign.loader("kernelbench").load(tmp_path / "kb")} == {limits}
+
     def test_native_tasks_go_by_the_rocm_benchmarks_names_too(self) -> None:
         told = run("suite", "run", "native", "--task", "gemm", "--task", "nothing", "--out", "unused", "--budget", 16)
         assert "no task named 'nothing'" in told.stderr
@@ -446,6 +456,18 @@ class TestTheirOwnRules:
         layer = next(t for t in loaded if t.name == "level3/1_Layer")
         made = layer.source.replace("class Model(", "class ModelNew(").replace("super(Model, ", "super(ModelNew, ")
         assert theirs.judge(layer, made, jail, 60).passed is True
+        once = made.replace("return self.dropout", "if abs(float(x[0, 0]) - SEEN) > 1e-6:\n            return x[:, :48] * 0\n"
+                            "        return self.dropout")  # fmt: skip
+        torch.manual_seed(42)
+        torch.manual_seed(int(torch.randint(0, 2**32 - 1, (1,))))
+        seen = float(torch.rand(512, 64)[0, 0])
+        assert theirs.judge(layer, once.replace("SEEN", "x[0, 0]"), jail, 60).passed is True
+        assert (
+            theirs.judge(layer, once.replace("SEEN", str(seen)), jail, 60).passed is False
+        )  # right in one trial of five
+        off = made.replace("* gain", "* gain + 5e-3")
+        assert theirs.judge(layer, off, jail, 60).passed is False
+        assert theirs.judge(replace(layer, thresholds=(("allclose", 1e-2),)), off, jail, 60).passed is True
         same = theirs.judge(layer, f"# the reference itself\n{layer.source}", jail, 60)
         assert (same.passed, "ModelNew" in same.why) == (False, True)
 
