@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evo_kernel import metrics, suite_plot, suite_rows
+from evo_kernel.errors import RunError
 from evo_kernel.suite_cells import FAST, Cell, parts, percent, share, table, times, us
 from evo_kernel.suite_folder import put, read
 from evo_kernel.suite_rows import Row
@@ -86,11 +87,16 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def write(folder: Path, out: Path, other: Path | None = None) -> str:
     """Write report.json, report.md and report.svg; return the Markdown."""
-    reports = {folder.name: plain(folder)}
+    own = folder.resolve().name
+    reports = {own: plain(folder)}
     if other is not None:
-        reports[other.name if other.name != folder.name else f"{other.name} (2)"] = plain(other)
+        name, beside = other.resolve().name, plain(other)
+        if not {t["name"] for t in beside["tasks"]} & {t["name"] for t in reports[own]["tasks"]}:
+            suites = f"{folder} is a run of {reports[own]['suite']}, {other} one of {beside['suite']}"
+            raise RunError(f"{suites}: they have no task in common to compare")
+        reports[name if name != own else f"{name} (2)"] = beside
     told = markdown(reports)
-    data: Any = reports if other is not None else reports[folder.name]
+    data: Any = reports if other is not None else reports[own]
     curves = {name: [t["speedup"] or t["total_speedup"] for t in one["tasks"]] for name, one in reports.items()}
     for name, text in zip(NAMES, (json.dumps(data, indent=1) + "\n", told, suite_plot.svg(curves)), strict=True):
         put(out / name, text)

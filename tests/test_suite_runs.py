@@ -163,11 +163,19 @@ def test_a_task_whose_seed_cannot_be_measured_now_holds_up_no_other_and_is_asked
     assert [t["made"]["evaluations"] for t in report["tasks"]] == [8, 8]
 
 
-def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(tasks: Path, tmp_path: Path) -> None:
+def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for out, seed in (("one", 0), ("two", 1)):
         assert run(*options(tasks, tmp_path / out, "--task", "a", "--seed", seed)).exit_code == 0
     told = run("suite", "report", tmp_path / "one", "--compare", tmp_path / "two")
     assert "| task | one, us | two, us | one / two |" in told.stdout
+    with monkeypatch.context() as there:
+        there.chdir(tmp_path / "one")
+        assert "| task | one, us | two, us |" in run("suite", "report", ".", "--compare", "../two").stdout
+    assert run(*options(tasks, tmp_path / "three", "--task", "b")).exit_code == 0
+    apart = run("suite", "report", tmp_path / "one", "--compare", tmp_path / "three")
+    assert (apart.exit_code, "they have no task in common" in apart.stderr) == (1, True)
     assert re.search(r"^\| a \| [1-9] / \d+ / 1\d \| 0 / 0 / 0 \| 0 / 0 / 0 \|", told.stdout, re.MULTILINE)
     assert (tmp_path / "one" / "compared" / "report.svg").read_text().count("<polyline") == 2
     about = tmp_path / "one" / "suite.json"
