@@ -20,11 +20,12 @@ from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.pools import Done, InlinePool, Pool, child_limits, make_measuring_judge
 from fitness import targets
-from fitness.build import Builder, Built, Kernels, Purpose, Refusal
+from fitness.build import Builder, Built, Purpose, Refusal
 from fitness.correctness import Limits
 from fitness.evaluation import Evaluation, Failure
 from fitness.gpu.court import DeviceUnavailable
 from fitness.jail import WorkerLost
+from fitness.kernels import Kernels
 from suites import Case, Task
 
 

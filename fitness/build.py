@@ -3,9 +3,7 @@
 import contextlib
 import hashlib
 import logging
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +17,7 @@ from fitness.evaluation import Failure, Resources, Stage
 from fitness.gpu import machine_code
 from fitness.gpu.machine_code import MachineCode
 from fitness.jail import Jail, Outcome
+from fitness.kernels import Kernels, Made
 from fitness.plan import LaunchPlan
 from fitness.targets import Target
 from suites import Case, Input, Task
@@ -26,12 +25,8 @@ from suites.task import pack_arguments, pack_case, unpack_case
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED = 4096  # compiled kernels kept, each some kilobytes
 FORMAT = 2  # of what travels
 MAX_PLAN_BYTES = 24 << 30  # what the buffers of one case may need
-
-
-Made = tuple[Resources, MachineCode | None, str]  # of one kernel; code where it is for a device, and a note
 
 
 class Refusal(Exception):
@@ -111,30 +106,6 @@ def _pack_recorded(r: Recorded) -> list[Any]:
 def _unpack_recorded(case: Any, full: Any, check: Any) -> Recorded:
     plan = plans.unpack(full)
     return Recorded(unpack_case(case), plan, plan if check is None else plans.unpack(check))
-
-
-class Kernels:
-    """Compiled kernels by digest, for builders of one task and target in any threads; the oldest are forgotten.
-
-    A digest is of the code that the compiler read and of its options: a program that changes one kernel of two, or what
-    is around them, has one compiled, or none.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._made: OrderedDict[str, Made] = OrderedDict()
-
-    def of(self, digests: Iterable[str]) -> dict[str, Made]:
-        """Return those that are known."""
-        with self._lock:
-            return {d: self._made[d] for d in digests if d in self._made}
-
-    def add(self, made: Mapping[str, Made]) -> None:
-        """Remember some."""
-        with self._lock:
-            self._made.update(made)
-            while len(self._made) > REMEMBERED:
-                self._made.popitem(last=False)
 
 
 class Builder:

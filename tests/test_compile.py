@@ -18,12 +18,13 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, CompiledKernel
 
 from fitness import elf, resources, targets
-from fitness.build import Builder, Kernels, Purpose, Refusal
+from fitness.build import Builder, Purpose, Refusal
 from fitness.child import Limits, Report
 from fitness.jail import Jail
 from fitness.jobs import disassembly
 from fitness.jobs.compile import compile_kernels
 from fitness.jobs.frontend import lower
+from fitness.kernels import Kernels
 from suites import load
 
 

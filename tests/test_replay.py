@@ -14,7 +14,7 @@ import torch
 
 from fitness import plan as plans
 from fitness import targets
-from fitness.build import Builder, Kernels, Purpose, Refusal
+from fitness.build import Builder, Purpose, Refusal
 from fitness.child import Limits
 from fitness.evaluation import CaseResult
 from fitness.gpu import arena, discover, fills, machine_code, streaming
@@ -23,6 +23,7 @@ from fitness.gpu.hearing import Program
 from fitness.gpu.machine_code import BadPlan, MachineCode
 from fitness.jail import Jail
 from fitness.judge import Judge
+from fitness.kernels import Kernels
 from fitness.measure import MeasuringJudge
 from fitness.passed import Descriptor, Group, Pointer
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Variant, View
