@@ -1,0 +1,136 @@
+"""Times as other suites take them: their performance files run here by the host's clock, which times no GPU."""
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evo_kernel import suite_begin
+from fitness import their_times
+from fitness.foreign import FLAVOUR
+from fitness.jail import Jail, Outcome
+from fitness.their_times import Times
+from suites import foreign
+from suites.foreign import Loaded
+
+pytestmark = pytest.mark.usefixtures("shared_jails")
+
+HERE = Path(__file__).parent / "suites"
+TIMED = {
+    "rocm": ("geak", "halve", ("n=5", "n=16")),
+    "tritonbench-g": ("tritonbench", "negate", ("1: [[20]]", "3: [[40]]")),
+    "kernelbench-x": ("kernelbenchx", "Math/twice", ("1: [[64]]",)),
+    "agent-kernel-arena": ("arena", "own/negate", ("perf40", "perf80")),
+    "kernelbench": ("kernelbench", "level3/1_Layer", ("get_inputs",)),
+}
+
+
+def task(suite: str) -> Loaded:
+    folder, name, _ = TIMED[suite]
+    return next(t for t in foreign.loader(suite).load(HERE / folder) if t.name == name)
+
+
+@pytest.fixture(scope="module")
+def jail(jails: Callable[[str], Jail]) -> Jail:
+    return jails(FLAVOUR)
+
+
+@pytest.mark.parametrize("suite", TIMED)
+def test_a_suites_own_performance_file_times_its_reference_test_by_test(suite: str, jail: Jail) -> None:
+    one = task(suite)
+    found = their_times.take(one, one.source, jail, 60, None)
+    assert found.why == ""
+    assert tuple(name for name, _ in found.by_test) == TIMED[suite][2]  # a test that fails has no time
+    assert all(0 < us < 1e6 * found.seconds for _, us in found.by_test)
+
+
+def test_a_program_is_timed_in_place_of_the_reference(jail: Jail) -> None:
+    negate = task("tritonbench-g")
+    slow = negate.source.replace("    y = torch", "    __import__('time').sleep(0.05)\n    y = torch")
+    assert min(us for _, us in their_times.take(negate, slow, jail, 60, None).by_test) > 5e4
+    broken = their_times.take(negate, negate.source.replace("def negate(", "def other("), jail, 60, None)
+    assert broken.by_test == ()
+    assert broken.why.startswith("exception: ImportError: cannot import name 'negate'")
+    never = their_times.take(negate, f"while True: pass\n{negate.source}", jail, 1, None)
+    assert (never.by_test, never.why.split(":")[0]) == ((), "timeout")
+
+
+def test_a_module_is_timed_by_the_name_that_the_suite_asks_for(jail: Jail) -> None:
+    layer = task("kernelbench")
+    made = layer.source.replace("class Model(", "class ModelNew(").replace("super(Model, ", "super(ModelNew, ")
+    assert len(their_times.take(layer, made, jail, 60, None).by_test) == 1
+    assert "ModelNew" in their_times.take(layer, f"# the reference\n{layer.source}", jail, 60, None).why
+
+
+def test_what_failed_in_every_test_is_said(jail: Jail) -> None:
+    halve = task("rocm")
+    found = their_times.take(halve, halve.source.replace("tl.load(x + at", "tl.lead(x + at"), jail, 60, None)
+    assert found.by_test == ()
+    assert found.why.startswith("times: ")
+    assert "lead" in found.why
+
+
+def test_a_time_that_is_none_is_refused_whoever_says_it(jail: Jail) -> None:
+    negate = task("tritonbench-g")
+    forged = "import triton.testing\ntriton.testing.do_bench = lambda *_, **__: [float({!r})] * 3\n"
+    for said, why in (("inf", "holds no time"), ("nan", "saved none"), ("-1", "saved none"), ("1e12", "holds no time")):
+        found = their_times.take(negate, forged.format(said) + negate.source, jail, 60, None)
+        assert found.by_test == ()
+        assert why in found.why
+
+
+class Saying:
+    """A jail in which a program answers whatever it likes."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def run(self, *_: object) -> Outcome:
+        return Outcome("times", self.value, None, "", "", "", 2.0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, (), "ab", 3, {"a": 1.0}, (("a", math.nan),), (("a", math.inf),), (("a", 0.0),), (("a", -1.0),),
+        (("a", 2e6 + 1),), (("a", "1"),), (("a", True),), (("a", 1.0, 1.0),), (("", 1.0),), (("a\n", 1.0),),
+        ((b"a", 1.0),), (("a" * 201, 1.0),), (("a", 1.0), ("a", 2.0)), tuple((str(n), 1.0) for n in range(1001)),
+        ("ab", "cd"),
+    ],
+)  # fmt: skip
+def test_what_comes_back_must_be_times(value: Any) -> None:
+    found = their_times.take(task("kernelbench"), "", Saying(value), 2, None)  # type: ignore[arg-type]
+    assert found.by_test == ()
+    assert found.why.startswith("what came back ")
+    assert "\n" not in found.why
+
+
+def test_times_that_are_times_are_told_in_their_order() -> None:
+    saying: Any = Saying((("b", 2.0), ("a", 1)))
+    assert their_times.take(task("kernelbench"), "", saying, 2, None) == Times((("b", 2.0), ("a", 1.0)), 2.0)
+
+
+def test_a_task_whose_suite_has_nothing_that_times_it_says_so(tmp_path: Path) -> None:
+    nobody: Any = None
+    double = next(t for t in foreign.loader("tritonbench-revised").load(HERE / "geak") if t.name == "double")
+    assert their_times.take(double, double.source, nobody, 1, None).why.startswith("its checkout has no performance")
+    shutil.copytree(HERE / "arena", tmp_path / "arena")
+    shutil.rmtree(tmp_path / "arena" / "src")
+    (negate,) = (t for t in foreign.loader("agent-kernel-arena").load(tmp_path / "arena") if t.name == "own/negate")
+    assert (negate.problem, negate.timed) == (None, ())
+    assert their_times.lacking(negate)
+    config = tmp_path / "arena" / "tasks" / "triton2triton" / "own" / "negate" / "config.yaml"
+    config.write_text(config.read_text().replace("test_it.py performance", "'unended"))
+    again = next(t for t in foreign.loader("agent-kernel-arena").load(tmp_path / "arena") if t.name == "own/negate")
+    assert (again.problem, again.timed) == (None, ())
+
+
+def test_a_suite_run_notices_another_timer_and_goes_on_from_before_there_were_any() -> None:
+    one = task("rocm")
+    ((path, text),) = one.timing
+    assert suite_begin.digest([one]) != suite_begin.digest([replace(one, timing=((path, f"{text}\n"),))])
+    assert suite_begin.digest([one], timed=False) == suite_begin.digest([replace(one, timing=())], timed=False)
