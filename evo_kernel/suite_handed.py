@@ -106,7 +106,8 @@ def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers
         if handed is None or said(run, handed) is not None:
             continue
         try:
-            programs.append((task, handing.theirs(state.task, handed.candidate.source)))
+            source = handed.candidate.source
+            programs.append((task, source if state.task.judged_by else handing.theirs(state.task, source)))
             asked[task.name] = run, handed.candidate.id
         except handing.Unhandable as error:
             _keep(run, Said(handed.candidate.id, False, None, str(error), "", ""))
