@@ -91,15 +91,24 @@ def turned(suite: str, found: Loaded) -> Task:
             raise JailLost(f"{suite}/{found.name} is no task of ours: its jail was lost, {error}") from error
 
 
-def find(name: str, root: Path | None) -> Task:
-    """Return a task by its name or file, or with a checkout one of a suite's, SUITE/TASK."""
+def find(name: str, root: Path | None, settings: Settings | None = None) -> Task:
+    """Return a task by its name or file, or with a checkout one of a suite's, SUITE/TASK.
+
+    One that ours cannot be is judged by its own test where a search in open mode (`settings`) asks for it.
+    """
     if root is None:
         return load(name)
     suite, _, inner = name.partition("/")
     if not inner:
         raise TaskError(f"with --root a task is named SUITE/TASK, as in kernelbench/level1/19_ReLU; got {name!r}")
-    return task(suite, root, inner)
+    try:
+        return task(suite, root, inner)
+    except Unturned as error:
+        if settings is not None and settings.mode == "open":
+            return by_its_test(suite, root, inner, settings, error)
+        raise TaskError(f"{error}; {BY_ITS_TEST}") from error
 
 
+BY_ITS_TEST = "by its own test: `suite judge`, and on a GPU `suite run` or `search --mode open --pool inline`"
 ON_DEVICE = "only its own test can judge it, and that takes a GPU"
 SEEDLESS = "it comes with PyTorch alone, and without a model (--model) a search begins with a right Triton kernel"

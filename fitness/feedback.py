@@ -75,7 +75,7 @@ def _passed(e: Evaluation, task: Task | None) -> Iterator[str]:
     yield from (f"  {against(c)}" for c in e.against)
     width = max(len(c.case) for c in e.cases)
     for c in e.cases:
-        least = None if task is None else task.case(c.case).bytes
+        least = None if task is None or task.judged_by else task.case(c.case).bytes
         yield f"  {c.case:<{width}}  {case(e, c, least)}"
     yield from (f"  {kernel(k)}" for k in e.kernels)
     yield from (f"  note: {note}" for note in e.notes)

@@ -15,7 +15,7 @@ import their_clock
 from click.testing import CliRunner, Result
 
 from archives.journal import FILE, Journal
-from evo_kernel import runs, suite_tasks
+from evo_kernel import config_files, prompts, runs, suite_tasks
 from evo_kernel.cli import main
 from fitness import by_theirs as judging
 from fitness import evaluation, targets
@@ -23,7 +23,7 @@ from fitness.by_theirs import TheirsJudge
 from fitness.evaluation import Mode, Stage
 from fitness.jail import Jail
 from operators.llm import launcher
-from suites import foreign
+from suites import TaskError, foreign
 from suites import task as tasks
 from suites.foreign import Loaded, by_theirs
 from suites.parsing import parse
@@ -161,6 +161,23 @@ def test_a_module_that_no_task_of_ours_can_be_made_of_is_one_of_theirs(tmp_path:
         judge.close()
     assert failure is not None
     assert failure.kind == "wrong"
+
+
+def test_models_are_shown_the_test_and_asked_for_what_stands_before_it(
+    halve: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    their_clock.install(monkeypatch)
+    chosen = {"mode": "open", "basis": "measured", "target": "h200", "pool": "inline"}
+    settings = config_files.load(None, chosen)
+    own = suite_tasks.find("rocm/halve", GEAK, settings)
+    assert by_theirs.why(own) == by_theirs.UNHELD
+    prompt = prompts.of_task(own, "optimize", settings, None, None)
+    assert "It stands before its test in one file, and holds nothing of the test." in prompt.system
+    assert "`halve_kernel(x, y, n, BLOCK)` among them" in prompt.system
+    assert "def test_halve(n, request):" in prompt.system
+    assert "n=16" in prompt.text
+    with pytest.raises(TaskError, match="by its own test: `suite judge`"):
+        suite_tasks.find("rocm/halve", GEAK)
 
 
 def run(*arguments: object) -> Result:
