@@ -47,7 +47,7 @@ from evo_kernel.cli_options import (
 @mode_option
 @isolation_option
 @click.option("--theirs/--no-theirs", default=True, show_default=True,
-              help="At the end have the suite's own tests judge what was found.")  # fmt: skip
+              help="At the end have the suite's own tests judge what was found, and on a GPU time it.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple[str, ...], at_once: int | None,
               quiet: bool, theirs: bool, config_file: str | None, **given: Any) -> None:  # fmt: skip

@@ -87,6 +87,24 @@ def test_a_time_that_is_none_is_refused_whoever_says_it(jail: Jail) -> None:
         assert why in found.why
 
 
+def test_an_input_whose_sizes_cannot_be_written_has_no_time_as_in_their_harness(jail: Jail) -> None:
+    negate = task("tritonbench-g")
+    shared, (path, text) = negate.timing
+    strange = text.replace("return tuple(v.cuda() for v in given)", "return (*given, Sized())")
+    strange = strange.replace("import torch\n", "import torch\n\n\nclass Sized:\n    shape = object()\n", 1)
+    found = their_times.take(replace(negate, timing=(shared, (path, strange))), negate.source, jail, 60, None)
+    assert found.by_test == ()
+    assert "TypeError" in found.why
+
+
+def test_a_script_that_saves_nothing_may_print_one_latency_of_all_its_shapes(jail: Jail) -> None:
+    negate = task("agent-kernel-arena")
+    for said, found in (("0.25", (("all shapes", 250.0),)), ("0.0", ()), ("1-2", ())):
+        script = f"import time\ntime.sleep(0.01)\nprint('GEAK_RESULT_LATENCY_MS={said}')\n"
+        printing = replace(negate, timing=(("bench.py", script),), timed=("bench.py", "--full-benchmark"))
+        assert their_times.take(printing, negate.source, jail, 60, None).by_test == found
+
+
 class Saying:
     """A jail in which a program answers whatever it likes."""
 
