@@ -25,7 +25,7 @@ from fitness.walls.standing import Standing
 from suites import Case, Task
 from suites.foreign import by_theirs, rules
 
-SECONDS = 120.0  # for a test, and again for its times, as `suite judge` has them
+SECONDS, TIMES = 120.0, 300.0  # for a test and for its times, as at the end of a suite's run
 CLAIMED = "untrusted-host: its suite's own test and times; the times are claims of the program's own process"
 IDLE = f"{QUARANTINED}its test passes a program that launches nothing"
 NAN = "their comparison does not take the reference for right: its results hold NaN, or it compares nothing"
@@ -38,10 +38,10 @@ class TheirsJudge:
     first that is right needs them.
     """
 
-    def __init__(self, task: Task, target: Target, gpu: Found | None = None, seconds: float = SECONDS) -> None:
+    def __init__(self, task: Task, target: Target, gpu: Found | None = None) -> None:
         self.task, self.target = task, target
         self.seconds: dict[str, float] = {}  # what each gate of the last program took
-        self._loaded, self._seconds = by_theirs.loaded(task), seconds
+        self._loaded = by_theirs.loaded(task)
         self._gpu, self._visible = gpu, None if gpu is None else visible(gpu)
         self._turns = None if gpu is None else Turns(gpu.slot)
         self._jail = Jail("interpreter" if gpu is None else "foreign")
@@ -125,7 +125,7 @@ class TheirsJudge:
 
     def _left(self, source: str, idle: bool = False) -> Any:
         """Return what the suite's test leaves with a program; Refusal where it fails."""
-        found = theirs.outcome(self._loaded, source, self._jail, self._seconds, self._visible, idle)
+        found = theirs.outcome(self._loaded, source, self._jail, SECONDS, self._visible, idle)
         if found.kind is not None:
             raise Refusal(words.failure(found, Stage.CORRECTNESS, self.task))
         try:
@@ -150,7 +150,7 @@ class TheirsJudge:
 
     def _taken(self, source: str, whose: str = "") -> dict[str, float]:
         """Have the suite's performance test take a program's times."""
-        taken = their_times.take(self._loaded, source, self._jail, self._seconds, self._visible)
+        taken = their_times.take(self._loaded, source, self._jail, TIMES, self._visible)
         if not taken.by_test:
             raise Refusal(Failure(Stage.TIMING, "times", f"{whose}no times: {taken.why}"))
         return dict(taken.by_test)

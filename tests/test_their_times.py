@@ -1,5 +1,6 @@
 """Times as other suites take them: their performance files run here by the host's clock, which times no GPU."""
 
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -7,9 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import formula
 import pytest
+from click.testing import CliRunner, Result
 
-from evo_kernel import suite_begin
+from evo_kernel import metrics, suite_begin, suite_drive, suite_handed, suite_timed
+from evo_kernel.cli import main
 from fitness import their_times
 from fitness.foreign import FLAVOUR
 from fitness.jail import Jail, Outcome
@@ -83,6 +87,24 @@ def test_a_time_that_is_none_is_refused_whoever_says_it(jail: Jail) -> None:
         assert why in found.why
 
 
+def test_an_input_whose_sizes_cannot_be_written_has_no_time_as_in_their_harness(jail: Jail) -> None:
+    negate = task("tritonbench-g")
+    shared, (path, text) = negate.timing
+    strange = text.replace("return tuple(v.cuda() for v in given)", "return (*given, Sized())")
+    strange = strange.replace("import torch\n", "import torch\n\n\nclass Sized:\n    shape = object()\n", 1)
+    found = their_times.take(replace(negate, timing=(shared, (path, strange))), negate.source, jail, 60, None)
+    assert found.by_test == ()
+    assert "TypeError" in found.why
+
+
+def test_a_script_that_saves_nothing_may_print_one_latency_of_all_its_shapes(jail: Jail) -> None:
+    negate = task("agent-kernel-arena")
+    for said, found in (("0.25", (("all shapes", 250.0),)), ("0.0", ()), ("1-2", ())):
+        script = f"import time\ntime.sleep(0.01)\nprint('GEAK_RESULT_LATENCY_MS={said}')\n"
+        printing = replace(negate, timing=(("bench.py", script),), timed=("bench.py", "--full-benchmark"))
+        assert their_times.take(printing, negate.source, jail, 60, None).by_test == found
+
+
 class Saying:
     """A jail in which a program answers whatever it likes."""
 
@@ -98,7 +120,7 @@ class Saying:
     [
         None, (), "ab", 3, {"a": 1.0}, (("a", math.nan),), (("a", math.inf),), (("a", 0.0),), (("a", -1.0),),
         (("a", 2e6 + 1),), (("a", "1"),), (("a", True),), (("a", 1.0, 1.0),), (("", 1.0),), (("a\n", 1.0),),
-        ((b"a", 1.0),), (("a" * 201, 1.0),), (("a", 1.0), ("a", 2.0)), tuple((str(n), 1.0) for n in range(1001)),
+        ((b"a", 1.0),), (("a" * 201, 1.0),), (("a", 1.0), ("a", 2.0)), tuple((str(n), 1.0) for n in range(5001)),
         ("ab", "cd"),
     ],
 )  # fmt: skip
@@ -134,3 +156,101 @@ def test_a_suite_run_notices_another_timer_and_goes_on_from_before_there_were_an
     ((path, text),) = one.timing
     assert suite_begin.digest([one]) != suite_begin.digest([replace(one, timing=((path, f"{text}\n"),))])
     assert suite_begin.digest([one], timed=False) == suite_begin.digest([replace(one, timing=())], timed=False)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def by_the_hosts_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands that want a GPU take times by the host's clock, where tests have none."""
+    take = suite_timed.timed
+    monkeypatch.setattr(suite_timed, "device", lambda _: None)
+    monkeypatch.setattr(suite_timed, "timed", lambda programs, _, seconds: take(programs, None, seconds))
+    monkeypatch.setattr(suite_drive, "gpu", lambda _: "the host")
+
+
+class TestJudgeWithTimes:
+    given = ("tritonbench-g", "--root", HERE / "tritonbench", "--rules", "theirs", "--times")
+
+    def test_a_machine_without_a_gpu_is_told_so_before_anything_runs(self) -> None:
+        for on, said in (("auto", "no GPU"), ("interpreter", "--times needs a GPU")):
+            refused = run("suite", "judge", *self.given, "--on", on)
+            assert (refused.exit_code, refused.stderr.count("\n"), said in refused.stderr) == (1, 1, True)
+
+    def test_the_speedup_is_the_mean_over_tests_of_the_references_time_over_the_programs(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        by_the_hosts_clock(monkeypatch)
+        slow = task("tritonbench-g").source.replace("    y = torch", "    __import__('time').sleep(0.2)\n    y = torch")
+        (tmp_path / "slow.py").write_text(slow)
+        judged = run("suite", "judge", *self.given, tmp_path / "slow.py", "--task", "negate", "--json")
+        assert judged.exit_code == 0, judged.output
+        times = json.loads(judged.stdout)["times"]
+        one = times["tasks"]["negate"]
+        ratios = [before / made for (_, before), (_, made) in zip(one["reference"], one["program"], strict=True)]
+        assert one["geak_speedup"] == times["geak_speedup"] == pytest.approx(sum(ratios) / 2)
+        assert 0 < one["geak_speedup"] < 0.5
+        assert (times["mode"], one["mode"], one["why"]) == ("untrusted-host", "untrusted-host", "")
+        assert "[1/1] negate  GEAK speedup 0." in judged.stderr
+
+    def test_what_does_not_pass_is_not_timed_and_what_fails_a_timed_test_has_no_speedup(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        by_the_hosts_clock(monkeypatch)
+        source = task("tritonbench-g").source
+        (tmp_path / "wrong.py").write_text(source.replace("-tl.load", "tl.load"))
+        wrong = run("suite", "judge", *self.given, tmp_path / "wrong.py", "--task", "negate")
+        assert "GEAK speedup by their own performance tests: none, of 0 of the 0 tasks" in wrong.stdout
+        (tmp_path / "small.py").write_text(source.replace("    y = torch", "    assert len(x) < 30\n    y = torch"))
+        small = run("suite", "judge", *self.given, tmp_path / "small.py", "--task", "negate")
+        assert "negate  no times of theirs: no time of the program for 3: [[40]]" in small.stdout
+
+
+def test_a_suite_run_keeps_their_times_and_its_report_says_whose_its_speedups_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    formula.install(monkeypatch)
+    by_the_hosts_clock(monkeypatch)
+    out, keep = tmp_path / "out", suite_handed._keep
+    asked = ("tritonbench-g", "--root", HERE / "tritonbench", "--out", out, "--budget", 8, "--population", 2)
+    command = ("suite", "run", *asked, "--generations", 1, "--at-once", 1)
+
+    def killed(place: Path, one: suite_handed.Said) -> None:
+        if one.times is not None:
+            raise KeyboardInterrupt
+        keep(place, one)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(suite_handed, "_keep", killed)
+        assert run(*command, "--quiet").exit_code == 130
+    (kept,) = out.rglob(suite_handed.THEIRS)
+    verdict = json.loads(kept.read_text())
+    assert (verdict["passed"], verdict.pop("times")) == (True, None)
+    kept.write_text(json.dumps(verdict))  # as older versions wrote it
+    half = json.loads(run("suite", "report", out, "--json").stdout)["all"]["theirs"]
+    assert (half["timed_by_theirs"], half["timed_by_ours"]) == (0, 1)
+    again = run(*command)
+    assert again.exit_code == 0, again.output
+    assert "[1/1] their times: negate  GEAK speedup " in again.stderr
+    report = json.loads((out / "report.json").read_text())
+    negate, whole = report["tasks"][0], report["all"]["theirs"]
+    times = suite_timed.read(negate["handed"]["theirs"]["times"])
+    assert times is not None
+    assert whole["geak_speedup"] == negate["their_geak_speedup"] == metrics.speedup(times.result)
+    assert (whole["timed_by_theirs"], whole["timed_by_ours"]) == (1, 0)
+    told = (out / "report.md").read_text()
+    assert "from the suite's own performance tests in 1 tasks (untrusted-host: " in told
+    before = kept.read_bytes()
+    assert "their times" not in run(*command).stderr  # what is kept is not taken again
+    assert kept.read_bytes() == before
+    lost = {**json.loads(before)["times"], "why": "exception: no room"}
+    kept.write_text(json.dumps(json.loads(before) | {"times": lost}))
+    assert "from our cases in 1, for want" in run("suite", "report", out).stdout
+    assert "- negate: no times of theirs: exception: no room" in run("suite", "report", out).stdout
+
+
+def test_times_that_are_kept_cannot_lack_a_test() -> None:
+    with pytest.raises(ValueError, match="no time of the program for"):
+        suite_timed.read({"reference": [["a", 1.0]], "program": [], "why": "", "device": "", "mode": ""})
+    assert suite_timed.read(None) is None

@@ -73,7 +73,6 @@ def _pytest(payload: Any, until: float) -> tuple[list[tuple[str, float]], str]:
 
 def _script(payload: Any, until: float) -> tuple[list[tuple[str, float]], str]:
     """Run a task's performance command; what it says of all its shapes together counts where it saves nothing."""
-    shutil.rmtree("build", ignore_errors=True)
     _, failed, words = runners.scripted({**payload, "command": payload["timed"]}, "candidate")
     found, wrong = _saved("build")
     whole = [("all shapes", float(ms)) for ms in _LATENCY.findall(words)[-1:] if float(ms) > 0]
@@ -99,7 +98,9 @@ def _inputs(payload: Any, until: float) -> tuple[list[tuple[str, float]], str]:
             timer.run_benchmark()
         except Exception as error:  # noqa: BLE001  their harness goes on with the next input, whatever is raised
             failed = f"{type(error).__name__}: {error}"
-        found += [(f"{number + 1}: {name}", ms) for name, ms in _saved(_SAVED)[0]]
+        times, wrong = _saved(_SAVED)
+        failed = failed or wrong
+        found += [(f"{number + 1}: {name}", ms) for name, ms in times]
     return found, failed
 
 
@@ -149,7 +150,11 @@ def _saved(folder: str) -> tuple[list[tuple[str, float]], str]:
     """Read what a performance file saved below this folder: names and milliseconds, and what failed last."""
     found, failed = [], ""
     for file in sorted(Path(folder).rglob("*.json")):
-        entries = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            entries = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:  # it ends where an input's sizes could not be written
+            failed = f"{file.name} is no JSON: {error}"
+            continue
         for entry in entries if isinstance(entries, list) else []:
             milliseconds = _milliseconds(entry)
             if isinstance(milliseconds, (int, float)) and milliseconds > 0:
