@@ -26,6 +26,7 @@ from suites import Case, Task
 from suites.foreign import by_theirs, rules
 
 SECONDS, TIMES = 120.0, 300.0  # for a test and for its times, as at the end of a suite's run
+NAMED = 6  # tests whose results differ
 CLAIMED = "untrusted-host: its suite's own test and times; the times are claims of the program's own process"
 IDLE = f"{QUARANTINED}its test passes a program that launches nothing"
 NAN = "their comparison does not take the reference for right: its results hold NaN, or it compares nothing"
@@ -106,9 +107,10 @@ class TheirsJudge:
             self._checked = self._check() or True
         if isinstance(self._checked, Failure):
             raise Refusal(self._checked)
-        if not self._same(self._left(source)):
-            why = "its results differ from the reference's, by its suite's own comparison"
-            raise Refusal(Failure(Stage.CORRECTNESS, "wrong", why))
+        made = self._left(source)
+        if not self._same(made):
+            why = f"its results differ from the reference's, by its suite's own comparison{self._where(made)}"
+            raise Refusal(Failure(Stage.CORRECTNESS, "wrong", words.message(why)))
 
     def _check(self) -> Failure | None:
         """Run the reference; say why no program can be compared with it, if that is so."""
@@ -135,6 +137,13 @@ class TheirsJudge:
 
     def _same(self, made: Any) -> bool:
         return rules.same(self._loaded.style, self._right, made, dict(self._loaded.thresholds))
+
+    def _where(self, made: Any) -> str:
+        """Name the tests whose results differ, where results have names: each alone in place of the reference's."""
+        if not (isinstance(self._right, dict) and isinstance(made, dict)):
+            return ""
+        wrong = [n for n in self._right if n not in made or not self._same({**self._right, n: made[n]})]
+        return f", in {len(wrong)} of {len(self._right)}: {', '.join(map(str, wrong[:NAMED]))}" if wrong else ""
 
     def _times(self, source: str) -> tuple[CaseResult, ...]:
         """Take a program's times on every test that the reference has times on."""

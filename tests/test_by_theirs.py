@@ -111,6 +111,8 @@ def test_what_only_says_that_it_is_right_is_not(way: str, judge: TheirsJudge, ha
     failure = judge.judge(halve.source.replace(before, after)).failure
     assert failure is not None
     assert (failure.stage, failure.kind) == (stage, kind), failure
+    if way == "is wrong":
+        assert failure.message.endswith(", in 2 of 3: test_halve[5], test_halve[16]")
 
 
 def test_a_program_without_a_time_that_the_reference_has_is_refused(
@@ -147,6 +149,11 @@ def test_a_module_that_no_task_of_ours_can_be_made_of_is_one_of_theirs(tmp_path:
     with pytest.raises(suite_tasks.Unturned, match="takes no tensor") as unturned:
         suite_tasks.task("tritonbench-g", root, "count")
     found = next(t for t in foreign.loader("tritonbench-g").load(root) if t.name == "count")
+    asked = ("--task", "count", "--out", tmp_path / "out", "--no-theirs", *BUDGET)
+    assert run("suite", "run", "tritonbench-g", "--root", root, *asked).exit_code == 0
+    (left,) = json.loads((tmp_path / "out" / "report.json").read_text())["tasks"]
+    assert left["status"] == "hopeless"
+    assert "no inputs to draw; only its own test can judge it, and that takes a GPU" in left["why"]
     own = by_theirs.task("tritonbench-g", found, unturned.value.reason)
     assert tasks.unpack(tasks.pack(own)) == own
     assert by_theirs.loaded(own).tests == found.tests
@@ -176,7 +183,7 @@ def test_models_are_shown_the_test_and_asked_for_what_stands_before_it(
     assert "`halve_kernel(x, y, n, BLOCK)` among them" in prompt.system
     assert "def test_halve(n, request):" in prompt.system
     assert "n=16" in prompt.text
-    with pytest.raises(TaskError, match="by its own test: `suite judge`"):
+    with pytest.raises(TaskError, match="its own test can judge it: `suite judge`"):
         suite_tasks.find("rocm/halve", GEAK)
 
 
@@ -230,6 +237,7 @@ def test_killed_and_resumed_a_run_by_theirs_reports_the_same(tmp_path: Path, mon
     assert (report["all"]["by_theirs_alone"], report["all"]["execution_accuracy"]) == (1, 0.0)
     assert report["all"]["theirs"]["execution_accuracy"] == 1.0
     assert report["all"]["theirs"]["geak_speedup"] is not None
+    assert (report["all"]["theirs"]["timed_by_theirs"], report["all"]["theirs"]["timed_by_ours"]) == (1, 0)
     told = (torn / "report.md").read_text()
     assert "1 of 1 tasks were judged by the suite's own test alone" in told
     assert "- halve: ours: no task, because its tests launch its kernels themselves" in told
