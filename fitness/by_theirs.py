@@ -35,8 +35,8 @@ NAN = "their comparison does not take the reference for right: its results hold 
 class TheirsJudge:
     """Judges the programs of one task by its suite's test. Without a GPU (`gpu` None) that runs under the interpreter.
 
-    The reference is run, once without launches too, when the first program needs it; its times are taken when the
-    first that is right needs them.
+    The reference is run, once without launches too, when the first program needs it. What it is timed on, every program
+    of a run is timed on: a run knows that from its seed.
     """
 
     def __init__(self, task: Task, target: Target, gpu: Found | None = None) -> None:
@@ -49,7 +49,7 @@ class TheirsJudge:
         self._jail.start()
         self._right: Any = None
         self._checked: Failure | bool = False  # the reference: not yet, why nothing can be compared with it, or well
-        self._timed: tuple[str, ...] = ()  # the reference's timed tests
+        self._timed = by_theirs.tests(task)  # those that every program is timed on
 
     @property
     def standing(self) -> Standing:

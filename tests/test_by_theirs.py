@@ -20,7 +20,7 @@ from evo_kernel.cli import main
 from fitness import by_theirs as judging
 from fitness import evaluation, targets
 from fitness.by_theirs import TheirsJudge
-from fitness.evaluation import Mode, Stage
+from fitness.evaluation import Failure, Mode, Stage
 from fitness.jail import Jail
 from operators.llm import launcher
 from suites import TaskError, foreign
@@ -246,7 +246,14 @@ def test_killed_and_resumed_a_run_by_theirs_reports_the_same(tmp_path: Path, mon
     assert exported.exit_code == 0, exported.output
     (file,) = (tmp_path / "exported").iterdir()
     assert "by its suite's own test, and by that alone" in file.read_text()
-    assert runs.read(journal).search.archive[runs.read(journal).search.archive.best or ""].roofline is None
+    state = runs.read(journal)
+    assert state.search.archive[state.search.archive.best or ""].roofline is None
+    assert by_theirs.tests(state.task) == their_clock.TESTS
+    with monkeypatch.context() as flaky:  # the reference is not asked again, so that a test it fails once costs nothing
+        flaky.setattr(their_clock.their_times, "take", lambda *_: their_clock.Times((("n=5", 1.0),), 0.0))
+        judge = TheirsJudge(state.task, TARGET)
+        assert (judge.judge(state.task.seeds[0].source).failure or Failure(Stage.IMPORT, "", "")).kind == "times"
+        judge.close()
 
 
 def verdicts(folder: Path) -> int:
