@@ -21,6 +21,7 @@ from fitness import by_theirs as judging
 from fitness import evaluation, targets
 from fitness.by_theirs import TheirsJudge
 from fitness.evaluation import Failure, Mode, Stage
+from fitness.gpu import discover
 from fitness.jail import Jail
 from operators.llm import launcher
 from suites import TaskError, foreign
@@ -113,6 +114,35 @@ def test_what_only_says_that_it_is_right_is_not(way: str, judge: TheirsJudge, ha
     assert (failure.stage, failure.kind) == (stage, kind), failure
     if way == "is wrong":
         assert failure.message.endswith(", in 2 of 3: test_halve[5], test_halve[16]")
+
+
+@pytest.fixture(scope="module")
+def device(halve: Loaded) -> Iterator[TheirsJudge]:
+    gpu = next((g for g in discover.gpus() if g.target is not None), None)
+    if gpu is None or gpu.target is None:
+        pytest.skip("no GPU here that has a sheet in fitness/targets.py")
+    judge = TheirsJudge(by_theirs.task("rocm", halve, by_theirs.UNHELD), gpu.target, gpu)
+    yield judge
+    judge.close()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_right_program_is_timed(device: TheirsJudge, halve: Loaded) -> None:
+    for source in (device.task.seeds[0].source, halve.source.replace("/ 2", "* 0.5")):
+        found = device.judge(source)
+        assert found.passed, found.failure
+        assert found.device == device.device
+        assert [c.case for c in found.cases] == ["n=5", "n=16"]
+        assert not any("no device" in note for note in found.notes)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("way", CHEATS)
+def test_on_a_gpu_what_only_says_that_it_is_right_is_not(way: str, device: TheirsJudge, halve: Loaded) -> None:
+    before, after, stage, kind = CHEATS[way]
+    failure = device.judge(halve.source.replace(before, after)).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (stage, kind), failure
 
 
 def test_a_program_without_a_time_that_the_reference_has_is_refused(
