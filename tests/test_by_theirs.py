@@ -217,6 +217,39 @@ def test_models_are_shown_the_test_and_asked_for_what_stands_before_it(
         suite_tasks.find("rocm/halve", GEAK)
 
 
+TWICE = """import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def twice_kernel(y, x, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(y + at, tl.load(x + at, mask=at < n) * 2, mask=at < n)
+
+
+def twice(x):
+    y = torch.empty_like(x)
+    twice_kernel[(triton.cdiv(x.numel(), 64),)](y, x, x.numel(), BLOCK=64)
+    return y
+"""
+
+
+def test_what_comes_with_pytorch_alone_is_right_as_its_own_seed_and_a_kernel_in_its_place_too(
+    make: Callable[[Loaded], TheirsJudge],
+) -> None:
+    root = HERE / "suites" / "kernelbenchx"
+    judge = make(next(t for t in foreign.loader("kernelbench-x").load(root) if t.name == "Math/twice"))
+    for source, stage in (
+        (judge.task.seeds[0].source, None),
+        (TWICE, None),
+        (TWICE.replace("* 2,", "* 3,"), Stage.CORRECTNESS),
+        ("def twice(x):\n    return x + x\n", Stage.STATIC),
+    ):
+        failure = judge.judge(source).failure
+        assert (failure and failure.stage) == stage, failure
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
 
