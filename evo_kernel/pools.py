@@ -77,6 +77,10 @@ class OneJudge(Protocol):
 class PoolsJudge(Protocol):
     """What judges in this process for a pool."""
 
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """What each gate of the last program took."""
+
     def judge(self, source: str) -> Evaluation:
         """Return the verdict on a program."""
 
@@ -208,7 +212,8 @@ class InlinePool:
                 evaluation, lost = None, str(error)
             limits = self._judge.news()
             seconds = monotonic() - started
-            done.append(Done(ticket, evaluation, seconds, lost, limits, seconds if self._on_device else 0.0))
+            on_device = sum(self._judge.seconds.values()) if self._on_device else 0.0
+            done.append(Done(ticket, evaluation, seconds, lost, limits, on_device))
         self._waiting.clear()
         return done
 

@@ -41,7 +41,7 @@ class TheirsJudge:
 
     def __init__(self, task: Task, target: Target, gpu: Found | None = None) -> None:
         self.task, self.target = task, target
-        self.seconds: dict[str, float] = {}  # what each gate of the last program took
+        self.seconds: dict[str, float] = {}  # what each gate of the last program took, without waiting for the device
         self._loaded = by_theirs.loaded(task)
         self._gpu, self._visible = gpu, None if gpu is None else visible(gpu)
         self._turns = None if gpu is None else Turns(gpu.slot)
@@ -68,9 +68,9 @@ class TheirsJudge:
         try:
             with timed(self.seconds, Stage.STATIC):
                 self._require(source)
-            with timed(self.seconds, Stage.CORRECTNESS), self._turn(alone=False):
+            with self._turn(alone=False), timed(self.seconds, Stage.CORRECTNESS):
                 self._test(source)
-            with timed(self.seconds, Stage.TIMING), self._turn(alone=True):
+            with self._turn(alone=True), timed(self.seconds, Stage.TIMING):
                 found = self._times(source)
         except Refusal as refused:
             return self._evaluation(source, refused.failure)
