@@ -36,4 +36,7 @@ class SeedFailed(RunError):
 
 
 class Unsettled(RunError):
-    """The device's clocks did not stand still for the seed, with which everybody is compared: later they may."""
+    """What everybody is compared with cannot be had now, and later may be.
+
+    The device's clocks did not stand still for the seed, or a suite's reference fails that was right before.
+    """

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from evo_kernel import gpus, machine
 from evo_kernel.config import Settings
-from evo_kernel.errors import RunError
+from evo_kernel.errors import RunError, Unsettled
 from fitness import child, targets
-from fitness.by_theirs import TheirsJudge
+from fitness.by_theirs import ReferenceLost, TheirsJudge
 from fitness.correctness import Limits
 from fitness.evaluation import Evaluation
 from fitness.gpu.court import Court, DeviceUnavailable
@@ -208,6 +208,8 @@ class InlinePool:
             started = monotonic()
             try:
                 evaluation, lost = self._judge.judge(source), ""
+            except ReferenceLost as error:
+                raise Unsettled(f"{error}. What the run knows is kept: resume it later") from error
             except WorkerLost as error:
                 evaluation, lost = None, str(error)
             limits = self._judge.news()

@@ -16,7 +16,7 @@ from fitness.correctness import Limits
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Mode, Stage
 from fitness.gpu.discover import Found
 from fitness.gpu.turns import Turns
-from fitness.jail import Jail
+from fitness.jail import Jail, WorkerLost
 from fitness.open_mode import INTERPRETED, visible
 from fitness.ours import QUARANTINED
 from fitness.results import Unlike
@@ -32,11 +32,15 @@ IDLE = f"{QUARANTINED}its test passes a program that launches nothing"
 NAN = "their comparison does not take the reference for right: its results hold NaN, or it compares nothing"
 
 
+class ReferenceLost(WorkerLost):
+    """A reference that was right when its run began fails now: the machine's fault, and no program's."""
+
+
 class TheirsJudge:
     """Judges the programs of one task by its suite's test. Without a GPU (`gpu` None) that runs under the interpreter.
 
-    The reference is run, once without launches too, when the first program needs it. What it is timed on, every program
-    of a run is timed on: a run knows that from its seed.
+    The reference is run when the first program needs it, and in a run's first session without launches too. What it is
+    timed on, every program of a run is timed on: later sessions know that from the seed.
     """
 
     def __init__(self, task: Task, target: Target, gpu: Found | None = None) -> None:
@@ -104,7 +108,10 @@ class TheirsJudge:
     def _test(self, source: str) -> None:
         """Refuse a program whose results are not the reference's by the suite's own comparison."""
         if self._checked is False:
-            self._checked = self._check() or True
+            found = self._check()
+            if found is not None and self._timed:
+                raise ReferenceLost(found.message)
+            self._checked = found or True
         if isinstance(self._checked, Failure):
             raise Refusal(self._checked)
         made = self._left(source)
@@ -120,10 +127,15 @@ class TheirsJudge:
             return _of_reference("reference", f"the suite's own reference fails: {refused}", refused.failure.trace)
         if not self._same(self._right):
             return _of_reference("reference", NAN)
-        with contextlib.suppress(Refusal):  # without launches it fails: its test tests something
-            if self._loaded.style != "function" and self._same(self._left(self._loaded.source, idle=True)):
-                return _of_reference("vacuous", IDLE)
+        if self._loaded.style != "function" and not self._timed and self._passes_idle():
+            return _of_reference("vacuous", IDLE)
         return None
+
+    def _passes_idle(self) -> bool:
+        """Tell whether the test passes when nothing is launched; where it fails then, it tests something."""
+        with contextlib.suppress(Refusal):
+            return self._same(self._left(self._loaded.source, idle=True))
+        return False
 
     def _left(self, source: str, idle: bool = False) -> Any:
         """Return what the suite's test leaves with a program; Refusal where it fails."""

@@ -17,6 +17,8 @@ from click.testing import CliRunner, Result
 from archives.journal import FILE, Journal
 from evo_kernel import config_files, prompts, runs, suite_tasks
 from evo_kernel.cli import main
+from evo_kernel.errors import Unsettled
+from evo_kernel.pools import InlinePool
 from fitness import by_theirs as judging
 from fitness import evaluation, targets
 from fitness.by_theirs import TheirsJudge
@@ -166,6 +168,20 @@ def test_nothing_is_searched_by_a_test_that_tests_nothing_or_whose_reference_fai
         failure = make(found).judge(f"{found.source.rstrip()}\n").failure
         assert failure is not None
         assert (failure.stage, failure.kind, words in failure.message) == (Stage.CORRECTNESS, kind, True), failure
+
+
+def test_a_reference_that_fails_after_a_run_began_is_nobodys_verdict(
+    jails: Callable[[str], Jail], halve: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = by_theirs.task("rocm", replace(halve, source=halve.source.replace("/ 2", "/ undefined")), "")
+    monkeypatch.setattr(judging, "Jail", jails)
+    their_clock.install(monkeypatch)
+    chosen = {"mode": "open", "basis": "measured", "target": "h200", "pool": "inline"}
+    pool = InlinePool(by_theirs.timed_on(fails, ("n=5", "n=16")), config_files.load(None, chosen))
+    pool.submit(1, halve.source)
+    with pytest.raises(Unsettled, match=r"the suite's own reference fails: .* resume it later"):
+        pool.wait(1.0)
+    pool.close()
 
 
 def test_a_module_that_no_task_of_ours_can_be_made_of_is_one_of_theirs(tmp_path: Path) -> None:
