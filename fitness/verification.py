@@ -50,8 +50,8 @@ class Verifier:
 
     def verify(self, built: Built, depth: Depth) -> tuple[Resolved, ...]:
         """Choose configurations, then run cases and edges, as deep as wanted."""
-        if self._depths.get(built.program, -1) >= depth:
-            return self._verified[built.program]
+        if self._depths.get(built.program, -1) >= depth and _of(built, found := self._verified[built.program]):
+            return found
         for memory in (self._depths, self._verified):
             memory.pop(built.program, None)  # what fails below is no rival any more
         smallest = min(built.recorded, key=lambda r: r.full.bytes).case.name
@@ -145,6 +145,11 @@ def _understood() -> Iterator[None]:
     except Fault as fault:
         said = f"case {fault.case}: {fault}" if fault.case else str(fault)
         raise Refusal(Failure(Stage.CORRECTNESS, fault.kind, said, case=fault.case)) from fault
+
+
+def _of(built: Built, found: Sequence[Resolved]) -> bool:
+    """Say whether what was verified is of this build: equal machine code may be of other text, under other digests."""
+    return all(digest in built.figures for one in found for digest in one.program.digests)
 
 
 def edges(task: Task) -> tuple[Case, ...]:
