@@ -38,7 +38,7 @@ from evo_kernel.measuring import MeasuringPool, make_builder
 from evo_kernel.pools import Done
 from evo_kernel.population import Population
 from evo_kernel.search import Search
-from fitness import build, targets
+from fitness import build, targets, verification
 from fitness.build import Built, Recorded, Refusal
 from fitness.correctness import Limits
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Resources, Stage, unpack
@@ -528,6 +528,15 @@ def test_equal_code_of_another_text_is_verified_as_its_own(double_task: Task) ->
         assert verifier.known(built.source) == found
     assert verifier.verify(twin, Depth.SCREENED) is found
     assert len(asked) == 2
+
+
+def test_an_edge_whose_results_are_huge_is_not_for_every_program(double_task: Task) -> None:
+    few = {"x": Input((16,), "float16")}
+    task = replace(double_task, edges=(edge("results", few, bytes=2**33), edge("few", few)))
+    assert [e.name for e in verification.edges(task)] == ["few"]
+    assert verification.huge_names(task) == ("results",)
+    assert [e.name for e in verification.huge(task, 2**35)] == ["results"]
+    assert verification.huge(task, 2**34) == ()
 
 
 class Answers:
