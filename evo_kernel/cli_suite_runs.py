@@ -47,7 +47,7 @@ from evo_kernel.cli_options import (
 @mode_option
 @isolation_option
 @click.option("--theirs/--no-theirs", default=True, show_default=True,
-              help="At the end have the suite's own tests judge what was found.")  # fmt: skip
+              help="At the end have the suite's own tests judge what was found, and on a GPU time it.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple[str, ...], at_once: int | None,
               quiet: bool, theirs: bool, config_file: str | None, **given: Any) -> None:  # fmt: skip
@@ -94,25 +94,32 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
 @click.option("--rules", type=click.Choice(["both", "theirs"]), default="both", show_default=True,
               help="theirs alone, or ours beside it where the task can be one of ours.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Runs of theirs at once.")
+@click.option("--times", "timed", is_flag=True,
+              help="Take times as the suite does of what passes, on a GPU alone, within --seconds each.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[str, ...], on: str, seconds: float,
-                rules: str, workers: int, quiet: bool, as_json: bool) -> None:  # fmt: skip
+                rules: str, workers: int, timed: bool, quiet: bool, as_json: bool) -> None:  # fmt: skip
     """Judge the program in FILE by a suite's own test and tolerances; without FILE, the suite's references.
 
     \b
     Examples:
       evo-kernel suite judge tritonbench-revised mine.py --task softmax_triton1 --root GEAK-eval
       evo-kernel suite judge rocm --root GEAK-eval --on gpu
+      evo-kernel suite judge rocm mine.py --task gemm --root GEAK-eval --times --seconds 300
 
     Reference and program run in jails of their own; what their tests leave is compared outside. The program runs beside
     the test (untrusted-host), so this is for numbers to lay beside published ones. Beside it stands what our judge
     says, on inputs of its own; where the two differ the task is listed. Exits with 1 unless all are right by theirs.
+
+    --times runs the suite's own performance tests on the reference and then on the program, task after task, and prints
+    GEAK's speedup: the mean over tests of the reference's time over the program's. All of a TritonBench file's sizes
+    are timed as long as it asks for, less where that would not end. Times are the programs' own claims.
     """
     import json
     import sys
 
-    from evo_kernel import suite_theirs
+    from evo_kernel import suite_theirs, suite_timed
     from evo_kernel.errors import RunError
 
     try:
@@ -120,10 +127,16 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"cannot read {file}: {error}") from error
     talk = (lambda _: None) if quiet else say
+    clock = suite_timed.device(on) if timed else None
     found = suite_theirs.judge(name, root, names, source, on, seconds, workers, talk)
     own = suite_theirs.ours(name, root, names, source, on, talk) if rules == "both" else []
-    told = suite_theirs.plain(name, found, own)
-    click.echo(json.dumps(told, indent=2) if as_json else suite_theirs.text(name, found, own))
+    told, lines = suite_theirs.plain(name, found, own), [suite_theirs.text(name, found, own)]
+    if timed:
+        right = {one.name for one in found if one.passed}
+        times = suite_timed.judge(suite_theirs.programs(name, root, names, source, right), clock, seconds, talk)
+        told["times"] = suite_timed.plain(times)
+        lines.append(suite_timed.text(times))
+    click.echo(json.dumps(told, indent=2) if as_json else "\n".join(lines))
     sys.exit(0 if all(one.passed for one in found) else 1)
 
 

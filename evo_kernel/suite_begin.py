@@ -45,7 +45,8 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     before = suite_folder.read(folder)
     unsaid = {k: v for k, v in _frozen(BEFORE).items() if k in asked.settings and k not in before.settings}
     before, asked = (replace(one, settings={**one.settings, **unsaid}) for one in (before, asked))
-    if not before.texts or before.members != asked.members:  # of an older version, or other texts in any case
+    older = before.texts in ("", digest(tasks, timed=False))
+    if older or before.members != asked.members:  # of an older version, or other texts in any case
         asked = replace(asked, texts=before.texts)
     words = {"members": "tasks", "texts": "programs or tests in its checkout, which was changed since"}
     differing = [words.get(part, part) for part in SuiteRun.__slots__ if getattr(before, part) != getattr(asked, part)]
@@ -56,9 +57,14 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     return before
 
 
-def digest(tasks: Sequence[Loaded]) -> str:
-    """Return a digest of all that tasks are made of: a search goes on with what it began with."""
+def digest(tasks: Sequence[Loaded], timed: bool = True) -> str:
+    """Return a digest of all that tasks are made of: a search goes on with what it began with.
+
+    Without what takes the suite's own times (`timed`), it is that of older versions.
+    """
     texts = [[t.name, t.source, t.tests, t.files, t.thresholds, t.command] for t in tasks]
+    if timed:
+        texts = [[*text, t.timing, t.timed] for text, t in zip(texts, tasks, strict=True)]
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]
 
 

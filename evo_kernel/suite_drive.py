@@ -30,6 +30,7 @@ from evo_kernel.suite_folder import HELD_OUT, Member, SuiteRun, put, run_of
 from evo_kernel.suite_schedule import ready
 from evo_kernel.suite_standing import LEFT_OUT, Place
 from evo_kernel.suite_survey import ROOTLESS
+from evo_kernel.suite_theirs import gpu
 from suites import Task
 from suites.foreign import SuiteError
 from suites.loading import TaskError
@@ -174,12 +175,14 @@ def _judge_again(folder: Path, place: Place, settings: Settings, stop: threading
 
 def _ask_theirs(folder: Path, asked: SuiteRun, places: dict[str, Place], workers: int, stop: threading.Event,
                 say: Say) -> None:  # fmt: skip
-    """Have the suite's own tests judge what the searches hand in."""
+    """Have the suite's own tests judge what the searches hand in, and where there is a GPU time it."""
     searched = {name: (run_of(folder, p.member), suite_standing.read(folder, p.member)) for name, p in places.items()}
     found = {name: (run, place.state) for name, (run, place) in searched.items() if place.state is not None}
     if found:
         tasks = suite_tasks.members(asked.suite, None if asked.root is None else Path(asked.root), tuple(found))
         suite_handed.ask(found, tasks, workers, stop, say)
+        if (device := gpu("auto")) is not None:
+            suite_handed.clock(found, tasks, device, stop, say)
 
 
 def _judged(state: State, sources: list[str]) -> tuple[bool, bool]:

@@ -3,21 +3,24 @@
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from archives.candidate import Candidate
 from archives.events import Event, Judged, Measured, Proposed
 from archives.journal import Journal
-from evo_kernel import suite_ours, suite_theirs
+from evo_kernel import suite_ours, suite_theirs, suite_timed
 from evo_kernel.runs import State
 from evo_kernel.search import GIVEN
 from evo_kernel.suite_folder import put
+from evo_kernel.suite_timed import Timed
 from fitness.evaluation import Evaluation, Stage
+from fitness.gpu import discover
 from suites.foreign import Loaded, handing
 
 THEIRS = "theirs.json"
 SECONDS = 120.0  # for the reference, and again for the program, as `suite judge` has them
+TIMES_SECONDS = 300.0  # the same for times: tuners choose by themselves there, and every size has its second
 RUNS = (Stage.CORRECTNESS, Stage.PREDICT, Stage.TIMING)  # a program that fails there has run
 
 
@@ -51,6 +54,7 @@ class Said:
     why: str
     device: str
     mode: str
+    times: Timed | None = None  # by its own performance tests; None: nobody took them
 
 
 def find(events: Iterable[Event], best: str | None) -> Handed | None:
@@ -89,7 +93,8 @@ def said(run: Path, handed: Handed | None) -> Said | None:
     """Return what the suite's test was seen to say of a program; None where nobody asked it."""
     try:
         plain = json.loads((run / THEIRS).read_text(encoding="utf-8"))
-        found = Said(**{part: plain[part] for part in Said.__slots__})
+        parts = {part: plain[part] for part in Said.__slots__ if part != "times"}
+        found = Said(**parts, times=suite_timed.read(plain.get("times")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if handed is not None and found.candidate == handed.candidate.id else None
@@ -119,8 +124,32 @@ def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers
             return
 
 
+def clock(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], found: discover.Found,
+          stop: threading.Event, say: Callable[[str], None]) -> None:  # fmt: skip
+    """Have the suite's own performance tests time what searches made and its tests pass, one program at a time, once.
+
+    A program that came with the task is not timed: no measure counts it.
+    """
+    asked: list[tuple[str, Path, Said]] = []
+    programs: list[tuple[Loaded, str]] = []
+    for task in tasks:
+        run, state = runs[task.name]
+        handed = of(run, state.search.archive.best)
+        one = said(run, handed)
+        if handed is not None and handed.own and one is not None and one.passed and one.times is None:
+            asked.append((task.name, run, one))
+            programs.append((task, handing.theirs(state.task, handed.candidate.source)))
+    taken = suite_timed.timed(programs, found, TIMES_SECONDS)
+    for number, ((name, run, one), times) in enumerate(zip(asked, taken, strict=True), 1):
+        if not times.why.startswith(suite_theirs.LOST):
+            _keep(run, replace(one, times=times))
+        say(f"[{number}/{len(asked)}] their times: {suite_timed.line(name, times)}")
+        if stop.is_set():
+            return
+
+
 def _keep(run: Path, one: Said) -> None:
-    put(run / THEIRS, json.dumps({part: getattr(one, part) for part in Said.__slots__}, indent=1) + "\n")
+    put(run / THEIRS, json.dumps(asdict(one), indent=1) + "\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,15 @@ class Row:
         if one is None or not one.own or one.theirs is None:
             return metrics.Result(self.name, False, False, samples=int(one is not None and one.own))
         right = one.theirs.passed is True
-        return metrics.Result(self.name, one.theirs.called, right, self._generated if right else (), 1, int(right))
+        latencies = (self.timed_by_theirs or self._generated) if right else ()
+        return metrics.Result(self.name, one.theirs.called, right, latencies, 1, int(right))
+
+    @property
+    def timed_by_theirs(self) -> tuple[tuple[float, float], ...]:
+        """Return by test the reference's time and that of the search's own program, as the suite itself takes them."""
+        one = self.handed
+        kept = one is not None and one.own and one.theirs is not None and one.theirs.times
+        return kept.latencies if kept else ()
 
 
 def rows(folder: Path, asked: SuiteRun) -> tuple[Row, ...]:

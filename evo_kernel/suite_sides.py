@@ -12,8 +12,12 @@ THEIRS = (
     "What each search hands in: its best program, else its fastest right one, else its newest that ran; where it made "
     "none of these, the program that came with the task. Theirs is the suite's own test with its tolerances, in open "
     "mode: for numbers to lay beside published ones. Its measures count what searches made alone, one program for each "
-    "task, so that execution accuracy is pass@1; times are ours, over those of the suite's own kernel. Of a PyTorch "
+    "task, so that execution accuracy is pass@1; times are over those of the suite's own kernel. Of a PyTorch "
     "function, calls of other forms than the task's are answered by the suite's own function."
+)
+TIMED = (
+    "Their GEAK speedup and fast_p are from the suite's own performance tests in {theirs} tasks (untrusted-host: "
+    "claims of the processes that ran the programs), and from our cases in {ours}, for want of those."
 )
 
 
@@ -23,8 +27,11 @@ def by_theirs(rows: Sequence[Row]) -> dict[str, Any] | None:
     if not asked:
         return None
     results = [r.result_by_theirs for r in rows]
+    timed = sum(bool(row.timed_by_theirs and result.latencies) for row, result in zip(rows, results, strict=True))
     return {
         "judged": len(asked),
+        "timed_by_theirs": timed,
+        "timed_by_ours": sum(bool(r.latencies) for r in results) - timed,
         "call_accuracy": metrics.call_accuracy(results),
         "execution_accuracy": metrics.execution_accuracy(results),
         "geak_speedup": metrics.mean_speedup(results),
@@ -40,12 +47,26 @@ def verdicts(report: dict[str, Any]) -> list[str]:
     measured = [{"name": part["name"], "tasks": part["tasks"], **part["theirs"]} for part in parts(report)
                 if part["theirs"] is not None]  # fmt: skip
     lines += [*table(_BY_THEIRS, measured), ""] if measured else ["Their tests were not asked.", ""]
+    lines += _timed(report)
     lines += [*table(_VERDICT, report["tasks"]), "", f"They differ in {len(report['differing'])} tasks."]
     for task in report["tasks"]:
         if task["name"] in report["differing"]:
             one = task["handed"]
             lines.append(f"- {task['name']}: ours {_said(one['ours'])}{_because(one['why'])}; theirs "
                          f"{_said(one['theirs']['passed'])}{_because(one['theirs']['why'])}")  # fmt: skip
+    return [*lines, ""]
+
+
+def _timed(report: dict[str, Any]) -> list[str]:
+    """Say whose tests the speedups are from, and of which tasks theirs gave none and why."""
+    measured = report["all"]["theirs"]
+    if measured is None or not measured["timed_by_theirs"] + measured["timed_by_ours"]:
+        return []
+    lines = [TIMED.format(theirs=measured["timed_by_theirs"], ours=measured["timed_by_ours"])]
+    for task in report["tasks"]:
+        times = ((task["handed"] or {}).get("theirs") or {}).get("times")
+        if times and times["why"]:
+            lines.append(f"- {task['name']}: no times of theirs: {times['why']}")
     return [*lines, ""]
 
 
@@ -79,5 +100,6 @@ _VERDICT: dict[str, Cell] = {
     "handed in": lambda t: t["handed"]["operator"] if t["handed"] else "nothing",
     "ours": lambda t: _said(t["handed"] and t["handed"]["ours"]),
     "theirs": _by,
+    "their times": lambda t: times(t["their_geak_speedup"]),
     "on": lambda t: ((t["handed"] and t["handed"]["theirs"]) or {}).get("device") or "-",
 }

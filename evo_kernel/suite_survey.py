@@ -55,6 +55,7 @@ def plain(found: Survey) -> dict[str, Any]:
     for task in found.tasks:
         row = asdict(task)
         row |= {part: len(row[part]) for part in ("source", "tests", "instruction")}
+        row["timing"] = [path for path, _ in task.timing]
         tasks.append({"loaded": task.problem is None, **row})
     loaded = sum(t.problem is None for t in found.tasks)
     return {"suite": found.suite, "count": len(tasks), "loaded": loaded, "notes": list(found.notes), "tasks": tasks}

@@ -1,7 +1,7 @@
 """Judges programs by a suite's own tests: on this machine's GPU where it has one, else under the interpreter."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -30,13 +30,20 @@ def judge(suite: str, root: Path | None, names: tuple[str, ...], source: str | N
     if source is not None and len(tasks) != 1:
         raise RunError("a program is judged by the test of one task: name it with --task")
     found: dict[str, Theirs] = {}
-    programs = [(t, t.source if source is None else source) for t in tasks]
-    for one in judged(programs, gpu(on), seconds, workers):
+    asked = [(t, t.source if source is None else source) for t in tasks]
+    for one in judged(asked, gpu(on), seconds, workers):
         if source is not None and one.passed and _idle_passes(tasks[0], seconds):
             one = replace(one, flagged=True)
         found[one.name] = one
         say(f"[{len(found)}/{len(tasks)}] {line(one)}")
     return [found[t.name] for t in tasks]
+
+
+def programs(suite: str, root: Path | None, names: tuple[str, ...], source: str | None, right: Container[str]
+             ) -> dict[str, tuple[Loaded, str]]:  # fmt: skip
+    """Return by their names the tasks that are among `right`, each with the program that was judged."""
+    tasks = chosen(survey(suite, root).tasks, names)
+    return {t.name: (t, t.source if source is None else source) for t in tasks if t.name in right}
 
 
 def _idle_passes(task: Loaded, seconds: float) -> bool:

@@ -11,6 +11,8 @@ from fitness.jobs.compile import compile_kernels, warm_up
 from fitness.jobs.foreign import result as foreign_result
 from fitness.jobs.foreign import result_on_device
 from fitness.jobs.foreign import run as run_foreign
+from fitness.jobs.foreign_times import interpreted as times_interpreted
+from fitness.jobs.foreign_times import on_device as times_on_device
 from fitness.jobs.interpret import interpret
 from fitness.jobs.linting import run as lint
 from fitness.jobs.mutating import run as mutate
@@ -45,7 +47,7 @@ _WITHOUT_DEVICE = {"record": record, "compile": compile_kernels, "truth": truth,
 JOBS = {
     "compiled": _WITHOUT_DEVICE,
     "device": {**_WITHOUT_DEVICE, "truth-on-device": truth, "open": run_open},
-    "foreign": {"foreign-on-device": result_on_device},
+    "foreign": {"foreign-on-device": result_on_device, "foreign-times": times_on_device},
     "interpreter": {
         "interpret": interpret,
         "open-interpreted": run_interpreted,
@@ -54,6 +56,7 @@ JOBS = {
         "foreign": run_foreign,
         "module-sizes": _module_sizes,
         "foreign-result": foreign_result,
+        "foreign-times-interpreted": times_interpreted,
     },
 }
 

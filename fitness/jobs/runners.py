@@ -34,15 +34,15 @@ def run(payload: Any, name: str) -> tuple[Any, str]:
     return _RUNNERS[payload["style"]](payload, name)
 
 
-def _write(payload: Any, name: str) -> str:
+def write(payload: Any, name: str) -> str:
     """Write program and tests to a file, as Triton wants them, and what they need beside it."""
     rewrite = host.rewritten if payload["device"] == "cpu" else str
     for path, text in payload["files"]:
-        _put(path, rewrite(text))
+        put(path, rewrite(text))
     _seed(payload["style"])
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    return _put(f"{name}.py", rewrite(f"{payload['source']}\n\n{payload['tests']}"))
+    return put(f"{name}.py", rewrite(f"{payload['source']}\n\n{payload['tests']}"))
 
 
 def _seed(style: str) -> None:
@@ -54,7 +54,7 @@ def _seed(style: str) -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def _put(path: str, text: str) -> str:
+def put(path: str, text: str) -> str:
     """Write a file of theirs below this folder; return its whole path."""
     file = os.path.abspath(path)
     os.makedirs(os.path.dirname(file), exist_ok=True)
@@ -65,16 +65,22 @@ def _put(path: str, text: str) -> str:
 
 def _module(payload: Any, name: str) -> tuple[Any, str]:
     """Import program and tests; what they leave is the result."""
-    module, left = _import(_write(payload, name), name), RESULTS[payload["style"]]
+    module, left = imported(write(payload, name), name), RESULTS[payload["style"]]
     if not hasattr(module, left):
         raise Refused("result", f"it set no {left}")
     return getattr(module, left), ""
 
 
 def _script(payload: Any, name: str) -> tuple[Any, str]:
-    """Run a script of theirs; what it compares is the result, and how it ends is whether it failed."""
-    _write(payload, name)
-    _put(payload["place"], host.rewritten(payload["source"]) if payload["device"] == "cpu" else payload["source"])
+    """Run a script of theirs; what it compares is the result."""
+    made, failed, _ = scripted(payload, name)
+    return made, failed
+
+
+def scripted(payload: Any, name: str) -> tuple[Any, str, str]:
+    """Run a script of theirs; return what it compares, how it failed if it says so by its ending, and its words."""
+    write(payload, name)
+    put(payload["place"], host.rewritten(payload["source"]) if payload["device"] == "cpu" else payload["source"])
     script, *arguments = payload["command"]
     file, before = os.path.abspath(script), set(sys.modules)
     home, words = os.getcwd(), io.StringIO()
@@ -92,10 +98,11 @@ def _script(payload: Any, name: str) -> tuple[Any, str]:
         for module in set(sys.modules) - before:
             if str(getattr(sys.modules[module], "__file__", "")).startswith(home):
                 del sys.modules[module]
-    return made, "" if ended in (0, None) else f"{script} ended with {ended}: {_last_line(words.getvalue())}"
+    said = words.getvalue()
+    return made, "" if ended in (0, None) else f"{script} ended with {ended}: {_last_line(said)}", said
 
 
-def _import(file: str, name: str) -> Any:
+def imported(file: str, name: str) -> Any:
     """Import a file as a module of this name."""
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
@@ -107,12 +114,13 @@ def _import(file: str, name: str) -> Any:
 
 
 def _pytest(payload: Any, name: str) -> tuple[Any, str]:
-    """Run the tests by pytest, the timed ones left out; say what failed."""
+    """Run the tests by pytest, the timed ones left out or those that are asked for; say what failed."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     import pytest
 
     seen = _Seen()
-    chosen = [_write(payload, name), "-q", "-p", "no:cacheprovider", "-k", _LEFT_OUT, "--capture=sys", "--tb=line"]
+    wanted = ("-k", payload.get("only", _LEFT_OUT))
+    chosen = [write(payload, name), "-q", "-p", "no:cacheprovider", *wanted, "--capture=sys", "--tb=line"]
     code = pytest.main([*chosen, "--rootdir=.", "--confcutdir=.", "-c", os.devnull], plugins=[seen])
     if seen.failed and not seen.count:
         return seen.result, seen.failed[0]
@@ -155,10 +163,10 @@ def _last_line(text: str) -> str:
     return lines[-1][:300] if lines else "no reason given"
 
 
-def _modules(payload: Any, name: str) -> tuple[Any, str]:
-    """Build a torch module by the reference's own inputs, and return what it makes of them."""
-    theirs = _import(_write({**payload, "source": payload["tests"], "tests": ""}, "reference"), "reference")
-    made = _import(_write({**payload, "tests": ""}, name), name)
+def modelled(payload: Any, name: str) -> tuple[Any, Any]:
+    """Return a reference as a module of Python's, and the torch module that a program builds as that says."""
+    theirs = imported(write({**payload, "source": payload["tests"], "tests": ""}, "reference"), "reference")
+    made = imported(write({**payload, "tests": ""}, name), name)
     kind = getattr(made, "Model" if payload["source"] == payload["tests"] else "ModelNew", None)
     if kind is None:
         raise Refused("result", "it defines no class ModelNew")
@@ -166,7 +174,13 @@ def _modules(payload: Any, name: str) -> tuple[Any, str]:
         _seed(payload["style"])
         settings = [_placed(v, payload["device"]) for v in theirs.get_init_inputs()]
         _seed(payload["style"])
-        model = kind(*settings).to(payload["device"])
+        return theirs, kind(*settings).to(payload["device"])
+
+
+def _modules(payload: Any, name: str) -> tuple[Any, str]:
+    """Build a torch module by the reference's own inputs, and return what it makes of them."""
+    theirs, model = modelled(payload, name)
+    with torch.no_grad():
         if rules.TRIALS not in payload:
             return _forward(theirs, model, payload["device"], SEED), ""
         torch.manual_seed(SEED)
@@ -179,10 +193,15 @@ def _modules(payload: Any, name: str) -> tuple[Any, str]:
 
 def _forward(theirs: Any, model: Any, device: str, seed: int) -> Any:
     """Call a module on the reference's own inputs, drawn from a seed."""
-    torch.manual_seed(seed)
-    values = [_placed(v, device) for v in theirs.get_inputs()]
+    values = inputs(theirs, device, seed)
     torch.manual_seed(seed)
     return model(*values)
+
+
+def inputs(theirs: Any, device: str, seed: int = SEED) -> list[Any]:
+    """Draw a reference's own inputs from a seed."""
+    torch.manual_seed(seed)
+    return [_placed(v, device) for v in theirs.get_inputs()]
 
 
 def _placed(value: Any, device: str) -> Any:
@@ -200,9 +219,9 @@ def shaped(payload: Any) -> list[int] | None:
     Returns operations and bytes of the call; None where to count them would take long.
     """
     began = time.process_time()
-    file = _write(payload, "candidate")
+    file = write(payload, "candidate")
     with torch.device("meta"):
-        module = _import(file, "candidate")
+        module = imported(file, "candidate")
         module.Model(*module.get_init_inputs())(*module.get_inputs())
     if time.process_time() - began > QUICK:
         return None

@@ -37,7 +37,8 @@ class Profile:
 
 
 PYTHON, COMPILER, GPU = Profile(), Profile(programs=True), Profile(programs=True, gpu=True)
-_OF_JOB = {"compile": COMPILER, "open": GPU, "truth-on-device": GPU, "foreign-on-device": GPU}
+_OF_JOB = {"compile": COMPILER, "open": GPU, "truth-on-device": GPU, "foreign-on-device": GPU,
+           "foreign-times": GPU}  # fmt: skip
 
 
 def of(job: str) -> Profile:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from suites.foreign import checkout
+from suites.foreign import arena_timing, checkout
 from suites.foreign.loaded import Loaded, SuiteError
 from suites.foreign.programs import OWN, halves
 
@@ -55,7 +55,7 @@ def _task(root: Path, config: Path) -> Loaded:
     task = Loaded(name, (folder / "config.yaml").relative_to(root).as_posix(), style="script", group=group or None)
     try:
         stated = _config(config)
-        return _whole(task, folder, stated)
+        return _timed(root, _whole(task, folder, stated), stated)
     except SuiteError as error:
         return replace(task, problem=str(error))
 
@@ -118,6 +118,17 @@ def _script(task: Loaded, folder: Path, program: str, command: tuple[str, ...]) 
     return replace(
         task, source=program, tests=dict(files)[command[0]], files=files, command=command, needs=tuple(sorted(needs))
     )
+
+
+def _timed(root: Path, task: Loaded, stated: dict[str, Any]) -> Loaded:
+    """Add how the arena takes a task's times, where that is of a known form."""
+    words = arena_timing.command(stated)
+    if task.style == "pytest":
+        return replace(task, timing=arena_timing.pytest_timer(root) if words[:1] == ("pytest",) else ())
+    if len(words) < 2 or words[1] not in dict(task.files):
+        return task
+    timing = arena_timing.filled(root, words[1], dict(task.files)[words[1]])
+    return task if timing is None else replace(task, timing=timing, timed=words[1:])
 
 
 def _below(folder: Path, path: str) -> Path:

@@ -16,6 +16,9 @@ from suites.foreign.programs import Programs, assigned
 
 _DATA = "geak_eval/data"
 _BEFORE = ("tb_eval/data/", "")  # what it was called
+_TIMERS = tuple(
+    f"{place}performance_utils_pytest.py" for place in ("geak_eval/perf/ROCm/", "tb_eval/perf/ROCm/", "perf/ROCm/", "")
+)
 
 
 class Geak(Programs):
@@ -74,6 +77,15 @@ class Rocm(Geak):
     def _entries(self, program: ast.Module, file: str, record: dict[str, Any]) -> tuple[str, ...]:
         named = str(record.get("target_kernel_name", ""))
         return tuple(n.strip() for n in named.split(",") if n.strip()) or checkout.kernels(program)
+
+    def _timing(self, root: Path, file: str, test: ast.Module) -> tuple[tuple[str, str], ...]:
+        """Return the timer that the tests import, under the name that they import it by."""
+        if "test_performance" not in {n.name for n in test.body if isinstance(n, ast.FunctionDef)}:
+            return ()
+        imported = [n.module for n in test.body if isinstance(n, ast.ImportFrom) and n.module]
+        name = next((m for m in imported if m.rpartition(".")[2] == "performance_utils_pytest"), None)
+        found = [place for place in _TIMERS if name is not None and (root / place).is_file()]
+        return tuple((f"{str(name).replace('.', '/')}.py", checkout.text(root / place)) for place in found[:1])
 
     def _fault(self, test: ast.Module) -> str | None:
         names = {n.name for n in test.body if isinstance(n, ast.FunctionDef)}

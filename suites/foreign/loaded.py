@@ -36,6 +36,8 @@ class Loaded:
     thresholds: tuple[tuple[str, float], ...] = ()  # names and values of the limits that replace a suite's usual ones
     place: str = ""  # where among `files` the program lies, for a script
     command: tuple[str, ...] = ()  # the script and its arguments
+    timing: tuple[tuple[str, str], ...] = ()  # path and text of what takes the suite's own times, beside `files`
+    timed: tuple[str, ...] = ()  # the script that takes them and its arguments, where it is one
 
 
 class Loader(Protocol):

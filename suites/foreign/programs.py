@@ -92,6 +92,7 @@ class Programs(ABC):
         return replace(
             task, source=source, tests=tests, entries=entries, needs=needs, problem=problem or self._fault(test),
             files=files, category=self._category(file), thresholds=self._thresholds(record),
+            timing=self._timing(root, file, test),
         )  # fmt: skip
 
     def _inside(self, file: str) -> bool:
@@ -109,6 +110,13 @@ class Programs(ABC):
     def _files(self, root: Path, test: ast.Module) -> tuple[tuple[str, str], ...]:
         """Return what else the tests need of the checkout."""
         return ()
+
+    def _timing(self, root: Path, file: str, test: ast.Module) -> tuple[tuple[str, str], ...]:
+        """Return the file that takes a program's times, and the module of the suite that it imports."""
+        own = root / self.performance / f"{Path(file).stem}_perf.py"
+        shared = root / Path(self.performance).parent / "performance_utils.py"
+        found = (shared, own) if own.is_file() and shared.is_file() else ()
+        return tuple((path.name, checkout.text(path)) for path in found)
 
     def _entries(self, program: ast.Module, file: str, record: dict[str, Any]) -> tuple[str, ...]:
         return checkout.kernels(program)
