@@ -124,6 +124,7 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
     unlucky = [t for t in report["tasks"] if t["regressions"]]
     lines += [f"- {t['name']}: slower than {'its seed' if t['seed_us'] else 'PyTorch'} on {', '.join(t['regressions'])}"
               for t in unlucky]  # fmt: skip
+    lines += [f"- {t['name']}: held out, {t['held_out_why']}" for t in report["tasks"] if t["held_out_why"]]
     lines += [f"- {t['name']}: {t['why']}" for t in report["tasks"] if t["why"]]
     lines += ["", *(f"- {word}: {meaning}" for word, meaning in WORDS.items())]
     return "\n".join(lines) + "\n"

@@ -8,9 +8,8 @@ from pathlib import Path
 from archives.archive import Entry
 from archives.events import Answered, Event, Judged, Proposed
 from archives.journal import Journal
-from evo_kernel import measurement, metrics, suite_eager, suite_handed, suite_standing
+from evo_kernel import measurement, metrics, suite_eager, suite_handed, suite_held_out, suite_standing
 from evo_kernel.search import GIVEN
-from evo_kernel.suite_drive import held_out
 from evo_kernel.suite_folder import SuiteRun, run_of
 from evo_kernel.suite_handed import RUNS, Verdicts
 from fitness.evaluation import Failure
@@ -77,6 +76,7 @@ class Row:
     roofline: float | None = None
     cases: tuple[CaseRow, ...] = ()
     held_out: metrics.Quadrant | None = None
+    held_out_why: str = ""  # whichever of the two fails
     handed: Verdicts | None = None  # both verdicts on what the search hands in
     references: tuple[tuple[str, float], ...] = ()  # microseconds by case
 
@@ -174,12 +174,12 @@ def _failed(failure: Failure) -> str:
 def _timed(row: Row, seed: Entry, best: Entry, run: Path) -> Row:
     """Add what is known beside a seed that passed."""
     beside = best.evaluation.ratio_to("baseline")
-    said = held_out(run, best.candidate.id)
+    said = suite_held_out.said(run, best.candidate.id)
     return replace(
         row, seed_us=seed.score_us,
         speedup=seed.score_us / best.score_us if beside is None else 1 / beside.ratio,
         interval=None if beside is None else (1 / beside.high, 1 / beside.low),
-        held_out=None if said is None else metrics.quadrant(*said),
+        held_out=None if said is None else said.quadrant, held_out_why="" if said is None else said.why,
     )  # fmt: skip
 
 
