@@ -27,8 +27,8 @@ class Entry:
 
     @property
     def error(self) -> float:
-        """The largest error of any case; 1.0 is the limit."""
-        return max(c.error for c in self.evaluation.cases)
+        """The largest error of any case; 1.0 is the limit, 0 where a test says no more than right."""
+        return max(c.error or 0.0 for c in self.evaluation.cases)
 
     def beside_latency(self, objectives: Sequence[str]) -> Vector:
         """Return what counts for a run beside its latency: its error, and its times on other targets."""
@@ -36,12 +36,11 @@ class Entry:
         return tuple(value for name in objectives for value in found.get(name, ()))
 
     @property
-    def roofline(self) -> float:
-        """The share of the roofline that it reaches: the geometric mean over the cases; 0 where one has no roofline."""
-        cases = self.evaluation.cases
-        if any(c.floor_us <= 0 for c in cases):
-            return 0.0
-        return math.exp(sum(math.log(c.floor_us / c.time_us) for c in cases) / len(cases))
+    def roofline(self) -> float | None:
+        """The share of the roofline that it reaches: the geometric mean over the cases; None where one has none."""
+        shares = [c.share for c in self.evaluation.cases]
+        known = [share for share in shares if share]
+        return math.exp(sum(map(math.log, known)) / len(known)) if len(known) == len(shares) else None
 
 
 class Archive:
@@ -183,7 +182,7 @@ class Archive:
     @property
     def qd_score(self) -> float:
         """The sum over the cells of the share of the roofline that their elites reach."""
-        return sum(self._entries[i].roofline for i in self.elites.values())
+        return sum(self._entries[i].roofline or 0.0 for i in self.elites.values())
 
     def lineage(self, identity: str) -> list[Entry]:
         """Return a program and its first parents back to the seed, newest first."""

@@ -88,8 +88,12 @@ class Choosing:
         return {c.case: c.time_us for c in self.archive[parent.id].evaluation.cases}
 
     def _opening(self, moment: Moment) -> tuple[str, tuple[Candidate, ...]] | None:
-        """Have the tuner begin with what does well on most products: what changes one shows nothing on a poor tile."""
-        if TUNER not in self.shares or moment.budget - moment.room >= MOST or self.archive.best is None:
+        """Have the tuner begin with what does well on most products: what changes one shows nothing on a poor tile.
+
+        Not right after it had nothing to give: a program whose launches are its test's may have no knobs at all.
+        """
+        begun = moment.budget - moment.room >= MOST or moment.dry
+        if TUNER not in self.shares or begun or self.archive.best is None:
             return None
         best = self.archive[self.archive.best].candidate
         return (TUNER, (best,)) if kind(best.source) == PRODUCTS else None

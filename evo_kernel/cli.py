@@ -146,7 +146,7 @@ def search(task: str, root: Path | None, run: Path | None, config_file: str | No
     settings = machine.resolve(config_files.load(config_file, {**given, **rules.switched(without, having)}), say)
     idle.check_mechanisms(settings, having)
     idle.check(settings, [name for name, value in given.items() if value is not None], say)
-    what = suite_tasks.find(task, root)
+    what = suite_tasks.find(task, root, settings)
     isolation.require_here(settings)
     talks.require(settings, what)
     folder = run or api.free_folder(what.name, settings.target)

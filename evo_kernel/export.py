@@ -64,8 +64,8 @@ def export(folder: Path, top: int, out: Path) -> list[Exported]:
             if verdict.failure is not None:
                 results.append(Exported(entry.candidate.id, None, entry.score_us, verdict.failure))
                 continue
-            launch = itself.launch(entry)
-            if launch.evaluation is not None and launch.evaluation.failure is not None:
+            launch = None if state.task.judged_by else itself.launch(entry)
+            if launch is not None and launch.evaluation is not None and launch.evaluation.failure is not None:
                 failure = launch.evaluation.failure
                 results.append(Exported(entry.candidate.id, None, entry.score_us, failure, ITSELF, launch))
                 continue
@@ -117,7 +117,10 @@ def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path, laun
     today = strftime("%Y-%m-%d", gmtime())
     task = state.task.name if state.task.name in names() else f"FILE_OF_TASK_{state.task.name}"
     mode = " --mode open" if e.mode is Mode.OPEN else ""
-    again = f"--task {task} --target {target} --basis {e.basis}{mode} --held-out"
+    again = f"judge THIS_FILE --task {task} --target {target} --basis {e.basis}{mode} --held-out"
+    if state.task.judged_by:
+        suite, _, name = state.task.name.partition("/")
+        again = f"suite judge {suite} THIS_FILE --task {name} --root CHECKOUT"
     lines = [
         f"{state.task.name}: exported by evo-kernel {versions.get('evo-kernel', '?')} on {today}",
         f"candidate {entry.candidate.id} of run {folder.name}, seed {state.settings.seed}, for {target}",
@@ -126,7 +129,7 @@ def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path, laun
         *(() if launch is None else _launched(launch)),
         *_correct(e, held_out, state.task),
         f"Judged in mode {e.mode}, isolation {e.isolation}.",
-        f"Verify again: evo-kernel judge THIS_FILE {again}",
+        f"Verify again: evo-kernel {again}",
     ]
     return "".join(f"# {line}\n" for line in lines) + "\n"
 
@@ -150,14 +153,14 @@ def _measured(e: Evaluation) -> Iterator[str]:
     how = "confirmed in fresh processes" if e.confirmed else "screened once, not confirmed"
     if e.mode is Mode.OPEN:
         how = f"{e.mode}: each is a claim of the program's own process"
-    yield f"Times below were MEASURED on {e.device}, in microseconds, cold cache, {how}; [95% intervals]."
+    clock = "cold cache" if all(c.share for c in e.cases) else "by the suite's own performance test"
+    yield f"Times below were MEASURED on {e.device}, in microseconds, {clock}, {how}; [95% intervals]."
     yield f"geometric mean {e.score_us:.2f}{_within(e.interval_us)}, by case:"
     for case in e.cases:
         interval = None if case.low_us is None or case.high_us is None else (case.low_us, case.high_us)
-        yield (
-            f"  {case.case}: {case.time_us:.2f}{_within(interval)} of {case.samples} samples "
-            f"({case.floor_us / case.time_us:.0%} of the roofline, {case.bound} bound{_tuned(case)})"
-        )
+        samples = f" of {case.samples} samples" if case.samples else ""
+        floor = "" if case.share is None else f" ({case.share:.0%} of the roofline, {case.bound} bound{_tuned(case)})"
+        yield f"  {case.case}: {case.time_us:.2f}{_within(interval)}{samples}{floor}"
     for c in e.against:
         yield f"{1 / c.ratio:.3f}x the {c.rival}'s speed [{1 / c.high:.3f}, {1 / c.low:.3f}], timed side by side"
 
@@ -187,6 +190,9 @@ def launch_plain(launch: Launch | None) -> dict[str, Any] | None:
 
 def _correct(e: Evaluation, held_out: Evaluation, task: Task) -> Iterator[str]:
     """Say on which cases and edges the program was right, and which edges it never ran on."""
+    if task.judged_by:
+        yield f"Right on {held_out.device} by its suite's own test, and by that alone: there are no held-out cases."
+        return
     checked = ", ".join(c.case for c in held_out.cases)
     if e.basis is Basis.MEASURED and e.mode is not Mode.OPEN:
         left = [note for note in held_out.notes if note.startswith(LEFT_OUT)]

@@ -123,8 +123,8 @@ def table(rows: Sequence[Row]) -> str:
         for number, c in enumerate(e.cases):
             name = identity[:8] if number == 0 else ""
             within = "" if c.low_us is None or c.high_us is None else f"[{c.low_us:.2f}, {c.high_us:.2f}]"
-            share = c.floor_us / c.time_us
-            lines.append(f"{name:<10}{c.case:<28}{c.time_us:>12.2f}  {within:<22}{share:>11.0%}")
+            share = "-" if c.share is None else f"{c.share:.0%}"
+            lines.append(f"{name:<10}{c.case:<28}{c.time_us:>12.2f}  {within:<22}{share:>11}")
         lines.append(_mean(e))
     devices = sorted({str(e.device) for _, e in rows})
     how = "each confirmed in fresh processes; a ratio below 1 is faster"

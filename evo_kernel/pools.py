@@ -10,6 +10,7 @@ from evo_kernel import gpus, machine
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from fitness import child, targets
+from fitness.by_theirs import TheirsJudge
 from fitness.correctness import Limits
 from fitness.evaluation import Evaluation
 from fitness.gpu.court import Court, DeviceUnavailable
@@ -73,6 +74,22 @@ class OneJudge(Protocol):
         """End all processes."""
 
 
+class PoolsJudge(Protocol):
+    """What judges in this process for a pool."""
+
+    def judge(self, source: str) -> Evaluation:
+        """Return the verdict on a program."""
+
+    def news(self) -> Limits:
+        """Return the limits that were computed since this was last asked."""
+
+    def pids(self) -> list[int]:
+        """Return the worker processes."""
+
+    def close(self) -> None:
+        """End all processes."""
+
+
 class Predicting:
     """The predicting judge as OneJudge."""
 
@@ -129,9 +146,11 @@ def make_measuring_judge(task: Task, settings: Settings, index: int | None = Non
         raise RunError(f"the GPU cannot be used: {error}") from error
 
 
-def make_open_judge(task: Task, settings: Settings, secret: int | None = None) -> OpenJudge:
-    """Return a judge in open mode on this machine's GPU of the run's target."""
+def make_open_judge(task: Task, settings: Settings, secret: int | None = None) -> OpenJudge | TheirsJudge:
+    """Return a judge in open mode on this machine's GPU of the run's target: by cases, or by a suite's own test."""
     gpu = machine.own(settings.target)
+    if task.judged_by:
+        return TheirsJudge(task, targets.find(settings.target), gpu)
     try:
         return OpenJudge(task, targets.find(settings.target), child_limits(settings), gpu, secret)
     except DeviceUnavailable as error:
@@ -165,8 +184,9 @@ class InlinePool:
     """One judge in this process, one candidate at a time: predicting, to be repeated exactly, or in open mode."""
 
     def __init__(self, task: Task, settings: Settings, secret: int | None = None) -> None:
-        self._judge: Judge | OpenJudge
-        self._judge = make_open_judge(task, settings, secret) if settings.mode == "open" else make_judge(task, settings)
+        self._on_device = settings.mode == "open"
+        self._judge: PoolsJudge
+        self._judge = make_open_judge(task, settings, secret) if self._on_device else make_judge(task, settings)
         self._waiting: list[tuple[int, str]] = []
 
     def free(self) -> int:
@@ -186,10 +206,9 @@ class InlinePool:
                 evaluation, lost = self._judge.judge(source), ""
             except WorkerLost as error:
                 evaluation, lost = None, str(error)
-            limits = self._judge.correctness.news()
+            limits = self._judge.news()
             seconds = monotonic() - started
-            on_device = seconds if isinstance(self._judge, OpenJudge) else 0.0
-            done.append(Done(ticket, evaluation, seconds, lost, limits, on_device))
+            done.append(Done(ticket, evaluation, seconds, lost, limits, seconds if self._on_device else 0.0))
         self._waiting.clear()
         return done
 

@@ -193,7 +193,8 @@ class Population:
         started = monotonic()
         parents = tuple(p.id for p in request.parents)
         target = targets.find(self.settings.target)
-        timed = Timed(self.task.entry, self.task.cases, request.times) if request.times else None
+        known = request.times and self.task.cases  # of a task that its suite's test judges nothing tells cases apart
+        timed = Timed(self.task.entry, self.task.cases, request.times) if known else None
         context = Context(
             request.rng, self.search.known, target.name, target.backend, request.relatives, request.pending,
             request.credit, request.lineages, self._constraints, timed, request.ran,

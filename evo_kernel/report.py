@@ -9,6 +9,7 @@ from evo_kernel.bandit import Arm
 from evo_kernel.runs import State
 from fitness.evaluation import Basis, Evaluation, Mode
 from fitness.feedback import label
+from suites.foreign import by_theirs
 
 HALL, SHOWN = 10, 3  # programs in the hall of fame: of the JSON, and of the text
 
@@ -127,6 +128,8 @@ def text(state: State) -> str:
     s = summary(state)
     sealed = s["mode"] == Mode.SEALED
     lines = [] if sealed else [f"{s['mode']}: judged in open mode; times are claims of each program's own process"]
+    if no_task := by_theirs.why(state.task):
+        lines.append(f"judged by its suite's own test and times alone: it is no task of ours, because {no_task}")
     lines += [
         f"{s['task']} on {s['target']}: {s['evaluations']} of {s['budget']} evaluations, {s['passed']} passed, "
         f"{s['same_code']} compiled to known code, {s['nothing_new']} proposals had nothing new"
@@ -185,9 +188,10 @@ def _best(s: dict[str, Any], best: Entry) -> list[str]:
     lines += [f"  on {name:<25} predicted {time_us:>10.2f} us (geometric mean)" for name, time_us in e.elsewhere]
     for c in e.cases:
         interval = None if c.low_us is None or c.high_us is None else (c.low_us, c.high_us)
+        floor = "" if c.floor_us is None else f"  roofline {c.floor_us:>9.2f} us  {c.bound} bound"
         lines.append(
-            f"  {c.case:<28} {e.basis} {c.time_us:>10.2f} us{_within(interval)}  roofline {c.floor_us:>9.2f} us  "
-            f"{c.bound} bound" + ("" if c.host_us is None else f"  host {c.host_us:.1f} us{label(e)}")
+            f"  {c.case:<28} {e.basis} {c.time_us:>10.2f} us{_within(interval)}{floor}"
+            + ("" if c.host_us is None else f"  host {c.host_us:.1f} us{label(e)}")
         )
     return lines
 

@@ -253,7 +253,7 @@ class Search:
         if self.exhausted:
             return stopping.EXHAUSTED
         best = self.archive.best
-        roofline = self.archive[best].roofline if best and self.limits.stop_at_roofline is not None else 0.0
+        roofline = self.archive[best].roofline or 0.0 if best and self.limits.stop_at_roofline is not None else 0.0
         unimproved = self.evaluations - self.improved_at
         return self.stopped or stopping.reached(self.limits, roofline, unimproved, self.gpu_seconds)
 

@@ -111,7 +111,7 @@ def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
     run, place = run_of(folder, member), suite_standing.read(folder, member)
     if place.state is None:
         try:
-            task = _task(asked, member)
+            task, settings = _task(asked, member, settings)
         except (TaskError, SuiteError) as error:
             put(run / LEFT_OUT, " ".join(str(error).split()) + "\n")
             return suite_standing.read(folder, member)
@@ -134,9 +134,18 @@ def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
     return suite_standing.read(folder, member)
 
 
-def _task(asked: SuiteRun, member: Member) -> Task:
-    """Make a task of one of the suite's, once more where its jail was lost: one that is left out is not asked again."""
+def _task(asked: SuiteRun, member: Member, settings: Settings) -> tuple[Task, Settings]:
+    """Make a task of one of the suite's, or else one that its own test judges, in open mode."""
     root = None if asked.root is None else Path(asked.root)
+    try:
+        return _turned(asked, root, member), settings
+    except suite_tasks.Unturned as error:
+        task = suite_tasks.by_its_test(asked.suite, root, member.name, settings, error)
+        return task, settings.model_copy(update={"mode": "open", "basis": "measured"})
+
+
+def _turned(asked: SuiteRun, root: Path | None, member: Member) -> Task:
+    """Make a task of ours, once more where its jail was lost: one that is left out is not asked again."""
     try:
         return suite_tasks.task(asked.suite, root, member.name)
     except suite_tasks.JailLost as error:
@@ -174,4 +183,5 @@ def line(place: Place, used: int, turns: int) -> str:
         us = search.archive[best].score_us
         beside = "" if seed is None else f" ({seed.score_us / us:.2f}x the seed)"
         told = f"best {us:.2f} us {search.archive.basis}{beside}"
-    return f"[{used}/{turns}] {place.member.name}: {search.evaluations} evaluations, {told}, {place.status}"
+    by = ", by theirs" if place.state.task.judged_by else ""
+    return f"[{used}/{turns}] {place.member.name}: {search.evaluations} evaluations, {told}{by}, {place.status}"

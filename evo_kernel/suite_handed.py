@@ -111,7 +111,7 @@ def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers
         if handed is None or said(run, handed) is not None:
             continue
         try:
-            programs.append((task, handing.theirs(state.task, handed.candidate.source)))
+            programs.append((task, _as_theirs(state, handed.candidate.source)))
             asked[task.name] = run, handed.candidate.id
         except handing.Unhandable as error:
             _keep(run, Said(handed.candidate.id, False, None, str(error), "", ""))
@@ -138,7 +138,7 @@ def clock(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], found
         one = said(run, handed)
         if handed is not None and handed.own and one is not None and one.passed and one.times is None:
             asked.append((task.name, run, one))
-            programs.append((task, handing.theirs(state.task, handed.candidate.source)))
+            programs.append((task, _as_theirs(state, handed.candidate.source)))
     taken = suite_timed.timed(programs, found, TIMES_SECONDS)
     for number, ((name, run, one), times) in enumerate(zip(asked, taken, strict=True), 1):
         if not times.why.startswith(suite_theirs.LOST):
@@ -146,6 +146,11 @@ def clock(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], found
         say(f"[{number}/{len(asked)}] their times: {suite_timed.line(name, times)}")
         if stop.is_set():
             return
+
+
+def _as_theirs(state: State, source: str) -> str:
+    """Return a program as the suite's test takes it: as it is, where that test judged it all along."""
+    return source if state.task.judged_by else handing.theirs(state.task, source)
 
 
 def _keep(run: Path, one: Said) -> None:

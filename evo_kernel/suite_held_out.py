@@ -33,9 +33,12 @@ class HeldOut:
 
 
 def judge(folder: Path, place: Place, settings: Settings) -> None:
-    """Judge a task's seed and its best, once for each best; a best that was never measured so is confirmed before."""
+    """Judge a task's seed and its best, once for each best; a best that was never measured so is confirmed before.
+
+    A task that its suite's own test judges has no cases, and so none that are held out.
+    """
     state = place.state
-    if state is None or state.search.archive.best is None:
+    if state is None or state.search.archive.best is None or state.task.judged_by:
         return
     run = run_of(folder, place.member)
     if settings.basis == "measured" and settings.mode == "sealed":

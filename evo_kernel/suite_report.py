@@ -21,6 +21,12 @@ EAGER = (
     "median of 20 calls from a cold cache, most of what launching costs the host left out. They are no paired ratio, "
     "and have no interval."
 )
+ALONE = (
+    "{alone} of {tasks} tasks were judged by the suite's own test alone (judged by: theirs), as no task of ours can be "
+    "made of them. Here they count as failing, below by their tests as what they are. Their times are what the suite's "
+    "performance tests say (untrusted-host): they are compared with no others, and have no roofline and no held-out "
+    "cases."
+)
 NAMES = ("report.json", "report.md", "report.svg")
 _COSTS = ("evaluations", "calls", "tokens", "dollars", "gpu_seconds")
 
@@ -65,6 +71,7 @@ def measures(rows: Sequence[Row]) -> dict[str, Any]:
         **{f"{part}_to_best": _mean([getattr(s, part) for r in rows if (s := r.made.to_best)]) for part in _COSTS},
         "roofline": _mean([r.roofline for r in rows]),
         "tasks_with_regressions": sum(bool(r.regressions) for r in rows),
+        "by_theirs_alone": sum(r.by == "theirs" for r in rows),
         "theirs": by_theirs(rows),
     }
 
@@ -98,7 +105,7 @@ def write(folder: Path, out: Path, other: Path | None = None) -> str:
         reports[name if name != own else f"{name} (2)"] = beside
     told = markdown(reports)
     data: Any = reports if other is not None else reports[own]
-    curves = {name: [t["speedup"] or t["total_speedup"] for t in one["tasks"]] for name, one in reports.items()}
+    curves = {name: [_gained(t) for t in one["tasks"]] for name, one in reports.items()}
     for name, text in zip(NAMES, (json.dumps(data, indent=1) + "\n", told, suite_plot.svg(curves)), strict=True):
         put(out / name, text)
     return told
@@ -132,7 +139,15 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
 
 def _overview(report: dict[str, Any]) -> list[str]:
     """Return the measures of all tasks, by level and by category."""
-    return ["## Measures, by our judge", "", *table(_MEASURE, parts(report)), ""]
+    alone = report["all"]["by_theirs_alone"]
+    told = [ALONE.format(alone=alone, tasks=report["all"]["tasks"]), ""] if alone else []
+    return ["## Measures, by our judge", "", *told, *table(_MEASURE, parts(report)), ""]
+
+
+def _gained(task: dict[str, Any]) -> float | None:
+    """Return a task's speedup by our judge."""
+    gained: float | None = None if task["by"] == "theirs" else task["speedup"] or task["total_speedup"]
+    return gained
 
 
 def _costs(report: dict[str, Any]) -> list[str]:
@@ -200,6 +215,7 @@ _MEASURE: dict[str, Cell] = {
 _TASK: dict[str, Cell] = {
     "task": lambda t: str(t["name"]),
     "level": lambda t: t["group"] or "-",
+    "judged by": lambda t: str(t["by"]),
     "status": lambda t: str(t["status"]),
     "right / made": lambda t: f"{t['made']['correct']} / {t['made']['evaluations']}",
     "seed us": lambda t: us(t["seed_us"]),

@@ -13,6 +13,7 @@ from evo_kernel.search import GIVEN
 from evo_kernel.suite_folder import SuiteRun, run_of
 from evo_kernel.suite_handed import RUNS, Verdicts
 from fitness.evaluation import Failure
+from suites.foreign import by_theirs
 
 PICO = 1e12  # of a dollar
 
@@ -27,7 +28,7 @@ class CaseRow:
     case: str
     reference_us: float
     best_us: float
-    roofline_us: float
+    roofline_us: float | None
 
     @property
     def speedup(self) -> float:
@@ -79,6 +80,7 @@ class Row:
     held_out_why: str = ""  # whichever of the two fails
     handed: Verdicts | None = None  # both verdicts on what the search hands in
     references: tuple[tuple[str, float], ...] = ()  # microseconds by case
+    by: str = "ours"  # who judged while it was searched: theirs where no task of ours could be made
 
     @property
     def regressions(self) -> tuple[str, ...]:
@@ -89,8 +91,11 @@ class Row:
     def result(self) -> metrics.Result:
         """Return the task as the published measures take it: a seed that came with it is no success.
 
-        Nor is its time: where no program of the search's is faster, the fastest right one of them is timed.
+        Nor is its time: where no program of the search's is faster, the fastest right one of them is timed. What the
+        suite's own test alone could judge has no success by ours.
         """
+        if self.by == "theirs":
+            return metrics.Result(self.name, False, False)
         latencies = self._generated if self.made.correct else ()
         return metrics.Result(
             self.name, self.made.ran > 0, self.made.correct > 0, latencies, self.made.evaluations, self.made.correct,
@@ -120,7 +125,8 @@ class Row:
         """Return by test the reference's time and that of the search's own program, as the suite itself takes them."""
         one = self.handed
         kept = one is not None and one.own and one.theirs is not None and one.theirs.times
-        return kept.latencies if kept else ()
+        during = self._generated if self.by == "theirs" else ()  # the search had them too
+        return (kept.latencies or during) if kept else during
 
 
 def rows(folder: Path, asked: SuiteRun) -> tuple[Row, ...]:
@@ -143,11 +149,14 @@ def _row(folder: Path, place: suite_standing.Place) -> Row:
         made = fold(journal.events(), archive.best)
     handed = suite_handed.verdicts(run, archive.best)
     failed = "; ".join(_failed(f) for _, f in state.search.failed_seeds)
+    if no_task := by_theirs.why(state.task):
+        failed = "; ".join((f"ours: no task, because {no_task}", *([failed] if failed else [])))
+        handed = None if handed is None else replace(handed, ours=None, why=f"no task, because {no_task}")
     seed, best = measurement.baseline(state), archive[archive.best] if archive.best else None
     times = suite_eager.times(run) if seed is None else {c.case: c.time_us for c in seed.evaluation.cases}
     row = Row(
         member.name, member.group, member.category, place.status, failed, made, handed=handed,
-        references=tuple(times.items()),
+        references=tuple(times.items()), by="theirs" if no_task else "ours",
     )  # fmt: skip
     if best is None:
         return row

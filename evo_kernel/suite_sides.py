@@ -86,6 +86,13 @@ def _by(task: dict[str, Any]) -> str:
     return "wrong" if told["called"] else f"does not run{_because(told['why'])}"
 
 
+def _ours(handed: dict[str, Any] | None, by: str) -> str:
+    """Say what our judge makes of it, or why it could not be asked."""
+    if handed is None:
+        return _said(None)
+    return str(handed["why"]) if by == "theirs" else _said(handed["ours"])
+
+
 _BY_THEIRS: dict[str, Cell] = {
     "by their tests": lambda r: str(r["name"]),
     "tasks": lambda r: str(r["tasks"]),
@@ -98,7 +105,7 @@ _BY_THEIRS: dict[str, Cell] = {
 _VERDICT: dict[str, Cell] = {
     "task": lambda t: str(t["name"]),
     "handed in": lambda t: t["handed"]["operator"] if t["handed"] else "nothing",
-    "ours": lambda t: _said(t["handed"] and t["handed"]["ours"]),
+    "ours": lambda t: _ours(t["handed"], t["by"]),
     "theirs": _by,
     "their times": lambda t: times(t["their_geak_speedup"]),
     "on": lambda t: ((t["handed"] and t["handed"]["theirs"]) or {}).get("device") or "-",

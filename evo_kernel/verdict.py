@@ -104,8 +104,8 @@ def _found(name: str, task: Task, cases: tuple[Case, ...], e: Evaluation) -> str
         lowest = min(k.occupancy for k in e.kernels)
         return f"{len(e.kernels)} kernel(s), {spills} spilled, at least {lowest} waves a scheduler"
     if name == Stage.CORRECTNESS and e.cases:
-        worst = max(e.cases, key=lambda c: c.error)
-        return f"{_trials(task, cases, e)}; largest error {worst.error:.2f} of the limit, in {worst.case}"
+        worst = max(e.cases, key=lambda c: c.error or 0.0)
+        return f"{_trials(task, cases, e)}; largest error {worst.error or 0.0:.2f} of the limit, in {worst.case}"
     if name in (Stage.TIMING, Stage.PREDICT):
         return feedback.score(e) if e.cases else ""
     if name == CONFIRMATION:

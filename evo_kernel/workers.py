@@ -60,7 +60,7 @@ class JudgeActor:
             kind, value = "task", str(error)
         except RunError as error:
             kind, value = "refused", str(error)
-        return kind, value, monotonic() - started, self._judge.correctness.news()
+        return kind, value, monotonic() - started, self._judge.news()
 
     def pids(self) -> list[int]:
         """Return this process and its fork servers."""

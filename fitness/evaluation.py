@@ -71,14 +71,19 @@ class CaseResult:
 
     case: str
     time_us: float
-    error: float  # largest of the rule's ratios; 1.0 is the limit
-    floor_us: float  # roofline of this case on this target
-    bound: str  # what the time is made of: memory, cache, matrix, vector, issue, launch
+    error: float | None  # largest of the rule's ratios; 1.0 is the limit. None: a test said right, and no more
+    floor_us: float | None  # roofline of this case on this target; None where nobody knows its least work
+    bound: str  # what the time is made of: memory, cache, matrix, vector, issue, launch; empty where there is no floor
     choice: tuple[tuple[str, str], ...] = ()  # autotune configuration per kernel
     low_us: float | None = None  # a measured time's 95% interval
     high_us: float | None = None
     samples: int = 0  # of a measured time
     host_us: float | None = None  # one call's own time on the host, as a program in open mode claims it
+
+    @property
+    def share(self) -> float | None:
+        """The share of the roofline that it reaches; None where there is none."""
+        return None if self.floor_us is None else self.floor_us / self.time_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,5 +184,6 @@ def unpack(plain: Any) -> Evaluation:
     )
 
 
-def _case(case: str, time_us: float, error: float, floor_us: float, bound: str, choice: Any, *rest: Any) -> CaseResult:
+def _case(case: str, time_us: float, error: float | None, floor_us: float | None, bound: str, choice: Any, *rest: Any
+          ) -> CaseResult:  # fmt: skip
     return CaseResult(case, time_us, error, floor_us, bound, tuple((k, v) for k, v in choice) if choice else (), *rest)

@@ -75,7 +75,7 @@ def _passed(e: Evaluation, task: Task | None) -> Iterator[str]:
     yield from (f"  {against(c)}" for c in e.against)
     width = max(len(c.case) for c in e.cases)
     for c in e.cases:
-        least = None if task is None else task.case(c.case).bytes
+        least = None if task is None or task.judged_by else task.case(c.case).bytes
         yield f"  {c.case:<{width}}  {case(e, c, least)}"
     yield from (f"  {kernel(k)}" for k in e.kernels)
     yield from (f"  note: {note}" for note in e.notes)
@@ -102,10 +102,9 @@ def case(e: Evaluation, c: CaseResult, least: int | None = None) -> str:
     moved = "" if least is None else f"  {least / 1e6:.1f} MB at {least / c.time_us / 1e3:.0f} GB/s"
     tuned = "".join(f"; {function}: {config}" for function, config in c.choice)
     host = "" if c.host_us is None else f"; a call takes the host {c.host_us:.1f} us{label(e)}"
-    return (
-        f"{e.basis} {c.time_us:>10.2f} us{_within(interval)}  {c.floor_us / c.time_us:>4.0%} of the roofline "
-        f"({c.floor_us:.2f} us){moved}  {c.bound} bound  error {c.error:.2f} of the limit{tuned}{host}"
-    )
+    floor = f"  {c.share:>4.0%} of the roofline ({c.floor_us:.2f} us){moved}  {c.bound} bound" if c.share else ""
+    error = "" if c.error is None else f"  error {c.error:.2f} of the limit"
+    return f"{e.basis} {c.time_us:>10.2f} us{_within(interval)}{floor}{error}{tuned}{host}"
 
 
 def kernel(k: Resources) -> str:

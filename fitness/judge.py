@@ -17,6 +17,7 @@ from fitness import plan as plans
 from fitness.build import Builder, Built, Purpose, Recorded, Refusal, timed, understood, value
 from fitness.child import Limits
 from fitness.correctness import Correctness
+from fitness.correctness import Limits as Figures
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from fitness.jail import Jail, WorkerLost
 from fitness.walls.standing import Standing, lowest
@@ -77,6 +78,10 @@ class Judge:
     def standing(self) -> Standing:
         """What is in force around a candidate."""
         return lowest((self._builder.jail.standing, self._interpreter.standing, *(j.standing for j in self._others)))
+
+    def news(self) -> Figures:
+        """Return the limits that were computed since this was last asked."""
+        return self.correctness.news()
 
     def close(self) -> None:
         """End the fork servers."""

@@ -17,6 +17,7 @@ from fitness import tolerance, words
 from fitness.build import Refusal, digest, timed, understood, value
 from fitness.child import Limits
 from fitness.correctness import TRUTH_SECONDS, UNWRITTEN, Correctness, Given, Replay
+from fitness.correctness import Limits as Figures
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Mode, Stage
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.court import DeviceUnavailable
@@ -105,6 +106,10 @@ class OpenJudge:
         if against:
             notes += (f"not timed beside {', '.join(against)}: open mode has no common clock",)
         return replace(self._evaluation(None, results), program=digest(source), notes=notes)
+
+    def news(self) -> Figures:
+        """Return the limits that were computed since this was last asked."""
+        return self.correctness.news()
 
     def close(self) -> None:
         """End the fork servers."""

@@ -67,7 +67,13 @@ def verdict(task: Loaded, right: Ran, made: Ran, device: str) -> Theirs:
 
 def run(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | None) -> Ran:
     """Run a suite's tests on one program."""
-    return _ran(jail.run(*_asked(task, source, seconds, visible)))
+    return _ran(outcome(task, source, jail, seconds, visible))
+
+
+def outcome(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | None, idle: bool = False) -> Outcome:
+    """Run a suite's tests on one program, or `idle` on one that launches nothing; return what its child said."""
+    job, given, limits = _asked(task, source, seconds, visible)
+    return jail.run(job, {**given, "idle": idle}, limits)
 
 
 def run_twice(task: Loaded, jail: Jail, seconds: float, visible: str | None) -> tuple[Ran, Ran]:

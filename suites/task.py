@@ -194,6 +194,8 @@ class Task:
     may round their operands to tf32. `edges` are cases for correctness alone, never timed. `category` and `level` say
     what kind of work it is and how hard, for tables: one of CATEGORIES, and 1 (a copy) to 5; empty where unsaid.
     `interpreted`: its reference is a Triton program, which runs under Triton's interpreter where there is no GPU.
+    `judged_by`: what another suite's own test is made of where that judges in place of cases, of which it has none
+    (suites/foreign/by_theirs.py); empty where our judge does.
     """
 
     name: str
@@ -212,6 +214,7 @@ class Task:
     category: str = ""
     level: int = 0
     interpreted: bool = False
+    judged_by: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def digest(self) -> str:
@@ -272,6 +275,7 @@ def pack(task: Task) -> dict[str, Any]:
         **{part: list(getattr(task, part)) for part in _NAMES},
         **{part: [pack_case(c) for c in getattr(task, part)] for part in _CASES},
         "seeds": [[s.name, s.source] for s in task.seeds],
+        **({"judged_by": dict(task.judged_by)} if task.judged_by else {}),
     }
 
 
@@ -279,6 +283,7 @@ def unpack(plain: dict[str, Any]) -> Task:
     """Rebuild a task from `pack`."""
     parts: dict[str, Any] = {part: plain[part] for part in _PLAIN}
     parts |= {part: plain.get(part, unsaid) for part, unsaid in _LATER.items()}
+    parts["judged_by"] = plain.get("judged_by", {})
     parts |= {part: tuple(plain[part]) for part in _NAMES}
     parts |= {part: tuple(unpack_case(c) for c in plain[part]) for part in _CASES}
     return Task(seeds=tuple(Seed(*s) for s in plain["seeds"]), **parts)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from archives.candidate import Candidate, fingerprint
-from archives.events import Judged, Proposed
+from archives.events import Judged, Proposed, Refused
 from evo_kernel.cli import main
 from evo_kernel.rules import Rules
 from evo_kernel.search import Search
@@ -355,3 +355,18 @@ def test_a_search_of_a_product_asks_the_tuner_first_and_of_anything_else_as_it_d
     assert asked["gemm_fp16"][:4] == ["knob-tune"] * 4
     assert len(set(asked["gemm_fp16"][4:])) > 1
     assert asked["flip"][:4] != ["knob-tune"] * 4
+
+
+def test_a_product_without_knobs_is_left_to_the_other_operators() -> None:
+    source = load("gemm_fp16").seeds[0].source
+    search = Search(3, 8, 4, rules=Rules(operators=("rewrite", "knob-step", "knob-tune")))
+    search.tell(Proposed(0, Candidate(source, "seed", "", (), fingerprint(source), structure(source))))
+    case = CaseResult("all", 100.0, 0.1, 0.1, "memory")
+    search.tell(Judged(0, Evaluation("h200", Basis.PREDICTED, "process", None, (case,))))
+    asked = []
+    for _ in range(40):
+        (request,) = search.ask(1)
+        asked.append(request.operator)
+        search.tell(Refused(request.number, request.operator, (request.parents[0].id,), "it has no knobs"))
+    assert asked[0] == "knob-tune"
+    assert set(asked) == {"rewrite", "knob-step", "knob-tune"}

@@ -95,7 +95,8 @@ def watched(payload: Any) -> calls.Notes:
 def _told(payload: Any, report: Report) -> Any:
     """Run the tests and pack the result; of pytest's, GEAK-eval takes what was saved, whatever failed."""
     report.stage("tests")
-    made, failed = runners.run(payload, "candidate")
+    with host.idle() if payload.get("idle") else contextlib.nullcontext():
+        made, failed = runners.run(payload, "candidate")
     if failed and (payload["style"] != "pytest" or payload["command"] or not made):
         raise Refused("tests", failed)
     return results.pack(made)

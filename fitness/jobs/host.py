@@ -14,6 +14,7 @@ import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver as runtime
 from triton.runtime.autotuner import Autotuner
+from triton.runtime.jit import JITFunction
 
 from fitness import targets
 from fitness.jobs import driver, elementwise, interpreted
@@ -23,6 +24,7 @@ __all__ = ["idle", "install", "rewritten", "stand_aside", "stand_in"]
 
 CHIP = "h100"  # what programs are told that ask which chip they run on
 _LAUNCH: Callable[..., Any] = interpreted.Kernel.run
+_COMPILED: Callable[..., Any] = JITFunction.run
 
 
 def install() -> None:
@@ -57,12 +59,12 @@ def stand_aside() -> None:
 
 @contextlib.contextmanager
 def idle() -> Iterator[None]:
-    """Leave every launch out."""
-    interpreted.Kernel.run = lambda *_, **__: None
+    """Leave every launch out, on the host and on a device."""
+    interpreted.Kernel.run = JITFunction.run = lambda *_, **__: None
     try:
         yield
     finally:
-        interpreted.Kernel.run = _launch
+        interpreted.Kernel.run, JITFunction.run = _launch, _COMPILED
 
 
 class _Host(driver.RecordingDriver):

@@ -13,7 +13,10 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """A launcher as the task's seeds write it. `forms` are their parameters, written as Python writes them."""
+    """A launcher as the task's seeds write it. `forms` are their parameters, written as Python writes them.
+
+    None where another suite's test calls something else than a function of that name: the test finds what is wrong.
+    """
 
     name: str
     forms: tuple[str, ...]
@@ -22,6 +25,8 @@ class Launcher:
         """Say in what a program's launcher is not the task's, if in anything; annotations are free."""
         bound = [node for node in _bindings(tree) if self.name in _names(node)]
         defined = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == self.name]
+        if not self.forms:
+            return None
         if not defined:
             return f"the program defines no function `{self.name}` at its top level: keep the launcher's name"
         if len(bound) > 1:

@@ -41,7 +41,7 @@ class Extra:
 
 def write(template: str, brief: Brief, extras: Iterable[Extra], size: int = SIZE, **values: Any) -> Prompt:
     """Render an operator's prompt; the system text holds rules, chip and task, and is the same all run long."""
-    parameters = launcher.of(brief.task).forms[0]
+    parameters = next(iter(launcher.of(brief.task).forms), "")
     system = _render(
         "system.md.j2", brief=brief, task=brief.task, sheet=sheets.sheet(brief.target), parameters=parameters
     )
