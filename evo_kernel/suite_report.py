@@ -84,6 +84,7 @@ def _task(row: Row) -> dict[str, Any]:
         "regressions": list(row.regressions),
         "geak_speedup": metrics.speedup(row.result),
         "their_geak_speedup": metrics.speedup(row.result_by_theirs) if row.timed_by_theirs else None,
+        "their_clock": row.their_clock,
         "total_speedup": metrics.total_speedup(row.result),
     }
 
