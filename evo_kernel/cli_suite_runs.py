@@ -57,12 +57,14 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     Examples:
       evo-kernel suite run native --out runs/native --budget 960
       evo-kernel suite run native --task softmax --task rms_norm --out runs/two --budget 64 --at-once 1
+      evo-kernel suite run rocm --root GEAK-eval --out runs/rocm --budget 480            on a GPU
       evo-kernel suite run kernelbench --root KernelBench --out runs/kb --budget 4000 --model anthropic:NAME \\
           --price anthropic:NAME=3/15 --max-cost 50
 
     Tasks take turns; those that are solved, settled or hopeless get none any more. Calls, tokens, dollars and GPU
     seconds are shared as evaluations are: every turn brings its part, and a task keeps what its turn leaves. Every task
-    is a run of its own below --out, for show, resume and export.
+    is a run of its own below --out, for show, resume and export. What no task of ours can be made of is searched by its
+    own test and times, where there is a GPU.
     """
     import sys
 

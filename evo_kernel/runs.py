@@ -26,6 +26,7 @@ from operators.llm.settings import repriced
 from operators.uncollected import uncollected
 from suites import Task
 from suites import task as tasks
+from suites.foreign import by_theirs
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +110,9 @@ def fold_events(events: Iterable[Event], origin: str) -> State:
         raise RunError(
             f"{origin} was begun by another version of evo-kernel, whose tasks this one cannot read"
         ) from error
+    if task.judged_by and search.archive.history:
+        first = search.archive[next(iter(search.archive.history))]
+        task = by_theirs.timed_on(task, [c.case for c in first.evaluation.cases])
     return State(settings, task, search, started)
 
 

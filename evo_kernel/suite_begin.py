@@ -27,11 +27,10 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     isolation.require_here(settings)
     talks.require_models(settings)
     tasks = suite_tasks.members(suite, root, names)
-    left_out = {t.name: _left_out(t, settings) for t in tasks}
     asked = SuiteRun(
         suite,
         None if root is None else os.path.abspath(root),
-        tuple(Member(t.name, t.group, t.category, left_out[t.name]) for t in tasks),
+        tuple(Member(t.name, t.group, t.category, suite_tasks.why_not(t, bool(settings.models))) for t in tasks),
         budget,
         _frozen(settings.frozen),
         digest(tasks),
@@ -39,8 +38,9 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     if budget < asked.turn:
         raise RunError(f"a budget of {budget} evaluations is less than one turn of a task, which is {asked.turn}")
     suite_share.require(settings, asked.turns)
-    if not asked.searched:
-        raise RunError(f"no task of {suite} can be searched; of {tasks[0].name}: {left_out[tasks[0].name]}")
+    hopeless = [_hopeless(t, settings) for t in tasks]
+    if all(hopeless):
+        raise RunError(f"no task of {suite} can be searched; of {tasks[0].name}: {hopeless[0]}")
     if not suite_folder.exists(folder):
         suite_folder.write(folder, asked)
     before = suite_folder.read(folder)
@@ -58,8 +58,8 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     return before
 
 
-def _left_out(task: Loaded, settings: Settings) -> str | None:
-    """Say why a task is not searched, as far as its text tells."""
+def _hopeless(task: Loaded, settings: Settings) -> str | None:
+    """Say why a task cannot be searched on this machine, as far as its text tells."""
     why = suite_tasks.why_not(task, bool(settings.models))
     if why is None and not suite_tasks.on_device(settings) and (only := suite_tasks.only_theirs(task)) is not None:
         return f"{only}; {suite_tasks.ON_DEVICE}"

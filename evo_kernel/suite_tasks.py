@@ -109,6 +109,6 @@ def find(name: str, root: Path | None, settings: Settings | None = None) -> Task
         raise TaskError(f"{error}; {BY_ITS_TEST}") from error
 
 
-BY_ITS_TEST = "by its own test: `suite judge`, and on a GPU `suite run` or `search --mode open --pool inline`"
+BY_ITS_TEST = "its own test can judge it: `suite judge`, and on a GPU `suite run` or `search --mode open --pool inline`"
 ON_DEVICE = "only its own test can judge it, and that takes a GPU"
 SEEDLESS = "it comes with PyTorch alone, and without a model (--model) a search begins with a right Triton kernel"

@@ -26,6 +26,7 @@ from suites import Case, Task
 from suites.foreign import by_theirs, rules
 
 SECONDS, TIMES = 120.0, 300.0  # for a test and for its times, as at the end of a suite's run
+NAMED = 6  # tests whose results differ
 CLAIMED = "untrusted-host: its suite's own test and times; the times are claims of the program's own process"
 IDLE = f"{QUARANTINED}its test passes a program that launches nothing"
 NAN = "their comparison does not take the reference for right: its results hold NaN, or it compares nothing"
@@ -34,8 +35,8 @@ NAN = "their comparison does not take the reference for right: its results hold 
 class TheirsJudge:
     """Judges the programs of one task by its suite's test. Without a GPU (`gpu` None) that runs under the interpreter.
 
-    The reference is run, once without launches too, when the first program needs it; its times are taken when the
-    first that is right needs them.
+    The reference is run, once without launches too, when the first program needs it. What it is timed on, every program
+    of a run is timed on: a run knows that from its seed.
     """
 
     def __init__(self, task: Task, target: Target, gpu: Found | None = None) -> None:
@@ -48,7 +49,7 @@ class TheirsJudge:
         self._jail.start()
         self._right: Any = None
         self._checked: Failure | bool = False  # the reference: not yet, why nothing can be compared with it, or well
-        self._timed: tuple[str, ...] = ()  # the reference's timed tests
+        self._timed = by_theirs.tests(task)  # those that every program is timed on
 
     @property
     def standing(self) -> Standing:
@@ -106,9 +107,10 @@ class TheirsJudge:
             self._checked = self._check() or True
         if isinstance(self._checked, Failure):
             raise Refusal(self._checked)
-        if not self._same(self._left(source)):
-            why = "its results differ from the reference's, by its suite's own comparison"
-            raise Refusal(Failure(Stage.CORRECTNESS, "wrong", why))
+        made = self._left(source)
+        if not self._same(made):
+            why = f"its results differ from the reference's, by its suite's own comparison{self._where(made)}"
+            raise Refusal(Failure(Stage.CORRECTNESS, "wrong", words.message(why)))
 
     def _check(self) -> Failure | None:
         """Run the reference; say why no program can be compared with it, if that is so."""
@@ -119,7 +121,7 @@ class TheirsJudge:
         if not self._same(self._right):
             return _of_reference("reference", NAN)
         with contextlib.suppress(Refusal):  # without launches it fails: its test tests something
-            if self._same(self._left(self._loaded.source, idle=True)):
+            if self._loaded.style != "function" and self._same(self._left(self._loaded.source, idle=True)):
                 return _of_reference("vacuous", IDLE)
         return None
 
@@ -135,6 +137,13 @@ class TheirsJudge:
 
     def _same(self, made: Any) -> bool:
         return rules.same(self._loaded.style, self._right, made, dict(self._loaded.thresholds))
+
+    def _where(self, made: Any) -> str:
+        """Name the tests whose results differ, where results have names: each alone in place of the reference's."""
+        if not (isinstance(self._right, dict) and isinstance(made, dict)):
+            return ""
+        wrong = [n for n in self._right if n not in made or not self._same({**self._right, n: made[n]})]
+        return f", in {len(wrong)} of {len(self._right)}: {', '.join(map(str, wrong[:NAMED]))}" if wrong else ""
 
     def _times(self, source: str) -> tuple[CaseResult, ...]:
         """Take a program's times on every test that the reference has times on."""

@@ -20,7 +20,8 @@ from evo_kernel.cli import main
 from fitness import by_theirs as judging
 from fitness import evaluation, targets
 from fitness.by_theirs import TheirsJudge
-from fitness.evaluation import Mode, Stage
+from fitness.evaluation import Failure, Mode, Stage
+from fitness.gpu import discover
 from fitness.jail import Jail
 from operators.llm import launcher
 from suites import TaskError, foreign
@@ -111,6 +112,37 @@ def test_what_only_says_that_it_is_right_is_not(way: str, judge: TheirsJudge, ha
     failure = judge.judge(halve.source.replace(before, after)).failure
     assert failure is not None
     assert (failure.stage, failure.kind) == (stage, kind), failure
+    if way == "is wrong":
+        assert failure.message.endswith(", in 2 of 3: test_halve[5], test_halve[16]")
+
+
+@pytest.fixture(scope="module")
+def device(halve: Loaded) -> Iterator[TheirsJudge]:
+    gpu = next((g for g in discover.gpus() if g.target is not None), None)
+    if gpu is None or gpu.target is None:
+        pytest.skip("no GPU here that has a sheet in fitness/targets.py")
+    judge = TheirsJudge(by_theirs.task("rocm", halve, by_theirs.UNHELD), gpu.target, gpu)
+    yield judge
+    judge.close()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_right_program_is_timed(device: TheirsJudge, halve: Loaded) -> None:
+    for source in (device.task.seeds[0].source, halve.source.replace("/ 2", "* 0.5")):
+        found = device.judge(source)
+        assert found.passed, found.failure
+        assert found.device == device.device
+        assert [c.case for c in found.cases] == ["n=5", "n=16"]
+        assert not any("no device" in note for note in found.notes)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("way", CHEATS)
+def test_on_a_gpu_what_only_says_that_it_is_right_is_not(way: str, device: TheirsJudge, halve: Loaded) -> None:
+    before, after, stage, kind = CHEATS[way]
+    failure = device.judge(halve.source.replace(before, after)).failure
+    assert failure is not None
+    assert (failure.stage, failure.kind) == (stage, kind), failure
 
 
 def test_a_program_without_a_time_that_the_reference_has_is_refused(
@@ -147,6 +179,11 @@ def test_a_module_that_no_task_of_ours_can_be_made_of_is_one_of_theirs(tmp_path:
     with pytest.raises(suite_tasks.Unturned, match="takes no tensor") as unturned:
         suite_tasks.task("tritonbench-g", root, "count")
     found = next(t for t in foreign.loader("tritonbench-g").load(root) if t.name == "count")
+    asked = ("--task", "count", "--out", tmp_path / "out", "--no-theirs", *BUDGET)
+    assert run("suite", "run", "tritonbench-g", "--root", root, *asked).exit_code == 0
+    (left,) = json.loads((tmp_path / "out" / "report.json").read_text())["tasks"]
+    assert left["status"] == "hopeless"
+    assert "no inputs to draw; only its own test can judge it, and that takes a GPU" in left["why"]
     own = by_theirs.task("tritonbench-g", found, unturned.value.reason)
     assert tasks.unpack(tasks.pack(own)) == own
     assert by_theirs.loaded(own).tests == found.tests
@@ -176,8 +213,41 @@ def test_models_are_shown_the_test_and_asked_for_what_stands_before_it(
     assert "`halve_kernel(x, y, n, BLOCK)` among them" in prompt.system
     assert "def test_halve(n, request):" in prompt.system
     assert "n=16" in prompt.text
-    with pytest.raises(TaskError, match="by its own test: `suite judge`"):
+    with pytest.raises(TaskError, match="its own test can judge it: `suite judge`"):
         suite_tasks.find("rocm/halve", GEAK)
+
+
+TWICE = """import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def twice_kernel(y, x, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(y + at, tl.load(x + at, mask=at < n) * 2, mask=at < n)
+
+
+def twice(x):
+    y = torch.empty_like(x)
+    twice_kernel[(triton.cdiv(x.numel(), 64),)](y, x, x.numel(), BLOCK=64)
+    return y
+"""
+
+
+def test_what_comes_with_pytorch_alone_is_right_as_its_own_seed_and_a_kernel_in_its_place_too(
+    make: Callable[[Loaded], TheirsJudge],
+) -> None:
+    root = HERE / "suites" / "kernelbenchx"
+    judge = make(next(t for t in foreign.loader("kernelbench-x").load(root) if t.name == "Math/twice"))
+    for source, stage in (
+        (judge.task.seeds[0].source, None),
+        (TWICE, None),
+        (TWICE.replace("* 2,", "* 3,"), Stage.CORRECTNESS),
+        ("def twice(x):\n    return x + x\n", Stage.STATIC),
+    ):
+        failure = judge.judge(source).failure
+        assert (failure and failure.stage) == stage, failure
 
 
 def run(*arguments: object) -> Result:
@@ -238,7 +308,14 @@ def test_killed_and_resumed_a_run_by_theirs_reports_the_same(tmp_path: Path, mon
     assert exported.exit_code == 0, exported.output
     (file,) = (tmp_path / "exported").iterdir()
     assert "by its suite's own test, and by that alone" in file.read_text()
-    assert runs.read(journal).search.archive[runs.read(journal).search.archive.best or ""].roofline is None
+    state = runs.read(journal)
+    assert state.search.archive[state.search.archive.best or ""].roofline is None
+    assert by_theirs.tests(state.task) == their_clock.TESTS
+    with monkeypatch.context() as flaky:  # the reference is not asked again, so that a test it fails once costs nothing
+        flaky.setattr(their_clock.their_times, "take", lambda *_: their_clock.Times((("n=5", 1.0),), 0.0))
+        judge = TheirsJudge(state.task, TARGET)
+        assert (judge.judge(state.task.seeds[0].source).failure or Failure(Stage.IMPORT, "", "")).kind == "times"
+        judge.close()
 
 
 def verdicts(folder: Path) -> int:

@@ -5,6 +5,7 @@ timed.
 """
 
 import ast
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from suites.foreign.loaded import Loaded
@@ -38,6 +39,16 @@ def loaded(own: Task) -> Loaded:
 def why(own: Task) -> str:
     """Say why no task of ours could be made; empty for a task of ours."""
     return str(own.judged_by.get("why", ""))
+
+
+def timed_on(own: Task, tests: Sequence[str]) -> Task:
+    """Return a task whose programs are all timed on these tests: those that its seed was timed on."""
+    return replace(own, judged_by={**own.judged_by, "tests": tuple(tests)})
+
+
+def tests(own: Task) -> tuple[str, ...]:
+    """Return the tests that programs are timed on; none where that is not known yet."""
+    return tuple(own.judged_by.get("tests", ()))
 
 
 def launchless(found: Loaded) -> bool:
