@@ -114,9 +114,10 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
     the test (untrusted-host), so this is for numbers to lay beside published ones. Beside it stands what our judge
     says, on inputs of its own; where the two differ the task is listed. Exits with 1 unless all are right by theirs.
 
-    --times runs the suite's own performance tests on the reference and then on the program, task after task, and prints
-    GEAK's speedup: the mean over tests of the reference's time over the program's. All of a TritonBench file's sizes
-    are timed as long as it asks for, less where that would not end. Times are the programs' own claims.
+    --times runs the suite's own performance tests on the reference, on the program and on the reference again, task
+    after task, and prints GEAK's speedup: the mean over tests of the reference's time over the program's. Beside it
+    stands what the reference is beside itself. All of a TritonBench file's sizes are timed as long as it asks for, less
+    where that would not end. Times are the programs' own claims.
     """
     import json
     import sys

@@ -1,6 +1,5 @@
 """Drives a suite run: many searches at once within one budget, each in turns, until all are over or it is spent."""
 
-import json
 import logging
 import os
 import threading
@@ -15,8 +14,8 @@ from evo_kernel import (
     machine,
     measurement,
     runs,
-    suite_eager,
     suite_handed,
+    suite_held_out,
     suite_share,
     suite_standing,
     suite_tasks,
@@ -24,9 +23,7 @@ from evo_kernel import (
 )
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed, Unsettled
-from evo_kernel.pools import judge_now, one_judge
-from evo_kernel.runs import State
-from evo_kernel.suite_folder import HELD_OUT, Member, SuiteRun, put, run_of
+from evo_kernel.suite_folder import Member, SuiteRun, put, run_of
 from evo_kernel.suite_schedule import ready
 from evo_kernel.suite_standing import LEFT_OUT, Place
 from evo_kernel.suite_survey import ROOTLESS
@@ -159,27 +156,8 @@ def _turned(asked: SuiteRun, root: Path | None, member: Member) -> Task:
 def _finish(folder: Path, number: int, place: Place, settings: Settings, stop: threading.Event) -> None:
     """Judge a task's seed and its best on what no operator saw, once for each best."""
     with machine.dealt(number):
-        _judge_again(folder, place, settings, stop)
-
-
-def _judge_again(folder: Path, place: Place, settings: Settings, stop: threading.Event) -> None:
-    state = place.state
-    if state is None or state.search.archive.best is None or stop.is_set() or state.task.judged_by:
-        return
-    run = run_of(folder, place.member)
-    if settings.basis == "measured" and settings.mode == "sealed":
-        measurement.confirm_best(run, logger.info)
-        state = runs.read(run)
-    seed, best = measurement.baseline(state), state.search.archive.best
-    if seed is None and best is not None and suite_eager.wanted(state):
-        suite_eager.keep(run, state)
-    if best is None or held_out(run, best) is not None:
-        return
-    found = state.search.archive[best].candidate.source
-    given = found if seed is None else seed.candidate.source
-    before, after = _judged(state, [found] if given == found else [given, found])
-    before = before or seed is None  # it was begun with the reference, which is what right means
-    put(run / HELD_OUT, json.dumps({"candidate": best, "before": before, "after": after}) + "\n")
+        if not stop.is_set():
+            suite_held_out.judge(folder, place, settings)
 
 
 def _ask_theirs(folder: Path, asked: SuiteRun, places: dict[str, Place], workers: int, stop: threading.Event,
@@ -192,25 +170,6 @@ def _ask_theirs(folder: Path, asked: SuiteRun, places: dict[str, Place], workers
         suite_handed.ask(found, tasks, workers, stop, say)
         if (device := gpu("auto")) is not None:
             suite_handed.clock(found, tasks, device, stop, say)
-
-
-def _judged(state: State, sources: list[str]) -> tuple[bool, bool]:
-    """Say which of two programs pass the held-out cases; one alone is both."""
-    judge = one_judge(state.task, state.settings)
-    try:
-        passed = [judge_now(judge, source, state.task.held_out).passed for source in sources]
-    finally:
-        judge.close()
-    return passed[0], passed[-1]
-
-
-def held_out(run: Path, best: str) -> tuple[bool, bool] | None:
-    """Return what held-out cases said of the seed and of this best; None where that was not asked."""
-    try:
-        said = json.loads((run / HELD_OUT).read_text(encoding="utf-8"))
-        return (bool(said["before"]), bool(said["after"])) if said["candidate"] == best else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def line(place: Place, used: int, turns: int) -> str:

@@ -84,6 +84,7 @@ def _task(row: Row) -> dict[str, Any]:
         "regressions": list(row.regressions),
         "geak_speedup": metrics.speedup(row.result),
         "their_geak_speedup": metrics.speedup(row.result_by_theirs) if row.timed_by_theirs else None,
+        "their_clock": row.their_clock,
         "total_speedup": metrics.total_speedup(row.result),
     }
 
@@ -131,6 +132,7 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
     unlucky = [t for t in report["tasks"] if t["regressions"]]
     lines += [f"- {t['name']}: slower than {'its seed' if t['seed_us'] else 'PyTorch'} on {', '.join(t['regressions'])}"
               for t in unlucky]  # fmt: skip
+    lines += [f"- {t['name']}: held out, {t['held_out_why']}" for t in report["tasks"] if t["held_out_why"]]
     lines += [f"- {t['name']}: {t['why']}" for t in report["tasks"] if t["why"]]
     lines += ["", *(f"- {word}: {meaning}" for word, meaning in WORDS.items())]
     return "\n".join(lines) + "\n"

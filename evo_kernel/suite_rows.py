@@ -8,9 +8,8 @@ from pathlib import Path
 from archives.archive import Entry
 from archives.events import Answered, Event, Judged, Proposed
 from archives.journal import Journal
-from evo_kernel import measurement, metrics, suite_eager, suite_handed, suite_standing
+from evo_kernel import measurement, metrics, suite_eager, suite_handed, suite_held_out, suite_standing
 from evo_kernel.search import GIVEN
-from evo_kernel.suite_drive import held_out
 from evo_kernel.suite_folder import SuiteRun, run_of
 from evo_kernel.suite_handed import RUNS, Verdicts
 from fitness.evaluation import Failure
@@ -78,6 +77,7 @@ class Row:
     roofline: float | None = None
     cases: tuple[CaseRow, ...] = ()
     held_out: metrics.Quadrant | None = None
+    held_out_why: str = ""  # whichever of the two fails
     handed: Verdicts | None = None  # both verdicts on what the search hands in
     references: tuple[tuple[str, float], ...] = ()  # microseconds by case
     by: str = "ours"  # who judged while it was searched: theirs where no task of ours could be made
@@ -117,16 +117,22 @@ class Row:
         if one is None or not one.own or one.theirs is None:
             return metrics.Result(self.name, False, False, samples=int(one is not None and one.own))
         right = one.theirs.passed is True
-        latencies = (self.timed_by_theirs or self._generated) if right else ()
+        during = () if self.by == "theirs" else self._generated  # the fastest of many such times is a lucky one
+        latencies = (self.timed_by_theirs or during) if right else ()
         return metrics.Result(self.name, one.theirs.called, right, latencies, 1, int(right))
 
     @property
     def timed_by_theirs(self) -> tuple[tuple[float, float], ...]:
-        """Return by test the reference's time and that of the search's own program, as the suite itself takes them."""
+        """Return by test the reference's time and the search's own program's, taken by the suite's tests after it."""
         one = self.handed
         kept = one is not None and one.own and one.theirs is not None and one.theirs.times
-        during = self._generated if self.by == "theirs" else ()  # the search had them too
-        return (kept.latencies or during) if kept else during
+        return kept.latencies if kept else ()
+
+    @property
+    def their_clock(self) -> tuple[float, float, float] | None:
+        """Return what the suite's reference is beside itself by its own clock: mean and extremes over tests."""
+        kept = self.handed and self.handed.theirs and self.handed.theirs.times
+        return kept.beside_itself if kept else None
 
 
 def rows(folder: Path, asked: SuiteRun) -> tuple[Row, ...]:
@@ -183,12 +189,14 @@ def _failed(failure: Failure) -> str:
 def _timed(row: Row, seed: Entry, best: Entry, run: Path) -> Row:
     """Add what is known beside a seed that passed."""
     beside = best.evaluation.ratio_to("baseline")
-    said = held_out(run, best.candidate.id)
+    said = suite_held_out.said(run, best.candidate.id)
+    claimed = (
+        None if row.by == "theirs" else seed.score_us / best.score_us
+    )  # theirs: the fastest of many is a lucky one
     return replace(
-        row, seed_us=seed.score_us,
-        speedup=seed.score_us / best.score_us if beside is None else 1 / beside.ratio,
+        row, seed_us=seed.score_us, speedup=claimed if beside is None else 1 / beside.ratio,
         interval=None if beside is None else (1 / beside.high, 1 / beside.low),
-        held_out=None if said is None else metrics.quadrant(*said),
+        held_out=None if said is None else said.quadrant, held_out_why="" if said is None else said.why,
     )  # fmt: skip
 
 

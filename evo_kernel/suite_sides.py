@@ -93,6 +93,12 @@ def _ours(handed: dict[str, Any] | None, by: str) -> str:
     return str(handed["why"]) if by == "theirs" else _said(handed["ours"])
 
 
+def _theirs_twice(task: dict[str, Any]) -> str:
+    """Return the speedup by their own performance tests, and the reference's own: what their clock is worth."""
+    worth = task["their_clock"]
+    return times(task["their_geak_speedup"]) + ("" if worth is None else f" (reference beside itself {worth[0]:.3f}x)")
+
+
 _BY_THEIRS: dict[str, Cell] = {
     "by their tests": lambda r: str(r["name"]),
     "tasks": lambda r: str(r["tasks"]),
@@ -107,6 +113,6 @@ _VERDICT: dict[str, Cell] = {
     "handed in": lambda t: t["handed"]["operator"] if t["handed"] else "nothing",
     "ours": lambda t: _ours(t["handed"], t["by"]),
     "theirs": _by,
-    "their times": lambda t: times(t["their_geak_speedup"]),
+    "their times": _theirs_twice,
     "on": lambda t: ((t["handed"] and t["handed"]["theirs"]) or {}).get("device") or "-",
 }

@@ -12,6 +12,7 @@ from fitness import their_times
 from fitness.gpu import discover
 from fitness.jail import Jail, WorkerLost
 from fitness.open_mode import visible
+from fitness.their_times import Times
 from suites.foreign import Loaded
 
 HOST = "interpreter"  # where there is no GPU: the host's clock, whose numbers time nothing
@@ -27,6 +28,7 @@ class Timed:
     why: str  # why the two are not held against each other
     device: str
     mode: str = their_times.MODE
+    again: tuple[tuple[str, float], ...] = ()  # the reference once more, after the program: what the clock is worth
 
     def __post_init__(self) -> None:
         lost = {name for name, _ in self.reference} - {name for name, _ in self.program}
@@ -35,9 +37,16 @@ class Timed:
 
     @property
     def latencies(self) -> tuple[tuple[float, float], ...]:
-        """Return both times of each of the reference's tests; none where a test lacks one."""
-        made = dict(self.program)
-        return () if self.why else tuple((us, made[name]) for name, us in self.reference)
+        """Return both times of each of the reference's tests, its own before and after; none where a test lacks one."""
+        made, after = dict(self.program), dict(self.again)
+        return () if self.why else tuple(((us + after.get(n, us)) / 2, made[n]) for n, us in self.reference)
+
+    @property
+    def beside_itself(self) -> tuple[float, float, float] | None:
+        """Return the reference's first times over its second, mean and extremes: of a clock to rely on, all are 1."""
+        after = dict(self.again)
+        found = [us / after[name] for name, us in self.reference if name in after]
+        return (sum(found) / len(found), min(found), max(found)) if found else None
 
     @property
     def result(self) -> metrics.Result:
@@ -49,8 +58,9 @@ def read(plain: Any) -> Timed | None:
     """Return times that were kept; None of a file from before any were. ValueError and its like for what are none."""
     if plain is None:
         return None
-    reference, program = (tuple((str(name), float(us)) for name, us in plain[p]) for p in ("reference", "program"))
-    return Timed(reference, program, str(plain["why"]), str(plain["device"]), str(plain["mode"]))
+    parts = (plain["reference"], plain["program"], plain.get("again", ()))
+    reference, program, again = (tuple((str(name), float(us)) for name, us in part) for part in parts)
+    return Timed(reference, program, str(plain["why"]), str(plain["device"]), str(plain["mode"]), again)
 
 
 def device(on: str) -> discover.Found | None:
@@ -63,8 +73,8 @@ def device(on: str) -> discover.Found | None:
 def timed(programs: Sequence[tuple[Loaded, str]], found: discover.Found | None, seconds: float) -> Iterator[Timed]:
     """Yield times of references and programs, task by task, each in a process of its own and none beside another.
 
-    A program is timed right after its reference, and no number is of another day. Without a GPU (None) the host's clock
-    goes the same way, for tests of this path.
+    A program is timed between two turns of its reference, and no number is of another day. Without a GPU (None) the
+    host's clock goes the same way, for tests of this path.
     """
     if not programs:
         return
@@ -74,11 +84,11 @@ def timed(programs: Sequence[tuple[Loaded, str]], found: discover.Found | None, 
 
 
 def _both(task: Loaded, source: str, jails: Jails, found: discover.Found | None, seconds: float) -> Timed:
-    """Time a reference and then a program."""
+    """Time a reference, a program, and the reference once more."""
     shown, where = (None, HOST) if found is None else (visible(found), found.name)
 
-    def taken(program: str) -> their_times.Times:
-        def take(jail: Jail) -> their_times.Times:
+    def taken(program: str) -> Times:
+        def take(jail: Jail) -> Times:
             return their_times.take(task, program, jail, seconds, shown)
 
         return jails.use(take)
@@ -88,12 +98,13 @@ def _both(task: Loaded, source: str, jails: Jails, found: discover.Found | None,
         if before.why:
             return Timed((), (), f"of the suite's own reference: {before.why}", where)
         made = taken(source)
+        again = Times((), 0.0) if made.why else taken(task.source)
     except WorkerLost as error:
         return Timed((), (), f"{suite_theirs.LOST}{error}", where)
-    return Timed(before.by_test, made.by_test, made.why or _lost(before, made), where)
+    return Timed(before.by_test, made.by_test, made.why or _lost(before, made), where, again=again.by_test)
 
 
-def _lost(before: their_times.Times, made: their_times.Times) -> str:
+def _lost(before: Times, made: Times) -> str:
     """Say which tests have a time of the reference alone: a program that fails the slow ones is not the faster one."""
     names = {name for name, _ in made.by_test}
     lost = [name for name, _ in before.by_test if name not in names]
@@ -117,7 +128,11 @@ def line(name: str, one: Timed) -> str:
     if speedup is None:
         return f"{name}  no times of theirs: {one.why}"
     tests = f"{len(one.reference)} test{'s' * (len(one.reference) > 1)}"
-    return f"{name}  GEAK speedup {speedup:.3f}x over {tests} of theirs ({one.device}, {one.mode})"
+    worth = "the reference was not timed again"
+    if one.beside_itself is not None:
+        mean, low, high = one.beside_itself
+        worth = f"the reference beside itself {mean:.3f}x, {low:.2f}x to {high:.2f}x"
+    return f"{name}  GEAK speedup {speedup:.3f}x over {tests} of theirs ({worth}; {one.device}, {one.mode})"
 
 
 def text(times: Mapping[str, Timed]) -> str:
@@ -136,7 +151,7 @@ def plain(times: Mapping[str, Timed]) -> dict[str, Any]:
     return {
         "mode": their_times.MODE,
         "geak_speedup": metrics.mean_speedup([one.result for one in times.values()]),
-        "tasks": {name: asdict(one) | {"geak_speedup": metrics.speedup(one.result),
+        "tasks": {name: asdict(one) | {"geak_speedup": metrics.speedup(one.result), "beside_itself": one.beside_itself,
                                        "total_speedup": metrics.total_speedup(one.result)}
                   for name, one in times.items()},
     }  # fmt: skip

@@ -17,9 +17,11 @@ from suites.trials import BASE, INFLUENCE
 WARM = (BASE, BASE, BASE)  # of a configuration of a tuned kernel: the fastest run counts
 OTHER_TRIALS = 1  # of a case's other distributions, drawn in secret, when a program is screened
 REMEMBERED = 4096  # programs
-HUGE = 1 << 31  # bytes of inputs; an edge of more takes seconds, and is run when a person asks for a program
+HUGE = (
+    1 << 31
+)  # bytes of inputs, or of what it moves; an edge of more takes seconds, and is run when a person asks for a program
 LEFT_OUT = "edge not run: "  # how a note begins that says so
-HUGE_SHARE = 3  # an edge's inputs may take at most one such part of the room for a program's buffers
+HUGE_SHARE = 3  # a huge edge may take at most one such part of the room for a program's buffers
 
 
 class Depth(IntEnum):
@@ -50,8 +52,8 @@ class Verifier:
 
     def verify(self, built: Built, depth: Depth) -> tuple[Resolved, ...]:
         """Choose configurations, then run cases and edges, as deep as wanted."""
-        if self._depths.get(built.program, -1) >= depth:
-            return self._verified[built.program]
+        if self._depths.get(built.program, -1) >= depth and _of(built, found := self._verified[built.program]):
+            return found
         for memory in (self._depths, self._verified):
             memory.pop(built.program, None)  # what fails below is no rival any more
         smallest = min(built.recorded, key=lambda r: r.full.bytes).case.name
@@ -96,7 +98,7 @@ class Verifier:
         """Choose trials and configurations; a tuned launch takes the one that ran fastest."""
         name, edge = one.case.name, one.case in self._task.edges
         trials = self._court.trials(name)
-        if _huge(one.case):
+        if _huge(one.case) if edge else _input_bytes(one.case) > HUGE:
             trials = [BASE]  # what it is there for is its size, and each trial takes seconds
         elif not thorough:
             trials = self._some(trials, edge)
@@ -147,6 +149,11 @@ def _understood() -> Iterator[None]:
         raise Refusal(Failure(Stage.CORRECTNESS, fault.kind, said, case=fault.case)) from fault
 
 
+def _of(built: Built, found: Sequence[Resolved]) -> bool:
+    """Say whether what was verified is of this build: equal machine code may be of other text, under other digests."""
+    return all(digest in built.figures for one in found for digest in one.program.digests)
+
+
 def edges(task: Task) -> tuple[Case, ...]:
     """Return a task's edges but the huge ones."""
     return tuple(e for e in task.edges if not _huge(e))
@@ -159,11 +166,16 @@ def huge_names(task: Task) -> tuple[str, ...]:
 
 def huge(task: Task, room: int) -> tuple[Case, ...]:
     """Return a task's huge edges that there is room for: where there is none, that is no program's fault."""
-    return tuple(e for e in task.edges if _huge(e) and _input_bytes(e) < room // HUGE_SHARE)
+    return tuple(e for e in task.edges if _huge(e) and _bytes(e) < room // HUGE_SHARE)
 
 
-def _huge(case: Case) -> bool:
-    return _input_bytes(case) > HUGE
+def _huge(edge: Case) -> bool:
+    return _bytes(edge) > HUGE
+
+
+def _bytes(edge: Case) -> int:
+    """Return what an edge's inputs take, or its results where its task says that they take more."""
+    return max(edge.bytes, _input_bytes(edge))
 
 
 def _input_bytes(case: Case) -> int:

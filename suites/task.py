@@ -159,9 +159,14 @@ class Case:
         return self.small if small and self.small is not None else self.inputs
 
 
-def edge(name: str, inputs: Mapping[str, Argument], small: Mapping[str, Argument] | None = None) -> Case:
-    """Make a case for correctness alone: it is never timed, so it needs no roofline."""
-    return Case(name, inputs, flops=0, bytes=1, small=small)
+def edge(
+    name: str, inputs: Mapping[str, Argument], small: Mapping[str, Argument] | None = None, bytes: int = 1
+) -> Case:
+    """Make a case for correctness alone: it is never timed, so it needs no roofline.
+
+    `bytes`: what its results take, where that is far more than its inputs: such an edge is not for every program.
+    """
+    return Case(name, inputs, flops=0, bytes=bytes, small=small)
 
 
 def _kind(name: str, argument: Argument) -> tuple[str, ...]:

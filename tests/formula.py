@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from evo_kernel import api, suite_drive
+from evo_kernel import api, suite_held_out
 from evo_kernel.pools import Done
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 
@@ -51,5 +51,7 @@ class Formula:
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have suite runs judge so."""
     monkeypatch.setattr(api, "inline", Formula)
-    monkeypatch.setattr(suite_drive, "one_judge", lambda *_: SimpleNamespace(judge=Formula().judge, close=lambda: None))
+    monkeypatch.setattr(
+        suite_held_out, "one_judge", lambda *_: SimpleNamespace(judge=Formula().judge, close=lambda: None)
+    )
     monkeypatch.setattr(Formula, "left", float("inf"))

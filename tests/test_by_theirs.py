@@ -315,8 +315,7 @@ def test_killed_and_resumed_a_run_by_theirs_reports_the_same(tmp_path: Path, mon
     assert task["made"]["correct"] > 0
     assert (report["all"]["by_theirs_alone"], report["all"]["execution_accuracy"]) == (1, 0.0)
     assert report["all"]["theirs"]["execution_accuracy"] == 1.0
-    assert report["all"]["theirs"]["geak_speedup"] is not None
-    assert (report["all"]["theirs"]["timed_by_theirs"], report["all"]["theirs"]["timed_by_ours"]) == (1, 0)
+    assert (task["speedup"], report["all"]["theirs"]["geak_speedup"]) == (None, None)  # only a GPU times it afterwards
     told = (torn / "report.md").read_text()
     assert "1 of 1 tasks were judged by the suite's own test alone" in told
     assert "- halve: ours: no task, because its tests launch its kernels themselves" in told

@@ -1,5 +1,6 @@
 """Measured runs without a GPU: what auto means, pools around a judge of the test, archives, tables and words."""
 
+import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -37,13 +38,13 @@ from evo_kernel.measuring import MeasuringPool, make_builder
 from evo_kernel.pools import Done
 from evo_kernel.population import Population
 from evo_kernel.search import Search
-from fitness import build, targets
+from fitness import build, targets, verification
 from fitness.build import Built, Recorded, Refusal
 from fitness.correctness import Limits
 from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failure, Resources, Stage, unpack
 from fitness.feedback import CUT, advice, feedback
 from fitness.gpu import discover
-from fitness.gpu.court import DeviceUnavailable
+from fitness.gpu.court import DeviceUnavailable, Hearing, Verified
 from fitness.gpu.discover import Found
 from fitness.gpu.machine_code import MachineCode
 from fitness.jail import WorkerLost
@@ -51,7 +52,7 @@ from fitness.measure import UNSETTLED, MeasuringJudge
 from fitness.passed import Pointer
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Variant, View
 from fitness.race import Times
-from fitness.verification import Depth
+from fitness.verification import Depth, Verifier
 from suites import Case, Input, Task, edge
 from suites import task as tasks
 
@@ -500,6 +501,42 @@ def test_a_process_in_which_the_clocks_moved_makes_room_for_another(monkeypatch:
     assert confirmed([True] * 3) == [0.0, 1.0, 2.0]
     assert confirmed([True, False, True, True]) == [0.0, 2.0, 3.0]
     assert confirmed([False, True, False, True, False, False]) == [1.0, 3.0, 0.0]  # as many as there are spare ones
+
+
+def test_equal_code_of_another_text_is_verified_as_its_own(double_task: Task) -> None:
+    """As after `resume`, where the best is built again as a rival alone, and then a twin of it comes."""
+
+    def verify(hearings: Sequence[Hearing]) -> list[Verified]:
+        asked.append(len(hearings))
+        return [Verified(0.5, 12.5) for _ in hearings]
+
+    asked: list[int] = []
+    court = SimpleNamespace(trials=lambda name: ["base", "influence"], verify=verify)
+    verifier = Verifier(double_task, court, random.Random(1))  # type: ignore[arg-type]
+    first = made("equal", double_task.cases[0])
+    spec = first.recorded[0].full.launches[0].variants[0].kernel
+    other = replace(spec, ttir="module { }")
+    launch = Launch((Variant(other, (1, 1, 1)),), first.recorded[0].full.launches[0].arguments)
+    plan = replace(first.recorded[0].full, launches=(launch,))
+    twin = replace(
+        first, recorded=(Recorded(double_task.cases[0], plan, plan),), edges=(), source="another text",
+        figures={other.digest: KERNEL}, code={other.digest: first.code[spec.digest]},
+    )  # fmt: skip
+    for built in (first, twin):
+        found = verifier.verify(built, Depth.SCREENED)
+        assert {d for one in found for d in one.program.digests} <= set(built.figures)
+        assert verifier.known(built.source) == found
+    assert verifier.verify(twin, Depth.SCREENED) is found
+    assert len(asked) == 2
+
+
+def test_an_edge_whose_results_are_huge_is_not_for_every_program(double_task: Task) -> None:
+    few = {"x": Input((16,), "float16")}
+    task = replace(double_task, edges=(edge("results", few, bytes=2**33), edge("few", few)))
+    assert [e.name for e in verification.edges(task)] == ["few"]
+    assert verification.huge_names(task) == ("results",)
+    assert [e.name for e in verification.huge(task, 2**35)] == ["results"]
+    assert verification.huge(task, 2**34) == ()
 
 
 class Answers:

@@ -5,6 +5,7 @@ import random
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import formula
 import pytest
@@ -16,7 +17,7 @@ from llm_server import SECRET, LlmServer
 
 from archives.candidate import Candidate
 from archives.events import Answered, Judged, Proposed
-from evo_kernel import suite_eager, suite_handed, suite_report, suite_rows, suite_tasks, talks
+from evo_kernel import suite_eager, suite_handed, suite_held_out, suite_report, suite_rows, suite_tasks, talks
 from evo_kernel.cli import main
 from evo_kernel.errors import Unsettled
 from evo_kernel.population import Population
@@ -24,6 +25,7 @@ from evo_kernel.progress import Progress
 from evo_kernel.suite_cells import table
 from evo_kernel.suite_folder import EAGER, Member, run_of
 from evo_kernel.suite_schedule import Standing, ready
+from fitness.evaluation import Evaluation, Failure, Stage
 from suites import Task
 
 
@@ -119,6 +121,31 @@ def test_an_interrupted_suite_run_goes_on_and_what_cannot_be_searched_costs_noth
     assert "held_out" in report["tasks"][3]["why"]
     assert report["all"]["execution_accuracy"] == 2 / 4
     assert {t["held_out"] for t in report["tasks"][:2]} == {"both-pass"}
+
+
+def test_why_held_out_cases_fail_is_told_and_a_machine_that_failed_says_nothing_of_a_program(
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge(source: str, *_: object) -> Evaluation:
+        return replace(Formula().judge(source), failure=said[-1])
+
+    said: list[Failure] = []
+    monkeypatch.setattr(suite_held_out, "one_judge", lambda *_: SimpleNamespace(judge=judge, close=lambda: None))
+    given = options(tasks, tmp_path / "out", "--task", "a")
+    for failure, found in (
+        (Failure(Stage.MACHINE, "lost", "the cable"), (None, "")),
+        (Failure(Stage.CORRECTNESS, "wrong", "element (3,)"), ("both-fail", "its seed fails at correctness: wrong")),
+    ):
+        said.append(failure)
+        made = run(*given)
+        assert made.exit_code == 0, made.output
+        report = json.loads((tmp_path / "out" / "report.json").read_text())["tasks"][0]
+        assert report["held_out"] == found[0]
+        assert report["held_out_why"].startswith(found[1])
+    assert (
+        "- a: held out, its seed fails at correctness: wrong, element (3,); its best fails"
+        in (tmp_path / "out" / "report.md").read_text()
+    )
 
 
 def test_a_checkout_that_changed_since_a_run_began_is_noticed(tasks: Path, tmp_path: Path) -> None:

@@ -188,11 +188,15 @@ class TestJudgeWithTimes:
         assert judged.exit_code == 0, judged.output
         times = json.loads(judged.stdout)["times"]
         one = times["tasks"]["negate"]
-        ratios = [before / made for (_, before), (_, made) in zip(one["reference"], one["program"], strict=True)]
+        turns = zip(one["reference"], one["again"], one["program"], strict=True)
+        ratios = [(before + after) / 2 / made for (_, before), (_, after), (_, made) in turns]
         assert one["geak_speedup"] == times["geak_speedup"] == pytest.approx(sum(ratios) / 2)
         assert 0 < one["geak_speedup"] < 0.5
         assert (times["mode"], one["mode"], one["why"]) == ("untrusted-host", "untrusted-host", "")
         assert "[1/1] negate  GEAK speedup 0." in judged.stderr
+        beside = [before / after for (_, before), (_, after) in zip(one["reference"], one["again"], strict=True)]
+        assert one["beside_itself"] == pytest.approx([sum(beside) / 2, min(beside), max(beside)])
+        assert f"the reference beside itself {one['beside_itself'][0]:.3f}x" in judged.stderr
 
     def test_what_does_not_pass_is_not_timed_and_what_fails_a_timed_test_has_no_speedup(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -92,7 +92,7 @@ held_out = [
 
 
 def corner(name, m, n, k, dtype="float16", a="normal"):
-    return edge(name, operands(m, n, k, dtype, a))
+    return edge(name, operands(m, n, k, dtype, a), bytes=max(1, 4 * m * n))
 
 
 edges = [

@@ -1,0 +1,86 @@
+"""Judges a task's seed and the best of its search on cases that no operator saw, and keeps what came of it and why."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from evo_kernel import measurement, metrics, runs, suite_eager
+from evo_kernel.config import Settings
+from evo_kernel.pools import judge_now, one_judge
+from evo_kernel.runs import State
+from evo_kernel.suite_folder import HELD_OUT, put, run_of
+from evo_kernel.suite_standing import Place
+from fitness.evaluation import Failure, Stage
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What held-out cases say of the program that a search began with and of its best, and why one fails."""
+
+    candidate: str  # the best
+    before: bool
+    after: bool
+    why: str = ""
+
+    @property
+    def quadrant(self) -> metrics.Quadrant:
+        """Return both in one word."""
+        return metrics.quadrant(self.before, self.after)
+
+
+def judge(folder: Path, place: Place, settings: Settings) -> None:
+    """Judge a task's seed and its best, once for each best; a best that was never measured so is confirmed before.
+
+    A task that its suite's own test judges has no cases, and so none that are held out.
+    """
+    state = place.state
+    if state is None or state.search.archive.best is None or state.task.judged_by:
+        return
+    run = run_of(folder, place.member)
+    if settings.basis == "measured" and settings.mode == "sealed":
+        measurement.confirm_best(run, logger.info)
+        state = runs.read(run)
+    seed, best = measurement.baseline(state), state.search.archive.best
+    if seed is None and best is not None and suite_eager.wanted(state):
+        suite_eager.keep(run, state)
+    if best is None or said(run, best) is not None:
+        return
+    found = state.search.archive[best].candidate.source
+    given = None if seed is None else seed.candidate.source  # None: the reference, which is what right means
+    programs = {name: text for name, text in (("seed", given), ("best", found)) if text is not None}
+    failed = _failures(state, programs)
+    lost = [f"{name}: {f.message}" for name, f in failed.items() if f is not None and f.stage is Stage.MACHINE]
+    if lost:  # which says nothing of a program: asked again when the run is gone on with
+        logger.warning("%s: held-out cases could not be judged; its %s", place.member.name, "; its ".join(lost))
+        return
+    why = "; ".join(f"its {name} fails at {_told(f)}" for name, f in failed.items() if f is not None)
+    kept = HeldOut(best, failed.get("seed") is None, failed["best"] is None, why)
+    put(run / HELD_OUT, json.dumps(asdict(kept)) + "\n")
+
+
+def said(run: Path, best: str) -> HeldOut | None:
+    """Return what held-out cases said of the seed and of this best; None where that was not asked."""
+    try:
+        plain = json.loads((run / HELD_OUT).read_text(encoding="utf-8"))
+        found = HeldOut(plain["candidate"], bool(plain["before"]), bool(plain["after"]), str(plain.get("why", "")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if found.candidate == best else None
+
+
+def _failures(state: State, programs: Mapping[str, str]) -> dict[str, Failure | None]:
+    """Judge programs on the held-out cases, each text once; return why each fails, None where it passes."""
+    judge = one_judge(state.task, state.settings)
+    try:
+        verdicts = {text: judge_now(judge, text, state.task.held_out) for text in dict.fromkeys(programs.values())}
+    finally:
+        judge.close()
+    return {name: verdicts[text].failure for name, text in programs.items()}
+
+
+def _told(failure: Failure) -> str:
+    return f"{failure.stage}: {failure.kind}, {' '.join(failure.message.split())[:200]}"
