@@ -62,24 +62,27 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
 
     Tasks take turns; those that are solved, settled or hopeless get none any more. Calls, tokens, dollars and GPU
     seconds are shared as evaluations are: every turn brings its part, and a task keeps what its turn leaves. Every task
-    is a run of its own below --out, for show, resume and export.
+    is a run of its own below --out, for show, resume and export. Exits with 1 where one of them is damaged.
     """
     import sys
 
     from evo_kernel import suite_begin, suite_drive, suite_report
     from evo_kernel.cli_llm import priced
     from evo_kernel.cli_running import terminated_like_interrupted
+    from evo_kernel.errors import RunError
 
     given["models"] = priced(given["models"], given.pop("prices")) or None
     talk = (lambda _: None) if quiet else say
     try:
         with terminated_like_interrupted():
             asked = suite_begin.begin(out, name, root, names, budget, given, config_file)
-            suite_drive.drive(out, asked, at_once or suite_drive.usual(asked.settings), talk, theirs)
+            damaged = suite_drive.drive(out, asked, at_once or suite_drive.usual(asked.settings), talk, theirs)
     except KeyboardInterrupt:
         say("\nstopped; nothing is lost. The same command goes on.")
         sys.exit(130)
     click.echo(suite_report.write(out, out))
+    if damaged:
+        raise RunError("; ".join(f"{p.member.name} is damaged and was left alone: {p.why}" for p in damaged))
 
 
 @click.command("judge")

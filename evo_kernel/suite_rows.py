@@ -134,12 +134,13 @@ def _row(folder: Path, place: suite_standing.Place) -> Row:
     with Journal.read(run) as journal:
         made = fold(journal.events(), archive.best)
     handed = suite_handed.verdicts(run, archive.best)
-    failed = "; ".join(_failed(f) for _, f in state.search.failed_seeds)
+    damage = suite_handed.damage(run)
+    why = "; ".join([*([damage] if damage else []), *(_failed(f) for _, f in state.search.failed_seeds)])
     seed, best = measurement.baseline(state), archive[archive.best] if archive.best else None
     times = suite_eager.times(run) if seed is None else {c.case: c.time_us for c in seed.evaluation.cases}
+    status = suite_standing.DAMAGED if damage else place.status
     row = Row(
-        member.name, member.group, member.category, place.status, failed, made, handed=handed,
-        references=tuple(times.items()),
+        member.name, member.group, member.category, status, why, made, handed=handed, references=tuple(times.items()),
     )  # fmt: skip
     if best is None:
         return row
