@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from evo_kernel.cli_options import (
+    Finite,
     basis_option,
     isolation_option,
     mode_option,
@@ -37,9 +38,9 @@ from evo_kernel.cli_options import (
 @model_option
 @price_option
 @model_budget_options
-@click.option("--max-gpu-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
+@click.option("--max-gpu-seconds", type=Finite(min=0, min_open=True), metavar="S",
               help="What GPUs may work for all tasks together.")  # fmt: skip
-@click.option("--stop-at-roofline", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
+@click.option("--stop-at-roofline", type=Finite(0, 1, min_open=True), metavar="SHARE",
               help="A task is solved when its best reaches this share of the roofline [0.95].")  # fmt: skip
 @click.option("--stop-after-stagnation", type=click.IntRange(min=1), metavar="N",
               help="A task is settled when N evaluations in a row brought nothing better [48].")  # fmt: skip
@@ -92,7 +93,7 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
 @click.option("--task", "names", multiple=True, metavar="TASK", help="By this task's test; for references several.")
 @click.option("--on", type=click.Choice(["auto", "gpu", "interpreter"]), default="auto", show_default=True,
               help="Where it runs; auto: on this machine's GPU if it has one.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(0, 86400, min_open=True), default=120.0, show_default=True,
+@click.option("--seconds", type=Finite(0, 86400, min_open=True), default=120.0, show_default=True,
               help="For the reference, and again for the program.")  # fmt: skip
 @click.option("--rules", type=click.Choice(["both", "theirs"]), default="both", show_default=True,
               help="theirs alone, or ours beside it where the task can be one of ours.")  # fmt: skip
