@@ -585,8 +585,11 @@ class TestWhatCannotBeRead:
         broken = tmp_path / "broken"
         shutil.copytree(HERE / "arena", broken)
         whole = "source_file_path: [k.py]\ntarget_kernel_functions: [f]\ncorrectness_command: [python3 t.py]\n"
+        levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
         texts = {"date": f"{whole}made: 2026-13-01\n", "deep": "a: " + "[" * 500, "quote": whole.replace("t.py", "'t.py"),
-                 "strange": whole.replace("[k.py]", '["k\\0.py"]'), "waits": whole}  # fmt: skip
+                 "strange": whole.replace("[k.py]", '["k\\0.py"]'), "waits": whole, "empty": f"{whole}a: !!int ''",
+                 "aliases": f"{whole}a0: &a0 [x]\n{levels}prompt: {{instructions: *a9}}", "keys": "a: 1\n" * 60_000,
+                 "number": f"{whole}prompt: {{instructions: 0x{'f' * 9000}}}"}  # fmt: skip
         for name, text in texts.items():
             (broken / "tasks" / "triton2triton" / name).mkdir()
             (broken / "tasks" / "triton2triton" / name / "config.yaml").write_text(text)
@@ -598,7 +601,9 @@ class TestWhatCannotBeRead:
         assert found["own/negate"] is None
         assert "." not in found
         for name, words in (("date", "is no YAML"), ("deep", "is no YAML"), ("quote", "is no command"),
-                            ("strange", "cannot be read: embedded null"), ("waits", "k.py is no file")):  # fmt: skip
+                            ("strange", "cannot be read: embedded null"), ("waits", "k.py is no file"),
+                            ("aliases", "has an alias"), ("keys", "has more than 256 KiB"), ("empty", "is no YAML"),
+                            ("number", "k.py is missing")):  # fmt: skip
             assert words in found[name]
 
     def test_a_limit_that_is_no_number_of_ours_is_the_usual_one(self, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from suites.foreign.programs import OWN, halves
 _FOLDER = "tasks/triton2triton"
 _LISTS = ("source_file_path", "target_kernel_functions", "correctness_command")
 _COUNT = 165
+_MOST = 256 << 10  # bytes of a config.yaml: the longest known has 10 KiB, and reading a MiB takes 5 seconds
 
 
 class AgentKernelArena:
@@ -62,9 +63,12 @@ def _task(root: Path, config: Path) -> Loaded:
 
 def _config(file: Path) -> dict[str, Any]:
     """Return what a config.yaml states, with every list of texts looked at."""
+    text = checkout.text(file, _MOST)
     try:
-        stated = yaml.safe_load(checkout.text(file))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date in a month 13 is no YAMLError
+        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise SuiteError("its config.yaml has an alias (*name), which is not read: a few can stand for any amount")
+        stated = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError) as error:  # as of a month 13
         raise SuiteError(f"its config.yaml is no YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(stated, dict):
         raise SuiteError("its config.yaml states nothing")
@@ -81,8 +85,9 @@ def _whole(task: Loaded, folder: Path, stated: dict[str, Any]) -> Loaded:
     if len(sources) != 1 or len(commands) != 1:
         raise SuiteError("it has several files to replace or several commands that test it")
     prompt = stated.get("prompt")
-    told = str(prompt.get("instructions") or "") if isinstance(prompt, dict) else ""
-    task = replace(task, entries=tuple(stated["target_kernel_functions"]), instruction=told, place=sources[0])
+    told = prompt.get("instructions") if isinstance(prompt, dict) else None
+    instruction = told if isinstance(told, str) else ""
+    task = replace(task, entries=tuple(stated["target_kernel_functions"]), instruction=instruction, place=sources[0])
     program = checkout.text(_below(folder, sources[0]))
     words = _words(commands[0])
     if words[:1] == ["pytest"]:
