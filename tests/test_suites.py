@@ -113,6 +113,13 @@ class TestWhatIsReadOfACheckout:
         assert told["tasks"][0]["entries"][0] in ("negate_kernel", "twice")
         assert told["tasks"][0]["instruction"] > 0
 
+    def test_a_file_that_a_checkout_lacks_is_named_as_such_and_not_as_a_package(self, tmp_path: Path) -> None:
+        shutil.copytree(HERE / "kernelbenchx", tmp_path / "x")
+        shutil.rmtree(tmp_path / "x" / "utils")
+        twice = show("kernelbench-x", tmp_path / "x")["tasks"][0]
+        assert twice["problem"] == "the checkout lacks utils/own_inputs.py, which its tests import"
+        assert twice["needs"] == []
+
     def test_the_native_tasks_are_a_suite_too(self) -> None:
         told = json.loads(run("suite", "show", "native", "--json").stdout)
         assert told["loaded"] == told["count"] >= 10
