@@ -86,6 +86,7 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     from evo_kernel.cli_options import say
 
     tasks = suite_survey.chosen(suite_survey.survey(name, root).tasks, names)[:limit]
+    suite_survey.require_theirs(tasks, root)
     wanted = module.Wanted(workers, seconds, results, name if turn else "")
     found = module.run(tasks, wanted, (lambda _: None) if quiet else say)
     click.echo(json.dumps(module.plain(name, found), indent=2) if as_json else module.text(name, found))

@@ -116,7 +116,7 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
     import json
     import sys
 
-    from evo_kernel import suite_theirs
+    from evo_kernel import suite_survey, suite_theirs
     from evo_kernel.errors import RunError
 
     try:
@@ -124,6 +124,7 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"cannot read {file}: {error}") from error
     talk = (lambda _: None) if quiet else say
+    suite_survey.require_theirs(suite_survey.chosen(suite_survey.survey(name, root).tasks, names), root, file)
     found = suite_theirs.judge(name, root, names, source, on, seconds, workers, talk)
     own = suite_theirs.ours(name, root, names, source, on, talk) if rules == "both" else []
     told = suite_theirs.plain(name, found, own)

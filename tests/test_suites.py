@@ -458,6 +458,23 @@ class TestTheirOwnRules:
         found = suite_survey.chosen(suite_survey.survey("native", None).tasks, ("gemm", "add"))
         assert sorted(t.name for t in found) == ["gemm_fp16", "vector_add"]
 
+    @pytest.mark.parametrize(
+        ("asked", "words"),
+        [
+            (("check", "native"), "evo-kernel tasks check TASK, "),
+            (("check", "native", "--task", "softmax"), "evo-kernel tasks check softmax, "),
+            (("judge", "native", "--task", "add"), "evo-kernel tasks check vector_add, "),
+            (("judge", "native", __file__, "--task", "softmax"), f"evo-kernel judge {__file__} --task softmax"),
+            (("judge", "native", "--task", "softmx"), "nearest: softmax"),
+        ],
+    )
+    def test_what_is_asked_of_others_tests_says_for_native_tasks_what_does_apply(
+        self, asked: tuple, words: str
+    ) -> None:
+        told = run("suite", *asked)
+        assert (told.exit_code, told.stdout, told.stderr.count("\n")) == (1, "", 1)
+        assert words in told.stderr
+
     def test_a_module_is_taken_by_the_name_that_the_suite_asks_for(self, jail: Jail) -> None:
         loaded = foreign.loader("kernelbench").load(KERNELBENCH)
         layer = next(t for t in loaded if t.name == "level3/1_Layer")
