@@ -120,6 +120,17 @@ class TestWhatIsReadOfACheckout:
         assert twice["problem"] == "the checkout lacks utils/own_inputs.py, which its tests import"
         assert twice["needs"] == []
 
+    def test_a_module_that_a_script_makes_itself_is_no_package_to_install(self, tmp_path: Path) -> None:
+        shutil.copytree(HERE / "arena", tmp_path / "arena")
+        script = next((tmp_path / "arena").rglob("test_it.py"))
+        asks = "from its_alias.inner import negate\nfrom its_friend import other\n"
+        for text, needs in (
+            (asks, ["its_alias", "its_friend"]),
+            (f"import sys\nfor name in ['its_alias.inner']:\n    sys.modules[name] = name\n{asks}", ["its_friend"]),
+        ):
+            script.write_text(text)
+            assert show("agent-kernel-arena", tmp_path / "arena")["tasks"][0]["needs"] == needs
+
     def test_the_native_tasks_are_a_suite_too(self) -> None:
         told = json.loads(run("suite", "show", "native", "--json").stdout)
         assert told["loaded"] == told["count"] >= 10

@@ -4,6 +4,7 @@ A task is a folder with a config.yaml that names the file to replace and the com
 are known: a script beside the file, and tests by pytest behind the program in the file itself.
 """
 
+import ast
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -113,16 +114,25 @@ def _script(task: Loaded, folder: Path, program: str, command: tuple[str, ...]) 
     files = tuple((p.relative_to(folder).as_posix(), checkout.text(p)) for p in paths)
     if command[0] not in dict(files):
         raise SuiteError(f"{command[0]} is missing")
-    own = (*OWN, Path(task.place).stem, *(Path(path).stem for path, _ in files))
-    needs: set[str] = set()
+    own = {*OWN, Path(task.place).stem, *(Path(path).stem for path, _ in files)}
+    trees = []
     for where, text in ((task.place, program), *files):
         tree = checkout.tree(text)
         if isinstance(tree, str):
             raise SuiteError(f"{where} cannot be parsed: {tree}")
-        needs |= set(checkout.absent(tree, own))
-    return replace(
-        task, source=program, tests=dict(files)[command[0]], files=files, command=command, needs=tuple(sorted(needs))
-    )
+        trees.append(tree)
+    own |= {name for tree in trees for name in _registered(tree)}
+    needs = tuple(sorted({name for tree in trees for name in checkout.absent(tree, own)}))
+    return replace(task, source=program, tests=dict(files)[command[0]], files=files, command=command, needs=needs)
+
+
+def _registered(tree: ast.Module) -> Iterator[str]:
+    """Yield the packages that a file makes itself: it sets `sys.modules[...]`, to names that a list of texts holds."""
+    nodes = list(ast.walk(tree))
+    targets = [t for n in nodes if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Subscript)]
+    if any(ast.unparse(target.value) == "sys.modules" for target in targets):
+        held = [e for n in nodes if isinstance(n, (ast.List, ast.Tuple)) for e in n.elts if isinstance(e, ast.Constant)]
+        yield from (e.value.split(".")[0] for e in held if isinstance(e.value, str))
 
 
 def _below(folder: Path, path: str) -> Path:
