@@ -148,7 +148,9 @@ class _translated:  # noqa: N801  reads as a statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, sqlite3.Error):
+        if not isinstance(
+            error, (sqlite3.Error, UnicodeDecodeError)
+        ):  # the latter: its own words quote what is damaged
             return
         text = str(error)
         if "full" in text or "disk I/O" in text:

@@ -14,6 +14,7 @@ from evo_kernel.cli_judging import doctor, judge, measure, tasks
 from evo_kernel.cli_llm import priced, prompt
 from evo_kernel.cli_options import (
     LIMITS,
+    Finite,
     basis_option,
     budget_options,
     machine_options,
@@ -210,7 +211,7 @@ def show(run: Path, as_json: bool, operators: bool) -> None:
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between looks.")
+@click.option("--every", type=Finite(min=0.1), default=2.0, show_default=True, help="Seconds between looks.")
 def watch(run: Path, every: float) -> None:
     """Follow a RUN that another process drives, until it is done."""
     from time import sleep

@@ -1,9 +1,22 @@
 """Options that several commands share."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+
+
+class Finite(click.FloatRange):
+    """A number within bounds: nan is within any, as no comparison with it holds, and inf within those of one side."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{found} is no finite number.", param, ctx)
+        return found
 
 
 def isolation_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -55,12 +68,12 @@ def model_budget_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def budget_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that end a search before its evaluations are used up."""
-    positive = click.FloatRange(min=0, min_open=True)
+    positive = Finite(min=0, min_open=True)
     command = model_budget_options(command)
     for option in (
         click.option("--stop-after-stagnation", type=click.IntRange(min=1), metavar="N",
                      help="End when N evaluations in a row brought no better program."),
-        click.option("--stop-at-roofline", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
+        click.option("--stop-at-roofline", type=Finite(0, 1, min_open=True), metavar="SHARE",
                      help="End when the best reaches this share of the roofline, e.g. 0.9."),
         click.option("--max-gpu-seconds", type=positive, metavar="S", help="End when GPUs have worked this long."),
         click.option("--max-minutes", type=positive, metavar="M",

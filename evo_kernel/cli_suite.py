@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from evo_kernel.cli_options import Finite
 from evo_kernel.cli_suite_runs import suite_judge, suite_report, suite_run
 
 
@@ -57,7 +58,7 @@ def suite_show(name: str, root: Path | None, every: bool, as_json: bool) -> None
 @click.option("--task", "names", multiple=True, metavar="TASK", help="Only this task; may be given several times.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many tasks.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Tasks at once.")
-@click.option("--seconds", type=click.FloatRange(0, 86400, min_open=True), default=170.0, show_default=True,
+@click.option("--seconds", type=Finite(0, 86400, min_open=True), default=170.0, show_default=True,
               help="Of the processor, for one task.")  # fmt: skip
 @click.option("--results", type=click.Path(dir_okay=False, path_type=Path),
               help="Keep results in this file, and do not check again what is in it.")  # fmt: skip
@@ -85,6 +86,7 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     from evo_kernel.cli_options import say
 
     tasks = suite_survey.chosen(suite_survey.survey(name, root).tasks, names)[:limit]
+    suite_survey.require_theirs(tasks, root)
     wanted = module.Wanted(workers, seconds, results, name if turn else "")
     found = module.run(tasks, wanted, (lambda _: None) if quiet else say)
     click.echo(json.dumps(module.plain(name, found), indent=2) if as_json else module.text(name, found))

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from evo_kernel.cli_options import (
+    Finite,
     basis_option,
     isolation_option,
     mode_option,
@@ -37,9 +38,9 @@ from evo_kernel.cli_options import (
 @model_option
 @price_option
 @model_budget_options
-@click.option("--max-gpu-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
+@click.option("--max-gpu-seconds", type=Finite(min=0, min_open=True), metavar="S",
               help="What GPUs may work for all tasks together.")  # fmt: skip
-@click.option("--stop-at-roofline", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
+@click.option("--stop-at-roofline", type=Finite(0, 1, min_open=True), metavar="SHARE",
               help="A task is solved when its best reaches this share of the roofline [0.95].")  # fmt: skip
 @click.option("--stop-after-stagnation", type=click.IntRange(min=1), metavar="N",
               help="A task is settled when N evaluations in a row brought nothing better [48].")  # fmt: skip
@@ -64,24 +65,27 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     Tasks take turns; those that are solved, settled or hopeless get none any more. Calls, tokens, dollars and GPU
     seconds are shared as evaluations are: every turn brings its part, and a task keeps what its turn leaves. Every task
     is a run of its own below --out, for show, resume and export. What no task of ours can be made of is searched by its
-    own test and times, where there is a GPU.
+    own test and times, where there is a GPU. Exits with 1 where a task's run is damaged.
     """
     import sys
 
     from evo_kernel import suite_begin, suite_drive, suite_report
     from evo_kernel.cli_llm import priced
     from evo_kernel.cli_running import terminated_like_interrupted
+    from evo_kernel.errors import RunError
 
     given["models"] = priced(given["models"], given.pop("prices")) or None
     talk = (lambda _: None) if quiet else say
     try:
         with terminated_like_interrupted():
             asked = suite_begin.begin(out, name, root, names, budget, given, config_file)
-            suite_drive.drive(out, asked, at_once or suite_drive.usual(asked.settings), talk, theirs)
+            damaged = suite_drive.drive(out, asked, at_once or suite_drive.usual(asked.settings), talk, theirs)
     except KeyboardInterrupt:
         say("\nstopped; nothing is lost. The same command goes on.")
         sys.exit(130)
     click.echo(suite_report.write(out, out))
+    if damaged:
+        raise RunError("; ".join(f"{p.member.name} is damaged and was left alone: {p.why}" for p in damaged))
 
 
 @click.command("judge")
@@ -91,7 +95,7 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
 @click.option("--task", "names", multiple=True, metavar="TASK", help="By this task's test; for references several.")
 @click.option("--on", type=click.Choice(["auto", "gpu", "interpreter"]), default="auto", show_default=True,
               help="Where it runs; auto: on this machine's GPU if it has one.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(0, 86400, min_open=True), default=120.0, show_default=True,
+@click.option("--seconds", type=Finite(0, 86400, min_open=True), default=120.0, show_default=True,
               help="For the reference, and again for the program.")  # fmt: skip
 @click.option("--rules", type=click.Choice(["both", "theirs"]), default="both", show_default=True,
               help="theirs alone, or ours beside it where the task can be one of ours.")  # fmt: skip
@@ -122,7 +126,7 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
     import json
     import sys
 
-    from evo_kernel import suite_theirs, suite_timed
+    from evo_kernel import suite_survey, suite_theirs, suite_timed
     from evo_kernel.errors import RunError
 
     try:
@@ -131,6 +135,7 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
         raise RunError(f"cannot read {file}: {error}") from error
     talk = (lambda _: None) if quiet else say
     clock = suite_timed.device(on) if timed else None
+    suite_survey.require_theirs(suite_survey.chosen(suite_survey.survey(name, root).tasks, names), root, file)
     found = suite_theirs.judge(name, root, names, source, on, seconds, workers, talk)
     own = suite_theirs.ours(name, root, names, source, on, talk) if rules == "both" else []
     told, lines = suite_theirs.plain(name, found, own), [suite_theirs.text(name, found, own)]

@@ -38,8 +38,8 @@ Say = Callable[[str], None]
 SHARING = 4  # searches on each GPU: builders of one work while another is at the clock
 
 
-def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = True) -> None:
-    """Go on with a suite run to its end; what is done already is not done again.
+def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = True) -> tuple[Place, ...]:
+    """Go on with a suite run to its end; what is done already is not done again. Return what was damaged.
 
     `theirs`: at the end the suite's own tests judge what was found.
     """
@@ -56,6 +56,7 @@ def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = 
     finally:
         stop.set()  # an interrupt comes here: searches stop at the next verdict, and their journals keep what they had
         pool.shutdown(wait=True, cancel_futures=True)
+    return tuple(place for place in places.values() if place.damaged)
 
 
 def usual(settings: Mapping[str, Any]) -> int:
@@ -85,7 +86,7 @@ def _search(folder: Path, asked: SuiteRun, settings: Settings, places: dict[str,
         for place in (*torn, *ready(standings, turns)):
             if len(flying) == at_once:
                 break
-            if place in flying.values():
+            if place in flying.values() or places[names[place]].damaged:
                 continue
             member = places[names[place]].member
             flying[pool.submit(_turn, folder, asked, member, settings, stop)] = place
@@ -109,6 +110,8 @@ def _turn(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
 
 def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, stop: threading.Event) -> Place:
     run, place = run_of(folder, member), suite_standing.read(folder, member)
+    if place.damaged:
+        return place
     if place.state is None:
         try:
             task, settings = _task(asked, member, settings)

@@ -40,5 +40,5 @@ def times(run: Path) -> dict[str, float]:
     try:
         said = json.loads((run / EAGER).read_text(encoding="utf-8"))
         return {str(case): float(us) for case, us in said.items() if float(us) > 0}
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return {}

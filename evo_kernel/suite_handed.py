@@ -10,12 +10,14 @@ from archives.candidate import Candidate
 from archives.events import Event, Judged, Measured, Proposed
 from archives.journal import Journal
 from evo_kernel import suite_ours, suite_theirs, suite_timed
+from evo_kernel.errors import RunError
 from evo_kernel.runs import State
 from evo_kernel.search import GIVEN
 from evo_kernel.suite_folder import put
 from evo_kernel.suite_timed import Timed
 from fitness.evaluation import Evaluation, Stage
 from fitness.gpu import discover
+from fitness.words import clean
 from suites.foreign import Loaded, handing
 
 THEIRS = "theirs.json"
@@ -90,14 +92,35 @@ def of(run: Path, best: str | None) -> Handed | None:
 
 
 def said(run: Path, handed: Handed | None) -> Said | None:
-    """Return what the suite's test was seen to say of a program; None where nobody asked it."""
+    """Return what the suite's test was seen to say of a program; None where nobody asked it, or it cannot be read."""
+    found = None if damage(run) else _kept(run)
+    return found if handed is not None and found is not None and found.candidate == handed.candidate.id else None
+
+
+def damage(run: Path) -> str:
+    """Say what is wrong with the file of what the suite's test said; empty where nothing is."""
+    try:
+        _kept(run)
+    except RunError as error:
+        return str(error)
+    return ""
+
+
+def _kept(run: Path) -> Said | None:
+    """Read what the suite's test said; None where there is no file."""
     try:
         plain = json.loads((run / THEIRS).read_text(encoding="utf-8"))
         parts = {part: plain[part] for part in Said.__slots__ if part != "times"}
         found = Said(**parts, times=suite_timed.read(plain.get("times")))
-    except (OSError, ValueError, KeyError, TypeError):
+        texts = (found.candidate, found.why, found.device, found.mode)
+        if not all(isinstance(one, str) for one in texts) or {found.called, found.passed} - {True, False, None}:
+            raise ValueError("its values are of other types")
+    except FileNotFoundError:
         return None
-    return found if handed is not None and found.candidate == handed.candidate.id else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        told = " ".join(clean(str(error)).split())
+        raise RunError(f"{THEIRS} is damaged, run the suite again to ask its test again: {told}") from error
+    return found
 
 
 def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers: int, stop: threading.Event,

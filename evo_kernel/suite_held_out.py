@@ -67,7 +67,7 @@ def said(run: Path, best: str) -> HeldOut | None:
     try:
         plain = json.loads((run / HELD_OUT).read_text(encoding="utf-8"))
         found = HeldOut(plain["candidate"], bool(plain["before"]), bool(plain["after"]), str(plain.get("why", "")))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return found if found.candidate == best else None
 

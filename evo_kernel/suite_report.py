@@ -12,7 +12,7 @@ from evo_kernel.suite_cells import FAST, Cell, parts, percent, share, table, tim
 from evo_kernel.suite_folder import put, read
 from evo_kernel.suite_rows import Row
 from evo_kernel.suite_sides import by_theirs, verdicts
-from evo_kernel.suite_standing import WORDS
+from evo_kernel.suite_standing import DAMAGED, WORDS
 from fitness.ours import QUARANTINED
 
 KS = (1, 5, 10)  # of pass@k
@@ -47,6 +47,7 @@ def plain(folder: Path) -> dict[str, Any]:
         "levels": {name: measures(rows) for name, rows in groups.items()},
         "categories": {name: measures(rows) for name, rows in kinds.items()},
         "differing": [r.name for r in found if r.handed is not None and r.handed.differ],
+        "damaged": [r.name for r in found if r.status == DAMAGED],
         "quarantined": [r.name for r in found if QUARANTINED in r.why],
         "tasks": [_task(row) for row in found],
     }
@@ -123,6 +124,8 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
         "came with a task count as baselines alone.",
         "",
     ]
+    if report["damaged"]:
+        lines += [f"Damaged: {', '.join(report['damaged'])}. What to do stands below, with the reasons.", ""]
     for other in others:
         lines += _beside(report, other, tuple(reports))
     if any(t["eager_us"] for t in report["tasks"]):

@@ -154,14 +154,16 @@ def _row(folder: Path, place: suite_standing.Place) -> Row:
     with Journal.read(run) as journal:
         made = fold(journal.events(), archive.best)
     handed = suite_handed.verdicts(run, archive.best)
-    failed = "; ".join(_failed(f) for _, f in state.search.failed_seeds)
-    if no_task := by_theirs.why(state.task):
-        failed = "; ".join((f"ours: no task, because {no_task}", *([failed] if failed else [])))
-        handed = None if handed is None else replace(handed, ours=None, why=f"no task, because {no_task}")
+    damage, no_task = suite_handed.damage(run), by_theirs.why(state.task)
+    told = [f"ours: no task, because {no_task}"] if no_task else []
+    told += [*([damage] if damage else []), *(_failed(f) for _, f in state.search.failed_seeds)]
+    if no_task and handed is not None:
+        handed = replace(handed, ours=None, why=f"no task, because {no_task}")
     seed, best = measurement.baseline(state), archive[archive.best] if archive.best else None
     times = suite_eager.times(run) if seed is None else {c.case: c.time_us for c in seed.evaluation.cases}
+    status = suite_standing.DAMAGED if damage else place.status
     row = Row(
-        member.name, member.group, member.category, place.status, failed, made, handed=handed,
+        member.name, member.group, member.category, status, "; ".join(told), made, handed=handed,
         references=tuple(times.items()), by="theirs" if no_task else "ours",
     )  # fmt: skip
     if best is None:

@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from archives.journal import JournalError
 from evo_kernel import runs, stopping
+from evo_kernel.errors import RunError
 from evo_kernel.runs import State
 from evo_kernel.suite_folder import Member, SuiteRun, begun, run_of
 from evo_kernel.suite_schedule import Standing
+from fitness.words import clean
 
 LEFT_OUT = "left_out.txt"  # in a task's folder: why it cannot be searched
 SOLVED, HOPELESS, SETTLED, EXHAUSTED, ENDED, OPEN = "solved", "hopeless", "settled", "exhausted", "ended", "open"
+DAMAGED = "damaged"
 WORDS = {
     SOLVED: "its best is as near to the roofline as was asked for",
     HOPELESS: "its seed fails, or it cannot be searched",
@@ -17,23 +21,25 @@ WORDS = {
     EXHAUSTED: "nothing new was within reach",
     ENDED: "a limit of its own was reached",
     OPEN: "the budget was spent before it was done",
+    DAMAGED: "a file of its run cannot be read",
 }
 _ENDS = {stopping.ROOFLINE: SOLVED, stopping.STAGNATION: SETTLED, stopping.EXHAUSTED: EXHAUSTED}
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One task's place in a suite run; `state` is None where no run has begun."""
+    """One task's place in a suite run; `state` is None where no run has begun, or what there is cannot be read."""
 
     member: Member
     state: State | None
     why: str = ""  # it cannot be searched
+    damaged: bool = False
 
     @property
     def status(self) -> str:
         """Say in a word how it stands."""
         if self.why:
-            return HOPELESS
+            return DAMAGED if self.damaged else HOPELESS
         if self.state is None:
             return OPEN
         if self.state.search.failed_seeds:
@@ -49,8 +55,8 @@ class Place:
         return self.state.search.done and not self.state.search.pending
 
     def standing(self, asked: SuiteRun) -> Standing:
-        """Return what the schedule needs to know."""
-        closed = self.status != OPEN
+        """Return what the schedule needs to know; turns of what is damaged are kept for it, as for one not begun."""
+        closed = self.status not in (OPEN, DAMAGED)
         if self.state is None:
             return Standing(closed=closed)
         search = self.state.search
@@ -61,7 +67,20 @@ class Place:
 
 def read(folder: Path, member: Member) -> Place:
     """Read one task's place."""
-    note = run_of(folder, member) / LEFT_OUT
-    if note.is_file():
-        return Place(member, None, note.read_text(encoding="utf-8").strip())
-    return Place(member, runs.read(run_of(folder, member)) if begun(folder, member) else None)
+    run = run_of(folder, member)
+    try:
+        if (run / LEFT_OUT).is_file():
+            return Place(member, None, (run / LEFT_OUT).read_text(encoding="utf-8").strip())
+        return Place(member, runs.read(run) if begun(folder, member) else None)
+    except (OSError, UnicodeDecodeError) as error:
+        return _damaged(member, run, f"{LEFT_OUT} cannot be read: {error}")
+    except (JournalError, RunError) as error:
+        return _damaged(member, run, str(error))
+
+
+def _damaged(member: Member, run: Path, why: str) -> Place:
+    """Return the place of a task of which a file cannot be read, with what to do."""
+    own = f"{run.parent.name}/{run.name}"
+    told = " ".join(clean(why).split()).replace(f"{run}/", "").replace(str(run), own)
+    advice = f"delete {own} and run the suite again, unless a newer evo-kernel wrote it"
+    return Place(member, None, f"{told}; {advice}", damaged=True)

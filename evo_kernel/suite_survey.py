@@ -44,6 +44,17 @@ def chosen(tasks: tuple[Loaded, ...], names: tuple[str, ...]) -> tuple[Loaded, .
     return tuple(t for t in tasks if not names or t.name in names)
 
 
+def require_theirs(tasks: tuple[Loaded, ...], root: Path | None, program: Path | None = None) -> None:
+    """Refuse native tasks where another suite's own tests are asked, and say what does apply."""
+    if not all(task.style == "native" for task in tasks):
+        return
+    one = tasks[0].name if len(tasks) == 1 else "TASK"
+    named = one if root is None else str(root / (tasks[0].file if len(tasks) == 1 else "TASK.py"))
+    checked = f"evo-kernel tasks check {named}, which judges the seeds and says what wrong programs would pass"
+    says = checked if program is None else f"evo-kernel judge {program} --task {named}"
+    raise SuiteError(f"a native task has no test of another suite, our judge alone asks it: {says}")
+
+
 def known() -> list[tuple[str, str, tuple[str, ...]]]:
     """List every suite's name, what it is, and what is looked for below a root."""
     return [(name, one.about, one.looks_for) for name, one in loaders().items()]

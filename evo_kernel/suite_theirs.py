@@ -106,7 +106,7 @@ def _one(task: Loaded, source: str, jails: Jails, pool: Executor, seconds: float
 
     where = "interpreter" if found is None else found.name
     if task.problem or task.needs or task.style == "native":
-        why = task.problem or (lacks(task) if task.needs else f"native: evo-kernel judge FILE --task {task.name}")
+        why = task.problem or (lacks(task) if task.needs else f"native: see evo-kernel judge FILE --task {task.name}")
         return Theirs(task.name, False, None, why, 0.0, where)
     shown = None if found is None else visible(found)
 

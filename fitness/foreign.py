@@ -45,7 +45,7 @@ def check(task: Loaded, jail: Jail, seconds: float = SECONDS) -> Checked:
         why = task.problem or f"needs {', '.join(task.needs)}, not installed here"
         return Checked(task.name, False, why, 0.0)
     if task.style == "native":
-        return Checked(task.name, False, f"native: evo-kernel tasks check {task.name}", 0.0)
+        return Checked(task.name, False, f"native: see evo-kernel tasks check {task.name}", 0.0)
     outcome = references.run(task, jail, seconds, idle=task.style != "model")
     took = outcome.seconds
     idles = not (outcome.stage == "idle" and outcome.kind is not None)

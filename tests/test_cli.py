@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -213,6 +215,25 @@ class TestTasks:
         result = run("tasks", "check", task_file)
         assert result.exit_code == 1
         assert "seed plain: FAILED at correctness (wrong)" in result.output
+
+
+def numbers(command: click.Command) -> Iterator[tuple[click.Context, click.Parameter]]:
+    """Find every option of a command and those below it that takes a number with a fraction."""
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from numbers(below)
+    there = click.Context(command, info_name=command.name)
+    yield from ((there, p) for p in command.params if isinstance(p.type, click.types.FloatParamType))
+
+
+def test_no_option_takes_a_number_that_is_none_or_has_no_end() -> None:
+    found = list(numbers(main))
+    assert {"seconds", "every", "max_minutes", "noise"} <= {option.name for _, option in found}
+    for there, option in found:
+        for text in ("nan", "inf", "-inf", "1e400"):
+            with pytest.raises(click.BadParameter):
+                option.process_value(there, text)
+    told = run("suite", "check", "native", "--seconds", "nan")
+    refused(told, 2, "Invalid value for '--seconds': nan is no finite number.")
 
 
 def refused(result: Result, status: int, *words: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -188,6 +189,34 @@ def test_a_task_whose_seed_cannot_be_measured_now_holds_up_no_other_and_is_asked
     assert run(*options(tasks, tmp_path / "out", "--task", "a", "--task", "b")).exit_code == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [t["made"]["evaluations"] for t in report["tasks"]] == [8, 8]
+
+
+def test_a_damaged_task_is_named_and_costs_the_others_nothing(tasks: Path, tmp_path: Path) -> None:
+    given = options(tasks, tmp_path / "out", "--task", "a", "--task", "b")
+    assert run(*given).exit_code == 0
+    whole = (tmp_path / "out" / "report.json").read_bytes()
+    mine, other = tmp_path / "out" / "tasks" / "a", tmp_path / "out" / "tasks" / "b"
+    journal = (mine / "journal.db").read_bytes()
+    noise = random.Random(0).randbytes(len(journal))
+    for damaged in (b"", journal[: len(journal) // 2], noise, journal[:8192] + noise[:8192] + journal[16384:]):
+        (mine / "journal.db").write_bytes(damaged)
+        told = run("suite", "report", tmp_path / "out")
+        assert told.exit_code == 0, told.output
+        report = json.loads((tmp_path / "out" / "report.json").read_text())
+        assert (report["damaged"], [t["status"] for t in report["tasks"]]) == (["a"], ["damaged", "open"])
+        assert [t["made"]["evaluations"] for t in report["tasks"]] == [0, 8]
+        assert re.search(r"^- a: journal\.db.*delete tasks/a and run the suite again", told.stdout, re.MULTILINE)
+    again = run(*given)
+    assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
+    assert "a is damaged and was left alone: journal.db" in again.stderr
+    shutil.rmtree(mine)
+    assert run(*given).exit_code == 0
+    assert (tmp_path / "out" / "report.json").read_bytes() == whole  # the other had no turn that was this one's
+    (other / suite_handed.THEIRS).write_text('{"candidate": "0f')
+    told = run("suite", "report", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["damaged"], report["tasks"][1]["made"]["evaluations"]) == (["b"], 8)
+    assert "- b: theirs.json is damaged, run the suite again" in told.stdout
 
 
 def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(

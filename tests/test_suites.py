@@ -113,6 +113,24 @@ class TestWhatIsReadOfACheckout:
         assert told["tasks"][0]["entries"][0] in ("negate_kernel", "twice")
         assert told["tasks"][0]["instruction"] > 0
 
+    def test_a_file_that_a_checkout_lacks_is_named_as_such_and_not_as_a_package(self, tmp_path: Path) -> None:
+        shutil.copytree(HERE / "kernelbenchx", tmp_path / "x")
+        shutil.rmtree(tmp_path / "x" / "utils")
+        twice = show("kernelbench-x", tmp_path / "x")["tasks"][0]
+        assert twice["problem"] == "the checkout lacks utils/own_inputs.py, which its tests import"
+        assert twice["needs"] == []
+
+    def test_a_module_that_a_script_makes_itself_is_no_package_to_install(self, tmp_path: Path) -> None:
+        shutil.copytree(HERE / "arena", tmp_path / "arena")
+        script = next((tmp_path / "arena").rglob("test_it.py"))
+        asks = "from its_alias.inner import negate\nfrom its_friend import other\n"
+        for text, needs in (
+            (asks, ["its_alias", "its_friend"]),
+            (f"import sys\nfor name in ['its_alias.inner']:\n    sys.modules[name] = name\n{asks}", ["its_friend"]),
+        ):
+            script.write_text(text)
+            assert show("agent-kernel-arena", tmp_path / "arena")["tasks"][0]["needs"] == needs
+
     def test_the_native_tasks_are_a_suite_too(self) -> None:
         told = json.loads(run("suite", "show", "native", "--json").stdout)
         assert told["loaded"] == told["count"] >= 10
@@ -451,6 +469,23 @@ class TestTheirOwnRules:
         found = suite_survey.chosen(suite_survey.survey("native", None).tasks, ("gemm", "add"))
         assert sorted(t.name for t in found) == ["gemm_fp16", "vector_add"]
 
+    @pytest.mark.parametrize(
+        ("asked", "words"),
+        [
+            (("check", "native"), "evo-kernel tasks check TASK, "),
+            (("check", "native", "--task", "softmax"), "evo-kernel tasks check softmax, "),
+            (("judge", "native", "--task", "add"), "evo-kernel tasks check vector_add, "),
+            (("judge", "native", __file__, "--task", "softmax"), f"evo-kernel judge {__file__} --task softmax"),
+            (("judge", "native", "--task", "softmx"), "nearest: softmax"),
+        ],
+    )
+    def test_what_is_asked_of_others_tests_says_for_native_tasks_what_does_apply(
+        self, asked: tuple, words: str
+    ) -> None:
+        told = run("suite", *asked)
+        assert (told.exit_code, told.stdout, told.stderr.count("\n")) == (1, "", 1)
+        assert words in told.stderr
+
     def test_a_module_is_taken_by_the_name_that_the_suite_asks_for(self, jail: Jail) -> None:
         loaded = foreign.loader("kernelbench").load(KERNELBENCH)
         layer = next(t for t in loaded if t.name == "level3/1_Layer")
@@ -585,8 +620,11 @@ class TestWhatCannotBeRead:
         broken = tmp_path / "broken"
         shutil.copytree(HERE / "arena", broken)
         whole = "source_file_path: [k.py]\ntarget_kernel_functions: [f]\ncorrectness_command: [python3 t.py]\n"
+        levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
         texts = {"date": f"{whole}made: 2026-13-01\n", "deep": "a: " + "[" * 500, "quote": whole.replace("t.py", "'t.py"),
-                 "strange": whole.replace("[k.py]", '["k\\0.py"]'), "waits": whole}  # fmt: skip
+                 "strange": whole.replace("[k.py]", '["k\\0.py"]'), "waits": whole, "empty": f"{whole}a: !!int ''",
+                 "aliases": f"{whole}a0: &a0 [x]\n{levels}prompt: {{instructions: *a9}}", "keys": "a: 1\n" * 60_000,
+                 "number": f"{whole}prompt: {{instructions: 0x{'f' * 9000}}}"}  # fmt: skip
         for name, text in texts.items():
             (broken / "tasks" / "triton2triton" / name).mkdir()
             (broken / "tasks" / "triton2triton" / name / "config.yaml").write_text(text)
@@ -598,7 +636,9 @@ class TestWhatCannotBeRead:
         assert found["own/negate"] is None
         assert "." not in found
         for name, words in (("date", "is no YAML"), ("deep", "is no YAML"), ("quote", "is no command"),
-                            ("strange", "cannot be read: embedded null"), ("waits", "k.py is no file")):  # fmt: skip
+                            ("strange", "cannot be read: embedded null"), ("waits", "k.py is no file"),
+                            ("aliases", "has an alias"), ("keys", "has more than 256 KiB"), ("empty", "is no YAML"),
+                            ("number", "k.py is missing")):  # fmt: skip
             assert words in found[name]
 
     def test_a_limit_that_is_no_number_of_ours_is_the_usual_one(self, tmp_path: Path) -> None:

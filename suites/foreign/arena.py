@@ -4,6 +4,7 @@ A task is a folder with a config.yaml that names the file to replace and the com
 are known: a script beside the file, and tests by pytest behind the program in the file itself.
 """
 
+import ast
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from suites.foreign.programs import OWN, halves
 _FOLDER = "tasks/triton2triton"
 _LISTS = ("source_file_path", "target_kernel_functions", "correctness_command")
 _COUNT = 165
+_MOST = 256 << 10  # bytes of a config.yaml: the longest known has 10 KiB, and reading a MiB takes 5 seconds
 
 
 class AgentKernelArena:
@@ -62,9 +64,12 @@ def _task(root: Path, config: Path) -> Loaded:
 
 def _config(file: Path) -> dict[str, Any]:
     """Return what a config.yaml states, with every list of texts looked at."""
+    text = checkout.text(file, _MOST)
     try:
-        stated = yaml.safe_load(checkout.text(file))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date in a month 13 is no YAMLError
+        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise SuiteError("its config.yaml has an alias (*name), which is not read: a few can stand for any amount")
+        stated = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError) as error:  # as of a month 13
         raise SuiteError(f"its config.yaml is no YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(stated, dict):
         raise SuiteError("its config.yaml states nothing")
@@ -81,8 +86,9 @@ def _whole(task: Loaded, folder: Path, stated: dict[str, Any]) -> Loaded:
     if len(sources) != 1 or len(commands) != 1:
         raise SuiteError("it has several files to replace or several commands that test it")
     prompt = stated.get("prompt")
-    told = str(prompt.get("instructions") or "") if isinstance(prompt, dict) else ""
-    task = replace(task, entries=tuple(stated["target_kernel_functions"]), instruction=told, place=sources[0])
+    told = prompt.get("instructions") if isinstance(prompt, dict) else None
+    instruction = told if isinstance(told, str) else ""
+    task = replace(task, entries=tuple(stated["target_kernel_functions"]), instruction=instruction, place=sources[0])
     program = checkout.text(_below(folder, sources[0]))
     words = _words(commands[0])
     if words[:1] == ["pytest"]:
@@ -108,16 +114,25 @@ def _script(task: Loaded, folder: Path, program: str, command: tuple[str, ...]) 
     files = tuple((p.relative_to(folder).as_posix(), checkout.text(p)) for p in paths)
     if command[0] not in dict(files):
         raise SuiteError(f"{command[0]} is missing")
-    own = (*OWN, Path(task.place).stem, *(Path(path).stem for path, _ in files))
-    needs: set[str] = set()
+    own = {*OWN, Path(task.place).stem, *(Path(path).stem for path, _ in files)}
+    trees = []
     for where, text in ((task.place, program), *files):
         tree = checkout.tree(text)
         if isinstance(tree, str):
             raise SuiteError(f"{where} cannot be parsed: {tree}")
-        needs |= set(checkout.absent(tree, own))
-    return replace(
-        task, source=program, tests=dict(files)[command[0]], files=files, command=command, needs=tuple(sorted(needs))
-    )
+        trees.append(tree)
+    own |= {name for tree in trees for name in _registered(tree)}
+    needs = tuple(sorted({name for tree in trees for name in checkout.absent(tree, own)}))
+    return replace(task, source=program, tests=dict(files)[command[0]], files=files, command=command, needs=needs)
+
+
+def _registered(tree: ast.Module) -> Iterator[str]:
+    """Yield the packages that a file makes itself: it sets `sys.modules[...]`, to names that a list of texts holds."""
+    nodes = list(ast.walk(tree))
+    targets = [t for n in nodes if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Subscript)]
+    if any(ast.unparse(target.value) == "sys.modules" for target in targets):
+        held = [e for n in nodes if isinstance(n, (ast.List, ast.Tuple)) for e in n.elts if isinstance(e, ast.Constant)]
+        yield from (e.value.split(".")[0] for e in held if isinstance(e.value, str))
 
 
 def _timed(root: Path, task: Loaded, stated: dict[str, Any]) -> Loaded:

@@ -25,14 +25,14 @@ def require(root: Path, suite: str, looks_for: Iterable[str]) -> None:
         raise SuiteError(f"suite {suite}: {root} is no checkout of it: looked for the folder {missing}")
 
 
-def text(path: Path) -> str:
+def text(path: Path, most: int = MAX_BYTES) -> str:
     """Return a file's text; SuiteError says in one line why it cannot be read."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody to write
             raise SuiteError(f"{path.name} is no file")
-        if found.st_size > MAX_BYTES:
-            raise SuiteError(f"{path.name} has more than {MAX_BYTES >> 20} MiB")
+        if found.st_size > most:
+            raise SuiteError(f"{path.name} has more than {most >> 10} KiB")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise SuiteError(f"{path.name} is missing") from error

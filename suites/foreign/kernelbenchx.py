@@ -2,12 +2,13 @@
 
 import ast
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from suites.foreign import checkout
 from suites.foreign.loaded import Style
-from suites.foreign.programs import Programs, assigned
+from suites.foreign.programs import OWN, Programs, assigned
 
 
 class KernelBenchX(Programs):
@@ -44,6 +45,13 @@ class KernelBenchX(Programs):
         imported = {n.module for n in test.body if isinstance(n, ast.ImportFrom) and n.module}
         found = [root / self.modules / f"{name}.py" for name in sorted(imported)]
         return tuple((path.name, checkout.text(path)) for path in found if path.is_file())
+
+    def _lost(self, test: ast.Module, found: Collection[str]) -> tuple[str, ...]:
+        """Take what a test imports and nobody has for a file of the folder that the test puts on Python's path."""
+        texts = (n.value for n in ast.walk(test) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+        if not any(Path(text).name == self.modules for text in texts):
+            return ()
+        return tuple(f"{self.modules}/{name}.py" for name in checkout.absent(test, (*OWN, *found)))
 
     def _unmeasured(self, root: Path) -> tuple[str, ...]:
         return super()._unmeasured(root) or self._unnamed(root)

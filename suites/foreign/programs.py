@@ -5,7 +5,7 @@ A JSON list beside the folder tells instructions and levels; where it is missing
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,10 +87,14 @@ class Programs(ABC):
         entries = self._entries(program, file, record)
         problem = None if entries else self.lacking
         files = self._files(root, test)
-        own = [Path(path).stem for path, _ in files]
+        lost = self._lost(test, {Path(path).stem for path, _ in files})
+        own = [Path(path).stem for path in (*dict(files), *lost)]
         needs = checkout.absent(ast.Module([*program.body, *test.body], []), (*OWN, *own))
+        problem = problem or self._fault(test)
+        if lost and not problem:
+            problem = f"the checkout lacks {', '.join(lost)}, which its tests import"
         return replace(
-            task, source=source, tests=tests, entries=entries, needs=needs, problem=problem or self._fault(test),
+            task, source=source, tests=tests, entries=entries, needs=needs, problem=problem,
             files=files, category=self._category(file), thresholds=self._thresholds(record),
             timing=self._timing(root, file, test),
         )  # fmt: skip
@@ -117,6 +121,10 @@ class Programs(ABC):
         shared = root / Path(self.performance).parent / "performance_utils.py"
         found = (shared, own) if own.is_file() and shared.is_file() else ()
         return tuple((path.name, checkout.text(path)) for path in found)
+
+    def _lost(self, test: ast.Module, found: Collection[str]) -> tuple[str, ...]:
+        """Return what else the tests need of the checkout and it lacks, by its path; the modules found are there."""
+        return ()
 
     def _entries(self, program: ast.Module, file: str, record: dict[str, Any]) -> tuple[str, ...]:
         return checkout.kernels(program)
