@@ -13,7 +13,7 @@ from fitness import tolerance, yardstick
 from fitness.tolerance import Verdict, Yardstick
 from suites import load
 from suites.loading import Functions, functions, reference
-from suites.trials import Trial, draw, trials
+from suites.trials import INFLUENCE, Trial, draw, trials
 
 
 @lru_cache
@@ -323,3 +323,19 @@ def test_a_product_that_is_summed_in_order_passes_at_full_size_and_tf32_does_not
     a, b = values.values()
     assert yardstick.ratio(wanted[0], product(a, b, 1))[0] <= 0.9
     assert yardstick.ratio(wanted[0], product(bits(a, 11, True), bits(b, 11, True), 32))[0] > 2.0
+
+
+def test_a_row_of_a_million_summed_in_lanes_passes_wherever_its_large_element_stands() -> None:
+    task = load("rms_norm")
+    case = task.case("1x1048577-fp32")
+    trial = next(t for t in trials(task, case, small=False) if t.name == INFLUENCE)
+    values = draw(trial, 2)
+    x = values["x"] = values["x"].roll(-(int(values["x"].argmax()) - 17_357))  # near its begin: most squares come after
+    (wanted,) = yardstick.compute(functions(task), values, trial, seed=2)
+    squares = torch.zeros(256)
+    for block in x[0].split(256):
+        squares[: len(block)] += block * block
+    result = x / torch.sqrt(squares.sum() / x.shape[-1] + values["eps"]) * values["weight"]
+    assert not judge(result, (yardstick.on_host(wanted),)).complaint
+    coarse = x / torch.sqrt(squares.bfloat16().float().sum() / x.shape[-1] + values["eps"]) * values["weight"]
+    assert judge(coarse, (yardstick.on_host(wanted),)).complaint
