@@ -159,8 +159,7 @@ def _turned(asked: SuiteRun, root: Path | None, member: Member) -> Task:
 def _finish(folder: Path, number: int, place: Place, settings: Settings, stop: threading.Event) -> None:
     """Judge a task's seed and its best on what no operator saw, once for each best."""
     with machine.dealt(number):
-        if not stop.is_set():
-            suite_held_out.judge(folder, place, settings)
+        suite_held_out.judge(folder, place, settings, stop)
 
 
 def _ask_theirs(folder: Path, asked: SuiteRun, places: dict[str, Place], workers: int, stop: threading.Event,

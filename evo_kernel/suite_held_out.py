@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,13 +33,13 @@ class HeldOut:
         return metrics.quadrant(self.before, self.after)
 
 
-def judge(folder: Path, place: Place, settings: Settings) -> None:
+def judge(folder: Path, place: Place, settings: Settings, stop: threading.Event) -> None:
     """Judge a task's seed and its best, once for each best; a best that was never measured so is confirmed before.
 
     A task that its suite's own test judges has no cases, and so none that are held out.
     """
     state = place.state
-    if state is None or state.search.archive.best is None or state.task.judged_by:
+    if state is None or state.search.archive.best is None or state.task.judged_by or stop.is_set():
         return
     run = run_of(folder, place.member)
     if settings.basis == "measured" and settings.mode == "sealed":
@@ -47,12 +48,14 @@ def judge(folder: Path, place: Place, settings: Settings) -> None:
     seed, best = measurement.baseline(state), state.search.archive.best
     if seed is None and best is not None and suite_eager.wanted(state):
         suite_eager.keep(run, state)
-    if best is None or said(run, best) is not None:
+    if best is None or said(run, best) is not None or stop.is_set():
         return
     found = state.search.archive[best].candidate.source
     given = None if seed is None else seed.candidate.source  # None: the reference, which is what right means
     programs = {name: text for name, text in (("seed", given), ("best", found)) if text is not None}
-    failed = _failures(state, programs)
+    failed = _failures(state, programs, stop)
+    if failed is None:
+        return
     lost = [f"{name}: {f.message}" for name, f in failed.items() if f is not None and f.stage is Stage.MACHINE]
     if lost:  # which says nothing of a program: asked again when the run is gone on with
         logger.warning("%s: held-out cases could not be judged; its %s", place.member.name, "; its ".join(lost))
@@ -72,14 +75,18 @@ def said(run: Path, best: str) -> HeldOut | None:
     return found if found.candidate == best else None
 
 
-def _failures(state: State, programs: Mapping[str, str]) -> dict[str, Failure | None]:
-    """Judge programs on the held-out cases, each text once; return why each fails, None where it passes."""
+def _failures(state: State, programs: Mapping[str, str], stop: threading.Event) -> dict[str, Failure | None] | None:
+    """Judge programs on the held-out cases, each text once; return why each fails. None: stopped before the end."""
+    verdicts: dict[str, Failure | None] = {}
     judge = one_judge(state.task, state.settings)
     try:
-        verdicts = {text: judge_now(judge, text, state.task.held_out) for text in dict.fromkeys(programs.values())}
+        for text in dict.fromkeys(programs.values()):
+            if stop.is_set():
+                return None
+            verdicts[text] = judge_now(judge, text, state.task.held_out).failure
     finally:
         judge.close()
-    return {name: verdicts[text].failure for name, text in programs.items()}
+    return {name: verdicts[text] for name, text in programs.items()}
 
 
 def _told(failure: Failure) -> str:

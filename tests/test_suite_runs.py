@@ -149,6 +149,20 @@ def test_why_held_out_cases_fail_is_told_and_a_machine_that_failed_says_nothing_
     )
 
 
+def test_an_interrupt_does_not_wait_for_the_second_of_two_held_out_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(source: str, *_: object) -> Evaluation:
+        asked.append(source)
+        stop.set()
+        return Formula().judge(source)
+
+    asked: list[str] = []
+    stop, state = threading.Event(), SimpleNamespace(task=SimpleNamespace(held_out=()), settings=None)
+    monkeypatch.setattr(suite_held_out, "one_judge", lambda *_: SimpleNamespace(judge=judge, close=lambda: None))
+    programs = {"seed": "BLOCK=256", "best": "BLOCK=512"}
+    assert suite_held_out._failures(state, programs, stop) is None  # type: ignore[arg-type]
+    assert asked == ["BLOCK=256"]
+
+
 def test_a_checkout_that_changed_since_a_run_began_is_noticed(tasks: Path, tmp_path: Path) -> None:
     given = options(tasks, tmp_path / "out", "--task", "a")
     assert run(*given).exit_code == 0
