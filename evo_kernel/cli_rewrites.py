@@ -64,7 +64,7 @@ def _list(source: str | None, as_json: bool) -> None:
         return
     width = max((len(f.name) for f in found), default=0)
     for one in found:
-        click.echo(f"{one.name:<{width}}  {one.intent}")
+        click.echo(f"{one.name:<{width}}  {one.intent}{f' (not offered: {one.refused})' if one.refused else ''}")
         for number, what in enumerate(one.places, 1):
             click.echo(f"{'':<{width}}  {number}. {what}")
     if not found:

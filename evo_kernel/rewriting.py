@@ -8,7 +8,7 @@ from pathlib import Path
 from evo_kernel.errors import ConfigError, RunError
 from operators.program_tree import Unreadable
 from operators.rewrites import program as programs
-from operators.rewrites.families import FAMILIES
+from operators.rewrites.families import FAMILIES, refused
 from operators.rewrites.operator import sites_of
 from operators.rewrites.program import Program
 from suites import load, names
@@ -16,11 +16,15 @@ from suites import load, names
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family of rewrites, and the places of a program where it applies, in a few words each."""
+    """A family of rewrites, and the places of a program where it applies, in a few words each.
+
+    `refused` says why no search draws it.
+    """
 
     name: str
     intent: str
     places: tuple[str, ...] = ()
+    refused: str = ""
 
 
 def source_of(program: str) -> str:
@@ -39,9 +43,9 @@ def source_of(program: str) -> str:
 def families(source: str | None = None) -> tuple[Family, ...]:
     """Return all families, or with a program those that apply to it."""
     if source is None:
-        return tuple(Family(f.name, f.intent) for f in FAMILIES)
-    found = sites_of(_read(source))
-    return tuple(Family(f.name, f.intent, tuple(s.what for s in found[f.name])) for f in FAMILIES if f.name in found)
+        return tuple(Family(f.name, f.intent, (), refused(f.name)) for f in FAMILIES)
+    found = {name: tuple(site.what for site in sites) for name, sites in sites_of(_read(source)).items()}
+    return tuple(Family(f.name, f.intent, found[f.name], refused(f.name)) for f in FAMILIES if f.name in found)
 
 
 def rewrite(source: str, family: str, place: int | None = None) -> str:
@@ -50,6 +54,8 @@ def rewrite(source: str, family: str, place: int | None = None) -> str:
     if family not in known:
         close = difflib.get_close_matches(family, known, n=1)
         raise ConfigError(f"there is no rewrite {family!r}" + _instead(close, "`evo-kernel rewrites` lists them"))
+    if why := refused(family):
+        raise RunError(f"{family} is not offered: {why}")
     program = _read(source)
     sites = sites_of(program).get(family, [])
     if not sites:

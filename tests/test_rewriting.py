@@ -1,14 +1,22 @@
 """A person can see every family of rewrites, where each applies, and what one makes of a program."""
 
+import contextlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import triton.language as tl
 from click.testing import CliRunner
 
+from archives.candidate import Candidate, fingerprint
 from evo_kernel import rewriting
 from evo_kernel.cli import main
+from fitness.offered import without_block_pointers
+from operators.proposal import Context, ProposalError
+from operators.rewrites import families
 from operators.rewrites.families import FAMILIES
+from operators.rewrites.operator import Rewriting
 from suites import load
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +31,35 @@ def test_every_family_is_listed_with_its_intent() -> None:
     listed = run().output
     assert all(f"{f.name} " in listed and f.intent in listed for f in FAMILIES)
     assert {f["name"] for f in json.loads(run("--json").output)} == {f.name for f in FAMILIES}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_family_whose_programs_the_installed_triton_refuses_is_not_offered(
+    gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(families, "without_block_pointers", lambda: gone)
+    seed = load("vector_add").seeds[0].source
+    drawn, seen = set(), {fingerprint(seed)}
+    with contextlib.suppress(ProposalError):  # at the end all were proposed before
+        while True:
+            context = Context(np.random.default_rng(len(seen)), seen.__contains__, "h200", "cuda")
+            made = Rewriting().propose([Candidate(seed, "seed", "", (), "", "")], context)
+            seen.add(fingerprint(made.source))
+            drawn.add(made.intent.partition(":")[0])
+    assert len(drawn) > 4
+    assert ("block-pointers" in drawn) is not gone
+    listed = run("vector_add").output
+    assert ("(not offered: the installed Triton has no block pointers any more)" in listed) is gone
+    applied = run("vector_add", "--apply", "block-pointers")
+    assert (applied.exit_code, "block-pointers is not offered" in applied.output) == (int(gone), gone)
+
+
+def test_what_is_said_of_the_installed_triton_is_what_it_does() -> None:
+    does = (
+        NotImplementedError if without_block_pointers() else AttributeError
+    )  # the latter: it asks a builder that is none
+    with pytest.raises(does):
+        tl.make_block_ptr(None, (), (), (), (), (), _semantic=object())
 
 
 def test_places_are_numbered_as_they_are_applied(tmp_path: Path) -> None:

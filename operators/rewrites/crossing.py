@@ -11,7 +11,7 @@ from archives.candidate import Candidate, fingerprint
 from operators.catalogue import REWRITE_CROSS
 from operators.program_tree import Unreadable
 from operators.proposal import Context, Proposal, ProposalError
-from operators.rewrites.families import FAMILIES
+from operators.rewrites.families import FAMILIES, refused
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, apply, read
 
@@ -59,7 +59,7 @@ def _rewritten(first: Candidate, second: Candidate,
         return
     for parent, own, other in ((first, led[0], led[1]), (second, led[1], led[0])):
         source, applied = parent.source, []
-        for name in (n for n in other if n not in own):
+        for name in (n for n in other if n not in own and not refused(n)):
             program = read(source)
             new = apply(program, program.places(BY_NAME[name]))
             applied += [name] if new != source else []

@@ -1,5 +1,6 @@
 """Every family of rewrites, in the order of tables."""
 
+from fitness.offered import without_block_pointers
 from operators.rewrites.accumulators import Accumulators
 from operators.rewrites.aligned import Aligned
 from operators.rewrites.blocks import Arithmetic, BlockPointers
@@ -79,3 +80,10 @@ FAMILIES: tuple[Rewrite, ...] = (
     Pairs(),
     PerGroup(),
 )
+
+
+def refused(name: str) -> str:
+    """Say why a family is not offered with the installed Triton; empty where it is."""
+    if name == "block-pointers" and without_block_pointers():
+        return "the installed Triton has no block pointers any more"
+    return ""

@@ -9,7 +9,7 @@ import numpy as np
 from archives.candidate import Candidate, fingerprint
 from operators.program_tree import Unreadable
 from operators.proposal import Context, Proposal, ProposalError
-from operators.rewrites.families import FAMILIES
+from operators.rewrites.families import FAMILIES, refused
 from operators.rewrites.idle import reached
 from operators.rewrites.program import Program, Rewrite, Site, apply, read
 
@@ -45,7 +45,7 @@ class Rewriting:
         except (Unreadable, RecursionError) as error:
             raise ProposalError(f"program {parent.id} cannot be rewritten: {error}") from error
         tried = 0
-        useful = [f for f in self.families if f.name not in ELSEWHERE.get(context.backend, ())]
+        useful = [f for f in self.families if f.name not in ELSEWHERE.get(context.backend, ()) and not refused(f.name)]
         for family in _ordered(useful, context):
             for sites in _choices(reached(program, program.places(family), context.ran), context.rng):
                 tried += 1
