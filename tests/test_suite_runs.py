@@ -3,8 +3,8 @@
 import json
 import random
 import re
-import threading
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
