@@ -153,7 +153,8 @@ def peers(given: argparse.Namespace) -> None:
     """Time torch beside seeds and best programs."""
     import rewrites_search_peers
 
-    rewrites_search_peers.run(given.rows, given.tasks.split(","), given.target, given.minutes)
+    rows = [*read(KEPT), *read(given.rows)]
+    rewrites_search_peers.run(given.rows, rows, given.tasks.split(","), given.target, given.minutes)
 
 
 def predict(given: argparse.Namespace) -> None:

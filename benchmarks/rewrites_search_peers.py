@@ -29,12 +29,11 @@ COMPILED = {"compiled": "max-autotune", "compiled, no graphs": "max-autotune-no-
 SEED = 0  # of the inputs
 
 
-def run(file: Path, tasks: list[str], target: str, minutes: float) -> None:
-    """Time what has no row yet; a row is one program on all cases of a task."""
+def run(file: Path, rows: list[dict[str, Any]], tasks: list[str], target: str, minutes: float) -> None:
+    """Time what has no row yet among these, and add its row to the file: one program on all cases of a task."""
     if not torch.cuda.is_available():
         raise SystemExit("this compares programs on a GPU: there is none here")
     until = time.monotonic() + 60 * minutes
-    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     done = {(r["task"], r["what"], r["program"]) for r in rows if r["kind"] == "peer"}
     turns = Turns(discover.place("cuda", 0))
     with tempfile.TemporaryDirectory() as scratch:
