@@ -179,7 +179,8 @@ def _beside(report: dict[str, Any], other: dict[str, Any], names: tuple[str, ...
     lines += [f"| task | {first}, us | {second}, us | {first} / {second} |", "|---|---|---|---|"]
     for name in (n for n in mine if n in theirs):
         one, two = mine[name]["best_us"], theirs[name]["best_us"]
-        ratio = f"{one / two:.3f}" if one and two and mine[name]["by"] == theirs[name]["by"] else "-"
+        ours = {mine[name]["by"], theirs[name]["by"]} == {"ours"}  # theirs: both are the luckiest of many times
+        ratio = f"{one / two:.3f}" if one and two and ours else "-"
         lines.append(f"| {name} | {us(one)} | {us(two)} | {ratio} |")
     alone = {n: [t for t in a if t not in b] for n, a, b in ((first, mine, theirs), (second, theirs, mine))}
     lines += [f"\nOnly in {name}: {', '.join(found)}" for name, found in alone.items() if found]

@@ -96,7 +96,10 @@ def _ours(handed: dict[str, Any] | None, by: str) -> str:
 def _theirs_twice(task: dict[str, Any]) -> str:
     """Return the speedup by their own performance tests, and the reference's own: what their clock is worth."""
     worth = task["their_clock"]
-    return times(task["their_geak_speedup"]) + ("" if worth is None else f" (reference beside itself {worth[0]:.3f}x)")
+    if worth is None:
+        return times(task["their_geak_speedup"])
+    mean, low, high = worth
+    return f"{times(task['their_geak_speedup'])} (reference beside itself {mean:.3f}x, {low:.2f}x to {high:.2f}x)"
 
 
 _BY_THEIRS: dict[str, Cell] = {

@@ -32,7 +32,7 @@ def judge(suite: str, root: Path | None, names: tuple[str, ...], source: str | N
     found: dict[str, Theirs] = {}
     asked = [(t, t.source if source is None else source) for t in tasks]
     for one in judged(asked, gpu(on), seconds, workers):
-        if source is not None and one.passed and _idle_passes(tasks[0], seconds):
+        if source is not None and one.passed and _idle_passes(tasks[0], source, gpu(on), seconds):
             one = replace(one, flagged=True)
         found[one.name] = one
         say(f"[{len(found)}/{len(tasks)}] {line(one)}")
@@ -46,17 +46,22 @@ def programs(suite: str, root: Path | None, names: tuple[str, ...], source: str 
     return {t.name: (t, t.source if source is None else source) for t in tasks if t.name in right}
 
 
-def _idle_passes(task: Loaded, seconds: float) -> bool:
-    """Tell whether a task's test passes when nothing is launched: then it says nothing of a program either."""
-    from fitness import foreign, ours
+def _idle_passes(task: Loaded, source: str, found: discover.Found | None, seconds: float) -> bool:
+    """Tell whether a task's test passes when nothing is launched, by its reference or by this program.
 
-    if task.style == "model":
+    Of the one it says nothing of any program then, of the other it tests what no kernel of its makes.
+    """
+    from fitness import foreign, ours, theirs
+
+    try:
+        if task.style != "model":
+            with contextlib.closing(Jail(ours.FLAVOUR)) as jail:
+                if foreign.check(task, jail, seconds).flagged:
+                    return True
+        with contextlib.closing(Jail("interpreter" if found is None else "foreign")) as jail:
+            return theirs.passes_idle(task, source, jail, seconds, None if found is None else visible(found))
+    except WorkerLost:
         return False
-    with contextlib.closing(Jail(ours.FLAVOUR)) as jail:
-        try:
-            return foreign.check(task, jail, seconds).flagged
-        except WorkerLost:
-            return False
 
 
 def judged(programs: Sequence[tuple[Loaded, str]], found: discover.Found | None, seconds: float,

@@ -29,6 +29,7 @@ SECONDS, TIMES = 120.0, 300.0  # for a test and for its times, as at the end of 
 NAMED = 6  # tests whose results differ
 CLAIMED = "untrusted-host: its suite's own test and times; the times are claims of the program's own process"
 IDLE = f"{QUARANTINED}its test passes a program that launches nothing"
+LAUNCHLESS = "its results are right when nothing is launched: its kernels do not make them"
 NAN = "their comparison does not take the reference for right: its results hold NaN, or it compares nothing"
 
 
@@ -118,6 +119,8 @@ class TheirsJudge:
         if not self._same(made):
             why = f"its results differ from the reference's, by its suite's own comparison{self._where(made)}"
             raise Refusal(Failure(Stage.CORRECTNESS, "wrong", words.message(why)))
+        if source != self._loaded.source and self._passes_idle(source):
+            raise Refusal(Failure(Stage.CORRECTNESS, "vacuous", LAUNCHLESS))
 
     def _check(self) -> Failure | None:
         """Run the reference; say why no program can be compared with it, if that is so."""
@@ -127,14 +130,14 @@ class TheirsJudge:
             return _of_reference("reference", f"the suite's own reference fails: {refused}", refused.failure.trace)
         if not self._same(self._right):
             return _of_reference("reference", NAN)
-        if self._loaded.style != "function" and not self._timed and self._passes_idle():
+        if self._loaded.style != "function" and not self._timed and self._passes_idle(self._loaded.source):
             return _of_reference("vacuous", IDLE)
         return None
 
-    def _passes_idle(self) -> bool:
-        """Tell whether the test passes when nothing is launched; where it fails then, it tests something."""
+    def _passes_idle(self, source: str) -> bool:
+        """Tell whether the test passes a program that launches nothing; where it fails then, its launches matter."""
         with contextlib.suppress(Refusal):
-            return self._same(self._left(self._loaded.source, idle=True))
+            return self._same(self._left(source, idle=True))
         return False
 
     def _left(self, source: str, idle: bool = False) -> Any:

@@ -76,6 +76,16 @@ def outcome(task: Loaded, source: str, jail: Jail, seconds: float, visible: str 
     return jail.run(job, {**given, "idle": idle}, limits)
 
 
+def passes_idle(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | None) -> bool:
+    """Tell whether a suite's test passes a program that launches nothing: then its kernels make no result."""
+    right, made = (
+        run(task, task.source, jail, seconds, visible),
+        _ran(outcome(task, source, jail, seconds, visible, True)),
+    )
+    failed = right.failed or made.failed
+    return not failed and rules.same(task.style, right.left, made.left, dict(task.thresholds))
+
+
 def run_twice(task: Loaded, jail: Jail, seconds: float, visible: str | None) -> tuple[Ran, Ran]:
     """Run a suite's tests on its reference, and again with what was compiled for it: for a program of the same text."""
     right, made = jail.run_twice(*_asked(task, task.source, seconds, visible))

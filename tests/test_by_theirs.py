@@ -260,6 +260,7 @@ def test_what_comes_with_pytorch_alone_is_right_as_its_own_seed_and_a_kernel_in_
         (judge.task.seeds[0].source, None),
         (TWICE, None),
         (TWICE.replace("* 2,", "* 3,"), Stage.CORRECTNESS),
+        (f"{TWICE}\n\ndef twice(x):\n    return x + x\n", Stage.CORRECTNESS),  # beside a kernel that nobody launches
         ("def twice(x):\n    return x + x\n", Stage.STATIC),
     ):
         failure = judge.judge(source).failure
@@ -316,6 +317,11 @@ def test_killed_and_resumed_a_run_by_theirs_reports_the_same(tmp_path: Path, mon
     assert (report["all"]["by_theirs_alone"], report["all"]["execution_accuracy"]) == (1, 0.0)
     assert report["all"]["theirs"]["execution_accuracy"] == 1.0
     assert (task["speedup"], report["all"]["theirs"]["geak_speedup"]) == (None, None)  # only a GPU times it afterwards
+    assert (task["cases"], report["all"]["tasks_with_regressions"]) == (
+        [],
+        0,
+    )  # the luckiest of many times are no figure
+    assert "the seed)" not in made.stderr
     told = (torn / "report.md").read_text()
     assert "1 of 1 tasks were judged by the suite's own test alone" in told
     assert "- halve: ours: no task, because its tests launch its kernels themselves" in told

@@ -453,6 +453,14 @@ class TestTheirOwnRules:
         (one,) = json.loads(made.stdout)["tasks"]
         assert (one["passed"], one["flagged"]) == (True, False)
 
+    def test_a_program_whose_kernels_make_none_of_its_results_is_flagged(self, tmp_path: Path) -> None:
+        dead = "import torch\nimport triton\n\n\n@triton.jit\ndef never(x):\n    pass\n\n\ndef twice(x):\n    return x + x\n"
+        (tmp_path / "dead.py").write_text(dead)
+        given = ("--root", GEAK.parent / "kernelbenchx", "--on", "interpreter", "--rules", "theirs", "--json")
+        made = run("suite", "judge", "kernelbench-x", tmp_path / "dead.py", "--task", "Math/twice", *given)
+        (one,) = json.loads(made.stdout)["tasks"]
+        assert (one["passed"], one["flagged"]) == (True, True)
+
     def test_an_older_kernelbench_has_one_tolerance_for_all_precisions(self, tmp_path: Path) -> None:
         shutil.copytree(KERNELBENCH, tmp_path / "kb")
         (tmp_path / "kb" / "src").mkdir(exist_ok=True)

@@ -103,6 +103,9 @@ def test_a_script_that_saves_nothing_may_print_one_latency_of_all_its_shapes(jai
         script = f"import time\ntime.sleep(0.01)\nprint('GEAK_RESULT_LATENCY_MS={said}')\n"
         printing = replace(negate, timing=(("bench.py", script),), timed=("bench.py", "--full-benchmark"))
         assert their_times.take(printing, negate.source, jail, 60, None).by_test == found
+    ending = "print('GEAK_RESULT_LATENCY_MS=0.001')\nraise SystemExit(3)\n"
+    printing = replace(negate, timing=(("bench.py", ending),), timed=("bench.py", "--full-benchmark"))
+    assert "bench.py ended with 3" in their_times.take(printing, negate.source, jail, 60, None).why
 
 
 class Saying:

@@ -72,11 +72,16 @@ def _pytest(payload: Any, until: float) -> tuple[list[tuple[str, float]], str]:
 
 
 def _script(payload: Any, until: float) -> tuple[list[tuple[str, float]], str]:
-    """Run a task's performance command; what it says of all its shapes together counts where it saves nothing."""
+    """Run a task's performance command; what it says of all its shapes together counts where it saves nothing.
+
+    A command that failed has no times, as in the arena itself: what was printed or saved before may be anybody's.
+    """
     _, failed, words = runners.scripted({**payload, "command": payload["timed"]}, "candidate")
+    if failed:
+        return [], failed
     found, wrong = _saved("build")
     whole = [("all shapes", float(ms)) for ms in _LATENCY.findall(words)[-1:] if float(ms) > 0]
-    return found or whole, failed or wrong
+    return found or whole, wrong
 
 
 def _inputs(payload: Any, until: float) -> tuple[list[tuple[str, float]], str]:
