@@ -18,7 +18,7 @@ from fitness.jail import Jail, WorkerLost
 from suites import TaskError
 from suites.foreign import Loaded
 
-_TOLD = ("file", "group", "instruction", "category")  # of a task: no check depends on it
+_TOLD = ("file", "group", "instruction", "category", "untimed")  # of a task: no check depends on it
 _FORM = "5"  # of a check and of the file; results of another form are not taken over
 _AUDITS = {
     "vacuous": "its test passes with every launch left out",

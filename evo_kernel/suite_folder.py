@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ ABOUT = "suite.json"
 HELD_OUT = "held_out.json"
 EAGER = "eager.json"
 _FORM = 1
-_NEEDED = ("target", "basis", "mode", "generations", "population")
+_NEEDED = ("target", "basis", "mode")
+_COUNTED = ("generations", "population")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +75,34 @@ def read(folder: Path) -> SuiteRun:
         return found
     except FileNotFoundError as error:
         raise RunError(f"{folder} holds no suite run: it has no {ABOUT}") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RunError(f"{folder / ABOUT} is no record of a suite run: {error}") from error
 
 
 def _look(found: SuiteRun) -> None:
-    """Raise ValueError for a record that lacks what a report and a schedule need: somebody changed it."""
-    if not all(isinstance(m.name, str) for m in found.members) or not isinstance(found.budget, int):
-        raise ValueError("a task's name is no text, or the budget no number")
-    if lacking := [key for key in _NEEDED if key not in found.settings]:
+    """Raise ValueError for a record that is not as one is written: somebody changed it."""
+    for member in found.members:
+        if not all(_is_text(told) for told in (member.group, member.category, member.left_out) if told is not None):
+            raise ValueError(f"the group, category or reason of {member.name!r:.100} is no text")
+    names = [m.name for m in found.members]
+    if strange := [name for name in names if not _is_text(name) or name in ("", ".", "..")]:
+        raise ValueError(f"{strange[0]!r:.100} is no name of a task")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ValueError(f"the task {twice[0]!r:.100} is in it twice")
+    if lacking := [key for key in (*_NEEDED, *_COUNTED) if key not in found.settings]:
         raise ValueError(f"its settings lack {', '.join(lacking)}")
-    if found.turn < 1:
-        raise ValueError("a turn has no evaluations")
+    given = {"suite": found.suite, "texts": found.texts, **{key: found.settings[key] for key in _NEEDED}}
+    given |= {} if found.root is None else {"root": found.root}
+    if strange := [key for key, told in given.items() if not _is_text(told)]:
+        raise ValueError(f"{strange[0]} is no text")
+    counted = {"budget": found.budget, **{key: found.settings[key] for key in _COUNTED}}
+    if strange := [key for key, number in counted.items() if type(number) is not int or number < 1]:
+        raise ValueError(f"{strange[0]} is no number of 1 or more")
+
+
+def _is_text(found: Any) -> bool:
+    """Tell whether this is text that can be written; half a letter, as JSON's escapes may leave, cannot."""
+    return isinstance(found, str) and found.encode(errors="replace").decode() == found
 
 
 def exists(folder: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,22 @@ def survey(name: str, root: Path | None) -> Survey:
         looks_for = ", ".join(found.looks_for)
         raise SuiteError(f"suite {name} needs --root CHECKOUT: a folder with {looks_for} below it")
     place: Any = root  # None for the native tasks alone
-    return Survey(name, tuple(found.load(place)), tuple(found.notes(place)))
+    return Survey(name, tuple(map(_written, found.load(place))), tuple(found.notes(place)))
+
+
+def _written(task: Loaded) -> Loaded:
+    """Return a task that can be written; one of whose texts holds half a letter cannot be used, nor shown as it is."""
+    strange = {part: told for part, text in asdict(task).items() if (told := _whole(text)) != text}
+    if not strange:
+        return task
+    return replace(task, **{**strange, "problem": f"no text that can be written: its {', '.join(sorted(strange))}"})
+
+
+def _whole(found: Any) -> Any:
+    """Return texts with a sign in place of every half of a letter, as escapes and bytes that are no UTF-8 leave."""
+    if isinstance(found, tuple):
+        return tuple(map(_whole, found))
+    return found.encode(errors="replace").decode() if isinstance(found, str) else found
 
 
 def chosen(tasks: tuple[Loaded, ...], names: tuple[str, ...]) -> tuple[Loaded, ...]:
@@ -82,6 +97,8 @@ def text(found: Survey, every: bool = False) -> str:
     lines += _reasons("not loaded:", [(t.name, t.problem) for t in found.tasks if t.problem])
     lacking = [(t.name, lacks(t)) for t in found.tasks if t.needs]
     lines += _reasons("loaded, and cannot run here:", lacking)
+    untimed = [(t.name, t.untimed) for t in found.tasks if t.untimed and not t.problem]
+    lines += _reasons("loaded, and not timed as the suite does:", untimed)
     lines += [f"note: {note}" for note in found.notes]
     if every:
         lines += [f"{t.name:<40} {t.group or '-':<8} {_said(t)}" for t in found.tasks]

@@ -48,6 +48,8 @@ def lacking(task: Loaded) -> str:
     """Say in one line why no times of a task can be taken as its suite does; empty where they can."""
     if task.problem:
         return task.problem
+    if task.untimed:
+        return f"what takes its times cannot be read: {task.untimed}"
     if task.style == "model" or task.timed or (task.timing and task.style != "script"):
         return ""
     return "its checkout has no performance file for it, or one of a form that is not known"

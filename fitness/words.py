@@ -11,8 +11,8 @@ LONGEST = 8000  # characters of a message or a trace; an honest child sends less
 NOTES, NOTE = 20, 300  # how many are kept, and the characters of each
 
 _KIND = re.compile(r"[a-z0-9-]{1,40}")
-# what would steer a terminal, or turn the direction of what follows; lines and tabs stay
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# what would steer a terminal, turn the direction of what follows, or is half a letter; lines and tabs stay
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # what jobs report, by the gate that asks: one may do the work of several, and none can say that the machine failed
 _REACHED = {
     Stage.RECORD: (Stage.STATIC, Stage.IMPORT, Stage.RECORD, Stage.COMPILE),

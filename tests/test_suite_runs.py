@@ -258,6 +258,27 @@ def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(
         damaged = {k: v for k, v in older["settings"].items() if k != part[0]} | dict([part] if part[1:] else [])
         about.write_text(json.dumps({**older, "settings": damaged}))
         assert words in run("suite", "report", tmp_path / "one").output
+    name, depth = older["members"][0], 100_000
+    for changed, words in (
+        ({"members": [{**name, "group": 3}]}, "the group, category or reason of 'a' is no text"),
+        ({"members": [{**name, "left_out": 3}]}, "the group, category or reason of 'a' is no text"),
+        ({"members": [{**name, "category": [1]}]}, "the group, category or reason of 'a' is no text"),
+        ({"members": [{**name, "name": "\ud800"}]}, "is no name of a task"),
+        ({"members": [{**name, "name": ".."}]}, "'..' is no name of a task"),
+        ({"members": [{**name, "name": ["a"]}]}, "is no name of a task"),
+        ({"members": [name, name]}, "the task 'a' is in it twice"),
+        ({"settings": {**older["settings"], "generations": 1e400}}, "generations is no number"),
+        ({"settings": {**older["settings"], "target": [1]}}, "target is no text"),
+        ({"settings": [*older["settings"]]}, "is no record of a suite run"),
+        ({"suite": 5}, "suite is no text"),
+        ({"budget": True}, "budget is no number of 1 or more"),
+        ({"form": [[]]}, "of another version"),
+        (None, "maximum recursion depth"),
+    ):
+        about.write_text("[" * depth if changed is None else json.dumps({**older, **changed}))
+        told = run("suite", "report", tmp_path / "one")
+        assert (told.exit_code, told.output.count("\n")) == (1, 1)
+        assert words in told.output
     about.write_text(json.dumps(older))
     refused = run(*options(tasks, tmp_path / "one", "--task", "b"))
     assert (refused.exit_code, refused.output.count("\n")) == (1, 1)

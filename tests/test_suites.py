@@ -24,7 +24,7 @@ from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.suite_ours import Ours, differing
-from fitness import modules, ours, results, theirs
+from fitness import modules, ours, results, their_times, theirs
 from fitness.foreign import FLAVOUR, check
 from fitness.jail import Jail
 from fitness.jobs import interpreted
@@ -632,22 +632,80 @@ class TestWhatCannotBeRead:
         texts = {"date": f"{whole}made: 2026-13-01\n", "deep": "a: " + "[" * 500, "quote": whole.replace("t.py", "'t.py"),
                  "strange": whole.replace("[k.py]", '["k\\0.py"]'), "waits": whole, "empty": f"{whole}a: !!int ''",
                  "aliases": f"{whole}a0: &a0 [x]\n{levels}prompt: {{instructions: *a9}}", "keys": "a: 1\n" * 60_000,
-                 "number": f"{whole}prompt: {{instructions: 0x{'f' * 9000}}}"}  # fmt: skip
+                 "number": f"{whole}prompt: {{instructions: 0x{'f' * 9000}}}", "point": f'{whole}x: "\\UFFFFFFFF"',
+                 "sixties": f"{whole}x: 1{':00' * 200}.5", "half": whole.replace("[f]", '["\\ud800"]')}  # fmt: skip
         for name, text in texts.items():
             (broken / "tasks" / "triton2triton" / name).mkdir()
             (broken / "tasks" / "triton2triton" / name / "config.yaml").write_text(text)
-        (broken / "tasks" / "triton2triton" / "quote" / "k.py").touch()
+        for name in ("quote", "half"):
+            (broken / "tasks" / "triton2triton" / name / "k.py").touch()
+        (broken / "tasks" / "triton2triton" / "half" / "t.py").touch()
         os.mkfifo(broken / "tasks" / "triton2triton" / "waits" / "k.py")
         monkeypatch.setitem(sys.modules, "triton", types.ModuleType("triton"))  # as `__main__` is: it has no spec
         (broken / "tasks" / "triton2triton" / "config.yaml").write_text(whole)  # of no task
         found = {t["name"]: t["problem"] for t in show("agent-kernel-arena", broken)["tasks"]}
         assert found["own/negate"] is None
         assert "." not in found
-        for name, words in (("date", "is no YAML"), ("deep", "is no YAML"), ("quote", "is no command"),
+        told = run("suite", "show", "agent-kernel-arena", "--root", broken, "--tasks")
+        assert told.exit_code == 0, told.output
+        for name, words in (("point", "is no YAML: "), ("sixties", "is no YAML: "), ("half", "its entries"),
+                            ("date", "is no YAML"), ("deep", "is no YAML"), ("quote", "is no command"),
                             ("strange", "cannot be read: embedded null"), ("waits", "k.py is no file"),
                             ("aliases", "has an alias"), ("keys", "has more than 256 KiB"), ("empty", "is no YAML"),
                             ("number", "k.py is missing")):  # fmt: skip
             assert words in found[name]
+
+    @pytest.mark.parametrize(
+        ("suite", "folder", "name", "file", "words"),
+        [
+            (
+                "tritonbench-g",
+                "tritonbench",
+                "negate",
+                "negate_perf.py",
+                "in performance_metrics/perf_G/golden_metrics",
+            ),
+            ("tritonbench-g", "tritonbench", "negate", "performance_utils.py", "in performance_metrics/perf_G: "),
+            ("rocm", "geak", "halve", "performance_utils_pytest.py", "in geak_eval/perf/ROCm: "),
+            ("agent-kernel-arena", "arena", "own/negate", "vllm_cuda_graph_block.py", "in src/tools/perf: "),
+        ],
+    )
+    def test_a_file_that_only_times_and_cannot_be_read_costs_times_alone(
+        self, tmp_path: Path, suite: str, folder: str, name: str, file: str, words: str
+    ) -> None:
+        shutil.copytree(HERE / folder, tmp_path / "root")
+        with open(next((tmp_path / "root").rglob(file)), "ab") as damaged:
+            damaged.write(b"\xff")
+        found = suite_survey.survey(suite, tmp_path / "root")
+        one = next(t for t in found.tasks if t.name == name)
+        assert one.problem is None
+        why = their_times.lacking(one)
+        assert why.startswith(f"what takes its times cannot be read: {words}")
+        assert f"'{file}' cannot be read: 'utf-8' codec" in why
+        assert f"{one.untimed}: {name}" in suite_survey.text(found)
+
+    def test_a_file_that_tests_need_and_that_cannot_be_read_is_the_problem_of_those_tasks(self, tmp_path: Path) -> None:
+        shutil.copytree(HERE / "kernelbenchx", tmp_path / "x")
+        (tmp_path / "x" / "utils" / "own_inputs.py").write_bytes(b"\xff")
+        (tmp_path / "x" / "pyproject.toml").write_bytes(b"\xff")
+        told = show("kernelbench-x", tmp_path / "x")
+        problem = told["tasks"][0]["problem"]
+        assert problem.startswith("what its tests need cannot be had: in utils: 'own_inputs.py' cannot be read")
+        assert any(n.startswith("its version is not known: 'pyproject.toml' cannot be read") for n in told["notes"])
+
+    @pytest.mark.parametrize("part", ["difficulty", "file", "instruction"])
+    def test_half_a_letter_in_a_list_of_tasks_costs_one_task(self, tmp_path: Path, part: str) -> None:
+        shutil.copytree(GEAK, tmp_path / "geak")
+        index = next((tmp_path / "geak").rglob("TritonBench*.json"))
+        listed = json.loads(index.read_text())
+        listed[0][part] = "\ud800.py"
+        index.write_text(json.dumps(listed))
+        shown = run("suite", "show", "tritonbench-revised", "--root", tmp_path / "geak", "--tasks")
+        assert shown.exit_code == 0, shown.output
+        whole = {t["name"]: t["problem"] for t in show("tritonbench-revised", GEAK)["tasks"]}
+        found = {t["name"]: t["problem"] for t in show("tritonbench-revised", tmp_path / "geak")["tasks"]}
+        assert "no text that can be written" in found["?" if part == "file" else "double"]
+        assert found["increment"] is None is whole["increment"]
 
     def test_a_limit_that_is_no_number_of_ours_is_the_usual_one(self, tmp_path: Path) -> None:
         shutil.copytree(HERE / "kernelbenchx", tmp_path / "x")

@@ -34,7 +34,7 @@ def command(stated: dict[str, Any]) -> tuple[str, ...]:
 def pytest_timer(root: Path) -> Files:
     """Return the timer that tests by pytest import."""
     place = root / _TIMERS / _PYTEST
-    return ((_PYTEST, checkout.text(place)),) if place.is_file() else ()
+    return ((_PYTEST, checkout.part(root, place)),) if place.is_file() else ()
 
 
 def filled(root: Path, script: str, text: str) -> Files | None:
@@ -42,7 +42,7 @@ def filled(root: Path, script: str, text: str) -> Files | None:
     if not _STUB.search(text):
         return ()
     place = root / _TIMERS / _BLOCK
-    timer = checkout.text(place) if place.is_file() else ""
+    timer = checkout.part(root, place) if place.is_file() else ""
     if _FIRST not in timer:
         return None
     return ((script, _STUB.sub(lambda _: timer[timer.index(_FIRST) :], text)),)

@@ -40,6 +40,14 @@ def text(path: Path, most: int = MAX_BYTES) -> str:
         raise SuiteError(f"{path.name!r} cannot be read: {error}") from error
 
 
+def part(root: Path, path: Path) -> str:
+    """Return the text of one of several files that a task is made of; SuiteError names its folder too."""
+    try:
+        return text(path)
+    except SuiteError as error:
+        raise SuiteError(f"in {path.parent.relative_to(root).as_posix()}: {error}") from error
+
+
 def records(path: Path, keys: Iterable[str]) -> list[dict[str, Any]]:
     """Return a JSON list of objects that have these keys as text."""
     try:
@@ -65,8 +73,11 @@ def version(root: Path) -> str | None:
 
 
 def unknown_version(root: Path, known: tuple[str | None, ...]) -> tuple[str, ...]:
-    """Say that the checkout is of a version that the loader was not tried on, if it is."""
-    stated = version(root)
+    """Say that the checkout is of a version that the loader was not tried on, if it is, or states one unreadably."""
+    try:
+        stated = version(root)
+    except SuiteError as error:
+        return (f"its version is not known: {error}; it is read as if it were known",)
     if stated in known:
         return ()
     tried = ", ".join(v or "none stated" for v in known)

@@ -85,7 +85,7 @@ class Rocm(Geak):
         imported = [n.module for n in test.body if isinstance(n, ast.ImportFrom) and n.module]
         name = next((m for m in imported if m.rpartition(".")[2] == "performance_utils_pytest"), None)
         found = [place for place in _TIMERS if name is not None and (root / place).is_file()]
-        return tuple((f"{str(name).replace('.', '/')}.py", checkout.text(root / place)) for place in found[:1])
+        return tuple((f"{str(name).replace('.', '/')}.py", checkout.part(root, root / place)) for place in found[:1])
 
     def _fault(self, test: ast.Module) -> str | None:
         names = {n.name for n in test.body if isinstance(n, ast.FunctionDef)}

@@ -44,7 +44,7 @@ class KernelBenchX(Programs):
     def _files(self, root: Path, test: ast.Module) -> tuple[tuple[str, str], ...]:
         imported = {n.module for n in test.body if isinstance(n, ast.ImportFrom) and n.module}
         found = [root / self.modules / f"{name}.py" for name in sorted(imported)]
-        return tuple((path.name, checkout.text(path)) for path in found if path.is_file())
+        return tuple((path.name, checkout.part(root, path)) for path in found if path.is_file())
 
     def _lost(self, test: ast.Module, found: Collection[str]) -> tuple[str, ...]:
         """Take what a test imports and nobody has for a file of the folder that the test puts on Python's path."""

@@ -37,6 +37,7 @@ class Loaded:
     place: str = ""  # where among `files` the program lies, for a script
     command: tuple[str, ...] = ()  # the script and its arguments
     timing: tuple[tuple[str, str], ...] = ()  # path and text of what takes the suite's own times, beside `files`
+    untimed: str = ""  # what takes those times and cannot be read; the task itself can be used
     timed: tuple[str, ...] = ()  # the script that takes them and its arguments, where it is one
 
 

@@ -86,17 +86,24 @@ class Programs(ABC):
             return replace(task, problem=str(error))
         entries = self._entries(program, file, record)
         problem = None if entries else self.lacking
-        files = self._files(root, test)
+        try:
+            files = self._files(root, test)
+        except SuiteError as error:
+            return replace(task, problem=f"what its tests need cannot be had: {error}")
         lost = self._lost(test, {Path(path).stem for path, _ in files})
         own = [Path(path).stem for path in (*dict(files), *lost)]
         needs = checkout.absent(ast.Module([*program.body, *test.body], []), (*OWN, *own))
         problem = problem or self._fault(test)
         if lost and not problem:
             problem = f"the checkout lacks {', '.join(lost)}, which its tests import"
+        try:
+            timing, untimed = self._timing(root, file, test), ""
+        except SuiteError as error:
+            timing, untimed = (), str(error)
         return replace(
             task, source=source, tests=tests, entries=entries, needs=needs, problem=problem,
             files=files, category=self._category(file), thresholds=self._thresholds(record),
-            timing=self._timing(root, file, test),
+            timing=timing, untimed=untimed,
         )  # fmt: skip
 
     def _inside(self, file: str) -> bool:
@@ -120,7 +127,7 @@ class Programs(ABC):
         own = root / self.performance / f"{Path(file).stem}_perf.py"
         shared = root / Path(self.performance).parent / "performance_utils.py"
         found = (shared, own) if own.is_file() and shared.is_file() else ()
-        return tuple((path.name, checkout.text(path)) for path in found)
+        return tuple((path.name, checkout.part(root, path)) for path in found)
 
     def _lost(self, test: ast.Module, found: Collection[str]) -> tuple[str, ...]:
         """Return what else the tests need of the checkout and it lacks, by its path; the modules found are there."""
