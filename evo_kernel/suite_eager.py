@@ -4,11 +4,14 @@ import contextlib
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
+from evo_kernel import suite_kept
 from evo_kernel.errors import RunError
 from evo_kernel.pools import make_measuring_judge
 from evo_kernel.runs import State
 from evo_kernel.suite_folder import EAGER, put
+from evo_kernel.suite_kept import microseconds, words
 from fitness.gpu.errors import DeviceUnavailable
 from fitness.jail import WorkerLost
 from suites.loading import TaskError
@@ -36,9 +39,14 @@ def keep(run: Path, state: State) -> None:
 
 
 def times(run: Path) -> dict[str, float]:
-    """Return PyTorch's microseconds by case; none where it was not timed."""
-    try:
-        said = json.loads((run / EAGER).read_text(encoding="utf-8"))
-        return {str(case): float(us) for case, us in said.items() if float(us) > 0}
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
-        return {}
+    """Return PyTorch's microseconds by case; none where it is still to be timed."""
+    return suite_kept.whole(kept, run) or {}
+
+
+def kept(run: Path) -> dict[str, float] | None:
+    """Read PyTorch's times; None where there is no file, RunError where it is damaged."""
+
+    def made(plain: Any) -> dict[str, float]:
+        return {words(case): microseconds(us) for case, us in plain.items()}
+
+    return suite_kept.read(run / EAGER, made, "time PyTorch again")

@@ -5,19 +5,19 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from archives.candidate import Candidate
 from archives.events import Event, Judged, Measured, Proposed
 from archives.journal import Journal
-from evo_kernel import suite_ours, suite_theirs, suite_timed
-from evo_kernel.errors import RunError
+from evo_kernel import suite_eager, suite_held_out, suite_kept, suite_ours, suite_theirs, suite_timed
 from evo_kernel.runs import State
 from evo_kernel.search import GIVEN
 from evo_kernel.suite_folder import put
+from evo_kernel.suite_kept import flag, words
 from evo_kernel.suite_timed import Timed
 from fitness.evaluation import Evaluation, Stage
 from fitness.gpu import discover
-from fitness.words import clean
 from suites.foreign import Loaded, handing
 
 THEIRS = "theirs.json"
@@ -93,34 +93,25 @@ def of(run: Path, best: str | None) -> Handed | None:
 
 def said(run: Path, handed: Handed | None) -> Said | None:
     """Return what the suite's test was seen to say of a program; None where nobody asked it, or it cannot be read."""
-    found = None if damage(run) else _kept(run)
+    found = suite_kept.whole(_kept, run)
     return found if handed is not None and found is not None and found.candidate == handed.candidate.id else None
 
 
 def damage(run: Path) -> str:
-    """Say what is wrong with the file of what the suite's test said; empty where nothing is."""
-    try:
-        _kept(run)
-    except RunError as error:
-        return str(error)
-    return ""
+    """Say which of the files that are kept beside a run are damaged; empty where none is."""
+    return suite_kept.damage(run, _kept, suite_held_out.kept, suite_eager.kept)
 
 
 def _kept(run: Path) -> Said | None:
-    """Read what the suite's test said; None where there is no file."""
-    try:
-        plain = json.loads((run / THEIRS).read_text(encoding="utf-8"))
-        parts = {part: plain[part] for part in Said.__slots__ if part != "times"}
-        found = Said(**parts, times=suite_timed.read(plain.get("times")))
-        texts = (found.candidate, found.why, found.device, found.mode)
-        if not all(isinstance(one, str) for one in texts) or {found.called, found.passed} - {True, False, None}:
-            raise ValueError("its values are of other types")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        told = " ".join(clean(str(error)).split())
-        raise RunError(f"{THEIRS} is damaged, run the suite again to ask its test again: {told}") from error
-    return found
+    """Read what the suite's test said; None where there is no file, RunError where it is damaged."""
+    return suite_kept.read(run / THEIRS, _said, "ask its test again")
+
+
+def _said(plain: Any) -> Said:
+    """Make what a test said of what its file holds."""
+    passed = None if plain["passed"] is None else flag(plain["passed"])
+    candidate, why, device, mode = (words(plain[part]) for part in ("candidate", "why", "device", "mode"))
+    return Said(candidate, flag(plain["called"]), passed, why, device, mode, suite_timed.read(plain.get("times")))
 
 
 def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers: int, stop: threading.Event,

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from evo_kernel import measurement, metrics, runs, suite_eager
+from evo_kernel import measurement, metrics, runs, suite_eager, suite_kept
 from evo_kernel.config import Settings
 from evo_kernel.pools import judge_now, one_judge
 from evo_kernel.runs import State
 from evo_kernel.suite_folder import HELD_OUT, put, run_of
+from evo_kernel.suite_kept import flag, words
 from evo_kernel.suite_standing import Place
 from fitness.evaluation import Failure, Stage
 
@@ -61,18 +63,24 @@ def judge(folder: Path, place: Place, settings: Settings, stop: threading.Event)
         logger.warning("%s: held-out cases could not be judged; its %s", place.member.name, "; its ".join(lost))
         return
     why = "; ".join(f"its {name} fails at {_told(f)}" for name, f in failed.items() if f is not None)
-    kept = HeldOut(best, failed.get("seed") is None, failed["best"] is None, why)
-    put(run / HELD_OUT, json.dumps(asdict(kept)) + "\n")
+    one = HeldOut(best, failed.get("seed") is None, failed["best"] is None, why)
+    put(run / HELD_OUT, json.dumps(asdict(one)) + "\n")
 
 
 def said(run: Path, best: str) -> HeldOut | None:
-    """Return what held-out cases said of the seed and of this best; None where that was not asked."""
-    try:
-        plain = json.loads((run / HELD_OUT).read_text(encoding="utf-8"))
-        found = HeldOut(plain["candidate"], bool(plain["before"]), bool(plain["after"]), str(plain.get("why", "")))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return found if found.candidate == best else None
+    """Return what held-out cases said of the seed and of this best; None where that is to be asked."""
+    found = suite_kept.whole(kept, run)
+    return found if found is not None and found.candidate == best else None
+
+
+def kept(run: Path) -> HeldOut | None:
+    """Read what held-out cases said; None where there is no file, RunError where it is damaged."""
+
+    def made(plain: Any) -> HeldOut:
+        before, after = flag(plain["before"]), flag(plain["after"])
+        return HeldOut(words(plain["candidate"]), before, after, words(plain.get("why", "")))
+
+    return suite_kept.read(run / HELD_OUT, made, "judge held-out cases again")
 
 
 def _failures(state: State, programs: Mapping[str, str], stop: threading.Event) -> dict[str, Failure | None] | None:

@@ -8,6 +8,7 @@ from typing import Any
 from evo_kernel import metrics, suite_theirs
 from evo_kernel.errors import RunError
 from evo_kernel.suite_jails import Jails
+from evo_kernel.suite_kept import microseconds, words
 from fitness import their_times
 from fitness.gpu import discover
 from fitness.jail import Jail, WorkerLost
@@ -31,6 +32,8 @@ class Timed:
     again: tuple[tuple[str, float], ...] = ()  # the reference once more, after the program: what the clock is worth
 
     def __post_init__(self) -> None:
+        if any(len(dict(part)) != len(part) for part in (self.reference, self.program, self.again)):
+            raise ValueError("two times of one test")
         lost = {name for name, _ in self.reference} - {name for name, _ in self.program}
         if not self.why and (lost or not self.reference):
             raise ValueError(f"no time of the program for {sorted(lost) or 'any test'}")
@@ -59,8 +62,8 @@ def read(plain: Any) -> Timed | None:
     if plain is None:
         return None
     parts = (plain["reference"], plain["program"], plain.get("again", ()))
-    reference, program, again = (tuple((str(name), float(us)) for name, us in part) for part in parts)
-    return Timed(reference, program, str(plain["why"]), str(plain["device"]), str(plain["mode"]), again)
+    reference, program, again = (tuple((words(name), microseconds(us)) for name, us in part) for part in parts)
+    return Timed(reference, program, words(plain["why"]), words(plain["device"]), words(plain["mode"]), again)
 
 
 def device(on: str) -> discover.Found | None:

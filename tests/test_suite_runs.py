@@ -25,7 +25,7 @@ from evo_kernel.errors import Unsettled
 from evo_kernel.population import Population
 from evo_kernel.progress import Progress
 from evo_kernel.suite_cells import table
-from evo_kernel.suite_folder import EAGER, Member, run_of
+from evo_kernel.suite_folder import EAGER, HELD_OUT, Member, run_of
 from evo_kernel.suite_schedule import Standing, ready
 from fitness.evaluation import Evaluation, Failure, Stage
 from suites import Task
@@ -234,6 +234,38 @@ def test_a_damaged_task_is_named_and_costs_the_others_nothing(tasks: Path, tmp_p
     assert "- b: theirs.json is damaged, run the suite again" in told.stdout
 
 
+@pytest.mark.parametrize(
+    "damaged", ["", '{"before": null}', '{"before": "false"}', '{"after": 1}', '{"why": "\\ud800"}', "[" * 9999]
+)
+def test_damaged_verdicts_on_held_out_cases_are_named_and_asked_again(
+    tasks: Path, tmp_path: Path, damaged: str
+) -> None:
+    given = options(tasks, tmp_path / "out", "--task", "a")
+    assert run(*given).exit_code == 0
+    kept = tmp_path / "out" / "tasks" / "a" / HELD_OUT
+    whole = kept.read_bytes()
+    kept.write_text(json.dumps(json.loads(whole) | json.loads(damaged)) if damaged.endswith("}") else damaged)
+    report = json.loads(run("suite", "report", tmp_path / "out", "--json").stdout)
+    assert (report["damaged"], report["tasks"][0]["held_out"]) == (["a"], None)
+    assert "held_out.json is damaged, run the suite again to judge" in report["tasks"][0]["why"]
+    assert run(*given).exit_code == 0
+    assert kept.read_bytes() == whole
+
+
+def test_damaged_times_of_theirs_are_damage_whichever_number_or_word_it_is(tmp_path: Path) -> None:
+    times = {"reference": [["a", 1.0]], "program": [["a", 2.0]], "why": "", "device": "x", "mode": "", "again": []}
+    whole = {"candidate": "0f", "called": True, "passed": True, "why": "", "device": "x", "mode": "", "times": times}
+    (tmp_path / suite_handed.THEIRS).write_text(json.dumps(whole))
+    assert suite_handed.damage(tmp_path) == ""
+    parts: list[dict] = [{"called": None}, {"called": 1}, {"why": "\ud800"}, {"times": []}, {"passed": 10**30}]
+    parts += [{"times": {**times, "device": "\ud800"}}, {"times": {**times, "reference": [["a", 1.0], ["a", 2.0]]}}]
+    for us in (0.0, -1.0, float("nan"), float("inf"), 10**400, "1", True):
+        parts += [{"times": {**times, name: [["a", us]]}} for name in ("reference", "program", "again")]
+    for part in parts:
+        (tmp_path / suite_handed.THEIRS).write_text(json.dumps(whole | part))
+        assert suite_handed.damage(tmp_path).startswith("theirs.json is damaged, run the suite again to ask"), part
+
+
 def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(
     tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,5 +364,7 @@ def test_what_came_with_pytorch_alone_is_held_against_pytorch_where_that_was_tim
     timed = suite_report.measures([replace(row, cases=cases, references=tuple(times.items()))])
     assert timed["fast_p"] == {"1": 1.0, "1.5": 1.0, "2": 0.0}  # 72 us over 40
     assert timed["geak_speedup"] == pytest.approx((2.4 + 1.2) / 2)
-    (tmp_path / EAGER).write_text("torn")
-    assert suite_eager.times(tmp_path) == {}
+    for torn in ("torn", '{"theirs": 0.0}', '{"theirs": null}', "[]"):
+        (tmp_path / EAGER).write_text(torn)
+        assert suite_eager.times(tmp_path) == {}  # so that PyTorch is timed again
+        assert suite_handed.damage(tmp_path).startswith("eager.json is damaged, run the suite again to time PyTorch")
