@@ -85,6 +85,7 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     from evo_kernel import suite_survey
     from evo_kernel.cli_options import say
 
+    module.require_outside(root, results)
     tasks = suite_survey.chosen(suite_survey.survey(name, root).tasks, names)[:limit]
     suite_survey.require_theirs(tasks, root)
     wanted = module.Wanted(workers, seconds, results, name if turn else "")

@@ -11,6 +11,7 @@ from typing import Any
 from evo_kernel import config_files, isolation, machine, suite_folder, suite_share, suite_tasks, talks
 from evo_kernel.config import BEFORE, Settings
 from evo_kernel.errors import RunError
+from evo_kernel.suite_differing import differing
 from evo_kernel.suite_folder import Member, SuiteRun
 from suites.foreign import Loaded
 
@@ -49,12 +50,9 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     older = before.texts in ("", digest(tasks, timed=False))
     if older or before.members != asked.members:  # of an older version, or other texts in any case
         asked = replace(asked, texts=before.texts)
-    words = {"members": "tasks", "texts": "programs or tests in its checkout, which was changed since"}
-    differing = [words.get(part, part) for part in SuiteRun.__slots__ if getattr(before, part) != getattr(asked, part)]
-    if differing:
-        raise RunError(
-            f"{folder} holds a suite run with other {', '.join(differing)}: leave them out, or give another --out"
-        )
+    if found := differing(before, asked):
+        asks = "Ask for what it was begun with, or give another --out"
+        raise RunError(f"{folder} holds a suite run with other {'; '.join(found)}. {asks}")
     return before
 
 

@@ -314,7 +314,17 @@ def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(
     about.write_text(json.dumps(older))
     refused = run(*options(tasks, tmp_path / "one", "--task", "b"))
     assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
-    assert "a suite run with other tasks: " in refused.output
+    assert "a suite run with other tasks: it was begun with a too, and it was begun without b. Ask" in refused.output
+    given = options(tasks, tmp_path / "one", "--task", "a", "--seed", 0)
+    told = run(*given, "--budget", 24, "--population", 3).output
+    assert (
+        "with other budget: it was begun with 18, and 24 is asked for; settings: population was 2 and is 3 now" in told
+    )
+    asked = [{**name, "left_out": "needs a\nthing"}]
+    about.write_text(json.dumps({**older, "members": asked, "root": None}))
+    told = run(*given).output
+    assert "root: it was begun with none, and /" in told
+    assert "tasks: a was left out (needs a thing) and is searched (level -, category -) now" in told
     assert "has no suite.json" in run("suite", "report", tmp_path).output
 
 

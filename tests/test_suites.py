@@ -592,6 +592,20 @@ def test_blocks_are_halved_wherever_a_program_states_them() -> None:
 
 
 class TestWhatCannotBeRead:
+    def test_results_are_kept_outside_of_the_checkout(self, tmp_path: Path) -> None:
+        (tmp_path / "geak").symlink_to(GEAK)
+        for place in (GEAK / "kept.jsonl", tmp_path / "geak" / "kept.jsonl"):
+            told = run("suite", "check", "rocm", "--root", GEAK, "--results", place)
+            assert (told.exit_code, told.output.count("\n")) == (1, 1)
+            assert "which is never written to" in told.output
+        assert not (GEAK / "kept.jsonl").exists()
+
+    def test_a_program_that_is_a_pipe_is_refused_and_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe.py")
+        told = run("suite", "judge", "rocm", tmp_path / "pipe.py", "--task", "halve", "--root", GEAK)
+        assert (told.exit_code, told.output.count("\n")) == (1, 1)
+        assert "pipe.py is no regular file" in told.output
+
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
