@@ -79,11 +79,12 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     nobody wrote, and last it is made a task of ours. PyTorch modules are called on tensors that hold nothing, and on
     their own inputs where a minute and this machine's memory are enough, else on smaller ones, which are named: they
     are flagged where zeros would pass.
-    Exits with 0 once all was checked, whatever was found.
+    Exits with 0 once all was checked, whatever was found; what was lost with its jail is asked again the next time.
     """
     from evo_kernel import suite_check as module
     from evo_kernel import suite_survey
     from evo_kernel.cli_options import say
+    from evo_kernel.errors import RunError
 
     module.require_outside(root, results)
     tasks = suite_survey.chosen(suite_survey.survey(name, root).tasks, names)[:limit]
@@ -91,6 +92,8 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     wanted = module.Wanted(workers, seconds, results, name if turn else "")
     found = module.run(tasks, wanted, (lambda _: None) if quiet else say)
     click.echo(json.dumps(module.plain(name, found), indent=2) if as_json else module.text(name, found))
+    if lost := [one.name for one in found if module.lost(one)]:
+        raise RunError(f"not checked, as their jails were lost: {', '.join(lost)}; run the same command again")
 
 
 for command in (suite_run, suite_report, suite_judge):

@@ -65,7 +65,7 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     Tasks take turns; those that are solved, settled or hopeless get none any more. Calls, tokens, dollars and GPU
     seconds are shared as evaluations are: every turn brings its part, and a task keeps what its turn leaves. Every task
     is a run of its own below --out, for show, resume and export. What no task of ours can be made of is searched by its
-    own test and times, where there is a GPU. Exits with 1 where a task's run is damaged.
+    own test and times, where there is a GPU. Exits with 1 where a task's run is damaged, or its jail was lost.
     """
     import sys
 
@@ -79,13 +79,13 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     try:
         with terminated_like_interrupted():
             asked = suite_begin.begin(out, name, root, names, budget, given, config_file)
-            damaged = suite_drive.drive(out, asked, at_once or suite_drive.usual(asked.settings), talk, theirs)
+            left = suite_drive.drive(out, asked, at_once or suite_drive.usual(asked.settings), talk, theirs)
     except KeyboardInterrupt:
         say("\nstopped; nothing is lost. The same command goes on.")
         sys.exit(130)
     click.echo(suite_report.write(out, out))
-    if damaged:
-        raise RunError("; ".join(f"{p.member.name} is damaged and was left alone: {p.why}" for p in damaged))
+    if left:
+        raise RunError("; ".join(place.left_alone for place in left))
 
 
 @click.command("judge")

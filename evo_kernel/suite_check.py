@@ -12,6 +12,7 @@ from typing import Any
 from evo_kernel.errors import RunError
 from evo_kernel.suite_jails import Jails
 from evo_kernel.suite_tasks import why_not
+from evo_kernel.suite_theirs import LOST
 from fitness import modules, ours
 from fitness.foreign import FLAVOUR, SECONDS, Checked, check
 from fitness.jail import Jail, WorkerLost
@@ -37,7 +38,10 @@ class Wanted:
 
 
 def run(tasks: Sequence[Loaded], wanted: Wanted, say: Callable[[str], None]) -> list[Checked]:
-    """Check tasks, those in the results file excepted; return what was found in the order of the tasks."""
+    """Check tasks, those in the results file excepted; return what was found in the order of the tasks.
+
+    What is said of a task whose servers were lost is nobody's verdict: it is not kept.
+    """
     keys = {t.name: _key(t, wanted.seconds, wanted.turned) for t in tasks}
     known = _known(wanted.results)
     found = {t.name: known[keys[t.name]] for t in tasks if keys[t.name] in known}
@@ -45,7 +49,8 @@ def run(tasks: Sequence[Loaded], wanted: Wanted, say: Callable[[str], None]) -> 
         say(f"{len(found)} of {len(tasks)} tasks are in {wanted.results} already")
     for checked in _checked([t for t in tasks if t.name not in found], wanted):
         found[checked.name] = checked
-        _keep(wanted.results, keys[checked.name], checked)
+        if not lost(checked):
+            _keep(wanted.results, keys[checked.name], checked)
         say(f"[{len(found)}/{len(tasks)}] {line(checked)}")
     return [found[t.name] for t in tasks]
 
@@ -66,7 +71,7 @@ def _checked(tasks: Sequence[Loaded], wanted: Wanted) -> Iterator[Checked]:
         try:
             return jails.use(lambda jail: _turned(check(task, jail, wanted.seconds), task, jail, wanted))
         except WorkerLost as error:
-            return Checked(task.name, False, f"lost: {error}", 0.0)
+            return Checked(task.name, False, f"{LOST}{error}", 0.0)
 
     pool = ThreadPoolExecutor(wanted.workers)
     try:
@@ -113,11 +118,18 @@ def _known(file: Path | None) -> dict[str, Checked]:
         try:
             row = json.loads(text)
             key = str(row.pop("key"))
-            found[key] = Checked(**row)
+            checked = Checked(**row)
+            if not lost(checked):  # older versions kept it
+                found[key] = checked
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             if number < len(lines):
                 raise RunError(f"results file {file}, line {number}: no result of a check") from error
     return found
+
+
+def lost(checked: Checked) -> bool:
+    """Tell whether a task was not checked, since servers were lost over it."""
+    return checked.why.startswith(LOST)
 
 
 def _keep(file: Path | None, key: str, checked: Checked) -> None:

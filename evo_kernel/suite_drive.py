@@ -26,6 +26,7 @@ from evo_kernel.errors import SeedFailed, Unsettled
 from evo_kernel.suite_folder import Member, SuiteRun, put, run_of
 from evo_kernel.suite_schedule import ready
 from evo_kernel.suite_standing import LEFT_OUT, Place
+from evo_kernel.suite_stop import Stop
 from evo_kernel.suite_survey import ROOTLESS
 from evo_kernel.suite_theirs import gpu
 from suites import Task
@@ -39,13 +40,13 @@ SHARING = 4  # searches on each GPU: builders of one work while another is at th
 
 
 def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = True) -> tuple[Place, ...]:
-    """Go on with a suite run to its end; what is done already is not done again. Return what was damaged.
+    """Go on with a suite run to its end; what is done already is not done again. Return what was left alone.
 
     `theirs`: at the end the suite's own tests judge what was found.
     """
     settings = shared(config_files.load(None, dict(asked.settings)), at_once)
     places = {m.name: suite_standing.read(folder, m) for m in asked.searched}
-    stop, pool = threading.Event(), ThreadPoolExecutor(at_once)
+    stop, pool = Stop(), ThreadPoolExecutor(at_once)
     try:
         _search(folder, asked, settings, places, pool, at_once, stop, say)
         finished = [pool.submit(_finish, folder, n, place, settings, stop) for n, place in enumerate(places.values())]
@@ -54,9 +55,10 @@ def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = 
         if theirs and asked.suite != ROOTLESS:
             _ask_theirs(folder, asked, places, at_once, stop, say)
     finally:
-        stop.set()  # an interrupt comes here: searches stop at the next verdict, and their journals keep what they had
+        # an interrupt comes here: no task is made any more, searches stop at the next verdict and keep what they had
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
-    return tuple(place for place in places.values() if place.damaged)
+    return tuple(place for place in places.values() if place.left_alone)
 
 
 def usual(settings: Mapping[str, Any]) -> int:
@@ -76,7 +78,7 @@ def shared(settings: Settings, at_once: int) -> Settings:
 
 
 def _search(folder: Path, asked: SuiteRun, settings: Settings, places: dict[str, Place], pool: ThreadPoolExecutor,
-            at_once: int, stop: threading.Event, say: Say) -> None:  # fmt: skip
+            at_once: int, stop: Stop, say: Say) -> None:  # fmt: skip
     """Give turns until none may be given."""
     turns, names = asked.turns, list(places)
     standings = [places[name].standing(asked) for name in names]
@@ -86,7 +88,7 @@ def _search(folder: Path, asked: SuiteRun, settings: Settings, places: dict[str,
         for place in (*torn, *ready(standings, turns)):
             if len(flying) == at_once:
                 break
-            if place in flying.values() or places[names[place]].damaged:
+            if place in flying.values() or places[names[place]].left_alone:
                 continue
             member = places[names[place]].member
             flying[pool.submit(_turn, folder, asked, member, settings, stop)] = place
@@ -102,19 +104,21 @@ def _search(folder: Path, asked: SuiteRun, settings: Settings, places: dict[str,
             say(line(places[names[place]], sum(s.turns for s in standings), turns))
 
 
-def _turn(folder: Path, asked: SuiteRun, member: Member, settings: Settings, stop: threading.Event) -> Place:
+def _turn(folder: Path, asked: SuiteRun, member: Member, settings: Settings, stop: Stop) -> Place:
     """Use one turn of a task's search, or what a kill left of one."""
     with machine.dealt(asked.searched.index(member)):  # a task's turns are all on one GPU
         return _used(folder, asked, member, settings, stop)
 
 
-def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, stop: threading.Event) -> Place:
+def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, stop: Stop) -> Place:
     run, place = run_of(folder, member), suite_standing.read(folder, member)
     if place.damaged:
         return place
     if place.state is None:
         try:
-            task, settings = _task(asked, member, settings)
+            task, settings = _task(asked, member, settings, stop)
+        except suite_tasks.JailLost as error:  # nobody's verdict, and so nothing is kept
+            return Place(member, None, str(error), lost=True)
         except (TaskError, SuiteError) as error:
             put(run / LEFT_OUT, " ".join(str(error).split()) + "\n")
             return suite_standing.read(folder, member)
@@ -137,23 +141,25 @@ def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
     return suite_standing.read(folder, member)
 
 
-def _task(asked: SuiteRun, member: Member, settings: Settings) -> tuple[Task, Settings]:
+def _task(asked: SuiteRun, member: Member, settings: Settings, stop: Stop) -> tuple[Task, Settings]:
     """Make a task of one of the suite's, or else one that its own test judges, in open mode."""
     root = None if asked.root is None else Path(asked.root)
     try:
-        return _turned(asked, root, member), settings
+        return _turned(asked, root, member, stop), settings
     except suite_tasks.Unturned as error:
         task = suite_tasks.by_its_test(asked.suite, root, member.name, settings, error)
         return task, settings.model_copy(update={"mode": "open", "basis": "measured"})
 
 
-def _turned(asked: SuiteRun, root: Path | None, member: Member) -> Task:
-    """Make a task of ours, once more where its jail was lost: one that is left out is not asked again."""
+def _turned(asked: SuiteRun, root: Path | None, member: Member, stop: Stop) -> Task:
+    """Make a task of ours, once more where its jail was lost without a stop."""
     try:
-        return suite_tasks.task(asked.suite, root, member.name)
+        return suite_tasks.task(asked.suite, root, member.name, stop)
     except suite_tasks.JailLost as error:
+        if stop.is_set():
+            raise
         logger.warning("%s; it is tried once more", error)
-        return suite_tasks.task(asked.suite, root, member.name)
+        return suite_tasks.task(asked.suite, root, member.name, stop)
 
 
 def _finish(folder: Path, number: int, place: Place, settings: Settings, stop: threading.Event) -> None:

@@ -34,11 +34,19 @@ class Place:
     state: State | None
     why: str = ""  # it cannot be searched
     damaged: bool = False
+    lost: bool = False  # the jail in which its task was made: nobody's verdict, and asked again by the next run
+
+    @property
+    def left_alone(self) -> str:
+        """Say why it had no turn though it may have one; empty where that is not so."""
+        if self.lost:
+            return f"{self.member.name} was left alone: {self.why}; run the suite again"
+        return f"{self.member.name} is damaged and was left alone: {self.why}" if self.damaged else ""
 
     @property
     def status(self) -> str:
         """Say in a word how it stands."""
-        if self.why:
+        if self.why and not self.lost:
             return DAMAGED if self.damaged else HOPELESS
         if self.state is None:
             return OPEN

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from evo_kernel import machine
 from evo_kernel.config import Settings
+from evo_kernel.suite_stop import Stop
 from evo_kernel.suite_survey import chosen, lacks, survey
 from suites import Task, load
 from suites.foreign import Loaded, by_theirs
@@ -35,14 +36,17 @@ def why_not(found: Loaded, models: bool = False) -> str | None:
     return SEEDLESS if found.style in ("model", "function") and not models else None
 
 
-def task(suite: str, root: Path | None, name: str) -> Task:
-    """Return one task of a suite as a Task; TaskError where it cannot be one. Theirs runs in a jail alone."""
+def task(suite: str, root: Path | None, name: str, stop: Stop | None = None) -> Task:
+    """Return one task of a suite as a Task; TaskError where it cannot be one. Theirs runs in a jail alone.
+
+    JailLost also where `stop` came meanwhile.
+    """
     (found,) = members(suite, root, (name,))
     if (why := why_not(found, models=True)) is not None:
         raise TaskError(f"{suite}/{name} is no task of ours: {why}")
     if found.style == "native":
         return load(str(root / found.file) if root is not None else name)
-    return turned(suite, found)
+    return turned(suite, found, stop)
 
 
 def only_theirs(found: Loaded) -> str | None:
@@ -70,7 +74,7 @@ def on_device(settings: Settings) -> bool:
     return settings.basis == "measured" and settings.pool == "inline" and machine.count(settings.target) > 0
 
 
-def turned(suite: str, found: Loaded) -> Task:
+def turned(suite: str, found: Loaded, stop: Stop | None = None) -> Task:
     """Turn one task in a jail of its own, unless its test passes a program that launches nothing."""
     from fitness import foreign, ours
     from fitness.jail import Jail, WorkerLost
@@ -79,16 +83,17 @@ def turned(suite: str, found: Loaded) -> Task:
         raise Unturned(f"{suite}/{found.name}", why)
     with contextlib.closing(Jail(ours.FLAVOUR)) as jail:
         try:
-            if found.style != "model" and foreign.check(found, jail).flagged:
-                raise TaskError(f"{ours.QUARANTINED}its test passes a program that launches nothing")
-            return ours.turn(suite, found, jail)
+            with (stop or Stop()).reaching(jail):
+                if found.style != "model" and foreign.check(found, jail).flagged:
+                    raise TaskError(f"{ours.QUARANTINED}its test passes a program that launches nothing")
+                return ours.turn(suite, found, jail)
         except TaskError as error:
             name = f"{suite}/{found.name}"
             if str(error).startswith(ours.QUARANTINED):
                 raise TaskError(f"{name} is no task of ours: {error}") from error
             raise Unturned(name, str(error)) from error
         except WorkerLost as error:
-            raise JailLost(f"{suite}/{found.name} is no task of ours: its jail was lost, {error}") from error
+            raise JailLost(f"{suite}/{found.name} is not made a task yet: its jail was lost, {error}") from error
 
 
 def find(name: str, root: Path | None, settings: Settings | None = None) -> Task:

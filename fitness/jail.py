@@ -1,5 +1,6 @@
 """The worker's side of a fork server: start it, give it jobs, replace it when it dies."""
 
+import contextlib
 import json
 import os
 import select
@@ -122,6 +123,13 @@ class Jail:
         if self._process is None:
             return None
         return self._pid or self._process.pid
+
+    def hang_up(self) -> None:
+        """Break off what runs, from any thread: whoever waits for its answer closes the server and has WorkerLost."""
+        channel = self._channel
+        if channel is not None:
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                channel.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Kill the server and all its children."""

@@ -27,6 +27,7 @@ from evo_kernel.progress import Progress
 from evo_kernel.suite_cells import table
 from evo_kernel.suite_folder import EAGER, HELD_OUT, Member, run_of
 from evo_kernel.suite_schedule import Standing, ready
+from evo_kernel.suite_stop import Stop
 from fitness.evaluation import Evaluation, Failure, Stage
 from suites import Task
 
@@ -106,10 +107,10 @@ def test_an_interrupted_suite_run_goes_on_and_what_cannot_be_searched_costs_noth
 ) -> None:
     made_of, lost = suite_tasks.task, iter([suite_tasks.JailLost("its jail was lost")])
 
-    def task(suite: str, root: Path | None, name: str) -> Task:
+    def task(suite: str, root: Path | None, name: str, stop: Stop) -> Task:
         for error in lost if name == "a" else ():
             raise error
-        return made_of(suite, root, name)
+        return made_of(suite, root, name, stop)
 
     monkeypatch.setattr(suite_tasks, "task", task)  # the first jail of a task is lost: it is tried once more
     for verdicts in (5, float("inf")):  # the first is interrupted; tests/test_suites.py lays two reports side by side
@@ -123,6 +124,28 @@ def test_an_interrupted_suite_run_goes_on_and_what_cannot_be_searched_costs_noth
     assert "held_out" in report["tasks"][3]["why"]
     assert report["all"]["execution_accuracy"] == 2 / 4
     assert {t["held_out"] for t in report["tasks"][:2]} == {"both-pass"}
+
+
+def test_a_task_whose_jails_are_lost_is_left_alone_and_made_by_the_next_run(
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def task(suite: str, root: Path | None, name: str, stop: Stop) -> Task:
+        if name == "a":
+            raise suite_tasks.JailLost("its jail was lost")
+        return made_of(suite, root, name, stop)
+
+    made_of = suite_tasks.task
+    given = ("--task", "a", "--task", "b")
+    assert run(*options(tasks, tmp_path / "whole", *given)).exit_code == 0
+    with monkeypatch.context() as losing:
+        losing.setattr(suite_tasks, "task", task)
+        first = run(*options(tasks, tmp_path / "out", *given))
+    assert (first.exit_code, "a was left alone: its jail was lost; run the suite again" in first.stderr) == (1, True)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [(t["status"], t["made"]["evaluations"]) for t in report["tasks"]] == [("open", 0), ("open", 8)]
+    assert run(*options(tasks, tmp_path / "out", *given)).exit_code == 0
+    one, same = ((tmp_path / out / "report.json").read_bytes() for out in ("whole", "out"))
+    assert one == same
 
 
 def test_why_held_out_cases_fail_is_told_and_a_machine_that_failed_says_nothing_of_a_program(

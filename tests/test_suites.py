@@ -5,12 +5,17 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
+import threading
+import time
 import types
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import formula
 import numpy as np
@@ -19,14 +24,15 @@ import torch
 from click.testing import CliRunner, Result
 from conftest import Borrowed
 
-from evo_kernel import runs, suite_handed, suite_jails, suite_survey, suite_tasks, suite_theirs
+import fitness.foreign
+from evo_kernel import runs, suite_check, suite_handed, suite_jails, suite_survey, suite_tasks, suite_theirs
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.suite_ours import Ours, differing
 from fitness import modules, ours, results, their_times, theirs
-from fitness.foreign import FLAVOUR, check
-from fitness.jail import Jail
+from fitness.foreign import FLAVOUR, Checked, check
+from fitness.jail import Jail, WorkerLost
 from fitness.jobs import interpreted
 from fitness.theirs import Theirs
 from operators.llm import launcher
@@ -233,6 +239,23 @@ class TestWhatRunsWithoutAGpu:
         refused = run(*options)
         assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
         assert "line 1: no result of a check" in refused.output
+
+    def test_what_is_lost_with_its_jails_is_not_kept_and_asked_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def gone(*_: object) -> Jail:
+            raise WorkerLost("killed")
+
+        results = tmp_path / "checked.jsonl"
+        options = ("suite", "check", "tritonbench-revised", "--root", GEAK, "--results", results)
+        monkeypatch.setattr(suite_jails, "Jail", lambda _: SimpleNamespace(start=int, run=gone, close=int))
+        for kept in ("", json.dumps({"key": suite_check._key(task("double"), 170.0, "tritonbench-revised"),
+                                     "name": "double", "ran": False, "why": "lost: killed", "seconds": 1.0}) + "\n"):  # fmt: skip
+            results.write_text(kept)  # the second is as older versions kept it
+            told = run(*options, "--task", "double")
+            assert (told.exit_code, "already" in told.stderr) == (1, False), told.output
+            assert "not checked, as their jails were lost: double; run the same" in told.stderr
+            assert results.read_text() == kept
 
     def test_a_module_is_audited_on_its_own_inputs_where_time_allows_and_one_that_zeros_pass_for_is_named(
         self, jail: Jail, monkeypatch: pytest.MonkeyPatch
@@ -549,7 +572,8 @@ class TestASuiteRunOfOthers:
         (programs / "other.py").write_text("# broken, the formula says\n" + (programs / "negate.py").read_text())
         lend(jail, monkeypatch)
         formula.install(monkeypatch)
-        monkeypatch.setattr(suite_tasks, "turned", functools.cache(suite_tasks.turned))  # both runs turn the same
+        once = functools.cache(suite_tasks.turned)  # both runs turn the same
+        monkeypatch.setattr(suite_tasks, "turned", lambda suite, found, stop: once(suite, found))
         assert self.run(root, tmp_path / "whole").exit_code == 0
         report = json.loads((tmp_path / "whole" / "report.json").read_text())
         negate, other, printed = report["tasks"]
@@ -574,6 +598,29 @@ class TestASuiteRunOfOthers:
         assert self.run(root, tmp_path / "torn").exit_code == 0
         one, same = ((tmp_path / out / "report.json").read_bytes() for out in ("whole", "torn"))
         assert one == same
+
+    def test_it_ends_within_seconds_of_being_told_to_while_a_task_is_made_and_nothing_is_kept_of_that_task(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def told(*given: Any) -> Checked:
+            def terminate() -> None:
+                sent.append(time.monotonic())
+                os.kill(os.getpid(), signal.SIGTERM)
+
+            timers.append(threading.Timer(5, terminate))  # its server has loaded then, and its test has no end
+            timers[0].start()
+            return checked(*given)
+
+        sent: list[float] = []
+        timers: list[threading.Timer] = []
+        checked = fitness.foreign.check
+        monkeypatch.setattr(fitness.foreign, "check", told)
+        asked = ("--root", GEAK, "--task", "endless", "--out", tmp_path / "out", "--budget", 16)
+        stopped = run("suite", "run", "tritonbench-revised", *asked, "--at-once", 1, "--quiet")
+        timers.pop().cancel()
+        assert (stopped.exit_code, len(sent)) == (130, 1), stopped.output
+        assert time.monotonic() - sent[0] < 5
+        assert [f.name for f in (tmp_path / "out").rglob("*") if f.is_file()] == ["suite.json"]
 
 
 def interrupted(*_: object) -> None:

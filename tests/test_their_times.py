@@ -255,6 +255,11 @@ def test_a_suite_run_keeps_their_times_and_its_report_says_whose_its_speedups_ar
     kept.write_text(json.dumps(json.loads(before) | {"times": lost}))
     assert "from our cases in 1, for want" in run("suite", "report", out).stdout
     assert "- negate: no times of theirs: exception: no room" in run("suite", "report", out).stdout
+    zero = {**json.loads(before)["times"], "again": [["a", 0.0]]}
+    kept.write_text(json.dumps(json.loads(before) | {"times": zero}))
+    assert "- negate: theirs.json is damaged, run the suite again" in run("suite", "report", out).stdout
+    assert "[1/1] their times: negate  GEAK speedup " in run(*command).stderr
+    assert json.loads((out / "report.json").read_text())["damaged"] == []
 
 
 def test_times_that_are_kept_cannot_lack_a_test() -> None:
