@@ -129,8 +129,6 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
     from evo_kernel import suite_survey, suite_theirs, suite_timed
     from evo_kernel.errors import RunError
 
-    if file is not None and not file.is_file():  # opening a pipe would wait for somebody to write
-        raise RunError(f"{file} is no regular file: write the program into one")
     try:
         source = None if file is None else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
