@@ -4,20 +4,23 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from evo_kernel import gpus, machine
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError, Unsettled
 from fitness import child, targets
-from fitness.by_theirs import ReferenceLost, TheirsJudge
 from fitness.correctness import Limits
 from fitness.evaluation import Evaluation
 from fitness.gpu.court import Court, DeviceUnavailable
+from fitness.jail import ReferenceLost
 from fitness.judge import Judge, WorkerLost
 from fitness.measure import MeasuringJudge
 from fitness.open_mode import OpenJudge
 from suites import Case, Task
+
+if TYPE_CHECKING:  # it brings torch: a second that other searches need not wait
+    from fitness.by_theirs import TheirsJudge
 
 logger = logging.getLogger(__name__)
 
@@ -150,10 +153,13 @@ def make_measuring_judge(task: Task, settings: Settings, index: int | None = Non
         raise RunError(f"the GPU cannot be used: {error}") from error
 
 
-def make_open_judge(task: Task, settings: Settings, secret: int | None = None) -> OpenJudge | TheirsJudge:
+def make_open_judge(task: Task, settings: Settings, secret: int | None = None
+                    ) -> "OpenJudge | TheirsJudge":  # fmt: skip
     """Return a judge in open mode on this machine's GPU of the run's target: by cases, or by a suite's own test."""
     gpu = machine.own(settings.target)
     if task.judged_by:
+        from fitness.by_theirs import TheirsJudge
+
         return TheirsJudge(task, targets.find(settings.target), gpu)
     try:
         return OpenJudge(task, targets.find(settings.target), child_limits(settings), gpu, secret)

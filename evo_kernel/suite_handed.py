@@ -16,13 +16,12 @@ from evo_kernel.search import GIVEN
 from evo_kernel.suite_folder import put
 from evo_kernel.suite_kept import flag, words
 from evo_kernel.suite_timed import Timed
+from fitness import their_times
 from fitness.evaluation import Evaluation, Stage
 from fitness.gpu import discover
 from suites.foreign import Loaded, handing
 
 THEIRS = "theirs.json"
-SECONDS = 120.0  # for the reference, and again for the program, as `suite judge` has them
-TIMES_SECONDS = 300.0  # the same for times: tuners choose by themselves there, and every size has its second
 RUNS = (Stage.CORRECTNESS, Stage.PREDICT, Stage.TIMING)  # a program that fails there has run
 
 
@@ -129,7 +128,7 @@ def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers
             asked[task.name] = run, handed.candidate.id
         except handing.Unhandable as error:
             _keep(run, Said(handed.candidate.id, False, None, str(error), "", ""))
-    for found in suite_theirs.judged(programs, suite_theirs.gpu("auto"), SECONDS, workers):
+    for found in suite_theirs.judged(programs, suite_theirs.gpu("auto"), their_times.TEST, workers):
         if not found.why.startswith(suite_theirs.LOST):  # else it is the machine's fault, and asked again
             run, identity = asked[found.name]
             _keep(run, Said(identity, found.called, found.passed, found.why, found.device, found.mode))
@@ -153,7 +152,7 @@ def clock(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], found
         if handed is not None and handed.own and one is not None and one.passed and one.times is None:
             asked.append((task.name, run, one))
             programs.append((task, _as_theirs(state, handed.candidate.source)))
-    taken = suite_timed.timed(programs, found, TIMES_SECONDS)
+    taken = suite_timed.timed(programs, found, their_times.TIMES)
     for number, ((name, run, one), times) in enumerate(zip(asked, taken, strict=True), 1):
         if not times.why.startswith(suite_theirs.LOST):
             _keep(run, replace(one, times=times))

@@ -16,7 +16,7 @@ from fitness.correctness import Limits
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Mode, Stage
 from fitness.gpu.discover import Found
 from fitness.gpu.turns import Turns
-from fitness.jail import Jail, WorkerLost
+from fitness.jail import Jail, ReferenceLost
 from fitness.open_mode import INTERPRETED, visible
 from fitness.ours import QUARANTINED
 from fitness.results import Unlike
@@ -25,16 +25,11 @@ from fitness.walls.standing import Standing
 from suites import Case, Task
 from suites.foreign import by_theirs, rules
 
-SECONDS, TIMES = 120.0, 300.0  # for a test and for its times, as at the end of a suite's run
 NAMED = 6  # tests whose results differ
 CLAIMED = "untrusted-host: its suite's own test and times; the times are claims of the program's own process"
 IDLE = f"{QUARANTINED}its test passes a program that launches nothing"
 LAUNCHLESS = "its results are right when nothing is launched: its kernels do not make them"
 NAN = "their comparison does not take the reference for right: its results hold NaN, or it compares nothing"
-
-
-class ReferenceLost(WorkerLost):
-    """A reference that was right when its run began fails now: the machine's fault, and no program's."""
 
 
 class TheirsJudge:
@@ -142,7 +137,7 @@ class TheirsJudge:
 
     def _left(self, source: str, idle: bool = False) -> Any:
         """Return what the suite's test leaves with a program; Refusal where it fails."""
-        found = theirs.outcome(self._loaded, source, self._jail, SECONDS, self._visible, idle)
+        found = theirs.outcome(self._loaded, source, self._jail, their_times.TEST, self._visible, idle)
         if found.kind is not None:
             raise Refusal(words.failure(found, Stage.CORRECTNESS, self.task))
         try:
@@ -174,7 +169,7 @@ class TheirsJudge:
 
     def _taken(self, source: str, whose: str = "") -> dict[str, float]:
         """Have the suite's performance test take a program's times."""
-        taken = their_times.take(self._loaded, source, self._jail, TIMES, self._visible)
+        taken = their_times.take(self._loaded, source, self._jail, their_times.TIMES, self._visible)
         if not taken.by_test:
             raise Refusal(Failure(Stage.TIMING, "times", f"{whose}no times: {taken.why}"))
         return dict(taken.by_test)

@@ -29,6 +29,10 @@ class WorkerLost(Exception):
     """The fork server died or hung: nobody's verdict, to be tried again."""
 
 
+class ReferenceLost(WorkerLost):
+    """A suite's reference that was right when its run began fails now: the machine's fault, and no program's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a job ended: with a value, or with a failure's kind and message at a stage."""

@@ -15,6 +15,8 @@ from fitness.words import message
 from suites.foreign import Loaded
 
 MODE = "untrusted-host"
+# seconds that a run gives to a test, and to its times: tuners choose by themselves there, and every size has its second
+TEST, TIMES = 120.0, 300.0
 MOST, LONGEST = 5000, 200  # tests of one program (the ROCm benchmark has one of 2100), and letters of a test's name
 OUTPUT = 4 << 20  # bytes that a child may answer with
 

@@ -356,6 +356,11 @@ class TestBadInput:
         refused(run("export", finished, "--out", tmp_path / "file" / "x"), 1, "cannot export to")
 
 
+def test_what_drives_a_search_loads_no_torch_in_this_process() -> None:
+    code = "import sys, evo_kernel.api, evo_kernel.pools; sys.exit('it loads torch' if 'torch' in sys.modules else 0)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 class TestHelp:
     def test_help_loads_nothing_heavy_and_takes_less_than_300_ms(self) -> None:
         code = (
