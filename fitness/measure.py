@@ -20,7 +20,7 @@ from fitness.evaluation import Basis, CaseResult, Comparison, Evaluation, Failur
 from fitness.gpu import clock
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.clock import Ratio
-from fitness.gpu.court import Court, MachineFailed, NoRoom, RefereeFailed
+from fitness.gpu.court import Court, Crowded, MachineFailed, NoRoom, RefereeFailed
 from fitness.jail import Jail, WorkerLost
 from fitness.race import Resolved, Times
 from fitness.roofline import roofline
@@ -155,6 +155,8 @@ class MeasuringJudge:
             yield
         except MachineFailed as error:
             raise WorkerLost(str(error)) from error
+        except Crowded:
+            raise
         except RefereeFailed as error:
             raise TaskError(f"task {self.task.name}: {error}") from error
 

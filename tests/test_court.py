@@ -33,6 +33,7 @@ from fitness.gpu.court import (
 )
 from fitness.gpu.known import turned_around
 from fitness.gpu.process import Lost, questions
+from fitness.gpu.referee import Referee
 from fitness.jail import Jail, WorkerLost
 from fitness.measure import MeasuringJudge
 from fitness.plan import Buffer
@@ -240,6 +241,20 @@ def test_a_truth_without_room_gives_all_memory_back(bound: Court, desk: Desk) ->
     assert desk.names("referee")[-1] == "forget"
     assert not desk.at_work()[1].alive
     assert heard(bound)[0].error == 0.5
+
+
+@pytest.mark.parametrize(("holds", "kind"), [(100 << 30, "crowded"), (1 << 30, "memory")])
+def test_memory_that_is_short_is_the_tasks_fault_only_where_nobody_else_holds_it(
+    holds: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    referee, total = Referee.__new__(Referee), 140 << 30
+    referee._device, referee._arena = "cuda:0", torch.empty(1 << 20, dtype=torch.uint8)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: total - (1 << 30) - holds)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 30, total))
+    found, said = referee.shortage()
+    assert found == kind
+    assert "1.0 of 140.0 GiB are free" in said
+    assert ("others 100.0" in said) == (kind == "crowded")
 
 
 def test_an_error_of_the_tasks_own_code_is_no_candidates_fault(bound: Court, desk: Desk) -> None:
@@ -536,7 +551,12 @@ def test_a_bench_that_died_after_it_was_seen_alive_is_replaced_once(when: str, b
 
 
 def test_a_judge_that_cannot_begin_says_whose_fault_it_is_and_leaves_no_process(desk: Desk, double_task: Task) -> None:
-    for fails, kind in (("task", TaskError), ("question", WorkerLost)):
+    for fails, kind in (
+        ("task", TaskError),
+        ("question", WorkerLost),
+        ("memory", TaskError),
+        ("crowded", DeviceUnavailable),
+    ):
         desk.says.append((on("referee", "begin"), ["failed", fails, "ImportError: no such module"]))
         jail = Jail("compiled")
         with pytest.raises(kind, match="no such module"):

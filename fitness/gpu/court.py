@@ -5,7 +5,7 @@ from typing import Any
 
 from fitness.gpu import arena
 from fitness.gpu.arena import Set
-from fitness.gpu.errors import DeviceUnavailable, Fault, MachineFailed, NoRoom, RefereeFailed
+from fitness.gpu.errors import Crowded, DeviceUnavailable, Fault, MachineFailed, NoRoom, RefereeFailed
 from fitness.gpu.hearing import Hearing, Hearings, Program, Verified, inputs
 from fitness.gpu.heat import Clocked, Heat, Track, near
 from fitness.gpu.pair import Device
@@ -252,6 +252,7 @@ def _leading(plan: LaunchPlan, count: int) -> list[tuple[str | None, int]]:
 __all__ = [
     "Clocked",
     "Court",
+    "Crowded",
     "Device",
     "DeviceUnavailable",
     "Fault",

@@ -58,3 +58,7 @@ class MachineFailed(Exception):
 
 class NoRoom(RefereeFailed):
     """The device has too little memory for a trial's truth."""
+
+
+class Crowded(NoRoom, DeviceUnavailable):
+    """It has too little because somebody else holds much of it: no task's fault."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fitness.gpu import discover
-from fitness.gpu.errors import DeviceUnavailable, Fault, MachineFailed, NoRoom, NotStarted, RefereeFailed
+from fitness.gpu.errors import Crowded, DeviceUnavailable, Fault, MachineFailed, NoRoom, NotStarted, RefereeFailed
 from fitness.gpu.process import Lost, Process
 from fitness.gpu.standby import Standby, opened
 from fitness.gpu.turns import Turns
@@ -210,7 +210,7 @@ class Pair:
         if state != "ok":
             kind, message = rest
             self._recover()
-            known = {"no-device": DeviceUnavailable, "memory": NoRoom, "question": MachineFailed}
+            known = {"no-device": DeviceUnavailable, "memory": NoRoom, "crowded": Crowded, "question": MachineFailed}
             raise known.get(kind, RefereeFailed)(message)
         return rest[0]
 

@@ -31,6 +31,7 @@ from suites.trials import BASE, Trial, draw, trials
 
 Key = tuple[str, str]  # case, trial
 TURNED = "turned "  # before a trial's name: its inputs moved around
+OTHERS = 4 << 30  # of memory that others hold: a judge's own contexts and code take one or two
 
 
 class Referee:
@@ -71,6 +72,20 @@ class Referee:
         """Say how much device memory what is known of trials may take."""
         self._memory = memory
         return None
+
+    def shortage(self) -> list[str]:
+        """Say why memory was not to be had: others hold the device's, or the task takes more than there is."""
+        free, total = torch.cuda.mem_get_info(self._device)
+        own = torch.cuda.memory_reserved(self._device) + self._arena.numel()
+        others = total - free - own
+        gib = [f"{n / 2**30:.1f}" for n in (free, total, own, others)]
+        held = f"{gib[0]} of {gib[1]} GiB are free, its judge holds {gib[2]}"
+        if others > OTHERS:
+            return [
+                "crowded",
+                f"too little memory is left on the GPU: {held}, others {gib[3]}; run it when they are done",
+            ]
+        return ["memory", f"it takes more memory than the GPU has: {held}"]
 
     def begin(self, packed: Any, seed: int) -> Any:
         """Take up a task; `seed` is secret to the judges of one run."""
@@ -261,8 +276,8 @@ def main(channel: int, options: dict[str, Any]) -> None:
             wire.send(channel, ["ok", question(*arguments)])
         except NoDevice as error:
             wire.send(channel, ["failed", "no-device", str(error)])
-        except torch.OutOfMemoryError as error:
-            wire.send(channel, ["failed", "memory", str(error).splitlines()[0]])
+        except torch.OutOfMemoryError:
+            wire.send(channel, ["failed", *referee.shortage()])
         except Exception as error:  # noqa: BLE001  the task's own code may raise anything
             wire.send(channel, ["failed", "task", f"{type(error).__name__}: {error}"])
     os._exit(0)
