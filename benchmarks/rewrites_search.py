@@ -69,7 +69,7 @@ def jobs(given: argparse.Namespace) -> list[dict[str, Any]]:
     done = {identity(row) for row in (*read(KEPT), *read(given.rows)) if row["kind"] == "search"}
     every = [
         {"task": task, "seed": seed, "arm": arm, "evaluations": given.evaluations, "target": given.target,
-         "basis": given.basis, "workers": given.workers, "judges": given.at_once}
+         "basis": given.basis, "workers": given.workers, "judges": given.judges or given.at_once}
         for seed in range(given.first_seed, given.first_seed + given.seeds)
         for task in given.tasks.split(",")
         for arm in given.arms.split(",")
@@ -206,6 +206,7 @@ def main() -> None:
     one.add_argument("--basis", default="measured", choices=("measured", "predicted"))
     one.add_argument("--gpus", type=int, default=1)
     one.add_argument("--at-once", type=int, default=3, help="searches on each GPU")
+    one.add_argument("--judges", type=int, help="judges that a GPU's memory is shared out to [as many as searches]")
     one.add_argument("--workers", type=int, default=4, help="builders of each search")
     one.add_argument("--runs", type=Path, default=Path("runs/rewrites-search"), help="folder of the runs")
     one.set_defaults(do=search)
