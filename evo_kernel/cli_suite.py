@@ -82,11 +82,11 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     Exits with 0 once all was checked, whatever was found; what was lost with its jail is asked again the next time.
     """
     from evo_kernel import suite_check as module
-    from evo_kernel import suite_survey
+    from evo_kernel import suite_folder, suite_survey
     from evo_kernel.cli_options import say
     from evo_kernel.errors import RunError
 
-    module.require_outside(root, results)
+    suite_folder.require_outside(root, results, "results file")
     tasks = suite_survey.chosen(suite_survey.survey(name, root).tasks, names)[:limit]
     suite_survey.require_theirs(tasks, root)
     wanted = module.Wanted(workers, seconds, results, name if turn else "")

@@ -55,12 +55,6 @@ def run(tasks: Sequence[Loaded], wanted: Wanted, say: Callable[[str], None]) -> 
     return [found[t.name] for t in tasks]
 
 
-def require_outside(root: Path | None, results: Path | None) -> None:
-    """Refuse to keep results within a checkout, which is never written to."""
-    if root is not None and results is not None and results.resolve().is_relative_to(root.resolve()):
-        raise RunError(f"results file {results} lies in the checkout {root}, which is never written to: name another")
-
-
 def _checked(tasks: Sequence[Loaded], wanted: Wanted) -> Iterator[Checked]:
     """Check tasks in as many jails as there are workers, and yield verdicts as they come."""
     if not tasks:

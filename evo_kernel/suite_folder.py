@@ -20,6 +20,12 @@ _NEEDED = ("target", "basis", "mode")
 _COUNTED = ("generations", "population")
 
 
+def require_outside(root: Path | None, place: Path | None, what: str) -> None:
+    """Refuse to write within a checkout, which is never written to."""
+    if root is not None and place is not None and place.resolve().is_relative_to(root.resolve()):
+        raise RunError(f"{what} {place} lies in the checkout {root}, which is never written to: name another")
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One task of a suite run; `left_out` says why it is not searched."""

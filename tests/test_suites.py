@@ -648,6 +648,14 @@ class TestWhatCannotBeRead:
             assert "which is never written to" in told.output
         assert not (GEAK / "kept.jsonl").exists()
 
+    def test_a_suite_run_is_kept_outside_of_the_checkout(self) -> None:
+        told = run(
+            "suite", "run", "tritonbench-revised", "--root", GEAK, "--out", GEAK / "runs" / "mine", "--budget", 480
+        )
+        assert (told.exit_code, told.output.count("\n")) == (1, 1)
+        assert "which is never written to" in told.output
+        assert not (GEAK / "runs").exists()
+
     def test_a_program_may_come_through_a_pipe(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe.py")
         source = next(t.source for t in foreign.loader("tritonbench-revised").load(GEAK) if t.name == "double")
