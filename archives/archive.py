@@ -4,7 +4,6 @@ Adding a program and giving it another score cost the same at any size: nothing 
 a search goes on, but for one pass over an array of times when a member of the front is taken out.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -38,9 +37,7 @@ class Entry:
     @property
     def roofline(self) -> float | None:
         """The share of the roofline that it reaches: the geometric mean over the cases; None where one has none."""
-        shares = [c.share for c in self.evaluation.cases]
-        known = [share for share in shares if share]
-        return math.exp(sum(map(math.log, known)) / len(known)) if len(known) == len(shares) else None
+        return self.evaluation.roofline
 
 
 class Archive:

@@ -21,7 +21,9 @@ from evo_kernel.cli_options import (
 @click.argument("name")
 @click.option("--root", type=click.Path(path_type=Path), metavar="CHECKOUT", help="Root of the suite's checkout.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the suite run.")
-@click.option("--budget", type=click.IntRange(min=1), required=True, help="Evaluations of all tasks together.")
+@click.option(
+    "--budget", type=click.IntRange(min=1), required=True, help="Evaluations of all tasks together, in whole turns."
+)
 @click.option("--task", "names", multiple=True, metavar="TASK", help="Only this task; may be given several times.")
 @click.option(
     "--at-once",
@@ -79,6 +81,8 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     try:
         with terminated_like_interrupted():
             asked = suite_begin.begin(out, name, root, names, budget, given, config_file)
+            if rest := asked.budget % asked.turn:
+                talk(f"{rest} of {asked.budget} evaluations are less than a turn of {asked.turn}, and nobody's")
             left = suite_drive.drive(out, asked, at_once or suite_drive.usual(asked.settings), talk, theirs)
     except KeyboardInterrupt:
         say("\nstopped; nothing is lost. The same command goes on.")

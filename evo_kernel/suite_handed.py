@@ -1,48 +1,23 @@
-"""What a task's search hands in, and what the suite's own test says of it, kept beside the run."""
+"""What the suite's own test says of what a task's search hands in, kept beside the run."""
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from archives.candidate import Candidate
-from archives.events import Event, Judged, Measured, Proposed
-from archives.journal import Journal
-from evo_kernel import suite_eager, suite_held_out, suite_kept, suite_ours, suite_theirs, suite_timed
+from evo_kernel import suite_eager, suite_held_out, suite_kept, suite_theirs, suite_timed
 from evo_kernel.runs import State
-from evo_kernel.search import GIVEN
 from evo_kernel.suite_folder import put
 from evo_kernel.suite_kept import flag, words
+from evo_kernel.suite_pick import Handed, of
 from evo_kernel.suite_timed import Timed
 from fitness import their_times
-from fitness.evaluation import Evaluation, Stage
 from fitness.gpu import discover
 from suites.foreign import Loaded, handing
 
 THEIRS = "theirs.json"
-RUNS = (Stage.CORRECTNESS, Stage.PREDICT, Stage.TIMING)  # a program that fails there has run
-
-
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """The program that a search hands in, and what our judge says of it. `own`: the search made it."""
-
-    candidate: Candidate
-    evaluation: Evaluation
-    own: bool
-
-    @property
-    def right(self) -> bool | None:
-        """What our judge says of its results."""
-        return suite_ours.right(self.evaluation)
-
-    @property
-    def why(self) -> str:
-        """Why our judge refuses it; empty where it does not."""
-        failure = self.evaluation.failure
-        return "" if failure is None else f"{failure.stage}, {failure.kind}: {' '.join(failure.message.split())[:200]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,38 +31,6 @@ class Said:
     device: str
     mode: str
     times: Timed | None = None  # by its own performance tests; None: nobody took them
-
-
-def find(events: Iterable[Event], best: str | None) -> Handed | None:
-    """Return what a search hands in: its best, else its fastest right program, else its newest that ran.
-
-    A program that came with the task is handed in only where the search made none that ran.
-    """
-    proposed: dict[int, Candidate] = {}
-    found: dict[str, Handed] = {}
-    for event in events:
-        if isinstance(event, Proposed):
-            proposed[event.number] = event.candidate
-        elif isinstance(event, Judged):
-            made = proposed[event.number]
-            found[made.id] = Handed(made, event.evaluation, made.operator not in GIVEN)
-        elif isinstance(event, Measured) and event.candidate in found:
-            before, after = found[event.candidate], event.evaluation
-            if after.failure is not None or after.basis == before.evaluation.basis:  # else times of two bases would mix
-                found[event.candidate] = Handed(before.candidate, after, before.own)
-    own = [h for h in found.values() if h.own]
-    if best in found and found[best].own:
-        return found[best]
-    if right := [h for h in own if h.evaluation.passed]:
-        return min(right, key=lambda h: h.evaluation.score_us)
-    ran = [h for h in own if h.evaluation.failure is not None and h.evaluation.failure.stage in RUNS]
-    return ran[-1] if ran else next((h for h in found.values() if not h.own), None)
-
-
-def of(run: Path, best: str | None) -> Handed | None:
-    """Return what the search of a run hands in so far."""
-    with Journal.read(run) as journal:
-        return find(journal.events(), best)
 
 
 def said(run: Path, handed: Handed | None) -> Said | None:
@@ -190,11 +133,8 @@ class Verdicts:
         return None not in (said, self.ours) and said != self.ours
 
 
-def verdicts(run: Path, best: str | None) -> Verdicts | None:
-    """Return both verdicts on what a run hands in; None where there is nothing yet."""
-    handed = of(run, best)
-    if handed is None:
-        return None
+def verdicts(run: Path, handed: Handed) -> Verdicts:
+    """Return both verdicts on what a run hands in."""
     one, found = handed.candidate, handed.evaluation
     return Verdicts(
         one.id, one.operator, handed.own, handed.right, handed.why, str(found.mode),

@@ -1,4 +1,4 @@
-"""Judges a task's seed and the best of its search on cases that no operator saw, and keeps what came of it and why."""
+"""Judges a seed and what its search hands in on cases that no operator saw, and keeps what came of it and why."""
 
 import json
 import logging
@@ -8,23 +8,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import measurement, metrics, runs, suite_eager, suite_kept
+from evo_kernel import measurement, metrics, runs, suite_eager, suite_kept, suite_pick
 from evo_kernel.config import Settings
 from evo_kernel.pools import judge_now, one_judge
 from evo_kernel.runs import State
 from evo_kernel.suite_folder import HELD_OUT, put, run_of
 from evo_kernel.suite_kept import flag, words
+from evo_kernel.suite_pick import Handed
 from evo_kernel.suite_standing import Place
 from fitness.evaluation import Failure, Stage
 
 logger = logging.getLogger(__name__)
 
+OWN = "own program"  # of the search, in reasons
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What held-out cases say of the program that a search began with and of its best, and why one fails."""
+    """What held-out cases say of the program that a search began with and of its own, and why one fails."""
 
-    candidate: str  # the best
+    candidate: str  # the search's own
     before: bool
     after: bool
     why: str = ""
@@ -36,9 +39,10 @@ class HeldOut:
 
 
 def judge(folder: Path, place: Place, settings: Settings, stop: threading.Event) -> None:
-    """Judge a task's seed and its best, once for each best; a best that was never measured so is confirmed before.
+    """Judge a task's seed and what its search hands in, once for each such program; a best is confirmed before.
 
-    A task that its suite's own test judges has no cases, and so none that are held out.
+    Where the search made nothing right there is nothing to ask: a seed is a baseline alone. A task that its suite's own
+    test judges has no cases, and so none that are held out.
     """
     state = place.state
     if state is None or state.search.archive.best is None or state.task.judged_by or stop.is_set():
@@ -50,11 +54,11 @@ def judge(folder: Path, place: Place, settings: Settings, stop: threading.Event)
     seed, best = measurement.baseline(state), state.search.archive.best
     if seed is None and best is not None and suite_eager.wanted(state):
         suite_eager.keep(run, state)
-    if best is None or said(run, best) is not None or stop.is_set():
+    made = suite_pick.of(run, best)
+    if made is None or not made.success or said(run, made) is not None or stop.is_set():
         return
-    found = state.search.archive[best].candidate.source
     given = None if seed is None else seed.candidate.source  # None: the reference, which is what right means
-    programs = {name: text for name, text in (("seed", given), ("best", found)) if text is not None}
+    programs = {name: text for name, text in (("seed", given), (OWN, made.candidate.source)) if text is not None}
     failed = _failures(state, programs, stop)
     if failed is None:
         return
@@ -63,14 +67,14 @@ def judge(folder: Path, place: Place, settings: Settings, stop: threading.Event)
         logger.warning("%s: held-out cases could not be judged; its %s", place.member.name, "; its ".join(lost))
         return
     why = "; ".join(f"its {name} fails at {_told(f)}" for name, f in failed.items() if f is not None)
-    one = HeldOut(best, failed.get("seed") is None, failed["best"] is None, why)
+    one = HeldOut(made.candidate.id, failed.get("seed") is None, failed[OWN] is None, why)
     put(run / HELD_OUT, json.dumps(asdict(one)) + "\n")
 
 
-def said(run: Path, best: str) -> HeldOut | None:
-    """Return what held-out cases said of the seed and of this best; None where that is to be asked."""
+def said(run: Path, made: Handed) -> HeldOut | None:
+    """Return what held-out cases said of the seed and of this program; None where that is to be asked."""
     found = suite_kept.whole(kept, run)
-    return found if found is not None and found.candidate == best else None
+    return found if found is not None and found.candidate == made.candidate.id else None
 
 
 def kept(run: Path) -> HeldOut | None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ ALONE = (
     "performance tests say (untrusted-host): they are compared with no others, and have no roofline and no held-out "
     "cases."
 )
+FEWER = (
+    "pass@k is unbiased where a task has k programs; of one with fewer it is the chance that any of them is right: "
+    "{fewer} of these tasks have fewer than {most}."
+)
+UNTRUSTED = "untrusted-host"  # who could have told any time
 NAMES = ("report.json", "report.md", "report.svg")
 _COSTS = ("evaluations", "calls", "tokens", "dollars", "gpu_seconds")
 
@@ -40,6 +46,7 @@ def plain(folder: Path) -> dict[str, Any]:
     return {
         "suite": asked.suite,
         "budget": asked.budget,
+        "turn": asked.turn,
         "target": asked.settings["target"],
         "basis": asked.settings["basis"],
         "mode": asked.settings["mode"],
@@ -70,7 +77,7 @@ def measures(rows: Sequence[Row]) -> dict[str, Any]:
             for part in _COSTS
         },
         **{f"{part}_to_best": _mean([getattr(s, part) for r in rows if (s := r.made.to_best)]) for part in _COSTS},
-        "roofline": _mean([r.roofline for r in rows]),
+        "roofline": _mean([r.own_roofline for r in rows]),
         "tasks_with_regressions": sum(bool(r.regressions) for r in rows),
         "by_theirs_alone": sum(r.by == "theirs" for r in rows),
         "theirs": by_theirs(rows),
@@ -116,12 +123,12 @@ def write(folder: Path, out: Path, other: Path | None = None) -> str:
 def markdown(reports: dict[str, dict[str, Any]]) -> str:
     """Return the first report for a person; where there is another, both stand side by side first."""
     report, *others = reports.values()
-    claimed = ", untrusted-host" if report["mode"] == "open" else ""
+    claimed = f", {UNTRUSTED}" if report["mode"] == "open" else ""
     lines = [
         f"# {report['suite']} for {report['target']}: times are {report['basis']}{claimed}",
         "",
-        f"Budget: {report['budget']} evaluations. Right means that every gate of the judge was passed; programs that "
-        "came with a task count as baselines alone.",
+        f"Budget: {report['budget']} evaluations, {_turns(report)}. Right means that every gate of the judge was "
+        "passed; programs that came with a task count as baselines alone.",
         "",
     ]
     if report["damaged"]:
@@ -141,11 +148,20 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _turns(report: dict[str, Any]) -> str:
+    """Say how many turns the budget pays, and what it does not."""
+    turns, rest = divmod(report["budget"], report["turn"])
+    left = f"; {rest} are less than a turn, and nobody's" if rest else ""
+    return f"which are {turns} turn{'s' if turns != 1 else ''} of {report['turn']}{left}"
+
+
 def _overview(report: dict[str, Any]) -> list[str]:
     """Return the measures of all tasks, by level and by category."""
     alone = report["all"]["by_theirs_alone"]
     told = [ALONE.format(alone=alone, tasks=report["all"]["tasks"]), ""] if alone else []
-    return ["## Measures, by our judge", "", *told, *table(_MEASURE, parts(report)), ""]
+    fewer = sum(t["made"]["evaluations"] < max(KS) for t in report["tasks"])
+    lines = ["## Measures, by our judge", "", *told, *table(_MEASURE, parts(report)), ""]
+    return [*lines, FEWER.format(fewer=fewer, most=max(KS)), ""] if fewer else lines
 
 
 def _gained(task: dict[str, Any]) -> float | None:
@@ -173,18 +189,28 @@ def _beside(report: dict[str, Any], other: dict[str, Any], names: tuple[str, ...
     first, second = names
     rows = [{"name": n, **r["all"]} for n, r in zip(names, (report, other), strict=True)]
     mine, theirs = ({t["name"]: t for t in r["tasks"]} for r in (report, other))
-    lines = ["## Side by side", "", *table(_MEASURE, rows), "", *table(_COST, rows), ""]
-    if (report["target"], report["basis"]) != (other["target"], other["basis"]):
-        return [*lines, "Their times are of different chips or bases: tasks are not laid side by side.", ""]
+    asked = [{"name": n, **r, "mode": _mode(r)} for n, r in zip(names, (report, other), strict=True)]
+    lines = ["## Side by side", "", *table(_ASKED, asked), "", *table(_MEASURE, rows), "", *table(_COST, rows), ""]
+    if any(report[part] != other[part] for part in ("target", "basis", "mode")):
+        return [*lines, "Their times are of different chips, bases or modes: tasks are not laid side by side.", ""]
     lines += [f"| task | {first}, us | {second}, us | {first} / {second} |", "|---|---|---|---|"]
-    for name in (n for n in mine if n in theirs):
+    both = [n for n in mine if n in theirs]
+    changed = [n for n in both if mine[n]["task"] != theirs[n]["task"] and mine[n]["task"] and theirs[n]["task"]]
+    for name in both:
         one, two = mine[name]["best_us"], theirs[name]["best_us"]
         ours = {mine[name]["by"], theirs[name]["by"]} == {"ours"}  # theirs: both are the luckiest of many times
-        ratio = f"{one / two:.3f}" if one and two and ours else "-"
+        ratio = f"{one / two:.3f}" if one and two and ours and name not in changed else "-"
         lines.append(f"| {name} | {us(one)} | {us(two)} | {ratio} |")
+    if changed:
+        lines.append(f"\nOf one name, but with other text in the two runs, so not divided: {', '.join(changed)}")
     alone = {n: [t for t in a if t not in b] for n, a, b in ((first, mine, theirs), (second, theirs, mine))}
     lines += [f"\nOnly in {name}: {', '.join(found)}" for name, found in alone.items() if found]
     return [*lines, ""]
+
+
+def _mode(report: dict[str, Any]) -> str:
+    """Return a run's mode, with what its times are worth."""
+    return f"open ({UNTRUSTED})" if report["mode"] == "open" else str(report["mode"])
 
 
 def _gain(task: dict[str, Any]) -> str:
@@ -205,6 +231,11 @@ _COST: dict[str, Cell] = {
     "tokens": _cost("tokens", 0),
     "dollars": _cost("dollars", 4),
     "GPU seconds": _cost("gpu_seconds", 1),
+}
+_ASKED: dict[str, Cell] = {
+    "": lambda r: str(r["name"]),
+    **{part: itemgetter(part) for part in ("suite", "target", "basis", "mode")},
+    "budget": lambda r: str(r["budget"]),
 }
 _MEASURE: dict[str, Cell] = {
     "": lambda r: str(r["name"]),

@@ -8,10 +8,10 @@ from pathlib import Path
 from archives.archive import Entry
 from archives.events import Answered, Event, Judged, Proposed
 from archives.journal import Journal
-from evo_kernel import measurement, metrics, suite_eager, suite_handed, suite_held_out, suite_standing
+from evo_kernel import measurement, metrics, suite_eager, suite_handed, suite_held_out, suite_pick, suite_standing
 from evo_kernel.search import GIVEN
 from evo_kernel.suite_folder import SuiteRun, run_of
-from evo_kernel.suite_handed import RUNS, Verdicts
+from evo_kernel.suite_handed import Verdicts
 from fitness.evaluation import Failure
 from suites.foreign import by_theirs
 
@@ -74,12 +74,14 @@ class Row:
     eager_us: float | None = None  # PyTorch's, where there is no seed
     speedup: float | None = None  # confirmed where it is measured: the seed timed beside it
     interval: tuple[float, float] | None = None
-    roofline: float | None = None
+    roofline: float | None = None  # of the best, which may be the seed
+    own_roofline: float | None = None  # of the right program of its own that the search hands in
     cases: tuple[CaseRow, ...] = ()
     held_out: metrics.Quadrant | None = None
     held_out_why: str = ""  # whichever of the two fails
     handed: Verdicts | None = None  # both verdicts on what the search hands in
     references: tuple[tuple[str, float], ...] = ()  # microseconds by case
+    task: str = ""  # digest of its text; empty where there is none yet
     by: str = "ours"  # who judged while it was searched: theirs where no task of ours could be made
 
     @property
@@ -153,18 +155,23 @@ def _row(folder: Path, place: suite_standing.Place) -> Row:
     run, archive = run_of(folder, member), state.search.archive
     with Journal.read(run) as journal:
         made = fold(journal.events(), archive.best)
-    handed = suite_handed.verdicts(run, archive.best)
+    found = suite_pick.of(run, archive.best)
+    handed = None if found is None else suite_handed.verdicts(run, found)
     damage, no_task = suite_handed.damage(run), by_theirs.why(state.task)
     told = [f"ours: no task, because {no_task}"] if no_task else []
     told += [*([damage] if damage else []), *(_failed(f) for _, f in state.search.failed_seeds)]
     if no_task and handed is not None:
         handed = replace(handed, ours=None, why=f"no task, because {no_task}")
     seed, best = measurement.baseline(state), archive[archive.best] if archive.best else None
+    made_own = found if found is not None and found.success and not no_task else None
+    held_out = None if made_own is None else suite_held_out.said(run, made_own)
     times = suite_eager.times(run) if seed is None else {c.case: c.time_us for c in seed.evaluation.cases}
     status = suite_standing.DAMAGED if damage else place.status
     row = Row(
         member.name, member.group, member.category, status, "; ".join(told), made, handed=handed,
-        references=tuple(times.items()), by="theirs" if no_task else "ours",
+        references=tuple(times.items()), by="theirs" if no_task else "ours", task=state.task.digest,
+        own_roofline=None if made_own is None else made_own.evaluation.roofline,
+        held_out=None if held_out is None else held_out.quadrant, held_out_why="" if held_out is None else held_out.why,
     )  # fmt: skip
     if best is None:
         return row
@@ -175,7 +182,7 @@ def _row(folder: Path, place: suite_standing.Place) -> Row:
     if seed is None:  # it came with PyTorch alone: there is no kernel to be faster than
         whole = len(cases) == len(best.evaluation.cases)  # else its mean would be of other cases than the best's
         return replace(row, eager_us=_mean([c.reference_us for c in cases]) if whole else None)
-    return _timed(row, seed, best, run)
+    return _timed(row, seed, best)
 
 
 def _mean(times: Sequence[float]) -> float | None:
@@ -188,17 +195,15 @@ def _failed(failure: Failure) -> str:
     return f"seed fails at {failure.stage}: {failure.kind}{f', {said}' if said else ''}"
 
 
-def _timed(row: Row, seed: Entry, best: Entry, run: Path) -> Row:
+def _timed(row: Row, seed: Entry, best: Entry) -> Row:
     """Add what is known beside a seed that passed."""
     beside = best.evaluation.ratio_to("baseline")
-    said = suite_held_out.said(run, best.candidate.id)
     claimed = (
         None if row.by == "theirs" else seed.score_us / best.score_us
     )  # theirs: the fastest of many is a lucky one
     return replace(
         row, seed_us=seed.score_us, speedup=claimed if beside is None else 1 / beside.ratio,
         interval=None if beside is None else (1 / beside.high, 1 / beside.low),
-        held_out=None if said is None else said.quadrant, held_out_why="" if said is None else said.why,
     )  # fmt: skip
 
 
@@ -242,7 +247,7 @@ class _Tally:
         if not own:
             return
         self.evaluations += 1
-        self.ran += failure is None or failure.stage in RUNS
+        self.ran += failure is None or failure.stage in suite_pick.RUNS
         self.correct += failure is None
         if failure is None and self.to_first is None:
             self.to_first = self.spent

@@ -128,6 +128,13 @@ class Evaluation:
         return self.failure is None
 
     @property
+    def roofline(self) -> float | None:
+        """The share of the roofline that it reaches: the geometric mean over the cases; None where one has none."""
+        shares = [c.share for c in self.cases]
+        known = [share for share in shares if share]
+        return math.exp(sum(map(math.log, known)) / len(known)) if len(known) == len(shares) else None
+
+    @property
     def score_us(self) -> float:
         """Geometric mean of the case times, in microseconds; only a passed evaluation has one."""
         if self.failure is not None:

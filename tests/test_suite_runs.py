@@ -29,7 +29,7 @@ from evo_kernel.suite_folder import EAGER, HELD_OUT, Member, run_of
 from evo_kernel.suite_schedule import Standing, ready
 from evo_kernel.suite_stop import Stop
 from fitness.evaluation import Evaluation, Failure, Stage
-from suites import Task
+from suites import Task, load
 
 
 class TestTheSchedule:
@@ -120,6 +120,9 @@ def test_an_interrupted_suite_run_goes_on_and_what_cannot_be_searched_costs_noth
     report = json.loads((tmp_path / "whole" / "report.json").read_text())
     assert [t["status"] for t in report["tasks"]] == ["open", "open", "hopeless", "hopeless"]
     assert [t["made"]["evaluations"] for t in report["tasks"]] == [8, 8, 0, 0]  # broken.py gives its turn back
+    told = (tmp_path / "whole" / "report.md").read_text()
+    assert "Budget: 18 evaluations, which are 4 turns of 4; 2 are less than a turn, and nobody's." in told
+    assert "of one with fewer it is the chance that any of them is right: 4 of these tasks have fewer than 10." in told
     assert "seed fails at correctness" in report["tasks"][2]["why"]
     assert "held_out" in report["tasks"][3]["why"]
     assert report["all"]["execution_accuracy"] == 2 / 4
@@ -168,9 +171,38 @@ def test_why_held_out_cases_fail_is_told_and_a_machine_that_failed_says_nothing_
         assert report["held_out"] == found[0]
         assert report["held_out_why"].startswith(found[1])
     assert (
-        "- a: held out, its seed fails at correctness: wrong, element (3,); its best fails"
+        "- a: held out, its seed fails at correctness: wrong, element (3,); its own program fails"
         in (tmp_path / "out" / "report.md").read_text()
     )
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_held_out_cases_and_the_roofline_count_what_the_search_made_and_no_seed(
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: bool
+) -> None:
+    def judge(self: Formula, source: str, *_: object) -> Evaluation:
+        found = judged(self, source)
+        if source == given or found.failure is not None:
+            return found
+        if not right:
+            return replace(found, failure=Failure(Stage.CORRECTNESS, "wrong", "by its numbers"), cases=())
+        return replace(found, cases=tuple(replace(c, time_us=10 * c.time_us) for c in found.cases))
+
+    given, judged = load(str(tasks / "a.py")).seeds[0].source, Formula.judge
+    asked: list[str] = []
+    monkeypatch.setattr(Formula, "judge", judge)
+    held_out = SimpleNamespace(judge=lambda s, *_: asked.append(s) or Formula().judge(s), close=lambda: None)
+    monkeypatch.setattr(suite_held_out, "one_judge", lambda *_: held_out)
+    made = run(*options(tasks, tmp_path / "out", "--task", "a"))
+    assert made.exit_code == 0, made.output
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    (task,) = report["tasks"]
+    assert task["best_us"] == task["seed_us"]  # the seed is the best either way
+    assert task["held_out"] == ("both-pass" if right else None)
+    assert report["all"]["held_out_pass_rate"] == (1.0 if right else None)
+    assert (report["all"]["roofline"] is None) == (not right)
+    assert not right or report["all"]["roofline"] < task["roofline"]
+    assert (len(asked), given in asked) == ((2, True) if right else (0, False))
 
 
 def test_an_interrupt_does_not_wait_for_the_second_of_two_held_out_programs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,6 +381,25 @@ def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(
     assert "root: it was begun with none, and /" in told
     assert "tasks: a was left out (needs a thing) and is searched (level -, category -) now" in told
     assert "has no suite.json" in run("suite", "report", tmp_path).output
+
+
+def test_runs_are_divided_where_their_tasks_are_the_same_and_their_times_of_one_kind(
+    tasks: Path, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert run(*options(tasks, one, "--task", "a", "--task", "b")).exit_code == 0
+    (tasks / "b.py").write_text(SCALE.replace("num_warps=4", "num_warps=2"))
+    assert run(*options(tasks, two, "--task", "a", "--task", "b")).exit_code == 0
+    told = run("suite", "report", one, "--compare", two).stdout
+    assert re.search(r"^\| a \| [\d.]+ \| [\d.]+ \| 1\.000 \|$", told, re.MULTILINE)
+    assert re.search(r"^\| b \| [\d.]+ \| [\d.]+ \| - \|$", told, re.MULTILINE)
+    assert "other text in the two runs, so not divided: b" in told
+    assert "| one | native | mi300 | predicted | sealed | 18 |" in told
+    about = json.loads((two / "suite.json").read_text())
+    (two / "suite.json").write_text(json.dumps({**about, "settings": {**about["settings"], "mode": "open"}}))
+    told = run("suite", "report", one, "--compare", two).stdout
+    assert "| two | native | mi300 | predicted | open (untrusted-host) | 18 |" in told
+    assert "different chips, bases or modes: tasks are not laid side by side" in told
 
 
 def test_models_write_programs_too_within_limits_that_all_tasks_share(

@@ -59,7 +59,7 @@ def case(name, m, n, k, dtype="float16", a="normal", small=(48, 64, 32)):
     return Case(
         name,
         full,
-        flops=2 * k * k * m + 2 * k * k * n,
+        flops=min(2 * k * k * (m + n), 4 * m * n * k),  # in whichever order is less
         bytes=sum(i.bytes for i in full.values() if isinstance(i, Input)) + Input((m, k), dtype).bytes,
         small=operands(*small, dtype, a),
     )

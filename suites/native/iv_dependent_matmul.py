@@ -5,6 +5,8 @@ some of them twice. Summed in float32, rounded once. Compute bound. What is hard
 counter through a table in memory, so that pointers cannot simply advance and loads of the next step must be begun
 before the product of this one, although where they lie is not known until the table has answered.
 """
+import math
+
 import torch
 
 from suites import Case, Input, edge
@@ -48,13 +50,23 @@ def operands(m, n, k, steps, dtype, a):
     }
 
 
+def fewest(blocks, steps):
+    """Return how many different blocks are used at least, but for one draw of `order` in tens of thousands."""
+    one, two = (1 - 1 / blocks) ** steps, max(0.0, 1 - 2 / blocks) ** steps  # that a block, or two, are not used
+    deviation = math.sqrt(max(0.0, blocks * (blocks - 1) * two + blocks * one - (blocks * one) ** 2))
+    return max(min(1, steps), math.floor(blocks * (1 - one) - 4 * deviation))
+
+
 def case(name, m, n, k, steps, dtype="float16", a="normal", small=(48, 64, 128, 3)):
     full = operands(m, n, k, steps, dtype, a)
+    # a block that is used twice need not be read nor multiplied twice (`by_counts`), and one that is not used not at all
+    used = fewest(k // BLOCK, steps) * BLOCK
+    read = Input((m, used), dtype).bytes + Input((used, n), dtype).bytes + full["order"].bytes
     return Case(
         name,
         full,
-        flops=2 * m * n * steps * BLOCK,
-        bytes=sum(i.bytes for i in full.values() if isinstance(i, Input)) + Input((m, n), dtype).bytes,
+        flops=2 * m * n * used,
+        bytes=read + Input((m, n), dtype).bytes,
         small=operands(*small, dtype, a),
     )
 
