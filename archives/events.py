@@ -17,7 +17,7 @@ from fitness.evaluation import Evaluation
 
 FORMAT = 3  # 2: Measured, and measured evaluations; 3: Stopped, limits, GPU seconds
 # of events that not every run has, so that an older program still reads the runs that have none
-SINCE = {"asked": 4, "answered": 4, "sealed": 5, "learned": 7}  # 7: how much was gained
+SINCE = {"asked": 4, "answered": 4, "sealed": 5, "learned": 8}  # 7: how much was gained; 8: whether it was shipped
 NEWEST = max(SINCE.values())
 USUAL = 0.1  # logarithm of a rewrite's gain where an older version did not say how much it was
 
@@ -112,9 +112,13 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What an earlier run knew of families: target, kind of kernel, name, gains, misses, sum of gains' logarithms."""
+    """What earlier runs knew of families: target, kind of kernel, name, gains, misses, sum of gains' logarithms.
+
+    `shipped`: it comes with evo-kernel, and is no word of a run that this one was begun from.
+    """
 
     outcomes: tuple[tuple[str, str, str, float, float, float], ...]
+    shipped: bool = False
 
 
 Event = Asked | Answered | Started | Proposed | Refused | Judged | Extended | Measured | Learned | Sealed | Stopped
@@ -144,7 +148,7 @@ def encode(event: Event) -> tuple[str, bytes]:
     elif isinstance(event, Sealed):
         body = [event.fingerprint]
     elif isinstance(event, Learned):
-        body = [event.outcomes]
+        body = [event.outcomes, *([True] if event.shipped else [])]
     elif isinstance(event, Asked):
         body = [event.number, event.operator, event.model, event.parents]
     elif isinstance(event, Answered):
@@ -180,7 +184,7 @@ _DECODERS: dict[str, Any] = {
     "extended": Extended,
     "stopped": Stopped,
     "sealed": Sealed,
-    "learned": lambda outcomes: Learned(tuple((*one, one[3] * USUAL)[:6] for one in outcomes)),
+    "learned": lambda outcomes, *shipped: Learned(tuple((*one, one[3] * USUAL)[:6] for one in outcomes), *shipped),
     "asked": Asked,
     "answered": Answered,
     "measured": lambda candidate, plain: Measured(candidate, evaluations.unpack(plain)),

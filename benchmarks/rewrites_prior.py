@@ -20,7 +20,7 @@ import numpy as np
 from rewrites_singles_table import GAIN, tries  # beside this file
 
 from evo_kernel import runs
-from evo_kernel.credit import NOTHING, Counts, added, weighed
+from evo_kernel.credit import NOTHING, PRIOR, Counts, added, weighed
 from operators.rewrites.kinds import PRODUCTS, kind
 from operators.rewrites.operator import worth
 from suites import load
@@ -36,7 +36,7 @@ def of_run(folder: Path, target: str) -> tuple[str, Seen, str] | None:
     credit = state.search.credit
     if state.settings.target != target or state.settings.basis != "measured" or not credit.families:
         return None
-    credit.learn(())  # what it was given was seen elsewhere
+    credit.learn((), shipped=False)  # what it was given was seen elsewhere
     seen = {(kernel, family): (g, m, log) for _, kernel, family, g, m, log in credit.passed_on()}
     versions = state.started.versions
     where = f"{state.started.machine['gpu']}, torch {versions.get('torch')}, triton {versions.get('triton')}"
@@ -94,7 +94,7 @@ def drawn(task: str, tasks: dict[str, Seen], rng: np.random.Generator) -> tuple[
         for key, counts in seen.items() if name != task else ():
             others[key] = added(others.get(key, NOTHING), counts)
     keys = sorted(tasks[task])
-    known = [weighed(*others[key]) if key in others else NOTHING for key in keys]
+    known = [weighed(*others[key], PRIOR) if key in others else NOTHING for key in keys]
     draws = [[worth(counts, rng) for counts in known] for _ in range(DRAWS)]
     gains = np.array([tasks[task][k][2] / sum(tasks[task][k][:2]) for k in keys])
     return float(gains[np.argmax(draws, 1)].mean()), float(gains.mean())

@@ -51,7 +51,8 @@ class Credit:
     def __init__(self) -> None:
         self.operators: dict[str, Record] = {}
         self.families: dict[str, Record] = {}
-        self.earlier: tuple[Outcome, ...] = ()
+        self.earlier: tuple[Outcome, ...] = ()  # what runs knew that this one was begun from
+        self.shipped: tuple[Outcome, ...] = ()  # what comes with evo-kernel
         self._kinds: dict[tuple[Kind, str], Counts] = {}
 
     def tell(self, name: str, candidate: Candidate, passed: bool, gain: float | None, on: Kind) -> None:
@@ -63,20 +64,35 @@ class Credit:
             seen = (0.0, 1.0, 0.0) if gain is None else (1.0, 0.0, math.log(gain))
             self._kinds[on, family] = added(self._kinds.get((on, family), NOTHING), seen)
 
-    def learn(self, outcomes: tuple[Outcome, ...]) -> None:
+    def learn(self, outcomes: tuple[Outcome, ...], shipped: bool) -> None:
         """Take what earlier runs knew; of all, only what is of a program's target and kind is used."""
-        self.earlier = outcomes
+        if shipped:
+            self.shipped = outcomes
+        else:
+            self.earlier = outcomes
 
     def outcomes(self, on: Kind) -> dict[str, Counts]:
-        """Return gains, misses and log-gains of each family, for the operator that draws by them."""
-        found = {family: weighed(*rest) for target, kernel, family, *rest in self.earlier if (target, kernel) == on}
+        """Return gains, misses and log-gains of each family, for the operator that draws by them.
+
+        A run that this one was begun from goes before what is shipped, which makes up what that lacks of PRIOR tries.
+        """
+        found: dict[str, Counts] = {}
+        for known in (self.earlier, self.shipped):
+            for target, kernel, family, gains, misses, log_gain in known:
+                if (target, kernel) == on:
+                    before = found.get(family, NOTHING)
+                    room = PRIOR - before[0] - before[1]
+                    found[family] = added(before, weighed(gains, misses, log_gain, room))
         for name, record in self.families.items():
             seen = (float(record.gains), float(record.tries - record.gains), record.log_gain)
             found[name] = added(found.get(name, NOTHING), seen)
         return found
 
     def passed_on(self) -> tuple[Outcome, ...]:
-        """Return what a later run may begin with: what this one was given and what it saw, in order of names."""
+        """Return what a later run may begin with: what it was given by runs and what it saw, in order of names.
+
+        What is shipped is not handed on: that run has its own, without what its own task's searches saw.
+        """
         found = {(target, kernel, family): (g, m, log) for target, kernel, family, g, m, log in self.earlier}
         for ((target, kernel), family), seen in self._kinds.items():
             key = (target, kernel, family)
@@ -99,7 +115,7 @@ class Credit:
                 "gains": gains,
                 "mean_gain": math.exp(log_gain / gains) if gains else 1.0,
             }
-            for target, kernel, family, gains, misses, log_gain in self.earlier
+            for target, kernel, family, gains, misses, log_gain in (*self.earlier, *self.shipped)
         ]
 
 
@@ -108,9 +124,9 @@ def added(one: Counts, other: Counts) -> Counts:
     return one[0] + other[0], one[1] + other[1], one[2] + other[2]
 
 
-def weighed(gains: float, misses: float, log_gain: float) -> Counts:
-    """Shrink what earlier runs saw of a family to PRIOR tries."""
-    share = min(1.0, PRIOR / (gains + misses))
+def weighed(gains: float, misses: float, log_gain: float, most: float) -> Counts:
+    """Shrink what earlier runs saw of a family to so many tries at most."""
+    share = min(1.0, max(0.0, most) / (gains + misses))
     return share * gains, share * misses, share * log_gain
 
 

@@ -48,12 +48,14 @@ class Start:
 
     programs: tuple[Candidate, ...] = ()
     credit: tuple[Outcome, ...] = ()
+    basis: str = ""  # of that run's times; empty where nobody says
 
 
 def begin(folder: Path, settings: Settings, task: Task, start: Start = Start()) -> None:
     """Create a run: what it is, and what it begins with.
 
-    Of rewrites on its target another run's word goes before what is shipped.
+    Of rewrites another run's word goes before what is shipped, where its times were as this run's will be: what was
+    predicted says little of what is measured.
     """
     given = [Candidate(s.source, "seed", s.name, (), fingerprint(s.source), structure(s.source)) for s in task.seeds]
     known = {c.fingerprint for c in given}
@@ -69,9 +71,12 @@ def begin(folder: Path, settings: Settings, task: Task, start: Start = Start()) 
         )
     constrained.require(settings, given)
     first: list[Event] = [Started(settings.frozen, tasks.pack(task), _versions(), _machine(settings))]
-    told = any(target == settings.target for target, *_ in start.credit)
-    credit = start.credit + (() if told else prior.begun_with(settings, task.name))
-    first += [Learned(credit)] if credit else []
+    alike = start.basis in ("", settings.basis)
+    if start.credit and not alike:
+        logger.warning("what that run knew of rewrites is left out: its times were %s, this run's are %s",
+                       start.basis, settings.basis)  # fmt: skip
+    for said, shipped in ((start.credit if alike else (), False), (prior.begun_with(settings, task.name), True)):
+        first += [Learned(said, shipped)] if said else []
     first += [Proposed(number, candidate) for number, candidate in enumerate(given)]
     Journal.create(folder, ((event, 0.0) for event in first)).close()
 
@@ -141,10 +146,10 @@ def start_from(folder: Path, task: Task) -> Start:
         if not credit:
             raise RunError(f"{launcher}, and it knows nothing of rewrites: there is nothing to begin with")
         logger.info("%s: only what it knows of rewrites is taken", launcher)
-        return Start((), credit)
+        return Start((), credit, state.settings.basis)
     found = [entry.candidate for entry in state.search.archive.ranked()]
     programs = [replace(c, operator="imported", intent=f"elite of {folder.name}", parents=()) for c in found]
-    return Start(tuple(programs), credit)
+    return Start(tuple(programs), credit, state.settings.basis)
 
 
 def _known_settings(settings: dict[str, Any]) -> dict[str, Any]:

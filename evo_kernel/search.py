@@ -131,7 +131,7 @@ class Search:
         elif isinstance(event, Extended):
             self._extend(event)
         elif isinstance(event, Learned):
-            self.credit.learn(event.outcomes)
+            self.credit.learn(event.outcomes, event.shipped)
         elif isinstance(event, Stopped):
             self.stopped = event.why
         elif isinstance(event, Asked):

@@ -169,18 +169,40 @@ def test_a_measured_run_begins_with_what_searches_of_other_tasks_saw_of_rewrites
     assert {family for _, _, family, *_ in every} <= {family.name for family in FAMILIES}
     for number, changes in enumerate(({"prior": False}, {"basis": "predicted"}, {"target": "mi300"})):
         runs.begin(tmp_path / str(number), measured.model_copy(update=changes), load("flip"))
-        assert runs.read(tmp_path / str(number)).search.credit.earlier == ()
-    for target, shipped in (("mi300", others), ("h200", ())):
-        known = ((target, "pointwise", "blocks-by-bytes", 3.0, 1.0, 0.4),)
-        runs.begin(tmp_path / target, measured, load("flip"), runs.Start((), known))
-        assert runs.read(tmp_path / target).search.credit.earlier == known + shipped
+        assert runs.read(tmp_path / str(number)).search.credit.shipped == ()
+    known = (("h200", "pointwise", "blocks-by-bytes", 3.0, 1.0, 0.4),)
+    runs.begin(tmp_path / "told", measured, load("flip"), runs.Start((), known, "measured"))
+    credit = runs.read(tmp_path / "told").search.credit
+    assert (credit.earlier, credit.shipped, credit.passed_on()) == (known, others, known)
+    both = credit.outcomes(("h200", "pointwise"))
+    assert sum(both["blocks-by-bytes"][:2]) == pytest.approx(PRIOR)  # four of them the run's own
+    assert both["blocks-by-bytes"][0] == pytest.approx(3 + 6 * told["blocks-by-bytes"][0] / PRIOR)
+    assert {k: v for k, v in both.items() if k != "blocks-by-bytes"} == {
+        k: v for k, v in told.items() if k != "blocks-by-bytes"
+    }
+
+
+def test_what_was_predicted_of_rewrites_is_no_word_on_what_is_measured(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = (("h200", "reductions", "rows-per-program", 3.0, 1.0, 0.4),)
+    predicted = Settings(target="h200", basis="predicted")
+    runs.begin(tmp_path / "one", predicted, load("row_sum"), runs.Start((), known))
+    start = runs.start_from(tmp_path / "one", load("row_sum"))
+    measured = predicted.model_copy(update={"basis": "measured"})
+    runs.begin(tmp_path / "two", measured, load("row_sum"), start)
+    credit = runs.read(tmp_path / "two").search.credit
+    assert (credit.earlier, credit.shipped) == ((), prior.outcomes("h200", "row_sum"))
+    assert "its times were predicted, this run's are measured" in caplog.text
+    runs.begin(tmp_path / "three", predicted, load("row_sum"), start)
+    assert runs.read(tmp_path / "three").search.credit.earlier == known
 
 
 def test_a_run_of_another_launcher_gives_what_it_knew_of_rewrites_and_none_of_its_programs(tmp_path: Path) -> None:
     known = (("mi300", "reductions", "rows-per-program", 3.0, 1.0, 0.4),)
     settings = Settings(target="mi300", basis="predicted")
     runs.begin(tmp_path / "one", settings, load("row_sum"), runs.Start((), known))
-    assert runs.start_from(tmp_path / "one", load("softmax")) == runs.Start((), known)
+    assert runs.start_from(tmp_path / "one", load("softmax")) == runs.Start((), known, "predicted")
     runs.begin(tmp_path / "none", settings, load("row_sum"))
     with pytest.raises(RunError, match=r"whose launcher is not `softmax`.*nothing to begin with"):
         runs.start_from(tmp_path / "none", load("softmax"))
