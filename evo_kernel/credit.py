@@ -55,13 +55,17 @@ class Credit:
         self.shipped: tuple[Outcome, ...] = ()  # what comes with evo-kernel
         self._kinds: dict[tuple[Kind, str], Counts] = {}
 
-    def tell(self, name: str, candidate: Candidate, passed: bool, gain: float | None, on: Kind) -> None:
-        """Remember a verdict on a program of an operator, and of a family where it was rewritten by one."""
+    def tell(self, name: str, candidate: Candidate, passed: bool, gain: float | None, own: float | None,
+             on: Kind) -> None:  # fmt: skip
+        """Remember a verdict on a program of an operator, and of a family where it was rewritten by one.
+
+        `gain` is what it and its trial brought; `own`, without what tuning alone would have, is the family's.
+        """
         self.operators.setdefault(name, Record()).tell(passed, gain)
         if candidate.operator == REWRITE:
             family = candidate.intent.partition(":")[0]
-            self.families.setdefault(family, Record()).tell(passed, gain)
-            seen = (0.0, 1.0, 0.0) if gain is None else (1.0, 0.0, math.log(gain))
+            self.families.setdefault(family, Record()).tell(passed, own)
+            seen = (0.0, 1.0, 0.0) if own is None else (1.0, 0.0, math.log(own))
             self._kinds[on, family] = added(self._kinds.get((on, family), NOTHING), seen)
 
     def learn(self, outcomes: tuple[Outcome, ...], shipped: bool) -> None:

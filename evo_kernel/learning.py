@@ -48,20 +48,21 @@ class Learning:
         began = self._structures.began(candidate)
         target = event.evaluation.target
         if self.macros.continues(candidate, time_us):
-            self._credit(candidate, arm, target, event.evaluation.passed, self._archive.get(candidate.id))
+            entry = self._archive.get(candidate.id)
+            self._credit(candidate, arm, target, event.evaluation.passed, entry, self._gain(candidate, entry))
         elif time_us is None or not self.macros.begins(
             Step(event.number, candidate, target, arm, candidate.id, time_us, cost), began
         ):
             entry = self._archive.get(candidate.id)
             self._tell(event.number, candidate, arm, cost, entry, spent)
-            self._credit(candidate, arm, target, event.evaluation.passed, entry)
+            self._credit(candidate, arm, target, event.evaluation.passed, entry, self._gain(candidate, entry))
 
     def settle(self, done: bool, spent: float) -> None:
         """Tell of the steps that are over, each as its fastest program; all are when the run is done."""
         for step in self.macros.ended(lambda one: self._structures.young(one) and not done):
             entry = self._archive.get(step.best)
             self._tell(step.number, step.first, step.arm, step.cost, entry, spent)
-            self._credit(step.first, step.arm, step.target, True, entry)
+            self._credit(step.first, step.arm, step.target, True, entry, self._of_structure(step, entry))
 
     def refused(self, arm: str, cost: float) -> None:
         """Hear that an operator had nothing to give."""
@@ -72,10 +73,21 @@ class Learning:
         self._policy.judged(number, entry, self._archive, spent)
         self.bandit.tell(arm, self._gained(candidate, entry), cost)
 
-    def _credit(self, candidate: Candidate, arm: str, target: str, passed: bool, entry: Entry | None) -> None:
+    def _credit(self, candidate: Candidate, arm: str, target: str, passed: bool, entry: Entry | None,
+                own: float | None) -> None:  # fmt: skip
         parent = self._parent(candidate)
         kernel = kind(candidate.source if parent is None else parent.candidate.source)
-        self.credit.tell(arm, candidate, passed, self._gain(candidate, entry), (target, kernel))
+        self.credit.tell(arm, candidate, passed, self._gain(candidate, entry), own, (target, kernel))
+
+    def _of_structure(self, step: Step, entry: Entry | None) -> float | None:
+        """Return what a step's structure gained by itself: tuned beside tuned, else as it came beside its parent."""
+        parent = self._parent(step.first)
+        if entry is None or parent is None:
+            return None
+        tried, before = self._structures.tuned(parent.candidate.structure)
+        if tried < self._structures.tuned(step.first.structure)[0]:
+            return self._gain(step.first, self._archive.get(step.first.id))
+        return before / entry.score_us if entry.score_us < bandit.GAIN * before else None
 
     def _gained(self, candidate: Candidate, entry: Entry | None) -> bool:
         """Tell whether a program gained: over its first parent that passed, by repair, or as the best of all."""

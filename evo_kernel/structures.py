@@ -98,6 +98,11 @@ class Structures:
         assert found is not None, "a structure is on trial when one of its programs has passed"
         return found
 
+    def tuned(self, structure: str) -> tuple[int, float]:
+        """Return how many programs of a structure were judged, and the time of its fastest."""
+        known = self._known.get(structure, Known())
+        return known.tried, known.best_us
+
     def room(self, structure: str) -> bool:
         """Tell whether one more program of a trial may be judged beside those that are."""
         known, rules = self._known[structure], self._rules

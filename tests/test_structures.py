@@ -171,6 +171,32 @@ class TestMacroSteps:
         parent = before.archive[rewritten.candidate.parents[0]].score_us
         assert record.most == pytest.approx(max(1.0, parent / fastest))
 
+    @pytest.mark.parametrize("tuned", [False, True])
+    def test_a_family_is_credited_with_what_its_structure_gains_and_not_with_what_tuning_does(
+        self, tuned: bool
+    ) -> None:
+        search, seed = begun(), candidate(KERNEL, "seed")
+        numbers = [(256, 4), *([(1024, 8), (512, 8), *((1024, w) for w in (1, 2, 4, 16)), *((2048, w) for w in (1, 2, 4))]
+                               if tuned else [])]  # fmt: skip
+
+        def with_numbers(source: str, block: int, warps: int) -> str:
+            return source.replace("256", str(block)).replace("num_warps=4", f"num_warps={warps}")
+
+        programs = [candidate(with_numbers(KERNEL, *n), "knob-tune" if k else "seed", (seed.id,) if k else ())
+                    for k, n in enumerate(numbers)]  # fmt: skip
+        rewritten = KERNEL.replace("    tl.store", MORE + "    tl.store")
+        made = replace(candidate(rewritten, "rewrite", (seed.id,)), intent="more-lines: one more")
+        programs += [made, candidate(with_numbers(rewritten, 1024, 8), "knob-tune", (made.id,))]
+        for number, program in enumerate(programs):
+            search.tell(Proposed(number, program))
+            search.tell(judged(Proposed(number, program)))
+        search.learned.settle(True, 1.0)
+        record = search.credit.families["more-lines"]
+        fastest, first = time_us(programs[-1].source), time_us(KERNEL)
+        assert fastest == pytest.approx(110)  # of its structure: a tenth slower than the parent's, whatever its numbers
+        assert (record.tries, record.gains) == (1, 0)
+        assert search.credit.operators["rewrite"].gains == (fastest < 0.99 * first)
+
     def test_a_run_that_is_cut_in_the_middle_of_a_step_judges_it_alike(self, run: list[Event]) -> None:
         cuts = [n for n in range(2, len(run)) if any(folded(run[:n]).learned.macros.open)]
         assert cuts
