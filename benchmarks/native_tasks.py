@@ -70,16 +70,24 @@ def _compiled(task: Task, source: str, target: str) -> str:
 
 def mutated(task: Task, target: str, most: int) -> Row:
     """Try mutants of one task's reference and seeds."""
-    tried = mutating.mutate(task, target, most)
-    counts = {state: sum(t.state == state for t in tried) for state in mutating.STATES}
-    left = [f"{t.of}, {t.mutant.said}" for t in tried if t.state == mutating.SURVIVED]
-    return {"task": task.name, **counts, "share": mutating.share(tried), "survivors": left}
+    found = mutating.mutate(task, target, most)
+    counts = {state: sum(t.state == state for t in found.tried) for state in mutating.STATES}
+    left = [f"{t.of}, {t.mutant.said}" for t in found.tried if t.state == mutating.SURVIVED]
+    whole = {"made": found.made, "share": mutating.share(found.tried)}
+    return {"task": task.name, **counts, **whole, "survivors": left}
 
 
 def said(row: Row) -> str:
     """Say in a few lines what became of mutants."""
     counts = ", ".join(f"{row[state]} {state}" for state in mutating.STATES)
-    return "\n    ".join([f"{row['task']:<22} {row['share']:.1%} killed: {counts}", *row["survivors"]])
+    tried = sum(row[state] for state in mutating.STATES)
+    head = f"{row['task']:<22} {percent(row['share'])} killed of {tried} tried of {row['made']}: {counts}"
+    return "\n    ".join([head, *row["survivors"]])
+
+
+def percent(share: float | None) -> str:
+    """Write a share, where there is one."""
+    return "none" if share is None else f"{share:.1%}"
 
 
 def mutants(rows: list[Row]) -> str:
@@ -87,9 +95,10 @@ def mutants(rows: list[Row]) -> str:
     head = f"| task | {' | '.join(mutating.STATES)} | share killed |\n|---|{'---|' * (len(mutating.STATES) + 1)}"
     rows = sorted(rows, key=lambda row: row["task"])
     whole = {"task": "all", **{state: sum(row[state] for row in rows) for state in mutating.STATES}}
-    whole["share"] = whole[mutating.KILLED] / max(1, whole[mutating.KILLED] + whole[mutating.SURVIVED])
+    counted = whole[mutating.KILLED] + whole[mutating.SURVIVED]
+    whole["share"] = whole[mutating.KILLED] / counted if counted else None
     lines = [
-        f"| {row['task']} | {' | '.join(str(row[state]) for state in mutating.STATES)} | {row['share']:.1%} |"
+        f"| {row['task']} | {' | '.join(str(row[state]) for state in mutating.STATES)} | {percent(row['share'])} |"
         for row in (*rows, whole)
     ]
     return "\n".join([head, *lines]) + "\n"

@@ -126,8 +126,9 @@ def tasks_new(file: Path) -> None:
 def tasks_check(task: str, mutate: bool, most: int, **given: Any) -> None:
     """Check that a task can be used: its parts, what wrong programs would pass, and every seed on every case.
 
-    With --mutate: drop a mask, skip a tile, change a constant, lower a precision, swap an axis, and name what no case,
-    held-out case or edge kills. That is done in jails under the interpreter and takes minutes.
+    With --mutate: drop a mask, skip a tile, change a constant, lower a precision, swap an axis, launch too few
+    programs, and name what no case, held-out case or edge kills, and how many of all that there are were tried. That is
+    done in jails under the interpreter and takes minutes.
     """
     from evo_kernel import config_files, isolation, machine
     from evo_kernel import tasks as module

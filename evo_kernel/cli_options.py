@@ -33,7 +33,7 @@ def root_option(command: Callable[..., None]) -> Callable[..., None]:
     """Add the option by which a task of another suite is named."""
     return click.option(
         "--root", type=click.Path(path_type=Path), metavar="CHECKOUT",
-        help="A suite's checkout: TASK is then one of its tasks, SUITE/TASK.",
+        help="A suite's checkout: TASK is then one of its tasks, SUITE/TASK. Files of native/ run in this process.",
     )(command)  # fmt: skip
 
 

@@ -21,13 +21,23 @@ _root = click.option(
 
 @suite.command("list")
 def suite_list() -> None:
-    """List the suites that can be read, and what is looked for in a checkout."""
-    from evo_kernel import suite_survey
+    """List the suites that can be read, and what is looked for in a checkout.
 
-    for name, about, looks_for in suite_survey.known():
+    Exits with 1 where a suite that plugs in cannot be used, after all others, with the reason.
+    """
+    import sys
+
+    from evo_kernel import suite_survey
+    from evo_kernel.cli_options import say
+
+    found, broken = suite_survey.known()
+    for name, about, looks_for in found:
         click.echo(f"{name:<20} {about}")
         if looks_for:
             click.echo(f"{'':<20} looks for {', '.join(looks_for)}")
+    for reason in broken:
+        say(f"evo-kernel: {reason}")
+    sys.exit(1 if broken else 0)
 
 
 @suite.command("show")

@@ -19,7 +19,8 @@ from evo_kernel.cli_options import (
 
 @click.command("run")
 @click.argument("name")
-@click.option("--root", type=click.Path(path_type=Path), metavar="CHECKOUT", help="Root of the suite's checkout.")
+@click.option("--root", type=click.Path(path_type=Path), metavar="CHECKOUT",
+              help="Root of the suite's checkout; of native, task files that run as your own Python.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the suite run.")
 @click.option(
     "--budget", type=click.IntRange(min=1), required=True, help="Evaluations of all tasks together, in whole turns."
@@ -68,6 +69,9 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     seconds are shared as evaluations are: every turn brings its part, and a task keeps what its turn leaves. Every task
     is a run of its own below --out, for show, resume and export. What no task of ours can be made of is searched by its
     own test and times, where there is a GPU. Exits with 1 where a task's run is damaged, or its jail was lost.
+
+    With native, --root is a folder of task files of yours: they run in this process, unlike other suites' code, with
+    all that you may do. What one raises leaves it out, but os._exit in one ends the command at once.
     """
     import sys
 

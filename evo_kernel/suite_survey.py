@@ -70,9 +70,10 @@ def require_theirs(tasks: tuple[Loaded, ...], root: Path | None, program: Path |
     raise SuiteError(f"a native task has no test of another suite, our judge alone asks it: {says}")
 
 
-def known() -> list[tuple[str, str, tuple[str, ...]]]:
-    """List every suite's name, what it is, and what is looked for below a root."""
-    return [(name, one.about, one.looks_for) for name, one in loaders().items()]
+def known() -> tuple[list[tuple[str, str, tuple[str, ...]]], tuple[str, ...]]:
+    """List every suite's name, what it is, and what is looked for below a root; and why any cannot be used."""
+    found, broken = loaders()
+    return [(name, one.about, one.looks_for) for name, one in found.items()], broken
 
 
 def plain(found: Survey) -> dict[str, Any]:

@@ -104,21 +104,26 @@ def mutate(task: Task, settings: Settings, most: int) -> bool:
     from fitness.jail import WorkerLost
 
     try:
-        tried = mutating.mutate(task, settings.target, most, settings.seed, click.echo)
+        found = mutating.mutate(task, settings.target, most, settings.seed, click.echo)
     except WorkerLost as error:
         raise RunError(f"this machine cannot run mutants now: {error}") from error
-    for one in tried:
+    for one in found.tried:
         if one.state in (mutating.SURVIVED, mutating.EQUAL, mutating.AS_RIGHT):
             click.echo(f"  {one.state:<9} {one.of}, {one.mutant.said} ({one.detail})")
-    share = mutating.share(tried)
+    share = mutating.share(found.tried)
     counts = ", ".join(
-        f"{sum(t.state == state for t in tried)} {said}"
+        f"{sum(t.state == state for t in found.tried)} {said}"
         for state, said in ((mutating.KILLED, "killed"), (mutating.SURVIVED, "survived"),
                             (mutating.EQUAL, "give the original's very bytes in all trials"),
                             (mutating.AS_RIGHT, "differ and err no more than honest programs"),
                             (mutating.BROKEN, "do not run"))
     )  # fmt: skip
-    click.echo(f"mutants of {task.name}: {counts}; {share:.1%} of those that are worse and run are killed")
+    rest = f" (the others with a larger --most than {most})" if len(found.tried) < found.made else ""
+    click.echo(f"mutants of {task.name}: {len(found.tried)} of {found.made} tried{rest}: {counts}")
+    if share is None:
+        click.echo("none of them is worse and runs: this says nothing about the task's cases")
+        return True
+    click.echo(f"{share:.1%} of those that are worse and run are killed")
     if share < mutating.WANTED:
         click.echo(f"less than {mutating.WANTED:.0%}: add cases, edges or distributions in which the survivors matter")
     return share >= mutating.WANTED

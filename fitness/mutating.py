@@ -60,44 +60,55 @@ class Tried:
     detail: str
 
 
-def share(tried: list[Tried]) -> float:
-    """Return the killed among those that could be; 1 where there are none."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the mutants that were tried, and how many there are in all."""
+
+    tried: tuple[Tried, ...]
+    made: int
+
+
+def share(tried: Sequence[Tried]) -> float | None:
+    """Return the killed among those that could be; None where there are none."""
     killed, survived = (sum(t.state == state for t in tried) for state in (KILLED, SURVIVED))
-    return killed / (killed + survived) if killed + survived else 1.0
+    return killed / (killed + survived) if killed + survived else None
 
 
-def mutate(task: Task, target: str, most: int = MOST, seed: int = 0, say: Say = lambda _: None) -> list[Tried]:
+def mutate(task: Task, target: str, most: int = MOST, seed: int = 0, say: Say = lambda _: None) -> Outcome:
     """Try mutants of a task's reference and seeds, at most so many of each; `say` is told of each in a line."""
     with contextlib.closing(Jail("compiled")) as jail:
-        honest, found = _of_reference(task, jail, most, seed)
-        say(f"reference: {_counted(found)}")
+        honest, found, made = _of_reference(task, jail, most, seed)
+        say(f"reference: {len(found)} of {made} tried: {_counted(found)}")
         with contextlib.closing(Jail("interpreter")) as interpreter:
             for own in task.seeds:
                 runner = _Runner(task, target, seed, jail, interpreter, honest)
-                chosen = mutation.spread(mutation.mutants(own.source, mutation.is_kernel), most)
+                every = mutation.of_program(own.source)
+                chosen = mutation.spread(every, most)
+                made += len(every)
                 runner.begin(own)
                 for number, mutant in enumerate(chosen, 1):
-                    found.append(Tried(own.name, mutant, *runner.judge(mutant.source)))
+                    found.append(Tried(own.name, mutant, *runner.judge(mutant)))
                     say(f"seed {own.name} [{number}/{len(chosen)}] {found[-1].state}: {mutant.said}")
-    return found
+    return Outcome(tuple(found), made)
 
 
 def _counted(found: list[Tried]) -> str:
     return ", ".join(f"{sum(t.state == state for t in found)} {state}" for state in STATES)
 
 
-def _of_reference(task: Task, jail: Jail, most: int, seed: int) -> tuple[Honest, list[Tried]]:
+def _of_reference(task: Task, jail: Jail, most: int, seed: int) -> tuple[Honest, list[Tried], int]:
     """Run mutants of the reference, and the honest bank, in a child that runs the task's own code alone."""
     _, text = parts(task.source)
     used = _used(text)
-    chosen = mutation.spread(mutation.mutants(text, lambda f: f.name in used), most)
+    every = mutation.mutants(text, lambda f: f.name in used)
+    chosen = mutation.spread(every, most)
     payload = {"task": pack(task), "sources": [m.source for m in chosen], "seed": seed}
     outcome = jail.run("mutate", payload, Limits(seconds=SECONDS))
     if outcome.kind is not None:
         raise TaskError(f"task {task.name}: its mutants cannot be run: {outcome.message}")
     honest, states = outcome.value
     found = [Tried("reference", mutant, *said) for mutant, said in zip(chosen, states, strict=True)]
-    return {(case, trial): error for case, trial, error in honest}, found
+    return {(case, trial): error for case, trial, error in honest}, found, len(every)
 
 
 def _used(text: str) -> set[str]:
@@ -190,7 +201,7 @@ def _settled(found: list[tuple[str, str]]) -> tuple[str, str]:
 class _Runner:
     """Runs mutants of seeds under the interpreter, on the cheapest trials first.
 
-    What is changed is a kernel, so that mutants are launched as the original is.
+    Where a kernel is changed, mutants are launched as the original is; where the launcher is, as it says itself.
     """
 
     def __init__(self, task: Task, target: str, seed: int, jail: Jail, interpreter: Jail,
@@ -211,17 +222,22 @@ class _Runner:
 
     def begin(self, own: Seed) -> None:
         """Run the original, beside which its mutants are held."""
-        built = self._builder.build(own.source, self._compiled, self._others)
-        self._plans = {r.case.name: r.check for r in (*built.recorded, *built.edges)}
-        self._original = self._run(own.source, self._replays)
+        self._plans = self._launched(own.source)
+        self._original = self._run(own.source, self._replays, self._plans)
         _, failure = self._correctness.judge(self._replays, self._original)
         if failure is not None:
             raise TaskError(f"task {self._task.name}, seed {own.name}: it fails itself: {failure.message}")
         errors = zip(self._replays, self._ratios(self._original), strict=True)
         self._most = [ALIKE * max(e, self._honest.get((r.trial.case, r.trial.name), 0.0)) for r, e in errors]
 
-    def judge(self, source: str) -> tuple[str, str]:
+    def _launched(self, source: str) -> dict[str, LaunchPlan]:
+        """Return what a program launches in each case and edge; Refusal where it cannot be compiled in one."""
+        built = self._builder.build(source, self._compiled, self._others)
+        return {r.case.name: r.check for r in (*built.recorded, *built.edges)}
+
+    def judge(self, mutant: Mutant) -> tuple[str, str]:
         """Say what becomes of a mutant."""
+        source, plans = mutant.source, self._plans
         try:
             self._builder.build(source, self._compiled, ())
         except Refusal as refused:
@@ -229,7 +245,8 @@ class _Runner:
         made: list[Any] = []
         for part in (self._replays[:FIRST], self._replays[FIRST:]):
             try:
-                made += self._run(source, part)
+                plans = self._launched(source) if mutant.launcher and not made else plans
+                made += self._run(source, part, plans)
             except Refusal as refused:
                 return KILLED, refused.failure.message
             _, failure = self._correctness.judge(self._replays[: len(made)], made)
@@ -256,9 +273,9 @@ class _Runner:
             for r, out in zip(self._replays, made, strict=True)
         ]
 
-    def _run(self, source: str, replays: list[Replay]) -> list[Any]:
-        """Run some trials."""
-        checks = self._correctness.checks(replays, self._plans)
+    def _run(self, source: str, replays: list[Replay], plans: dict[str, LaunchPlan]) -> list[Any]:
+        """Run some trials, launched as the plans say."""
+        checks = self._correctness.checks(replays, plans)
         payload = {"source": source, "checks": checks, "profiles": [], "in_place": self._task.in_place}
         outcome = self._interpreter.run("interpret", payload, self._limits)
         made, _ = value(outcome, Stage.CORRECTNESS, self._task)

@@ -1,14 +1,17 @@
 """Makes wrong programs of a program's own text, each with one place changed.
 
 A mask is dropped, a tile skipped, a constant or bound changed, a precision lowered, an axis swapped, and in what is no
-kernel an operation exchanged for another. A mutant may happen to be right: who runs it must tell.
+kernel an operation exchanged for another; a launcher launches too few programs. A mutant may happen to be right: who
+runs it must tell.
 """
 
 import ast
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from fitness import grids, wholes
+from fitness.wholes import Change
 from suites.parsing import parse
 
 KINDS = (
@@ -32,6 +35,7 @@ class Mutant:
     was: str
     becomes: str
     source: str
+    launcher: bool = False  # what is launched is changed, and no kernel
 
     @property
     def said(self) -> str:
@@ -41,13 +45,29 @@ class Mutant:
 
 def mutants(source: str, within: Callable[[ast.FunctionDef], bool]) -> list[Mutant]:
     """Return every mutant of the functions of a program that are chosen, each text once, in the order of the text."""
+    return _made(source, within, _changes)
+
+
+def of_program(source: str) -> list[Mutant]:
+    """Return every mutant of a program's kernels, and those of its launchers that launch too few programs."""
+    launched = _made(source, lambda function: not is_kernel(function), grids.changes)
+    return _ordered([*mutants(source, is_kernel), *(replace(m, launcher=True) for m in launched)])
+
+
+def _made(source: str, within: Callable[[ast.FunctionDef], bool],
+          changes: Callable[[ast.FunctionDef], Iterator[Change]]) -> list[Mutant]:  # fmt: skip
+    """Make a program of each change to the functions that are chosen."""
     found: dict[str, Mutant] = {source: Mutant("", 0, "", "", source)}
     for function in (n for n in parse(source).body if isinstance(n, ast.FunctionDef) and within(n)):
-        for node, kind, becomes in _changes(function):
+        for node, kind, becomes in changes(function):
             changed = _replaced(source, node, becomes)
             was = " ".join((ast.get_source_segment(source, node) or "").split())
             found.setdefault(changed, Mutant(kind, node.lineno, was, " ".join(becomes.split()), changed))
-    return sorted((m for m in found.values() if m.kind), key=lambda m: (m.line, KINDS.index(m.kind)))
+    return _ordered([m for m in found.values() if m.kind])
+
+
+def _ordered(every: list[Mutant]) -> list[Mutant]:
+    return sorted(every, key=lambda m: (m.line, KINDS.index(m.kind)))
 
 
 def spread(every: list[Mutant], most: int) -> list[Mutant]:
@@ -66,7 +86,7 @@ def is_kernel(function: ast.FunctionDef) -> bool:
     return any("jit" in ast.unparse(d) for d in function.decorator_list)
 
 
-def _changes(function: ast.FunctionDef) -> Iterator[tuple[Any, str, str]]:
+def _changes(function: ast.FunctionDef) -> Iterator[Change]:
     """Yield places of a function, the kind of a change there, and what would stand there."""
     library = "tl" if is_kernel(function) else "torch"
     for node in (n for statement in function.body for n in ast.walk(statement)):
@@ -84,11 +104,13 @@ def _changes(function: ast.FunctionDef) -> Iterator[tuple[Any, str, str]]:
         elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and _is_sum(node, library):
             whole = f"{ast.unparse(node.target)} + {ast.unparse(node.value)}"
             yield node, "lower a precision", f"{ast.unparse(node.target)} = {_ROUND[library].format(whole)}"
-        elif isinstance(node, ast.Attribute) and node.attr == "T":
+        elif isinstance(node, ast.Attribute) and node.attr in ("T", "mT"):
             yield node, "swap an axis", ast.unparse(node.value)
         elif isinstance(node, ast.Subscript):
             yield from _of_subscript(node)
         yield from _of_constants(node)
+        if library == "torch":
+            yield from wholes.changes(node)
 
 
 _BOUNDS: dict[type, type] = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
@@ -96,7 +118,7 @@ _BOUNDS: dict[type, type] = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, 
 _OPERATIONS: dict[type, type] = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult}
 
 
-def _of_call(node: ast.Call, library: str) -> Iterator[tuple[Any, str, str]]:
+def _of_call(node: ast.Call, library: str) -> Iterator[Change]:
     """Change one call: its mask, its end, its precision, its axis."""
     name = ast.unparse(node.func)
     if any(k.arg == "mask" for k in node.keywords):
@@ -114,6 +136,8 @@ def _of_call(node: ast.Call, library: str) -> Iterator[tuple[Any, str, str]]:
         whole = ast.unparse(node)
         if name == "tl.dot" or whole.endswith((".float()", "float32)", "(dtype)")):
             yield node, "lower a precision", _ROUND[library].format(whole)
+    if name == "tl.trans" and len(node.args) == 1:
+        yield node, "swap an axis", ast.unparse(node.args[0])
     for keyword in node.keywords:
         if keyword.arg in _AXES and isinstance(keyword.value, (ast.Constant, ast.UnaryOp)):
             other = "0" if ast.unparse(keyword.value) in ("1", "-1") else "1"
@@ -141,7 +165,7 @@ _REDUCTIONS = (
 )
 
 
-def _of_subscript(node: ast.Subscript) -> Iterator[tuple[Any, str, str]]:
+def _of_subscript(node: ast.Subscript) -> Iterator[Change]:
     """Swap `[:, None]` with `[None, :]`, and the first size of a shape with the second."""
     inside = ast.unparse(node.slice)
     swapped = {"(:, None)": "[None, :]", ":, None": "[None, :]", "(None, :)": "[:, None]", "None, :": "[:, None]"}
@@ -151,7 +175,7 @@ def _of_subscript(node: ast.Subscript) -> Iterator[tuple[Any, str, str]]:
         yield node, "swap an axis", ast.unparse(node.value) + ("[0]" if inside != "0" else "[1]")
 
 
-def _of_constants(node: ast.AST) -> Iterator[tuple[Any, str, str]]:
+def _of_constants(node: ast.AST) -> Iterator[Change]:
     """Change the numbers among what an operation is given: no axis, no place of an argument, no setting of a launch."""
     given: list[ast.expr] = []
     if isinstance(node, ast.BinOp):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from suites.interruption import noted
 from suites.parsing import parse
 from suites.task import CATEGORIES, LEVELS, Case, Input, Seed, Task
 
@@ -138,18 +139,22 @@ def _cut_seeds(text: str, origin: str) -> tuple[list[Seed], str]:
 
 
 def _execute(source: str, name: str, origin: str) -> dict[str, Any]:
-    """Run a task file's own code; the person who names the file trusts it."""
+    """Run a task file's own code; the person who names the file trusts it, and `os._exit` in it ends the process."""
     scope: dict[str, Any] = {"__name__": f"evo_kernel_task_{name}", "__file__": origin}
-    try:
-        exec(compile(source, origin, "exec"), scope)
-    except SyntaxError as error:
-        where = f", line {error.lineno}" if error.lineno else ""
-        raise TaskError(f"task file {origin}{where}: {error.msg}") from error
-    except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [f.lineno for f in frames if f.filename == origin]
-        where = f", line {own[-1]}" if own else ""
-        raise TaskError(f"task file {origin}{where}: {type(error).__name__}: {error}") from error
+    with noted() as signals:
+        try:
+            exec(compile(source, origin, "exec"), scope)
+        except SyntaxError as error:
+            where = f", line {error.lineno}" if error.lineno else ""
+            raise TaskError(f"task file {origin}{where}: {error.msg}") from error
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt) and signals:
+                raise  # a person's
+            frames = traceback.extract_tb(error.__traceback__)
+            own = [f.lineno for f in frames if f.filename == origin]
+            where = f", line {own[-1]}" if own else ""
+            said = ": ".join(part for part in (type(error).__name__, str(error)) if part)
+            raise TaskError(f"task file {origin}{where}: {said}") from error
     return scope
 
 

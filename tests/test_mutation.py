@@ -9,7 +9,7 @@ from evo_kernel import tasks
 from evo_kernel.config import Settings
 from fitness import mutating, mutation
 from fitness.mutating import AS_RIGHT, BROKEN, EQUAL, KILLED, SURVIVED, Tried, held, references, share
-from suites import load, read
+from suites import load, names, read
 from suites.loading import parts
 
 TASK = '''"""Twice the first columns of a matrix."""
@@ -98,6 +98,72 @@ def test_a_mutant_of_a_reference_is_killed_equal_as_right_survives_or_does_not_r
     assert found == state
 
 
+@pytest.mark.parametrize("name", names())
+def test_every_native_reference_and_every_launcher_has_mutants_that_can_be_read(name: str) -> None:
+    task = load(name)
+    _, text = parts(task.source)
+    every = mutation.mutants(text, lambda f: f.name in mutating._used(text))
+    assert every
+    for seed in task.seeds:
+        launched = [m for m in mutation.of_program(seed.source) if m.launcher]
+        assert {m.kind for m in launched} == {"skip a tile"}
+        every += launched
+    for one in every:
+        ast.parse(one.source)
+
+
+@pytest.mark.parametrize("name", ["embedding", "gemm_fp16", "gemm_no_scf", "transpose"])
+def test_a_wrong_product_gather_or_transposition_is_killed(name: str) -> None:
+    task = replace(load(name), edges=())
+    _, text = parts(task.source)
+    made = mutation.mutants(text, lambda f: f.name == "reference")
+    assert {m.kind for m in made} == {"skip a tile", "change a constant", "lower a precision", "swap an axis"}
+    found = references(task, [m.source for m in made], held(task, 0))
+    assert {m.said: state for m, (state, _) in zip(made, found, strict=True) if state != KILLED} == {}
+
+
+def test_products_gathers_and_transpositions_are_places_as_functions_and_as_methods() -> None:
+    pairs = (
+        ("torch.mm(a, b)", "((a)[..., :-16] @ (b)[..., :-16, :])"),
+        ("a.matmul(b)", "((a)[..., :-16] @ (b)[..., :-16, :])"),
+        ("torch.index_select(a, 0, b)", "(b - 1).clamp(min=0)"),
+        ("a.index_select(0, b)", "(b - 1).clamp(min=0)"),
+        ("a[b]", "b - 1"),
+        ("torch.permute(a, (1, 0))", "(a).reshape((torch.permute(a, (1, 0))).shape)"),
+        ("a.transpose(0, 1)", "(a).reshape((a.transpose(0, 1)).shape)"),
+        ("a.mT", "a"),
+    )
+    for text, becomes in pairs:
+        made = mutation.mutants(f"def reference(a, b):\n    return {text}\n", lambda _: True)
+        assert becomes in [m.becomes for m in made], text
+
+
+def test_a_launcher_launches_one_program_less_and_leaves_the_last_partial_tile_out() -> None:
+    made = [m for m in mutation.of_program(load("vector_add").seeds[0].source) if m.launcher]
+    less = "(triton.cdiv(n, meta['BLOCK'])) - 1"
+    assert [(m.kind, m.becomes) for m in made] == [("skip a tile", less), ("skip a tile", "(n // meta['BLOCK'])")]
+
+
+def test_too_few_programs_are_run_as_the_launcher_says(capsys: pytest.CaptureFixture) -> None:
+    found = mutating.mutate(read(TASK, "twice"), "mi300", 40, say=print)
+    (one,) = [t for t in found.tried if t.mutant.launcher]
+    assert (one.state, one.mutant.said) == (KILLED, "skip a tile, line 15: x.shape[0] -> (x.shape[0]) - 1")
+    assert found.made == len(found.tried)
+    assert f"reference: {sum(t.of == 'reference' for t in found.tried)} of" in capsys.readouterr().out
+
+
+def test_where_no_mutant_counts_there_is_no_share(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    assert share([]) is None
+    monkeypatch.setattr(mutating, "mutate", lambda *_: mutating.Outcome((), 72))
+    assert tasks.mutate(read(TASK, "twice"), Settings(target="mi300"), 40)
+    told = capsys.readouterr().out
+    assert "0 of 72 tried (the others with a larger --most than 40)" in told
+    assert "this says nothing about the task's cases" in told
+    assert "%" not in told
+
+
 def test_equal_ones_those_as_right_and_those_that_do_not_run_are_no_evidence_for_a_task() -> None:
     mutant = mutation.mutants(parts(TASK)[1], lambda f: f.name == "reference")[0]
     states = [KILLED] * 3 + [SURVIVED] + [EQUAL] * 5 + [AS_RIGHT] * 4 + [BROKEN] * 7
@@ -109,5 +175,6 @@ def test_what_the_task_does_not_kill_is_named(monkeypatch: pytest.MonkeyPatch, c
     assert not tasks.mutate(read(TASK, "twice"), Settings(target="mi300"), 2)
     told = capsys.readouterr().out
     assert "equal     plain, drop a mask, line 9:" in told  # what is read beyond the end is never stored
-    assert "mutants of twice: " in told
+    assert "mutants of twice: 4 of " in told
+    assert "larger --most than 2)" in told
     assert "add cases, edges or distributions" in told

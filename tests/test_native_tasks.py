@@ -5,10 +5,12 @@ import functools
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 import torch
 from natives import cheapest
 
+from evo_kernel.cli_running import terminated_like_interrupted
 from fitness import yardstick
 from fitness.jobs.interpret import prepare
 from fitness.tolerance import Yardstick
@@ -313,6 +316,29 @@ def test_a_missing_part_is_named(part: str, instead: str, message: str) -> None:
         read(TEXT.replace(part, instead), "double", "double.py")
     assert str(caught.value).startswith("task file double.py: it has")
     assert ";" not in str(caught.value), "one fault is reported as one"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("raise SystemExit(0)", "SystemExit: 0"), ("raise KeyboardInterrupt", "KeyboardInterrupt")]
+)
+def test_what_ends_a_process_is_the_files_own_fault_with_its_line(text: str, said: str) -> None:
+    def fault() -> str:
+        with pytest.raises(TaskError) as caught:
+            read(f"import torch\n{text}\n", "double", "double.py")
+        return str(caught.value)
+
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert fault() == f"task file double.py, line 2: {said}"
+    with ThreadPoolExecutor(1) as pool:  # as a suite's tasks are read
+        assert pool.submit(fault).result() == f"task file double.py, line 2: {said}"
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_persons_interrupt_while_a_task_file_runs_is_no_fault_of_the_file(number: signal.Signals) -> None:
+    text = f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(60)\n"
+    with terminated_like_interrupted(), pytest.raises(KeyboardInterrupt):
+        read(text, "double", "double.py")
 
 
 def test_two_faults_are_named_at_once() -> None:

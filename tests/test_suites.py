@@ -830,10 +830,38 @@ class Upward(Broken):
     tasks = (Loaded("..", "a.py", "module"),)
 
 
+class Leaving(Mine):
+    """One that ends the process when it is used."""
+
+    def load(self, root: Path) -> list[Loaded]:
+        sys.exit(0)
+
+
+class Nowhere(Mine):
+    """One that looks for nothing that can be looked for."""
+
+    looks_for = None
+
+
+class Silent(Mine):
+    """One whose line about itself cannot be had."""
+
+    @property
+    def about(self) -> str:
+        raise ValueError("not\ntoday\x1b[31m")
+
+
+class Stubborn(Mine):
+    """One that ends the process when it is made."""
+
+    def __init__(self) -> None:
+        sys.exit(3)
+
+
 class TestOtherPeoplesSuites:
-    def plug(self, monkeypatch: pytest.MonkeyPatch, value: str, name: str = "mine") -> None:
-        point = metadata.EntryPoint(name, value, registry.GROUP)
-        monkeypatch.setattr(metadata, "entry_points", lambda group: (point,) if group == registry.GROUP else ())
+    def plug(self, monkeypatch: pytest.MonkeyPatch, value: str, name: str = "mine", *more: str) -> None:
+        points = tuple(metadata.EntryPoint(*one, registry.GROUP) for one in ((name, value), *((m, m) for m in more)))
+        monkeypatch.setattr(metadata, "entry_points", lambda group: points if group == registry.GROUP else ())
 
     def test_a_loader_is_found_by_its_entry_point(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         self.plug(monkeypatch, f"{__name__}:Mine")
@@ -869,6 +897,59 @@ class TestOtherPeoplesSuites:
         result = run("suite", "show", "mine", "--root", tmp_path)
         assert (result.exit_code, result.output.count("\n")) == (1, 1)
         assert words in result.output
+
+    @pytest.mark.parametrize("command", [("show",), ("check",), ("judge",), ("run", "--budget", "1", "--out", "out")])
+    def test_a_loader_that_ends_the_process_is_one_line(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, ...]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        self.plug(monkeypatch, f"{__name__}:Leaving")
+        first, *options = command
+        result = run("suite", first, "mine", "--root", tmp_path, *options)
+        assert (result.exit_code, result.output) == (1, "evo-kernel: suite mine: its loader raised SystemExit: 0\n")
+
+    @pytest.mark.parametrize(
+        ("kind", "words"),
+        [("Nowhere", "its looks_for is None, not a tuple of paths"), ("Silent", "ValueError: not today?[31m"),
+         ("Stubborn", "SystemExit: 3")],
+    )  # fmt: skip
+    def test_the_list_has_all_other_suites_and_names_the_broken_one(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, words: str
+    ) -> None:
+        self.plug(monkeypatch, f"{__name__}:{kind}", "mine", "absent_module:Mine")
+        result = run("suite", "list")
+        assert result.exit_code == 1
+        assert "tritonbench-g" in result.stdout
+        assert "native " in result.stdout
+        wrong, absent = result.stderr.splitlines()
+        assert wrong.startswith("evo-kernel: suite mine (")
+        assert words in wrong
+        assert absent.startswith("evo-kernel: suite absent_module:Mine")
+        shown = run("suite", "show", "mine", "--root", tmp_path)
+        assert (shown.exit_code, shown.output.count("\n")) == (1, 1)
+
+    @pytest.mark.parametrize(
+        ("changed", "said"),
+        [
+            ({"name": 5}, "task 1: its name is int, not str"),
+            ({"style": "weird"}, "task 'only': its style is 'weird', not one of module, function"),
+            ({"group": 3}, "task 'only': its group is int, not str | None"),
+            ({"source": b"x"}, "task 'only': its source is bytes, not str"),
+            ({"problem": 3}, "task 'only': its problem is int, not str | None"),
+            ({"entries": ["x"]}, "task 'only': its entries is list, not tuple[str, ...]"),
+            ({"files": (("a.py", 1),)}, "task 'only': its files is tuple[tuple[str, int]], not tuple[tuple[str, str]"),
+            ({"thresholds": (("a", "b"),)}, "task 'only': its thresholds is tuple[tuple[str, str]], not tuple["),
+        ],
+    )
+    def test_a_task_whose_fields_are_of_other_types_is_named_with_the_field(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changed: dict[str, object], said: str
+    ) -> None:
+        fields = {"name": "only", "file": "a.py", "style": "module", **changed}
+        monkeypatch.setattr(Broken, "tasks", (Loaded(**fields),))
+        self.plug(monkeypatch, f"{__name__}:Broken")
+        result = run("suite", "show", "mine", "--root", tmp_path)
+        assert (result.exit_code, result.output.count("\n")) == (1, 1)
+        assert result.output.startswith(f"evo-kernel: suite mine, {said}")
 
 
 def test_kernels_that_each_have_a_launcher_of_their_own_are_launched_by_one_method_too() -> None:

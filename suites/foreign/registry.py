@@ -10,23 +10,30 @@ from suites.foreign.kernelbench import KernelBench
 from suites.foreign.kernelbenchx import KernelBenchX
 from suites.foreign.loaded import Loader, SuiteError
 from suites.foreign.native import Native
-from suites.foreign.plugged import Plugged
+from suites.foreign.plugged import Plugged, asked
 from suites.foreign.tritonbench import TritonBenchG
 
 GROUP = "evo_kernel.suites"
 
 
-def loaders() -> dict[str, Loader]:
-    """Return all loaders by name; other people's are loaded, which runs their code."""
-    return _own() | {name: _loaded(point) for name, point in _points().items()}
+def loaders() -> tuple[dict[str, Loader], tuple[str, ...]]:
+    """Return all loaders by name, and why any cannot be used; other people's are loaded, which runs their code."""
+    found, (points, broken) = _own(), _points()
+    for name, point in points.items():
+        try:
+            found[name] = _loaded(point)
+        except SuiteError as error:
+            broken[name] = str(error)
+    return found, tuple(broken.values())
 
 
 def loader(name: str) -> Loader:
     """Return one loader, whatever is wrong with others; an unknown name is answered with the nearest ones."""
-    own = _own()
-    if name in own and not any(point.name == name for point in metadata.entry_points(group=GROUP)):
+    own, (points, broken) = _own(), _points()
+    if name in broken:
+        raise SuiteError(broken[name])
+    if name in own:
         return own[name]
-    points = _points()
     if name in points:
         return _loaded(points[name])
     known = (*own, *points)
@@ -49,21 +56,22 @@ def _own() -> dict[str, Loader]:
     return {one.name: one for one in own}
 
 
-def _points() -> dict[str, metadata.EntryPoint]:
-    """Return other people's entry points by name; SuiteError where two suites have one."""
-    own, found = _own(), dict[str, metadata.EntryPoint]()
+def _points() -> tuple[dict[str, metadata.EntryPoint], dict[str, str]]:
+    """Return other people's entry points by name, and by name the reason where two suites have one."""
+    own, found, twice = _own(), dict[str, metadata.EntryPoint](), dict[str, str]()
     for point in metadata.entry_points(group=GROUP):
         if point.name in own or point.name in found:
-            raise SuiteError(f"entry point {point.value}: there is a suite {point.name} already; give it another name")
+            reason = f"there is a suite {point.name} already; give it another name"
+            twice[point.name] = f"entry point {point.value}: {reason}"
         found[point.name] = point
-    return found
+    return {name: point for name, point in found.items() if name not in twice}, twice
 
 
 def _loaded(point: metadata.EntryPoint) -> Loader:
     """Load another person's loader, a class or an object."""
-    try:
+
+    def made() -> Loader:
         found = point.load()
-        made = found() if inspect.isclass(found) else found
-    except Exception as error:  # another person's code, which may raise anything
-        raise SuiteError(f"suite {point.name} ({point.value}): {type(error).__name__}: {error}") from error
-    return Plugged(point.name, point.value, made)
+        return Plugged(point.name, point.value, found() if inspect.isclass(found) else found)
+
+    return asked(f"suite {point.name} ({point.value}):", made)
