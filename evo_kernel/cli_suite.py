@@ -78,7 +78,8 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     that result for right, the task is flagged. Then it runs under another seed, and on memory that holds NaN where
     nobody wrote, and last it is made a task of ours. PyTorch modules are called on tensors that hold nothing, and on
     their own inputs where a minute and this machine's memory are enough, else on smaller ones, which are named: they
-    are flagged where zeros would pass.
+    are flagged where zeros would pass. What is flagged is quarantined, no task of ours; a module only where zeros pass
+    our own gates too, since nothing of its test is in our task.
     Exits with 0 once all was checked, whatever was found; what was lost with its jail is asked again the next time.
     """
     from evo_kernel import suite_check as module

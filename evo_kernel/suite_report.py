@@ -47,6 +47,7 @@ def plain(folder: Path) -> dict[str, Any]:
         "levels": {name: measures(rows) for name, rows in groups.items()},
         "categories": {name: measures(rows) for name, rows in kinds.items()},
         "differing": [r.name for r in found if r.handed is not None and r.handed.differ],
+        "flagged": [r.name for r in found if r.handed and r.handed.theirs and r.handed.theirs.flagged],
         "damaged": [r.name for r in found if r.status == DAMAGED],
         "quarantined": [r.name for r in found if QUARANTINED in r.why],
         "tasks": [_task(row) for row in found],
