@@ -84,12 +84,14 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     """
     from evo_kernel import suite_check as module
     from evo_kernel import suite_folder, suite_survey
-    from evo_kernel.cli_options import say
+    from evo_kernel.cli_options import remark, say
     from evo_kernel.errors import RunError
 
     suite_folder.require_outside(root, results, "results file")
-    tasks = suite_survey.chosen(suite_survey.survey(name, root).tasks, names)[:limit]
+    survey = suite_survey.survey(name, root)
+    tasks = suite_survey.chosen(survey.tasks, names)[:limit]
     suite_survey.require_theirs(tasks, root)
+    remark(name, survey.notes)
     wanted = module.Wanted(workers, seconds, results, name if turn else "")
     found = module.run(tasks, wanted, (lambda _: None) if quiet else say)
     click.echo(json.dumps(module.plain(name, found), indent=2) if as_json else module.text(name, found))

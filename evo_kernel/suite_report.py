@@ -13,6 +13,7 @@ from evo_kernel.suite_folder import put, read
 from evo_kernel.suite_rows import Row
 from evo_kernel.suite_sides import by_theirs, verdicts
 from evo_kernel.suite_standing import DAMAGED, WORDS
+from evo_kernel.suite_survey import remark
 from fitness.ours import QUARANTINED
 
 KS = (1, 5, 10)  # of pass@k
@@ -39,6 +40,7 @@ def plain(folder: Path) -> dict[str, Any]:
     kinds = {c: [r for r in found if r.category == c] for c in sorted({r.category for r in found if r.category})}
     return {
         "suite": asked.suite,
+        "notes": list(asked.notes),
         "budget": asked.budget,
         "target": asked.settings["target"],
         "basis": asked.settings["basis"],
@@ -125,6 +127,8 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
         "came with a task count as baselines alone.",
         "",
     ]
+    for one in reports.values():
+        lines += [f"{told}.", ""] if (told := remark(one["suite"], one["notes"])) else []
     if report["damaged"]:
         lines += [f"Damaged: {', '.join(report['damaged'])}. What to do stands below, with the reasons.", ""]
     for other in others:

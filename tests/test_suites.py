@@ -260,8 +260,9 @@ class TestWhatRunsWithoutAGpu:
         assert sorted(names) == ["increment", "lost", "unlisted"]
         results.write_text("no result\n" + results.read_text())
         refused = run(*options)
-        assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
-        assert "line 1: no result of a check" in refused.output
+        note, said = refused.output.splitlines()
+        assert (refused.exit_code, note.partition(": ")[0]) == (1, "note on this checkout of tritonbench-revised")
+        assert "line 1: no result of a check" in said
 
     def test_what_is_lost_with_its_jails_is_not_kept_and_asked_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -683,6 +684,29 @@ class TestASuiteRunOfOthers:
             told = (tmp_path / "out" / "report.md").read_text()
             assert (words in told, "Flagged: negate." in told) == (True, bool(named))
 
+    def test_every_command_says_in_one_line_that_a_checkout_is_not_whole_and_so_does_the_report(
+        self, jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root, out = tmp_path / "root", tmp_path / "out"
+        shutil.copytree(HERE / "tritonbench", root)
+        (root / "data" / "TritonBench_G_v1.json").unlink()
+        note = "note on this checkout of tritonbench-g: data/TritonBench_G_v1.json is missing: instructions and levels"
+        lend(jail, monkeypatch)
+        formula.install(monkeypatch)
+        given = ("tritonbench-g", "--root", root, "--task", "printed", "--quiet")
+        searched = ("tritonbench-g", "--root", root, "--task", "negate", "--out", out, "--quiet", "--no-theirs")
+        budget = ("--budget", 8, "--population", 2, "--generations", 1)
+        for asked in (("check", *given), ("judge", *given, "--rules", "theirs"), ("run", *searched, *budget),
+                      ("run", *searched, *budget), ("report", out)):  # fmt: skip
+            told = run("suite", *asked).stderr.splitlines()
+            assert [note in line for line in told if "wrote" not in line] == [True], told
+        assert note in (out / "report.md").read_text()
+        asked = json.loads((out / "suite.json").read_text())
+        (out / "suite.json").write_text(json.dumps({k: v for k, v in asked.items() if k != "notes"}))
+        assert "note on" not in run("suite", "report", out).output  # an older version kept none
+        assert note in run("suite", "run", *searched, *budget).stderr
+        assert suite_survey.remark("x", list("abcdefg")).endswith(": a; b; c; d; e; and 2 more, see `suite show x`")
+
     def test_it_ends_within_seconds_of_being_told_to_while_a_task_is_made_and_nothing_is_kept_of_that_task(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -720,6 +744,22 @@ def test_blocks_are_halved_wherever_a_program_states_them() -> None:
         "Config({'BLOCK': 16, 'W': 64})",
     ]
     assert blocks.halved("k[g](x, n=128, BLOCK=48)") is None
+
+
+EMPTY = {"kernelbench": "KernelBench/level1", "rocm": "geak_eval/data/ROCm/data/ROCm_v1", "tritonbench-revised":
+         "geak_eval/data/TritonBench/data/TritonBench_G_v1", "agent-kernel-arena": "tasks/triton2triton"}  # fmt: skip
+
+
+@pytest.mark.parametrize("suite", EMPTY)
+def test_a_checkout_that_holds_no_task_is_named_in_one_line_by_every_command(suite: str, tmp_path: Path) -> None:
+    (tmp_path / "em" / EMPTY[suite]).mkdir(parents=True)
+    given = (suite, "--root", tmp_path / "em")
+    for asked in (("show", *given), ("check", *given), ("judge", *given),
+                  ("run", *given, "--out", tmp_path / "out", "--budget", 16)):  # fmt: skip
+        told = run("suite", *asked)
+        assert (told.exit_code, told.stdout, told.stderr.count("\n")) == (1, "", 1), told.output
+        assert f"suite {suite}: {tmp_path / 'em'} holds no task of it: looked in " in told.stderr
+        assert EMPTY[suite] in told.stderr
 
 
 class TestWhatCannotBeRead:
