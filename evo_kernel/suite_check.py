@@ -11,7 +11,7 @@ from typing import Any
 
 from evo_kernel.errors import RunError
 from evo_kernel.suite_jails import Jails
-from evo_kernel.suite_tasks import by_its_test_quarantined, why_not
+from evo_kernel.suite_tasks import quarantined_by_its_test, why_not
 from evo_kernel.suite_theirs import LOST
 from fitness import modules, ours
 from fitness.foreign import FLAVOUR, SECONDS, Checked, check
@@ -82,7 +82,7 @@ def _turned(checked: Checked, task: Loaded, jail: Jail, wanted: Wanted) -> Check
     if not wanted.turned or task.style == "native":
         return checked
     why = why_not(task, models=True)
-    if why is None and checked.flagged and by_its_test_quarantined(task):
+    if why is None and checked.flagged and quarantined_by_its_test(task):
         why = f"{ours.QUARANTINED}{_AUDITS[checked.audit]}"
     if why is None:
         try:

@@ -69,7 +69,7 @@ def by_its_test(suite: str, root: Path | None, name: str, settings: Settings, un
     return by_theirs.task(suite, found, unturned.reason)
 
 
-def by_its_test_quarantined(found: Loaded) -> bool:
+def quarantined_by_its_test(found: Loaded) -> bool:
     """Tell whether a task whose test passes a no-op is none of ours.
 
     Not so a PyTorch module: nothing of its test is in our task, which is quarantined where zeros pass our own gates.
@@ -92,7 +92,7 @@ def turned(suite: str, found: Loaded, stop: Stop | None = None) -> Task:
     with contextlib.closing(Jail(ours.FLAVOUR)) as jail:
         try:
             with (stop or Stop()).reaching(jail):
-                if by_its_test_quarantined(found) and foreign.check(found, jail).flagged:
+                if quarantined_by_its_test(found) and foreign.check(found, jail).flagged:
                     raise TaskError(f"{ours.QUARANTINED}its test passes a program that launches nothing")
                 return ours.turn(suite, found, jail)
         except TaskError as error:

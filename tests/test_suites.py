@@ -26,7 +26,16 @@ from click.testing import CliRunner, Result
 from conftest import Borrowed
 
 import fitness.foreign
-from evo_kernel import runs, suite_check, suite_handed, suite_jails, suite_survey, suite_tasks, suite_theirs
+from evo_kernel import (
+    runs,
+    suite_check,
+    suite_flags,
+    suite_handed,
+    suite_jails,
+    suite_survey,
+    suite_tasks,
+    suite_theirs,
+)
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -544,6 +553,31 @@ class TestTheirOwnRules:
                 (one,) = json.loads(made.stdout)["tasks"]
                 assert (one["passed"], one["flagged"]) == (passed, right), (factor, program)
             layer.write_text(layer.read_text().replace("* gain * 1\n", "* gain\n"))
+
+    @pytest.mark.parametrize(
+        ("style", "source", "given", "asked"),
+        [
+            ("module", "theirs", False, ["runs"]),
+            ("pytest", "theirs", True, ["runs"]),  # for itself it would be asked the same again
+            ("script", "mine", True, ["runs", "runs"]),
+            ("model", "theirs", False, ["audits"]),
+            ("model", "mine", True, ["audits", "runs"]),
+            ("function", "theirs", True, ["audits", "runs"]),  # somebody hands in PyTorch alone
+        ],
+    )
+    def test_no_question_of_a_flag_is_asked_twice_and_modules_are_audited_without_a_gpu(
+        self, style: Any, source: str, given: bool, asked: list[str]
+    ) -> None:
+        def server(name: str, answer: Any) -> Any:
+            return SimpleNamespace(use=lambda _: told.append(name) or answer)
+
+        told: list[str] = []
+        unflagged = Checked("a", True, "", 0.0, "tests")
+        flags = suite_flags.Flags(server("runs", False), server("audits", unflagged), 1.0, None)
+        one = Loaded("a", "a.py", style, source="theirs")
+        assert flags.of(one, source, theirs.Ran({}, 0.0), given) is False
+        assert told == asked
+        assert suite_flags.launchless([one]) is ("audits" in asked)
 
     def test_an_older_kernelbench_has_one_tolerance_for_all_precisions(self, tmp_path: Path) -> None:
         shutil.copytree(KERNELBENCH, tmp_path / "kb")
