@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,14 @@ def mechanism_options(command: Callable[..., None]) -> Callable[..., None]:
 def say(line: str) -> None:
     """Tell a person something on stderr."""
     click.echo(line, err=True)
+
+
+def remark(suite: str, notes: Sequence[str]) -> None:
+    """Tell a person on stderr in one line what is to be known of a checkout, if anything is."""
+    from evo_kernel import suite_survey
+
+    if told := suite_survey.remark(suite, notes):
+        say(told)
 
 
 def machine_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -88,17 +88,20 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     that result for right, the task is flagged. Then it runs under another seed, and on memory that holds NaN where
     nobody wrote, and last it is made a task of ours. PyTorch modules are called on tensors that hold nothing, and on
     their own inputs where a minute and this machine's memory are enough, else on smaller ones, which are named: they
-    are flagged where zeros would pass.
+    are flagged where zeros would pass. What is flagged is quarantined, no task of ours; a module only where zeros pass
+    our own gates too, since nothing of its test is in our task.
     Exits with 0 once all was checked, whatever was found; what was lost with its jail is asked again the next time.
     """
     from evo_kernel import suite_check as module
     from evo_kernel import suite_folder, suite_survey
-    from evo_kernel.cli_options import say
+    from evo_kernel.cli_options import remark, say
     from evo_kernel.errors import RunError
 
     suite_folder.require_outside(root, results, "results file")
-    tasks = suite_survey.chosen(suite_survey.survey(name, root).tasks, names)[:limit]
+    survey = suite_survey.survey(name, root)
+    tasks = suite_survey.chosen(survey.tasks, names)[:limit]
     suite_survey.require_theirs(tasks, root)
+    remark(name, survey.notes)
     wanted = module.Wanted(workers, seconds, results, name if turn else "")
     found = module.run(tasks, wanted, (lambda _: None) if quiet else say)
     click.echo(json.dumps(module.plain(name, found), indent=2) if as_json else module.text(name, found))

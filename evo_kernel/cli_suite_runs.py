@@ -13,6 +13,7 @@ from evo_kernel.cli_options import (
     model_budget_options,
     model_option,
     price_option,
+    remark,
     say,
 )
 
@@ -87,6 +88,7 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
             asked = suite_begin.begin(out, name, root, names, budget, given, config_file)
             if rest := asked.budget % asked.turn:
                 talk(f"{rest} of {asked.budget} evaluations are less than a turn of {asked.turn}, and nobody's")
+            remark(name, asked.notes)
             left = suite_drive.drive(out, asked, at_once or suite_drive.usual(asked.settings), talk, theirs)
     except KeyboardInterrupt:
         say("\nstopped; nothing is lost. The same command goes on.")
@@ -143,7 +145,9 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
         raise RunError(f"cannot read {file}: {error}") from error
     talk = (lambda _: None) if quiet else say
     clock = suite_timed.device(on) if timed else None
-    suite_survey.require_theirs(suite_survey.chosen(suite_survey.survey(name, root).tasks, names), root, file)
+    survey = suite_survey.survey(name, root)
+    suite_survey.require_theirs(suite_survey.chosen(survey.tasks, names), root, file)
+    remark(name, survey.notes)
     found = suite_theirs.judge(name, root, names, source, on, seconds, workers, talk)
     own = suite_theirs.ours(name, root, names, source, on, talk) if rules == "both" else []
     told, lines = suite_theirs.plain(name, found, own), [suite_theirs.text(name, found, own)]
@@ -173,9 +177,13 @@ def suite_report(folder: Path, other: Path | None, out: Path | None, as_json: bo
 
     Accuracies and pass@k count the programs that the searches made; speedups are over each task's seed.
     """
+    from evo_kernel import suite_folder
     from evo_kernel import suite_report as module
 
     place = out or (folder if other is None else folder / "compared")
     told = module.write(folder, place, other)
+    for one in (folder, *([other] if other is not None else ())):
+        asked = suite_folder.read(one)
+        remark(asked.suite, asked.notes)
     click.echo((place / "report.json").read_text(encoding="utf-8") if as_json else told, nl=False)
     say(f"wrote {', '.join(str(place / name) for name in module.NAMES)}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import config_files, isolation, machine, suite_folder, suite_share, suite_tasks, talks
+from evo_kernel import config_files, isolation, machine, suite_folder, suite_share, suite_survey, suite_tasks, talks
 from evo_kernel.config import BEFORE, Settings
 from evo_kernel.errors import RunError
 from evo_kernel.suite_differing import differing
@@ -27,7 +27,8 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     settings = _settings(given, config_file)
     isolation.require_here(settings)
     talks.require_models(settings)
-    tasks = suite_tasks.members(suite, root, names)
+    survey = suite_survey.survey(suite, root)
+    tasks = suite_survey.chosen(survey.tasks, names)
     asked = SuiteRun(
         suite,
         None if root is None else os.path.abspath(root),
@@ -35,6 +36,7 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
         budget,
         _frozen(settings.frozen),
         digest(tasks),
+        survey.notes,
     )
     if budget < asked.turn:
         raise RunError(f"a budget of {budget} evaluations is less than one turn of a task, which is {asked.turn}")
@@ -54,7 +56,7 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     if found := differing(before, asked):
         asks = "Ask for what it was begun with, or give another --out"
         raise RunError(f"{folder} holds a suite run with other {'; '.join(found)}. {asks}")
-    return before
+    return replace(before, notes=survey.notes)
 
 
 def _hopeless(task: Loaded, settings: Settings) -> str | None:

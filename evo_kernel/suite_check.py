@@ -11,7 +11,7 @@ from typing import Any
 
 from evo_kernel.errors import RunError
 from evo_kernel.suite_jails import Jails
-from evo_kernel.suite_tasks import why_not
+from evo_kernel.suite_tasks import quarantined_by_its_test, why_not
 from evo_kernel.suite_theirs import LOST
 from fitness import modules, ours
 from fitness.foreign import FLAVOUR, SECONDS, Checked, check
@@ -20,11 +20,12 @@ from suites import TaskError
 from suites.foreign import Loaded
 
 _TOLD = ("file", "group", "instruction", "category", "untimed")  # of a task: no check depends on it
-_FORM = "5"  # of a check and of the file; results of another form are not taken over
+_FORM = "6"  # of a check and of the file; results of another form are not taken over
 _AUDITS = {
     "vacuous": "its test passes with every launch left out",
     "empty": "its result holds no values, only None, integers and shapes",
 }
+_AND_YET = "and yet a task of ours, which their test is no part of: our own gates refuse zeros"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,11 @@ def _checked(tasks: Sequence[Loaded], wanted: Wanted) -> Iterator[Checked]:
 
 
 def _turned(checked: Checked, task: Loaded, jail: Jail, wanted: Wanted) -> Checked:
-    """Add whether a task can be one of ours; what passes without launches is quarantined."""
+    """Add whether a task can be one of ours, by the rule that makes them: what passes without launches is none."""
     if not wanted.turned or task.style == "native":
         return checked
     why = why_not(task, models=True)
-    if why is None and checked.flagged:
+    if why is None and checked.flagged and quarantined_by_its_test(task):
         why = f"{ours.QUARANTINED}{_AUDITS[checked.audit]}"
     if why is None:
         try:
@@ -158,7 +159,8 @@ def line(checked: Checked) -> str:
     smaller = f"; audited on smaller inputs: {checked.inputs}" if _smaller(checked) else ""
     smaller += f"; run again on smaller inputs{again}" if (again := checked.inputs.partition(", and again")[2]) else ""
     smaller += f"; not audited: {checked.unaudited}" if checked.unaudited else ""
-    own = {None: "", "": "; a task of ours"}.get(checked.ours, f"; no task of ours: {checked.ours}")
+    yes = f"; {_AND_YET if checked.flagged else 'a task of ours'}"
+    own = {None: "", "": yes}.get(checked.ours, f"; no task of ours: {checked.ours}")
     return f"{checked.name}  {state} ({checked.seconds:.1f} s){flag}{unlike}{same}{smaller}{own}"
 
 
@@ -226,6 +228,8 @@ def _ours(found: Sequence[Checked]) -> list[str]:
     if not tried:
         return []
     lines = [f"{sum(c.ours == '' for c in tried)} of {len(tried)} are tasks of ours"]
+    if kept := [c.name for c in tried if c.ours == "" and c.flagged]:
+        lines.append(f"flagged, and yet tasks of ours, where our own gates refuse zeros: {', '.join(kept)}")
     for why, count in Counter((c.ours or "").partition(":")[0] for c in tried if c.ours).most_common():
         lines.append(
             f"  {count:>4}  {why}: {', '.join(c.name for c in tried if (c.ours or '').partition(':')[0] == why)}"

@@ -46,6 +46,7 @@ class SuiteRun:
     budget: int  # evaluations of all searches together
     settings: Mapping[str, Any]  # of every search; `generations` are those of one turn
     texts: str = ""  # digest of the tasks' programs, tests and files; older versions kept none
+    notes: tuple[str, ...] = ()  # on the checkout as it was then; older versions kept none
 
     @property
     def turn(self) -> int:
@@ -76,7 +77,8 @@ def read(folder: Path) -> SuiteRun:
         if plain.pop("form") != _FORM:
             raise RunError(f"{folder} is a suite run of another version of evo-kernel")
         members = tuple(Member(**m) for m in plain.pop("members"))
-        found = SuiteRun(members=members, **plain)
+        notes = tuple(plain.pop("notes", ()))
+        found = SuiteRun(members=members, notes=notes, **plain)
         _look(found)
         return found
     except FileNotFoundError as error:
@@ -101,6 +103,8 @@ def _look(found: SuiteRun) -> None:
     given |= {} if found.root is None else {"root": found.root}
     if strange := [key for key, told in given.items() if not _is_text(told)]:
         raise ValueError(f"{strange[0]} is no text")
+    if not all(map(_is_text, found.notes)):
+        raise ValueError("a note on its checkout is no text")
     counted = {"budget": found.budget, **{key: found.settings[key] for key in _COUNTED}}
     if strange := [key for key, number in counted.items() if type(number) is not int or number < 1]:
         raise ValueError(f"{strange[0]} is no number of 1 or more")

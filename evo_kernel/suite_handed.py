@@ -31,6 +31,7 @@ class Said:
     device: str
     mode: str
     times: Timed | None = None  # by its own performance tests; None: nobody took them
+    flagged: bool | None = None  # whether it passes a program that computes nothing too; None: an older version
 
 
 def said(run: Path, handed: Handed | None) -> Said | None:
@@ -53,7 +54,9 @@ def _said(plain: Any) -> Said:
     """Make what a test said of what its file holds."""
     passed = None if plain["passed"] is None else flag(plain["passed"])
     candidate, why, device, mode = (words(plain[part]) for part in ("candidate", "why", "device", "mode"))
-    return Said(candidate, flag(plain["called"]), passed, why, device, mode, suite_timed.read(plain.get("times")))
+    times, flagged = suite_timed.read(plain.get("times")), plain.get("flagged")
+    return Said(candidate, flag(plain["called"]), passed, why, device, mode, times,
+                None if flagged is None else flag(flagged))  # fmt: skip
 
 
 def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers: int, stop: threading.Event,
@@ -74,7 +77,8 @@ def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers
     for found in suite_theirs.judged(programs, suite_theirs.gpu("auto"), their_times.TEST, workers):
         if not found.why.startswith(suite_theirs.LOST):  # else it is the machine's fault, and asked again
             run, identity = asked[found.name]
-            _keep(run, Said(identity, found.called, found.passed, found.why, found.device, found.mode))
+            told = Said(identity, found.called, found.passed, found.why, found.device, found.mode)
+            _keep(run, replace(told, flagged=found.flagged))
         say(f"their test: {suite_theirs.line(found)}")
         if stop.is_set():
             return

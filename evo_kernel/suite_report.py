@@ -14,6 +14,7 @@ from evo_kernel.suite_folder import put, read
 from evo_kernel.suite_rows import Row
 from evo_kernel.suite_sides import by_theirs, verdicts
 from evo_kernel.suite_standing import DAMAGED, WORDS
+from evo_kernel.suite_survey import remark
 from fitness.ours import QUARANTINED
 
 KS = (1, 5, 10)  # of pass@k
@@ -45,6 +46,7 @@ def plain(folder: Path) -> dict[str, Any]:
     kinds = {c: [r for r in found if r.category == c] for c in sorted({r.category for r in found if r.category})}
     return {
         "suite": asked.suite,
+        "notes": list(asked.notes),
         "budget": asked.budget,
         "turn": asked.turn,
         "target": asked.settings["target"],
@@ -54,6 +56,7 @@ def plain(folder: Path) -> dict[str, Any]:
         "levels": {name: measures(rows) for name, rows in groups.items()},
         "categories": {name: measures(rows) for name, rows in kinds.items()},
         "differing": [r.name for r in found if r.handed is not None and r.handed.differ],
+        "flagged": [r.name for r in found if r.handed and r.handed.theirs and r.handed.theirs.flagged],
         "damaged": [r.name for r in found if r.status == DAMAGED],
         "quarantined": [r.name for r in found if QUARANTINED in r.why],
         "tasks": [_task(row) for row in found],
@@ -131,6 +134,8 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
         "passed; programs that came with a task count as baselines alone.",
         "",
     ]
+    for one in reports.values():
+        lines += [f"{told}.", ""] if (told := remark(one["suite"], one["notes"])) else []
     if report["damaged"]:
         lines += [f"Damaged: {', '.join(report['damaged'])}. What to do stands below, with the reasons.", ""]
     for other in others:

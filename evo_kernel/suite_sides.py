@@ -19,6 +19,10 @@ TIMED = (
     "Their GEAK speedup and fast_p are from the suite's own performance tests in {theirs} tasks (untrusted-host: "
     "claims of the processes that ran the programs), and from our cases in {ours}, for want of those."
 )
+FLAGGED = (
+    "Flagged: {tasks}. There the suite's own test passes a program that launches nothing too, or zeros for a PyTorch "
+    "module: that it takes a program for right says nothing, and the measures by their tests count it all the same."
+)
 
 
 def by_theirs(rows: Sequence[Row]) -> dict[str, Any] | None:
@@ -30,6 +34,7 @@ def by_theirs(rows: Sequence[Row]) -> dict[str, Any] | None:
     timed = sum(bool(row.timed_by_theirs and result.latencies) for row, result in zip(rows, results, strict=True))
     return {
         "judged": len(asked),
+        "flagged": sum(one.theirs is not None and one.theirs.flagged is True for one in asked),
         "timed_by_theirs": timed,
         "timed_by_ours": sum(bool(r.latencies) for r in results) - timed,
         "call_accuracy": metrics.call_accuracy(results),
@@ -48,13 +53,19 @@ def verdicts(report: dict[str, Any]) -> list[str]:
                 if part["theirs"] is not None]  # fmt: skip
     lines += [*table(_BY_THEIRS, measured), ""] if measured else ["Their tests were not asked.", ""]
     lines += _timed(report)
-    lines += [*table(_VERDICT, report["tasks"]), "", f"They differ in {len(report['differing'])} tasks."]
+    lines += [*table(_VERDICT, report["tasks"]), "", *_flagged(report)]
+    lines.append(f"They differ in {len(report['differing'])} tasks.")
     for task in report["tasks"]:
         if task["name"] in report["differing"]:
             one = task["handed"]
             lines.append(f"- {task['name']}: ours {_said(one['ours'])}{_because(one['why'])}; theirs "
                          f"{_said(one['theirs']['passed'])}{_because(one['theirs']['why'])}")  # fmt: skip
     return [*lines, ""]
+
+
+def _flagged(report: dict[str, Any]) -> list[str]:
+    """Say which verdicts of theirs say nothing."""
+    return [FLAGGED.format(tasks=", ".join(report["flagged"])), ""] if report["flagged"] else []
 
 
 def _timed(report: dict[str, Any]) -> list[str]:
@@ -81,6 +92,8 @@ def _because(why: str) -> str:
 def _by(task: dict[str, Any]) -> str:
     """Say what the suite's own test makes of what a search hands in."""
     told = task["handed"] and task["handed"]["theirs"]
+    if told and told["flagged"]:
+        return "right, but so is a program that launches nothing"
     if not told or told["passed"] is not False:
         return f"{_said(told['passed'])}{_because(told['why'])}" if told else "not judged"
     return "wrong" if told["called"] else f"does not run{_because(told['why'])}"
@@ -106,6 +119,7 @@ _BY_THEIRS: dict[str, Cell] = {
     "by their tests": lambda r: str(r["name"]),
     "tasks": lambda r: str(r["tasks"]),
     "judged": lambda r: str(r["judged"]),
+    "flagged": lambda r: str(r["flagged"]),
     "call": lambda r: percent(r["call_accuracy"]),
     "execution": lambda r: percent(r["execution_accuracy"]),
     "GEAK speedup": lambda r: times(r["geak_speedup"]),

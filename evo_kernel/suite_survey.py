@@ -2,6 +2,7 @@
 
 import difflib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from suites.foreign import Loaded, SuiteError, loader, loaders
 from suites.loading import ALIASES
 
 ROOTLESS = "native"
-NAMED = 5  # tasks listed with a reason
+NAMED = 5  # tasks listed with a reason, and remarks in one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,11 @@ def survey(name: str, root: Path | None) -> Survey:
         looks_for = ", ".join(found.looks_for)
         raise SuiteError(f"suite {name} needs --root CHECKOUT: a folder with {looks_for} below it")
     place: Any = root  # None for the native tasks alone
-    return Survey(name, tuple(map(_written, found.load(place))), tuple(found.notes(place)))
+    tasks = tuple(map(_written, found.load(place)))
+    if not tasks:
+        looked = f"looked in {', '.join(found.looks_for)}" if found.looks_for else "the folder was looked through"
+        raise SuiteError(f"suite {name}: {root} holds no task of it: {looked}")
+    return Survey(name, tasks, tuple(map(_whole, found.notes(place))))
 
 
 def _written(task: Loaded) -> Loaded:
@@ -74,6 +79,13 @@ def known() -> tuple[list[tuple[str, str, tuple[str, ...]]], tuple[str, ...]]:
     """List every suite's name, what it is, and what is looked for below a root; and why any cannot be used."""
     found, broken = loaders()
     return [(name, one.about, one.looks_for) for name, one in found.items()], broken
+
+
+def remark(suite: str, notes: Sequence[str]) -> str:
+    """Return in one line what is to be known of a checkout before figures are made with it; empty where nothing is."""
+    more = f"; and {len(notes) - NAMED} more, see `suite show {suite}`" if len(notes) > NAMED else ""
+    told = " ".join(clean("; ".join(notes[:NAMED])).split())
+    return f"note on this checkout of {suite}: {told}{more}" if notes else ""
 
 
 def plain(found: Survey) -> dict[str, Any]:

@@ -1,19 +1,18 @@
 """Judges programs by a suite's own tests: on this machine's GPU where it has one, else under the interpreter."""
 
-import contextlib
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evo_kernel import config_files, machine, suite_ours
+from evo_kernel import config_files, machine, suite_flags, suite_ours
 from evo_kernel.errors import RunError
 from evo_kernel.suite_jails import Jails
 from evo_kernel.suite_ours import Ours
 from evo_kernel.suite_survey import chosen, lacks, survey
 from fitness.gpu import discover
-from fitness.jail import Jail, WorkerLost
+from fitness.jail import WorkerLost
 from fitness.open_mode import visible
 from suites.foreign import Loaded
 
@@ -31,9 +30,7 @@ def judge(suite: str, root: Path | None, names: tuple[str, ...], source: str | N
         raise RunError("a program is judged by the test of one task: name it with --task")
     found: dict[str, Theirs] = {}
     asked = [(t, t.source if source is None else source) for t in tasks]
-    for one in judged(asked, gpu(on), seconds, workers):
-        if source is not None and one.passed and _idle_passes(tasks[0], source, gpu(on), seconds):
-            one = replace(one, flagged=True)
+    for one in judged(asked, gpu(on), seconds, workers, given=source is not None):
         found[one.name] = one
         say(f"[{len(found)}/{len(tasks)}] {line(one)}")
     return [found[t.name] for t in tasks]
@@ -46,48 +43,32 @@ def programs(suite: str, root: Path | None, names: tuple[str, ...], source: str 
     return {t.name: (t, t.source if source is None else source) for t in tasks if t.name in right}
 
 
-def _idle_passes(task: Loaded, source: str, found: discover.Found | None, seconds: float) -> bool:
-    """Tell whether a task's test passes when nothing is launched, by its reference or by this program.
-
-    Of the one it says nothing of any program then, of the other it tests what no kernel of its makes.
-    """
-    from fitness import foreign, ours, theirs
-
-    try:
-        if task.style != "model":
-            with contextlib.closing(Jail(ours.FLAVOUR)) as jail:
-                if foreign.check(task, jail, seconds).flagged:
-                    return True
-        with contextlib.closing(Jail("interpreter" if found is None else "foreign")) as jail:
-            return theirs.passes_idle(task, source, jail, seconds, None if found is None else visible(found))
-    except WorkerLost:
-        return False
-
-
-def judged(programs: Sequence[tuple[Loaded, str]], found: discover.Found | None, seconds: float,
-           workers: int) -> "Iterator[Theirs]":  # fmt: skip
+def judged(programs: Sequence[tuple[Loaded, str]], found: discover.Found | None, seconds: float, workers: int,
+           given: bool = True) -> "Iterator[Theirs]":  # fmt: skip
     """Yield verdicts as they come; references and programs run beside each other, so many at once as there are workers.
 
     A program is never in memory with the reference that it is compared with: the two have children of their own. One
-    that is the reference's very text runs after it, with what was compiled for it.
+    that is the reference's very text runs after it, with what was compiled for it. What passes is flagged where a
+    program that computes nothing passes too; `given` programs are somebody's, else they are the suite's own.
     """
     if not programs:
         return
     runs = sum(1 if source == task.source else 2 for task, source in programs)
     jails = Jails("interpreter" if found is None else "foreign", min(workers, runs))
+    apart = found is not None and suite_flags.launchless(task for task, _ in programs)
+    audits = Jails("interpreter", min(workers, len(programs))) if apart else jails
+    flags = suite_flags.Flags(jails, audits, seconds, found)
     longest_first = sorted(programs, key=lambda pair: _work(pair[0].source), reverse=True)
     tasks_pool, runs_pool = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
-
-    def one(pair: tuple[Loaded, str]) -> "Theirs":
-        return _one(*pair, jails, runs_pool, seconds, found)
-
+    judging = _Judging(jails, runs_pool, seconds, found, flags, given)
     try:
-        for done in as_completed([tasks_pool.submit(one, pair) for pair in longest_first]):
+        for done in as_completed([tasks_pool.submit(judging.one, *pair) for pair in longest_first]):
             yield done.result()
     finally:
         for pool in (tasks_pool, runs_pool):
             pool.shutdown(wait=False, cancel_futures=True)
-        jails.close()
+        for servers in (jails, audits):
+            servers.close()
 
 
 def _work(source: str) -> tuple[int, int]:
@@ -103,30 +84,53 @@ def gpu(on: str) -> discover.Found | None:
     return gpus[0] if gpus else None
 
 
-def _one(task: Loaded, source: str, jails: Jails, pool: Executor, seconds: float, found: discover.Found | None
-         ) -> "Theirs":  # fmt: skip
-    """Judge one program; it does not run where its reference was seen to fail before."""
-    from fitness import theirs
-    from fitness.theirs import Ran, Theirs
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    """What programs are judged with."""
 
-    where = "interpreter" if found is None else found.name
-    if task.problem or task.needs or task.style == "native":
-        why = task.problem or (lacks(task) if task.needs else f"native: see evo-kernel judge FILE --task {task.name}")
-        return Theirs(task.name, False, None, why, 0.0, where)
-    shown = None if found is None else visible(found)
+    jails: Jails
+    pool: Executor
+    seconds: float
+    found: discover.Found | None
+    flags: suite_flags.Flags
+    given: bool
 
-    def run(program: str) -> "Ran":
-        return jails.use(lambda jail: theirs.run(task, program, jail, seconds, shown))
+    def one(self, task: Loaded, source: str) -> "Theirs":
+        """Judge one program; it does not run where its reference was seen to fail before."""
+        from fitness.theirs import Theirs
 
-    try:
+        where = "interpreter" if self.found is None else self.found.name
+        if task.problem or task.needs or task.style == "native":
+            native = f"native: see evo-kernel judge FILE --task {task.name}"
+            return Theirs(task.name, False, None, task.problem or (lacks(task) if task.needs else native), 0.0, where)
+        try:
+            return self._verdict(task, source, where)
+        except WorkerLost as error:
+            return Theirs(task.name, False, None, f"{LOST}{error}", 0.0, where)
+
+    def _verdict(self, task: Loaded, source: str, where: str) -> "Theirs":
+        """Run reference and program, and flag what passes where that says nothing; WorkerLost with a server."""
+        from fitness import theirs
+
+        right, made = self._ran(task, source)
+        one = theirs.verdict(task, right, made, where)
+        return replace(one, flagged=True) if one.passed and self.flags.of(task, source, right, self.given) else one
+
+    def _ran(self, task: Loaded, source: str) -> "tuple[Ran, Ran]":
+        """Run the suite's tests on a reference and on a program."""
+        from fitness import theirs
+        from fitness.theirs import Ran
+
+        shown = None if self.found is None else visible(self.found)
         if source == task.source:
-            pair = jails.use(lambda jail: theirs.run_twice(task, jail, seconds, shown))
-            return theirs.verdict(task, *pair, where)
-        right = pool.submit(run, task.source)
-        made = pool.submit(lambda: Ran(None, 0.0) if right.done() and right.result().failed else run(source))
-        return theirs.verdict(task, right.result(), made.result(), where)
-    except WorkerLost as error:
-        return Theirs(task.name, False, None, f"{LOST}{error}", 0.0, where)
+            return self.jails.use(lambda jail: theirs.run_twice(task, jail, self.seconds, shown))
+
+        def run(program: str) -> Ran:
+            return self.jails.use(lambda jail: theirs.run(task, program, jail, self.seconds, shown))
+
+        right = self.pool.submit(run, task.source)
+        made = self.pool.submit(lambda: Ran(None, 0.0) if right.done() and right.result().failed else run(source))
+        return right.result(), made.result()
 
 
 def line(one: "Theirs") -> str:
@@ -159,14 +163,22 @@ def text(suite: str, found: "Sequence[Theirs]", own: Sequence[Ours] = ()) -> str
             lines.append(f"theirs and ours differ: {', '.join(unlike)}")
     if len(found) > 1:
         called, passed = (sum(bool(getattr(f, part)) for f in found) for part in ("called", "passed"))
-        lines.append(f"{suite}: of {len(found)} {called} run and {passed} pass the suite's own test")
+        idle = _flagged(found)
+        told = f", but {len(idle)} of these tests pass what computes nothing: {', '.join(idle)}" if idle else ""
+        lines.append(f"{suite}: of {len(found)} {called} run and {passed} pass the suite's own test{told}")
     return "\n".join(lines)
+
+
+def _flagged(found: "Sequence[Theirs]") -> list[str]:
+    """Name the tasks whose verdict says nothing."""
+    return [one.name for one in found if one.flagged]
 
 
 def plain(suite: str, found: "Sequence[Theirs]", own: Sequence[Ours] = ()) -> dict[str, Any]:
     """Return verdicts as JSON holds them."""
     told = {"suite": suite, "rules": "theirs", "called": sum(f.called for f in found),
-            "passed": sum(f.passed is True for f in found), "tasks": [asdict(f) for f in found]}  # fmt: skip
+            "passed": sum(f.passed is True for f in found), "flagged": _flagged(found),
+            "tasks": [asdict(f) for f in found]}  # fmt: skip
     if not own:
         return told
     pairs = list(zip(found, own, strict=True))

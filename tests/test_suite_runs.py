@@ -312,7 +312,14 @@ def test_damaged_times_of_theirs_are_damage_whichever_number_or_word_it_is(tmp_p
     whole = {"candidate": "0f", "called": True, "passed": True, "why": "", "device": "x", "mode": "", "times": times}
     (tmp_path / suite_handed.THEIRS).write_text(json.dumps(whole))
     assert suite_handed.damage(tmp_path) == ""
-    parts: list[dict] = [{"called": None}, {"called": 1}, {"why": "\ud800"}, {"times": []}, {"passed": 10**30}]
+    parts: list[dict] = [
+        {"called": None},
+        {"called": 1},
+        {"why": "\ud800"},
+        {"times": []},
+        {"passed": 10**30},
+        {"flagged": 1},
+    ]
     parts += [{"times": {**times, "device": "\ud800"}}, {"times": {**times, "reference": [["a", 1.0], ["a", 2.0]]}}]
     for us in (0.0, -1.0, float("nan"), float("inf"), 10**400, "1", True):
         parts += [{"times": {**times, name: [["a", us]]}} for name in ("reference", "program", "again")]

@@ -26,7 +26,16 @@ from click.testing import CliRunner, Result
 from conftest import Borrowed
 
 import fitness.foreign
-from evo_kernel import runs, suite_check, suite_handed, suite_jails, suite_survey, suite_tasks, suite_theirs
+from evo_kernel import (
+    runs,
+    suite_check,
+    suite_flags,
+    suite_handed,
+    suite_jails,
+    suite_survey,
+    suite_tasks,
+    suite_theirs,
+)
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -167,6 +176,28 @@ def lend(jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{user}.Jail", lambda flavour: Borrowed(jail) if flavour == FLAVOUR else Jail(flavour))
 
 
+ZEROS = """import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def zeros_kernel(y, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(y + at, tl.zeros((BLOCK,), tl.float32), mask=at < n)
+
+
+class ModelNew(torch.nn.Module):
+    def __init__(self, *given):
+        super().__init__()
+
+    def forward(self, x, gain):
+        y = torch.full((len(x), len(gain)), 7.0, device=x.device)
+        zeros_kernel[(triton.cdiv(y.numel(), 4096),)](y, y.numel(), BLOCK=4096)
+        return y
+"""
+
+
 def task(name: str, suite: str = "tritonbench-revised") -> Loaded:
     return next(t for t in foreign.loader(suite).load(GEAK) if t.name == name)
 
@@ -238,8 +269,9 @@ class TestWhatRunsWithoutAGpu:
         assert sorted(names) == ["increment", "lost", "unlisted"]
         results.write_text("no result\n" + results.read_text())
         refused = run(*options)
-        assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
-        assert "line 1: no result of a check" in refused.output
+        note, said = refused.output.splitlines()
+        assert (refused.exit_code, note.partition(": ")[0]) == (1, "note on this checkout of tritonbench-revised")
+        assert "line 1: no result of a check" in said
 
     def test_what_is_lost_with_its_jails_is_not_kept_and_asked_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -366,6 +398,24 @@ class TestTheirTasksAsOurs:
         with pytest.raises(RunError, match=r"has no seed kernel: a search of it begins with a model"):
             runs.begin(tmp_path, Settings(target="mi300", basis="predicted"), own)
 
+    @pytest.mark.parametrize("factor", ["1e-6", "0"])
+    def test_a_module_whose_test_passes_zeros_is_a_task_where_our_gates_refuse_them_whichever_command_asks(
+        self, tmp_path: Path, factor: str
+    ) -> None:
+        shutil.copytree(KERNELBENCH, tmp_path / "kb")
+        layer = tmp_path / "kb" / "KernelBench" / "level3" / "1_Layer.py"
+        layer.write_text(self.layer.source.replace("* gain\n", f"* gain * {factor}\n"))
+        root = ("--root", tmp_path / "kb")
+        told = json.loads(run("suite", "check", "kernelbench", *root, "--task", "level3/1_Layer", "--json").stdout)
+        shown = run("tasks", "show", "kernelbench/level3/1_Layer", *root)
+        assert told["flagged"] == ["level3/1_Layer"]
+        if factor == "0":
+            assert told["quarantined"] == ["level3/1_Layer"]
+            assert (shown.exit_code, told["tasks"][0]["ours"] in shown.output) == (1, True)
+        else:
+            assert (told["quarantined"], told["turned"], shown.exit_code) == ([], 1, 0)
+            assert "and yet a task of ours" in suite_check.line(Checked("a", True, "", 1.0, "vacuous", ours=""))
+
     def test_a_module_that_draws_numbers_of_its_own_says_in_one_line_why_it_is_no_task(self, jail: Jail) -> None:
         with pytest.raises(TaskError, match=r"^its results are drawn anew in every call"):
             ours.turn("kernelbench", replace(self.layer, source=self.layer.source.replace("0.0", "0.5")), jail)
@@ -485,6 +535,50 @@ class TestTheirOwnRules:
         (one,) = json.loads(made.stdout)["tasks"]
         assert (one["passed"], one["flagged"]) == (True, True)
 
+    def test_references_that_pass_a_test_of_nothing_are_flagged_too(self) -> None:
+        given = ("--root", GEAK, "--on", "interpreter", "--rules", "theirs", "--task", "double", "--task", "increment")
+        told = json.loads(run("suite", "judge", "tritonbench-revised", *given, "--json").stdout)
+        assert [(one["passed"], one["flagged"]) for one in told["tasks"]] == [(True, False), (True, True)]
+        assert (told["passed"], told["flagged"]) == (2, ["increment"])
+
+    def test_a_module_whose_test_passes_zeros_flags_a_kernel_that_writes_them(self, tmp_path: Path) -> None:
+        shutil.copytree(KERNELBENCH, tmp_path / "kb")
+        layer = tmp_path / "kb" / "KernelBench" / "level3" / "1_Layer.py"
+        (tmp_path / "zeros.py").write_text(ZEROS)
+        given = ("--root", tmp_path / "kb", "--on", "interpreter", "--rules", "theirs", "--task", "level3/1_Layer")
+        for factor, right in (("1", False), ("1e-6", True)):
+            layer.write_text(layer.read_text().replace("* gain\n", f"* gain * {factor}\n"))
+            for program, passed in (((), True), ((tmp_path / "zeros.py",), right)):
+                made = run("suite", "judge", "kernelbench", *program, *given, "--json")
+                (one,) = json.loads(made.stdout)["tasks"]
+                assert (one["passed"], one["flagged"]) == (passed, right), (factor, program)
+            layer.write_text(layer.read_text().replace("* gain * 1\n", "* gain\n"))
+
+    @pytest.mark.parametrize(
+        ("style", "source", "given", "asked"),
+        [
+            ("module", "theirs", False, ["runs"]),
+            ("pytest", "theirs", True, ["runs"]),  # for itself it would be asked the same again
+            ("script", "mine", True, ["runs", "runs"]),
+            ("model", "theirs", False, ["audits"]),
+            ("model", "mine", True, ["audits", "runs"]),
+            ("function", "theirs", True, ["audits", "runs"]),  # somebody hands in PyTorch alone
+        ],
+    )
+    def test_no_question_of_a_flag_is_asked_twice_and_modules_are_audited_without_a_gpu(
+        self, style: Any, source: str, given: bool, asked: list[str]
+    ) -> None:
+        def server(name: str, answer: Any) -> Any:
+            return SimpleNamespace(use=lambda _: told.append(name) or answer)
+
+        told: list[str] = []
+        unflagged = Checked("a", True, "", 0.0, "tests")
+        flags = suite_flags.Flags(server("runs", False), server("audits", unflagged), 1.0, None)
+        one = Loaded("a", "a.py", style, source="theirs")
+        assert flags.of(one, source, theirs.Ran({}, 0.0), given) is False
+        assert told == asked
+        assert suite_flags.launchless([one]) is ("audits" in asked)
+
     def test_an_older_kernelbench_has_one_tolerance_for_all_precisions(self, tmp_path: Path) -> None:
         shutil.copytree(KERNELBENCH, tmp_path / "kb")
         (tmp_path / "kb" / "src").mkdir(exist_ok=True)
@@ -600,6 +694,53 @@ class TestASuiteRunOfOthers:
         one, same = ((tmp_path / out / "report.json").read_bytes() for out in ("whole", "torn"))
         assert one == same
 
+    def test_a_verdict_of_theirs_that_says_nothing_is_kept_and_reported_as_flagged(
+        self, jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = tmp_path / "root"
+        shutil.copytree(HERE / "tritonbench", root)
+        negate = root / "data" / "TritonBench_G_v1" / "negate.py"
+        negate.write_text(negate.read_text().replace('device="cuda"))}', 'device="cuda")).shape}'))
+        lend(jail, monkeypatch)
+        formula.install(monkeypatch)
+        monkeypatch.setattr(fitness.foreign, "check", lambda *_: Checked("negate", True, "", 0.0, "tests"))
+        assert self.run(root, tmp_path / "out").exit_code == 0  # a run begun before its test was known to be vacuous
+        (kept,) = (tmp_path / "out").rglob(suite_handed.THEIRS)
+        whole = json.loads(kept.read_text())
+        for flagged, named, words in ((True, ["negate"], "right, but so is a program that"), (False, [], "| right |"),
+                                      (None, [], "| right |")):  # fmt: skip
+            older = {k: v for k, v in whole.items() if k != "flagged"}
+            kept.write_text(json.dumps(whole if flagged else older if flagged is None else older | {"flagged": False}))
+            report = json.loads(run("suite", "report", tmp_path / "out", "--json").stdout)
+            assert report["flagged"] == named
+            assert report["tasks"][0]["handed"]["theirs"]["flagged"] is flagged
+            assert report["all"]["theirs"]["flagged"] == len(named)
+            told = (tmp_path / "out" / "report.md").read_text()
+            assert (words in told, "Flagged: negate." in told) == (True, bool(named))
+
+    def test_every_command_says_in_one_line_that_a_checkout_is_not_whole_and_so_does_the_report(
+        self, jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root, out = tmp_path / "root", tmp_path / "out"
+        shutil.copytree(HERE / "tritonbench", root)
+        (root / "data" / "TritonBench_G_v1.json").unlink()
+        note = "note on this checkout of tritonbench-g: data/TritonBench_G_v1.json is missing: instructions and levels"
+        lend(jail, monkeypatch)
+        formula.install(monkeypatch)
+        given = ("tritonbench-g", "--root", root, "--task", "printed", "--quiet")
+        searched = ("tritonbench-g", "--root", root, "--task", "negate", "--out", out, "--quiet", "--no-theirs")
+        budget = ("--budget", 8, "--population", 2, "--generations", 1)
+        for asked in (("check", *given), ("judge", *given, "--rules", "theirs"), ("run", *searched, *budget),
+                      ("run", *searched, *budget), ("report", out)):  # fmt: skip
+            told = run("suite", *asked).stderr.splitlines()
+            assert [note in line for line in told if "wrote" not in line] == [True], told
+        assert note in (out / "report.md").read_text()
+        asked = json.loads((out / "suite.json").read_text())
+        (out / "suite.json").write_text(json.dumps({k: v for k, v in asked.items() if k != "notes"}))
+        assert "note on" not in run("suite", "report", out).output  # an older version kept none
+        assert note in run("suite", "run", *searched, *budget).stderr
+        assert suite_survey.remark("x", list("abcdefg")).endswith(": a; b; c; d; e; and 2 more, see `suite show x`")
+
     def test_it_ends_within_seconds_of_being_told_to_while_a_task_is_made_and_nothing_is_kept_of_that_task(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -637,6 +778,22 @@ def test_blocks_are_halved_wherever_a_program_states_them() -> None:
         "Config({'BLOCK': 16, 'W': 64})",
     ]
     assert blocks.halved("k[g](x, n=128, BLOCK=48)") is None
+
+
+EMPTY = {"kernelbench": "KernelBench/level1", "rocm": "geak_eval/data/ROCm/data/ROCm_v1", "tritonbench-revised":
+         "geak_eval/data/TritonBench/data/TritonBench_G_v1", "agent-kernel-arena": "tasks/triton2triton"}  # fmt: skip
+
+
+@pytest.mark.parametrize("suite", EMPTY)
+def test_a_checkout_that_holds_no_task_is_named_in_one_line_by_every_command(suite: str, tmp_path: Path) -> None:
+    (tmp_path / "em" / EMPTY[suite]).mkdir(parents=True)
+    given = (suite, "--root", tmp_path / "em")
+    for asked in (("show", *given), ("check", *given), ("judge", *given),
+                  ("run", *given, "--out", tmp_path / "out", "--budget", 16)):  # fmt: skip
+        told = run("suite", *asked)
+        assert (told.exit_code, told.stdout, told.stderr.count("\n")) == (1, "", 1), told.output
+        assert f"suite {suite}: {tmp_path / 'em'} holds no task of it: looked in " in told.stderr
+        assert EMPTY[suite] in told.stderr
 
 
 class TestWhatCannotBeRead:
