@@ -45,8 +45,8 @@ honest = [by_groups, in_float64]
 # not exact even from -1, 0 and 1: products with their scales span more than float32 holds
 
 
-def operands(m, n, k, a):
-    exponents = {"dtype": "uint8", "distribution": "indices", "low": 121, "high": 133}  # from 1/64 to 32
+def operands(m, n, k, a, low=121, high=133):
+    exponents = {"dtype": "uint8", "distribution": "indices", "low": low, "high": high}  # as a rule from 1/64 to 32
     return {
         "a": Input((m, k), "float8_e4m3fn", a, trials=("normal", "uniform", "offset", "signs")),
         "b": Input((n, k), "float8_e4m3fn", "normal", trials=("normal", "signs")),
@@ -55,14 +55,14 @@ def operands(m, n, k, a):
     }
 
 
-def case(name, m, n, k, a="normal", small=(48, 64, 128)):
-    full = operands(m, n, k, a)
+def case(name, m, n, k, a="normal", small=(48, 64, 128), exponents=(121, 133)):
+    full = operands(m, n, k, a, *exponents)
     return Case(
         name,
         full,
         flops=2 * m * n * k,
         bytes=sum(i.bytes for i in full.values() if isinstance(i, Input)) + Input((m, n), "bfloat16").bytes,
-        small=operands(*small, a),
+        small=operands(*small, a, *exponents),
     )
 
 
@@ -76,6 +76,8 @@ held_out = [
     case("4097x4095x2048", 4097, 4095, 2048, small=(65, 63, 96)),
     case("2039x3049x1024-uniform", 2039, 3049, 1024, "uniform", small=(71, 53, 64)),  # primes
     case("1x8192x16384-offset", 1, 8192, 16384, "offset", small=(1, 128, 192)),
+    # with one scale for all no group rules the sum: what each addition loses adds up
+    case("257x511x8192-uniform-even", 257, 511, 8192, "uniform", small=(17, 31, 2560), exponents=(127, 128)),
 ]
 
 
