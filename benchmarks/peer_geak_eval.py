@@ -130,12 +130,12 @@ def _end(child: "subprocess.Popen[str]") -> None:
 
 
 def ours(root: Path, suite: str, chosen: list[str], options: argparse.Namespace) -> Iterator[dict[str, object]]:
-    """Judge references as `evo-kernel suite judge` does."""
+    """Judge references as `evo-kernel suite judge` does, but for its last question, which GEAK-eval does not ask."""
     from evo_kernel import suite_survey, suite_theirs
 
     tasks = suite_survey.chosen(suite_survey.survey(suite, root).tasks, tuple(chosen))
     for one in suite_theirs.judged(
-        [(t, t.source) for t in tasks], suite_theirs.gpu(options.on), options.seconds, options.workers
+        [(t, t.source) for t in tasks], suite_theirs.gpu(options.on), options.seconds, options.workers, flagging=False
     ):
         yield {"name": one.name, "called": one.called, "matched": one.passed is True, "why": one.why,
                "seconds": one.seconds, "device": one.device}  # fmt: skip

@@ -44,12 +44,12 @@ def programs(suite: str, root: Path | None, names: tuple[str, ...], source: str 
 
 
 def judged(programs: Sequence[tuple[Loaded, str]], found: discover.Found | None, seconds: float, workers: int,
-           given: bool = True) -> "Iterator[Theirs]":  # fmt: skip
+           given: bool = True, flagging: bool = True) -> "Iterator[Theirs]":  # fmt: skip
     """Yield verdicts as they come; references and programs run beside each other, so many at once as there are workers.
 
     A program is never in memory with the reference that it is compared with: the two have children of their own. One
     that is the reference's very text runs after it, with what was compiled for it. What passes is flagged where a
-    program that computes nothing passes too; `given` programs are somebody's, else they are the suite's own.
+    program that computes nothing passes too, if `flagging`; `given` programs are somebody's, else the suite's own.
     """
     if not programs:
         return
@@ -57,7 +57,7 @@ def judged(programs: Sequence[tuple[Loaded, str]], found: discover.Found | None,
     jails = Jails("interpreter" if found is None else "foreign", min(workers, runs))
     apart = found is not None and suite_flags.launchless(task for task, _ in programs)
     audits = Jails("interpreter", min(workers, len(programs))) if apart else jails
-    flags = suite_flags.Flags(jails, audits, seconds, found)
+    flags = suite_flags.Flags(jails, audits, seconds, found) if flagging else None
     longest_first = sorted(programs, key=lambda pair: _work(pair[0].source), reverse=True)
     tasks_pool, runs_pool = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
     judging = _Judging(jails, runs_pool, seconds, found, flags, given)
@@ -92,7 +92,7 @@ class _Judging:
     pool: Executor
     seconds: float
     found: discover.Found | None
-    flags: suite_flags.Flags
+    flags: suite_flags.Flags | None  # None: nobody asks
     given: bool
 
     def one(self, task: Loaded, source: str) -> "Theirs":
@@ -114,7 +114,8 @@ class _Judging:
 
         right, made = self._ran(task, source)
         one = theirs.verdict(task, right, made, where)
-        return replace(one, flagged=True) if one.passed and self.flags.of(task, source, right, self.given) else one
+        flagged = one.passed and self.flags is not None and self.flags.of(task, source, right, self.given)
+        return replace(one, flagged=True) if flagged else one
 
     def _ran(self, task: Loaded, source: str) -> "tuple[Ran, Ran]":
         """Run the suite's tests on a reference and on a program."""
