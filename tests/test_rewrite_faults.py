@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -225,3 +226,44 @@ def test_a_program_that_python_cannot_read_is_said_to_be_so() -> None:
         next(look("def ("))
     with pytest.raises(ProposalError, match="cannot be rewritten: SyntaxError"):
         Rewriting().propose([candidate("def (")], context())
+
+
+def test_a_program_of_too_many_lines_is_skipped_with_a_reason_that_the_log_shows_once(
+    caplog: pytest.LogCaptureFixture, tmp_path
+) -> None:
+    parents = [candidate(PLAIN + "# a line\n" * count) for count in (5000, 5001)]
+    for parent in parents:
+        assert list(look(parent.source)) == []
+        with pytest.raises(ProposalError, match="cannot be rewritten: it has more than 2,000 lines"):
+            Rewriting().propose([parent], context())
+    with pytest.raises(ProposalError, match="cannot be crossed: it has more than 2,000 lines"):
+        RewriteCross().propose(parents, context())
+    (said,) = caplog.messages
+    assert said == f"program {parents[0].id} cannot be rewritten: it has more than 2,000 lines"
+    file = tmp_path / "long.py"
+    file.write_text(parents[0].source)
+    shown = CliRunner().invoke(main, ["rewrites", str(file)])
+    assert (shown.exit_code, shown.output) == (
+        1,
+        "evo-kernel: the program cannot be rewritten: it has more than 2,000 lines\n",
+    )
+    assert Rewriting().propose([candidate(PLAIN + "# a line\n" * 1000)], context())
+
+
+def test_what_two_families_look_through_grows_with_the_lines_and_not_with_their_square() -> None:
+    spent = []
+    for times in (25, 100):
+        rows = [
+            f"    acc{i} = tl.zeros((BLOCK,), dtype=tl.float32)\n    for i{i} in range(0, n, BLOCK):\n"
+            f"        acc{i} += tl.load(x_ptr + i{i} + offs, mask=i{i} + offs < n, other=0.0)\n"
+            f"    s{i + 1} = (s{i} + s{i}) * tl.sum(acc{i}, axis=0)\n    w{i + 1} = w{i} * s{i + 1}\n"
+            for i in range(times)
+        ]
+        lines = f"    s0 = n + 1\n    w0 = offs * 2\n{''.join(rows)}    tl.store("
+        program = read(PLAIN.replace("    tl.store(", lines).replace("/ y", f"/ w{times}"))
+        began = time.process_time()
+        for name in ("split-kernel", "row-in-two-blocks"):
+            program.places(next(f for f in FAMILIES if f.name == name))
+        spent.append(time.process_time() - began)
+        assert not program.faults
+    assert spent[1] < 10 * spent[0] + 0.1

@@ -10,13 +10,28 @@ from typing import Any, Protocol, TypeVar
 import libcst as cst
 
 from operators.launches import Kernel, Launch, kernels, launches
-from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, names_in, parse, passing, steps
+from operators.program_tree import (
+    Edit,
+    Path,
+    Scope,
+    Tree,
+    Unreadable,
+    descend,
+    edited,
+    last_name,
+    names_in,
+    parse,
+    passing,
+    steps,
+)
 from operators.rewrites.alone import alone
 from operators.rewrites.printing import code
 from operators.rewrites.splicing import inserting, spliced
 
 _BINDING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
 T = TypeVar("T")
+# lines of a program that is looked through: a first proposal of so many takes 1 to 4 s, mostly for parsing and masks
+LONGEST = 2000
 SHOWN = 60  # characters of a site's text in a message
 
 
@@ -157,7 +172,9 @@ class Program:
 
 @lru_cache(maxsize=32)
 def read(source: str) -> Program:
-    """Parse a program; Unreadable says why it cannot be."""
+    """Parse a program; Unreadable says why it cannot be, or that it is too long to look through."""
+    if source.count("\n") > LONGEST:
+        raise Unreadable(f"it has more than {LONGEST:,} lines")
     tree = parse(source)
     known = kernels(tree)
     launched = launches(tree, known)
