@@ -3,8 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from evo_kernel.rewriting import Family
 
 
 @click.command()
@@ -55,13 +59,22 @@ def rewrites(program: str | None, family: str | None, place: int | None, diff: b
 
 
 def _list(source: str | None, as_json: bool) -> None:
-    """Print families, with their places where there is a program."""
+    """Print families, with their places where there is a program, and what is left alone of it."""
     from evo_kernel import rewriting
 
     found = rewriting.families(source)
     if as_json:
         click.echo(json.dumps([asdict(f) for f in found], indent=2))
-        return
+    else:
+        _print(found)
+    left = rewriting.Left() if source is None else rewriting.left(source)
+    for line in left.kernels:
+        click.echo(line, err=True)
+    if left.faults:
+        raise click.ClickException("\n".join(left.faults))
+
+
+def _print(found: "tuple[Family, ...]") -> None:
     width = max((len(f.name) for f in found), default=0)
     for one in found:
         click.echo(f"{one.name:<{width}}  {one.intent}{f' (not offered: {one.refused})' if one.refused else ''}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from evo_kernel.errors import ConfigError, RunError
 from operators.program_tree import Unreadable
 from operators.rewrites import program as programs
+from operators.rewrites import telling
 from operators.rewrites.families import FAMILIES, refused
 from operators.rewrites.operator import sites_of
 from operators.rewrites.program import Program
@@ -40,6 +41,24 @@ def source_of(program: str) -> str:
         raise RunError(f"{program} is no task, and no file that can be read{why}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left alone of a program: kernels with the reason, and families that raised with what they did."""
+
+    kernels: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+def left(source: str) -> Left:
+    """Return what is left alone of a program, a line each."""
+    program = _read(source)
+    sites_of(program)
+    return Left(
+        tuple(telling.left(kernel, why) for kernel, why in program.alone.items()),
+        tuple(telling.fault(family, error) for family, error in program.faults.items()),
+    )
+
+
 def families(source: str | None = None) -> tuple[Family, ...]:
     """Return all families, or with a program those that apply to it."""
     if source is None:
@@ -58,11 +77,17 @@ def rewrite(source: str, family: str, place: int | None = None) -> str:
         raise RunError(f"{family} is not offered: {why}")
     program = _read(source)
     sites = sites_of(program).get(family, [])
+    if family in program.faults:
+        raise RunError(telling.fault(family, program.faults[family]))
     if not sites:
-        raise RunError(f"{family} applies nowhere in this program")
+        why = "".join(f"; {telling.left(kernel, why)}" for kernel, why in program.alone.items())
+        raise RunError(f"{family} applies nowhere in this program{why}")
     if place is not None and not 1 <= place <= len(sites):
         raise ConfigError(f"{family} applies at places 1 to {len(sites)}, not at {place}")
-    return programs.apply(program, sites if place is None else [sites[place - 1]])
+    made = program.rewritten(family, sites if place is None else [sites[place - 1]])
+    if made is None:
+        raise RunError(telling.fault(family, program.faults[family]))
+    return made
 
 
 def difference(before: str, after: str, name: str) -> str:
@@ -82,6 +107,6 @@ def _read(source: str) -> Program:
         program = programs.read(source)
     except (Unreadable, RecursionError) as error:
         raise RunError(f"the program cannot be rewritten: {error}") from error
-    if not program.kernels:
+    if not program.known:
         raise RunError("the program cannot be rewritten: it has no function under @triton.jit")
     return program

@@ -79,7 +79,7 @@ class Config:
 
 def kernels(tree: Tree) -> dict[str, Kernel]:
     """Find the jit functions; of several with one name the last counts."""
-    jitted = [(node, scope) for node, scope in tree.functions if any(map(_is_jit, node.decorators))]
+    jitted = [(node, scope) for node, scope in tree.functions if any(map(is_jit, node.decorators))]
     facts = {node.name.value: _facts(tree, scope) for node, scope in jitted}
     return {node.name.value: _kernel(node, scope, _reached(node.name.value, facts)) for node, scope in jitted}
 
@@ -252,8 +252,9 @@ def _united(parts: list[Facts]) -> Facts:
     )
 
 
-def _is_jit(decorator: cst.Decorator) -> bool:
-    function = _called(decorator)
+def is_jit(decorator: cst.Decorator) -> bool:
+    """Tell whether a decorator is triton.jit."""
+    function = decorating(decorator)
     foreign = isinstance(function, cst.Attribute) and last_name(function.value) in ("torch", "numba", "jax")
     return last_name(function) == "jit" and not foreign
 
@@ -262,7 +263,7 @@ def _set_above(node: cst.FunctionDef) -> frozenset[str] | None:
     """Name the arguments that decorators pass to a kernel, None where they may pass any."""
     names: set[str] = set()
     for decorator in node.decorators:
-        name = last_name(_called(decorator))
+        name = last_name(decorating(decorator))
         if "tune" in name:
             return None
         if name == "heuristics":
@@ -270,7 +271,8 @@ def _set_above(node: cst.FunctionDef) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def _called(decorator: cst.Decorator) -> cst.CSTNode:
+def decorating(decorator: cst.Decorator) -> cst.CSTNode:
+    """Return what a decorator is, or what it calls."""
     node = decorator.decorator
     return node.func if isinstance(node, cst.Call) else node
 

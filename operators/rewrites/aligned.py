@@ -36,7 +36,7 @@ class Aligned:
             found = launched(program, kernel)
             wanted = [p for p in _lengths(program, kernel, read[kernel.name], found) if _unit(p) not in _names(kernel)]
             values = [_passed(launch, wanted) for launch in found]
-            if wanted and values and all(values):
+            if wanted and values and all(values) and _has_math(program, found):
                 yield _site(program, kernel, found, wanted)
 
 
@@ -97,6 +97,18 @@ def _site(program: Program, kernel: Kernel, found: tuple[Launch, ...], wanted: l
     if "math" not in program.tree.top.bindings:
         added.append(Insertion((), _first(program), "import math", partial(statements, "import math")))
     return Site(f"{', '.join(wanted)} of {kernel.name}", tuple(edits), tuple(added))
+
+
+def _has_math(program: Program, found: tuple[Launch, ...]) -> bool:
+    """Tell whether `math` is Python's own where kernels are launched, or nothing yet."""
+    top = program.tree.top
+    if any(launch.scope.home("math") not in (None, top) for launch in found):
+        return False
+    lines = [line for line in program.tree.module.body if isinstance(line, cst.SimpleStatementLine)]
+    parts = [part for line in lines for part in line.body]
+    plain = [one for part in parts if isinstance(part, cst.Import) for one in part.names if code(one.name) == "math"]
+    starred = any(isinstance(part, cst.ImportFrom) and isinstance(part.names, cst.ImportStar) for part in parts)
+    return not starred and len(top.bindings.get("math", ())) == sum(one.asname is None for one in plain)
 
 
 def _passing(call: cst.Call, values: dict[str, str]) -> cst.Call:

@@ -105,14 +105,14 @@ def _axes(kernel: Kernel, address: cst.BaseExpression, mask: cst.BaseExpression)
     return code(joined(rest)), [axes[n] for n in sorted(axes)]
 
 
-def _terms(kernel: Kernel, node: cst.BaseExpression) -> list[cst.BaseExpression]:
-    """List the parts of a sum, those too of sums that names stand for."""
+def _terms(kernel: Kernel, node: cst.BaseExpression, within: tuple[cst.CSTNode, ...] = ()) -> list[cst.BaseExpression]:
+    """List the parts of a sum, those too of sums that names stand for; a name within its own sum stays."""
     found: list[cst.BaseExpression] = []
     for part in addends(node):
         value = _value(kernel, part)
         sum_ = isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Add)
-        known = value is part or not sum_ or _strided(kernel, part) is not None
-        found += [part] if known else _terms(kernel, value)
+        known = value is part or value in within or not sum_ or _strided(kernel, part) is not None
+        found += [part] if known else _terms(kernel, value, (*within, value))
     return found
 
 
@@ -215,23 +215,33 @@ def _plain(program: Program, call: cst.Call, made: cst.Call) -> tuple[tuple[Path
     given = [a.value for a in made.args if a.keyword is None]
     names = ("base", "shape", "strides", "offsets", "block_shape", "order")
     given += [a.value for name in names[len(given) :] if (a := keyword(made, name)) is not None]
-    base, *rest = given
-    if len(rest) < 4 or not all(isinstance(part, (cst.Tuple, cst.List)) for part in rest[:4]):
+    base, rest = given[:1], given[1:]
+    written = all(isinstance(part, (cst.Tuple, cst.List)) for part in rest[:4])
+    if len(rest) < 4 or not written or any(a.star for a in made.args):
         return None
     ends, strides, starts, sizes = ([code(e.value) for e in part.elements] for part in rest[:4])  # type: ignore[attr-defined]
-    padding, check = keyword(call, "padding_option"), keyword(call, "boundary_check")
-    if len(sizes) > 2 or (padding is not None and code(padding.value) not in ('"zero"', '""', "''")):
+    padding, checked = keyword(call, "padding_option"), _checked(call, len(sizes))
+    even = len(ends) == len(strides) == len(starts) == len(sizes) and len(sizes) in (1, 2)
+    if not even or checked is None or (padding is not None and code(padding.value) not in ('"zero"', '""', "''")):
         return None
-    checked = [int(code(e.value)) for e in check.value.elements] if check else []  # type: ignore[attr-defined]
     views = [""] if len(sizes) == 1 else list(PLACES)
     lanes = [f"{_offsets(start, size)}{view}" for start, size, view in zip(starts, sizes, views, strict=True)]
     steps = [
         lane if stride == "1" else f"{lane}.to(tl.int64) * ({stride})"
         for lane, stride in zip(lanes, strides, strict=True)
     ]
-    address = " + ".join([code(base), *steps])
+    address = " + ".join([code(base[0]), *steps])
     mask = " & ".join(f"({lanes[n]} < {ends[n]})" for n in checked)
     return ((program.tree.path(call), partial(_spelled, address=address, mask=mask, zero=padding is not None)),)
+
+
+def _checked(call: cst.Call, dimensions: int) -> list[int] | None:
+    """Return the dimensions whose ends a load or store heeds, None where they are no numbers of them."""
+    check = keyword(call, "boundary_check")
+    parts = () if check is None else getattr(check.value, "elements", (check.value,))
+    said = [code(part.value if isinstance(part, cst.Element) else part) for part in parts]
+    known = {str(n): n for n in range(dimensions)}
+    return [known[one] for one in said] if all(one in known for one in said) else None
 
 
 def _offsets(start: str, size: str) -> str:

@@ -7,13 +7,14 @@ from functools import partial
 
 import libcst as cst
 
-from archives.candidate import Candidate, fingerprint
+from archives.candidate import Candidate, digest, fingerprint
 from operators.catalogue import REWRITE_CROSS
 from operators.program_tree import Unreadable
 from operators.proposal import Context, Proposal, ProposalError
 from operators.rewrites.families import FAMILIES, refused
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, apply, read
+from operators.rewrites.program import Program, Site, read
+from operators.rewrites.telling import tell, tell_unread
 
 BY_NAME = {family.name: family for family in FAMILIES}
 
@@ -38,6 +39,7 @@ class RewriteCross:
         try:
             children = [*_rewritten(first, second, context.lineages), *_exchanged(first, second)]
         except (Unreadable, RecursionError) as error:
+            tell_unread(f"{first.id} or {second.id}", str(error))
             raise ProposalError(f"programs {first.id} and {second.id} cannot be crossed: {error}") from error
         for index in context.rng.permutation(len(children)):
             source, intent = children[int(index)]
@@ -61,8 +63,9 @@ def _rewritten(first: Candidate, second: Candidate,
         source, applied = parent.source, []
         for name in (n for n in other if n not in own and not refused(n)):
             program = read(source)
-            new = apply(program, program.places(BY_NAME[name]))
+            new = program.rewritten(name, program.places(BY_NAME[name])) or source
             applied += [name] if new != source else []
+            tell(program, digest(source))
             source = new
         if applied:
             yield source, f"{', '.join(applied)}: as another parent has been rewritten, in {parent.id}"
@@ -74,8 +77,10 @@ def _exchanged(first: Candidate, second: Candidate) -> Iterator[tuple[str, str]]
     for parent, (program, other) in ((first, programs), (second, programs[::-1])):
         for name in sorted(program.kernels.keys() & other.kernels.keys()):
             site = _exchange(program, other, name)
-            if site is not None:
-                yield apply(program, [site]), f"{name} as another parent has it, in {parent.id}"
+            made = None if site is None else program.rewritten(REWRITE_CROSS, [site])
+            tell(program, parent.id)
+            if made is not None:
+                yield made, f"{name} as another parent has it, in {parent.id}"
 
 
 def _exchange(program: Program, other: Program, name: str) -> Site | None:

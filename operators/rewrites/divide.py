@@ -1,8 +1,9 @@
 """One kernel as two: what comes after a loop starts anew, with what it needs of the first half in a buffer."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import libcst as cst
@@ -22,6 +23,7 @@ from operators.rewrites.programs import (
 )
 from operators.rewrites.special import line_of, passed
 
+CUTS = 16  # looked at in a kernel: each is a pass over its lines
 JOINING = ("sum", "max", "min")
 SCALAR = ("sqrt", "rsqrt", "exp", "exp2", "log", "log2", "maximum", "minimum", "abs", "cdiv", "cast", "program_id")
 
@@ -50,7 +52,7 @@ class Divided:
                 continue
             body = program.function(kernel).body.body
             loops = [n for n, line in enumerate(body) if isinstance(line, cst.For)]
-            for cut in loops[1:]:
+            for cut in loops[1 : CUTS + 1]:
                 halves = _halves(program, kernel, body, cut)
                 site = halves and _site(program, kernel, halves, group)
                 if site:
@@ -59,31 +61,44 @@ class Divided:
 
 def _halves(program: Program, kernel: Kernel, body: Sequence[Any], cut: int) -> Halves | None:
     values = {name: line.body[0].value for line in body[:cut] if (name := _named(line))}
-    once = {name for name in values if sum(bound(line).count(name) for line in body[:cut]) == 1}
-    parameters = {*kernel.positional, *kernel.constexprs}
-    early = {name for line in body[:cut] for name in bound(line)}
+    early = Counter(name for line in body[:cut] for name in bound(line))
+    once = {name: value for name, value in values.items() if early[name] == 1}
+    scalars = _scalars(once, (*kernel.positional, *kernel.constexprs))
     late: set[str] = set()
     needed: list[str] = []
     for line in body[cut:]:
-        needed += [n.value for n in descend(line) if isinstance(n, cst.Name) and n.value in early - late]
+        needed += [name for name in _read(line) if name in early and name not in late]
         late |= set() if isinstance(line, cst.For) else set(bound(line))
     inner = {n for line in body[cut:] if isinstance(line, cst.For) for n in _first_bound(line)}
     again: set[str] = set()
     left: list[str] = []
     queue = [name for name in dict.fromkeys(needed) if name not in inner]
+    queued = set(queue)
     for name in queue:  # grows on the way
         if name not in once:
             return None
         if _cheap(values[name]):
             again.add(name)
-            queue += [n for n in _read(values[name]) if n in early and n not in queue]
-        elif _scalar(values[name], {n: values[n] for n in once}, parameters):
+            new = [n for n in _read(values[name]) if n in early and n not in queued]
+            queue += new
+            queued.update(new)
+        elif _scalar(values[name], scalars):
             left.append(name)
         else:
             return None
     return Halves(cut, frozenset(again), tuple(left)) if left else None
 
 
+def _scalars(values: dict[str, Any], parameters: Sequence[str]) -> set[str]:
+    """Return the names that stand for single numbers; a name comes before those whose values read it."""
+    known = set(parameters)
+    for name, value in values.items():
+        if _scalar(value, known):
+            known.add(name)
+    return known
+
+
+@lru_cache(maxsize=2048)
 def _first_bound(loop: cst.For) -> list[str]:
     """List the names that a loop binds before it reads them."""
     read: set[str] = set()
@@ -104,8 +119,9 @@ def _named(line: cst.CSTNode) -> str:
     return target.value if isinstance(target, cst.Name) else ""
 
 
-def _read(node: cst.CSTNode) -> list[str]:
-    return [n.value for n in descend(node) if isinstance(n, cst.Name)]
+@lru_cache(maxsize=4096)
+def _read(node: cst.CSTNode) -> tuple[str, ...]:
+    return tuple(n.value for n in descend(node) if isinstance(n, cst.Name))
 
 
 def _cheap(value: cst.BaseExpression) -> bool:
@@ -114,20 +130,20 @@ def _cheap(value: cst.BaseExpression) -> bool:
     return not any(isinstance(c.func, cst.Name) or dotted(c.func, "load", "dot", "rand", *JOINING) for c in calls)
 
 
-def _scalar(node: Any, values: dict[str, Any], parameters: set[str]) -> bool:
-    """Tell whether a value is one number, in kernels whose blocks have one dimension."""
+def _scalar(node: Any, known: Container[str]) -> bool:
+    """Tell whether a value is one number, as some names are, in kernels whose blocks have one dimension."""
     if isinstance(node, (cst.Integer, cst.Float)):
         return True
     if isinstance(node, cst.Name):
-        return node.value in parameters or (node.value in values and _scalar(values[node.value], values, parameters))
+        return node.value in known
     if isinstance(node, cst.BinaryOperation):
-        return _scalar(node.left, values, parameters) and _scalar(node.right, values, parameters)
+        return _scalar(node.left, known) and _scalar(node.right, known)
     if isinstance(node, cst.Call) and dotted(node.func, *JOINING):
         return len(node.args) == 1 or (len(node.args) == 2 and code(node.args[1].value) == "0")
     if isinstance(node, cst.Call) and dotted(node.func, *SCALAR):
-        return all(_scalar(a.value, values, parameters) for a in node.args)
+        return all(_scalar(a.value, known) for a in node.args)
     if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value == "to":
-        return _scalar(node.func.value, values, parameters)
+        return _scalar(node.func.value, known)
     return False
 
 

@@ -13,8 +13,8 @@ def reached(program: Program, sites: Sequence[Site], ran: Collection[str]) -> li
 
     A program whose kernels go by other names than those that ran is taken whole.
     """
-    silent = [kernel for name, kernel in program.kernels.items() if name not in ran]
-    if not ran or not silent or len(silent) == len(program.kernels):
+    silent = [kernel for name, kernel in program.known.items() if name not in ran]
+    if not ran or not silent or len(silent) == len(program.known):
         return list(sites)
     dead = list(_places(program, silent))
     return [site for site in sites if not site.edits or not all(_within(path, dead) for path, _ in site.edits)]
@@ -22,7 +22,7 @@ def reached(program: Program, sites: Sequence[Site], ran: Collection[str]) -> li
 
 def _places(program: Program, silent: Sequence[Kernel]) -> Iterator[Path]:
     """Give the definitions of kernels that were launched in no case, and the lines that would launch them."""
-    running = [kernel for kernel in program.kernels.values() if kernel not in silent]
+    running = [kernel for kernel in program.known.values() if kernel not in silent]
     called = set().union(*(kernel.facts.called for kernel in running))
     for launch in program.launches:
         if launch.kernel in silent and launch.kernel.name not in called:

@@ -29,7 +29,7 @@ class Inlined:
             helper = program.kernels.get(call.func.value) if isinstance(call.func, cst.Name) else None
             if kernel is None or helper is None or helper is kernel or not _reachable(program, call):
                 continue
-            nested = any(isinstance(n, cst.Call) and isinstance(n.func, cst.Name) and n.func.value in program.kernels
+            nested = any(isinstance(n, cst.Call) and isinstance(n.func, cst.Name) and n.func.value in program.known
                          for a in call.args for n in descend(a))  # fmt: skip
             given = None if nested else _given(program, helper, call)
             lines = None if given is None else _lines(program, helper)

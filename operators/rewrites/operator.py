@@ -1,6 +1,5 @@
 """The operator that changes a program's structure by one family of rewrites, at one place or at all."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,8 @@ from operators.program_tree import Unreadable
 from operators.proposal import Context, Proposal, ProposalError
 from operators.rewrites.families import FAMILIES, refused
 from operators.rewrites.idle import reached
-from operators.rewrites.program import Program, Rewrite, Site, apply, read
+from operators.rewrites.program import Program, Rewrite, Site, read
+from operators.rewrites.telling import left, tell, tell_unread
 
 USUAL, GUESSED = 0.05, 2.0  # logarithm of a gain that is expected of a family, and how many seen ones that is worth
 CURIOSITY = 0.1  # share of proposals for which families are drawn alike, so that none vanishes
@@ -38,22 +38,28 @@ class Rewriting:
         return 1
 
     def propose(self, parents: Sequence[Candidate], context: Context) -> Proposal:
-        """Rewrite a parent until the program is new."""
+        """Rewrite a parent until the program is new; a family that raises on it is left out."""
         (parent,) = parents
+        program = _read(parent)
         try:
-            program = read(parent.source)
-        except (Unreadable, RecursionError) as error:
-            raise ProposalError(f"program {parent.id} cannot be rewritten: {error}") from error
+            return self._drawn(program, parent, context)
+        finally:
+            tell(program, parent.id)
+
+    def _drawn(self, program: Program, parent: Candidate, context: Context) -> Proposal:
         tried = 0
         useful = [f for f in self.families if f.name not in ELSEWHERE.get(context.backend, ()) and not refused(f.name)]
         for family in _ordered(useful, context):
             for sites in _choices(reached(program, program.places(family), context.ran), context.rng):
                 tried += 1
-                source = apply(program, sites)
+                source = program.rewritten(family.name, sites)
+                if source is None:
+                    break
                 if source != parent.source and not context.known(fingerprint(source)):
                     return Proposal(source, _intent(family, sites))
+        why = "".join(f"; {left(kernel, why)}" for kernel, why in program.alone.items())
         raise ProposalError(
-            f"none of {len(self.families)} rewrites applies to program {parent.id}"
+            f"none of {len(self.families)} rewrites applies to program {parent.id}{why}"
             if not tried
             else f"all {tried} rewrites of program {parent.id} were proposed before"
         )
@@ -64,14 +70,24 @@ def look(source: str) -> Iterator[None]:
 
     A family's first use in a process parses the texts that it puts in: that is done here too, for nothing.
     """
-    with contextlib.suppress(Unreadable, RecursionError):
+    try:
         program = read(source)
-        for family in FAMILIES:
-            yield
-            sites = program.places(family)
-            if sites and family.name not in _used:
-                _used.add(family.name)
-                apply(program, sites)
+    except (Unreadable, RecursionError):
+        return
+    for family in FAMILIES:
+        yield
+        sites = program.places(family)
+        if sites and family.name not in _used:
+            _used.add(family.name)
+            program.rewritten(family.name, sites)
+
+
+def _read(parent: Candidate) -> Program:
+    try:
+        return read(parent.source)
+    except (Unreadable, RecursionError) as error:
+        tell_unread(parent.id, str(error))
+        raise ProposalError(f"program {parent.id} cannot be rewritten: {error}") from error
 
 
 def _ordered(families: Sequence[Rewrite], context: Context) -> list[Rewrite]:

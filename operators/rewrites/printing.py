@@ -75,7 +75,7 @@ class Pen:
 
     def head(self, node: Any) -> str:
         """Return the text of a compound statement before its block, which is an indented one."""
-        if not isinstance(node.body, cst.IndentedBlock):
+        if not isinstance(getattr(node, "body", None), cst.IndentedBlock):  # that of a match are its cases
             raise Unknown
         if isinstance(node, cst.FunctionDef):
             text = self._function(node)

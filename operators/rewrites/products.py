@@ -72,7 +72,7 @@ def _axis(call: cst.Call) -> int | None:
 
 def _factors(program: Program, kernel: Kernel, call: cst.Call) -> cst.BinaryOperation | None:
     """Return the product that is added up; one with a name must be read nowhere else, nor what it is made of change."""
-    value: cst.CSTNode | None = call.args[0].value
+    value: cst.CSTNode | None = call.args[0].value if call.args else None
     if isinstance(value, cst.Name):
         name, values = value.value, kernel.scope.bindings.get(value.value, ())
         value = values[0] if len(values) == 1 and sum(read.value == name for read in kernel.scope.reads) == 1 else None

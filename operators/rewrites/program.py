@@ -5,16 +5,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache, partial
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch, kernels, launches
-from operators.program_tree import Edit, Path, Scope, Tree, descend, edited, last_name, names_in, parse, passing, steps
+from operators.program_tree import (
+    Edit,
+    Path,
+    Scope,
+    Tree,
+    Unreadable,
+    descend,
+    edited,
+    last_name,
+    names_in,
+    parse,
+    passing,
+    steps,
+)
+from operators.rewrites.alone import alone
 from operators.rewrites.printing import code
-from operators.rewrites.writing import text_of
+from operators.rewrites.splicing import inserting, spliced
 
 _BINDING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
+T = TypeVar("T")
+# lines of a program that is looked through: a first proposal of so many takes 1 to 4 s, mostly for parsing and masks
+LONGEST = 2000
 SHOWN = 60  # characters of a site's text in a message
 
 
@@ -61,12 +78,18 @@ class Rewrite(Protocol):
 
 @dataclass(frozen=True)
 class Program:
-    """A parsed program with its kernels and their launches."""
+    """A parsed program with the kernels that families may change, and their launches.
+
+    `known` holds every jit function; `alone` says why some are left as they are. `faults` says what families raised.
+    """
 
     source: str
     tree: Tree
     kernels: Mapping[str, Kernel]
     launches: tuple[Launch, ...]
+    known: Mapping[str, Kernel]
+    alone: Mapping[str, str]
+    faults: dict[str, Exception] = field(default_factory=dict, compare=False)
 
     def calls(self, *names: str) -> Iterator[tuple[cst.Call, Kernel]]:
         """Give the calls `tl.name(...)` in kernels, in the order of the text."""
@@ -108,8 +131,22 @@ class Program:
     def places(self, family: Rewrite) -> tuple[Site, ...]:
         """Return where a rewrite applies; it is looked for once, however often a parent is chosen."""
         if family not in self._places:
-            self._places[family] = tuple(family.sites(self))
+            self._places[family] = self._guarded(family.name, lambda: tuple(family.sites(self))) or ()
         return self._places[family]
+
+    def rewritten(self, family: str, sites: Sequence[Site]) -> str | None:
+        """Return the program after some sites of a family, None where the family raised."""
+        return self._guarded(family, lambda: apply(self, sites))
+
+    def _guarded(self, family: str, work: Callable[[], T]) -> T | None:
+        """Do what may meet a fault of one family: it costs the program that family, and no search."""
+        try:
+            return work()
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  families read what people and models write, whatever that is
+            self.faults.setdefault(family, error)
+            return None
 
     def text(self, node: cst.CSTNode) -> str:
         """Return a node's text, cut where it is long."""
@@ -135,10 +172,15 @@ class Program:
 
 @lru_cache(maxsize=32)
 def read(source: str) -> Program:
-    """Parse a program; Unreadable says why it cannot be."""
+    """Parse a program; Unreadable says why it cannot be, or that it is too long to look through."""
+    if source.count("\n") > LONGEST:
+        raise Unreadable(f"it has more than {LONGEST:,} lines")
     tree = parse(source)
-    jitted = kernels(tree)
-    return Program(source, tree, jitted, launches(tree, jitted))
+    known = kernels(tree)
+    launched = launches(tree, known)
+    left = alone(tree, known, launched)
+    jitted = {name: kernel for name, kernel in known.items() if name not in left}
+    return Program(source, tree, jitted, tuple(one for one in launched if one.kernel.name in jitted), known, left)
 
 
 def apply(program: Program, sites: Sequence[Site]) -> str:
@@ -151,40 +193,8 @@ def apply(program: Program, sites: Sequence[Site]) -> str:
     for insertion in dict.fromkeys(i for site in reversed(chosen) for i in site.insertions):
         blocks.setdefault(insertion.block, []).append(insertion)
     module = blocks.pop((), [])
-    edits += [(path, _inserting(found)) for path, found in blocks.items()]
-    return _spliced(program, edits, module) if edits or module else program.source
-
-
-def _inserting(found: Sequence[Insertion]) -> Edit:
-    """Return the edit of a block that puts statements in, from the last place to the first."""
-
-    def edit(block: Any) -> Any:
-        body = list(block.body)
-        for one in _from_the_end(found):
-            body[one.index : one.index] = one.make()
-        return block.with_changes(body=body)
-
-    return edit
-
-
-def _from_the_end(found: Sequence[Insertion]) -> list[Insertion]:
-    """Order insertions so that none moves the place of another, and those of one place keep their order."""
-    order = sorted(range(len(found)), key=lambda n: (found[n].index, n), reverse=True)
-    return [found[n] for n in order]
-
-
-def _spliced(program: Program, edits: Sequence[tuple[Path, Edit]], added: Sequence[Insertion]) -> str:
-    """Write out only those statements of the module that changed or are new: the rest of the text is copied."""
-    text, module = text_of(program.source, program.tree.module), program.tree.module
-    parts = text.parts()
-    below: dict[int, list[tuple[Path, Edit]]] = {}
-    for path, edit in edits:
-        below.setdefault(path[0][1] or 0, []).append((path[1:], edit))
-    for index, some in below.items():
-        parts[index + 1] = text.written(edited(module.body[index], some))
-    for one in _from_the_end(added):
-        parts[one.index + 1 : one.index + 1] = [text.written(new) for new in one.make()]
-    return "".join(parts)
+    edits += [(path, inserting(found)) for path, found in blocks.items()]
+    return spliced(program, edits, module) if edits or module else program.source
 
 
 def dotted(node: cst.CSTNode, *names: str) -> bool:
@@ -280,11 +290,14 @@ def constexpr_added(parameters: cst.Parameters, name: str, value: int) -> cst.Pa
     """Return parameters with one more constexpr at their end."""
     kind = cst.Annotation(expression("tl.constexpr"))
     new = cst.Param(cst.Name(name), kind, cst.AssignEqual(), cst.Integer(str(value)))
-    *before, last = parameters.params
+    place = "params" if parameters.params or not parameters.kwonly_params else "kwonly_params"
+    *before, last = getattr(parameters, place) or (None,)
+    if last is None:
+        return parameters.with_changes(params=(new,))
     new = new.with_changes(comma=last.comma, whitespace_after_param=last.whitespace_after_param)
     spaced = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
     last = last.with_changes(comma=spaced, whitespace_after_param=cst.SimpleWhitespace(""))
-    return parameters.with_changes(params=(*before, last, new))
+    return parameters.with_changes(**{place: (*before, last, new)})
 
 
 def binds(node: cst.CSTNode, name: str) -> bool:

@@ -40,7 +40,7 @@ def own_numbers(program: Program, kernel: Kernel) -> tuple[cst.Call, ...]:
     Nothing is returned for any other kernel.
     """
     asked = [call for call in kernel.scope.calls if dotted(call.func, "program_id", "num_programs")]
-    called = [program.kernels.get(getattr(call.func, "value", "")) for call in kernel.scope.calls]
+    called = [program.known.get(getattr(call.func, "value", "")) for call in kernel.scope.calls]
     if any(not dotted(call.func, "program_id") or axis_of(call) != 0 for call in asked):
         return ()
     if any(other is not None and other.facts.called & {"program_id", "num_programs"} for other in called):

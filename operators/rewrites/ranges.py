@@ -40,7 +40,8 @@ class TritonRange:
             if not open_to_keywords(over):
                 continue
             if dotted(over.func, "range"):
-                if all(a.keyword is None or a.keyword.value == "num_stages" for a in over.args):
+                placed = sum(a.keyword is None for a in over.args)  # the fourth are the stages
+                if 1 <= placed <= 4 and all(a.keyword is None or a.keyword.value == "num_stages" for a in over.args):
                     yield Site(f"{said} as range", ((path, _plain),), group=group)
             elif not dotted(over.func, "static_range") and keyword(over, "num_stages") is None:
                 given = names.setdefault(kernel.name, [])
@@ -66,6 +67,6 @@ class _Staged:
 
 
 def _plain(call: cst.Call) -> cst.Call:
-    kept = [a for a in call.args if a.keyword is None]
+    kept = [a for a in call.args if a.keyword is None][:3]
     last = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
     return call.with_changes(func=cst.Name("range"), args=(*kept[:-1], last))

@@ -36,7 +36,7 @@ class Reciprocal:
 
 
 def _one(node: cst.BaseExpression) -> bool:
-    return isinstance(node, (cst.Integer, cst.Float)) and float(node.value.replace("_", "")) == 1.0
+    return isinstance(node, (cst.Integer, cst.Float)) and node.evaluated_value == 1
 
 
 def _times(node: cst.BinaryOperation, inverse: str) -> cst.BaseExpression:

@@ -137,7 +137,11 @@ def _by_block_pointer(program: Program, kernel: Kernel, call: cst.Call) -> Place
         return None
     given = [a.value for a in made.args if a.keyword is None and not a.star]
     parts = [[code(e.value) for e in one.elements] for one in given[1:5] if isinstance(one, (cst.Tuple, cst.List))]
-    if len(parts) != 4 or len(parts[0]) != 2 or (padding is not None and code(padding.value) not in PADDED):
+    if (
+        len(parts) != 4
+        or any(len(part) != 2 for part in parts)
+        or (padding is not None and code(padding.value) not in PADDED)
+    ):
         return None
     turn, by = _advanced(program, call, pointer, moved[0]) if moved else ("", ("0", "0"))
     if turn is None:

@@ -134,7 +134,9 @@ def _wide(parts: Sequence[Any]) -> set[str]:
     before = -1
     while len(wide) != before:
         before = len(wide)
-        wide |= {_target(part).value for part in parts if _target(part) is not None and _is_wide(part.value, wide)}  # type: ignore[union-attr]
+        for part in parts:
+            if _target(part) is not None and _is_wide(part.value, wide):
+                wide.add(_target(part).value)  # type: ignore[union-attr]
     for part in parts:
         if isinstance(part, cst.Assign) and part.targets[0].target.value in wide and not _is_wide(part.value, wide):  # type: ignore[attr-defined]
             raise _Other

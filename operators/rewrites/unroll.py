@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import libcst as cst
 
@@ -23,7 +24,7 @@ class Unroll:
         """Find loops over numbers and constexprs."""
         for _, over, kernel in program.loops():
             path, said = program.tree.path(over), program.text(over)
-            if any(a.star or a.keyword is not None for a in over.args) or not over.args:
+            if any(a.star or a.keyword is not None for a in over.args) or not 1 <= len(over.args) <= 3:
                 continue
             if dotted(over.func, "static_range"):
                 yield Site(f"{said} as range", ((path, _rolled),))
@@ -43,7 +44,9 @@ def _short(call: cst.Call, kernel: Kernel) -> bool:
         if isinstance(part, (cst.Call, cst.Attribute)):
             return False
     numbers = [int(a.value.value, 0) for a in call.args if isinstance(a.value, cst.Integer)]
-    return len(numbers) < len(call.args) or len(range(*numbers)) <= MOST
+    if len(call.args) == 3 and isinstance(call.args[2].value, cst.Integer) and numbers[-1] == 0:
+        return False
+    return len(numbers) < len(call.args) or len(list(islice(range(*numbers), MOST + 1))) <= MOST
 
 
 def _unrolled(call: cst.Call) -> cst.Call:

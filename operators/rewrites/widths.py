@@ -90,7 +90,7 @@ def _ends(program: Program, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         yield node.value
     if isinstance(node, cst.Call) and dotted(node.func, "store", *_ATOMICS):
         yield from _beside_address(node)
-    if isinstance(node, cst.Call) and isinstance(node.func, cst.Name) and node.func.value in program.kernels:
+    if isinstance(node, cst.Call) and isinstance(node.func, cst.Name) and node.func.value in program.known:
         yield from (a.value for a in node.args)
 
 
