@@ -71,7 +71,7 @@ def test_rows_are_kept_without_what_only_predictions_need_and_are_not_searched_f
     rewrites_search.keep(argparse.Namespace(rows=new))
     given = argparse.Namespace(
         rows=tmp_path / "none.jsonl", first_seed=0, seeds=3, tasks="softmax", arms="tuner,rewrites", evaluations=160,
-        target="h200", basis="measured", workers=1, at_once=1,
+        target="h200", basis="measured", workers=1, at_once=1, judges=None,
     )  # fmt: skip
     left = [(one["seed"], one["arm"]) for one in rewrites_search.jobs(given)]
     assert left == [(0, "rewrites"), (1, "rewrites"), (2, "tuner"), (2, "rewrites")]
@@ -103,7 +103,7 @@ def test_a_study_goes_on_where_its_rows_end_seed_by_seed(
     file = tmp_path / "rows.jsonl"
     given = argparse.Namespace(
         rows=file, tasks="flip,softmax", seeds=2, first_seed=0, arms="rewrites,tuner", evaluations=160, target="h200",
-        basis="measured", workers=4, at_once=3,
+        basis="measured", workers=4, at_once=3, judges=None,
     )  # fmt: skip
     assert [(j["seed"], j["task"], j["arm"]) for j in rewrites_search.jobs(given)] == [
         (seed, task, arm) for seed in (0, 1) for task in ("flip", "softmax") for arm in ("rewrites", "tuner")
