@@ -61,6 +61,9 @@ ODD = {
     "a dimension that is not there": with_line("y += tl.load(tl.make_block_ptr(x_ptr, (n,), (1,), (0,), (16,), (0,)), boundary_check=1)"),
     "a name in its own sum": with_line("rows = x + rows\n    y = tl.load(x_ptr + rows[:, None] * n + rows[None, :], mask=rows[:, None] < n)"),
     "names in each other's sums": with_line("a = x + b\n    b = a + y\n    y = tl.load(x_ptr + a[:, None] * n + b[None, :], mask=a[:, None] < n)"),
+    "a mask in its own value": PLAIN.replace("    x = ", "    mask = offs < n\n    mask = mask & (offs < n - 1)\n    x = ", 1).replace("mask=offs < n", "mask=mask"),
+    "a mask of itself": with_line("keep = keep & (offs < n)\n    y += tl.load(x_ptr + offs, mask=keep)"),
+    "a name that is itself": with_line("z = z\n    y += tl.load(x_ptr + z, mask=z < n)"),
     "more arguments than parameters": PLAIN.replace(LINE, f"add[(1,)](x, y, z, n, 16, 5, 6)\n    {LINE}"),
 }  # fmt: skip
 LEFT = {
@@ -248,6 +251,19 @@ def test_a_program_of_too_many_lines_is_skipped_with_a_reason_that_the_log_shows
         "evo-kernel: the program cannot be rewritten: it has more than 2,000 lines\n",
     )
     assert Rewriting().propose([candidate(PLAIN + "# a line\n" * 1000)], context())
+
+
+@pytest.mark.parametrize("chain", ["m0 = offs < n|m{i} = m{j} & m{j}|y = tl.load(x_ptr + offs, mask=m{n})",
+                                   "m0 = n + 1|m{i} = m{j} + m{j}|y = tl.load(x_ptr + offs, mask=offs < m{n})",
+                                   "m0 = offs|m{i} = m{j} + m{j}|y = tl.load(x_ptr + m{n}[:, None] * n + m{n}[None, :], mask=offs[:, None] < n)"])  # fmt: skip
+def test_names_that_read_one_another_twice_are_not_looked_through_twice_as_often_each(chain: str) -> None:
+    first, each, last = chain.split("|")
+    lines = [first, *(each.format(i=i + 1, j=i) for i in range(60)), last.format(n=60)]
+    program = read(with_line("\n    ".join(lines)))
+    began = time.process_time()
+    assert sum(bool(program.places(family)) for family in FAMILIES) > 3
+    assert time.process_time() - began < 5
+    assert not program.faults
 
 
 def test_what_two_families_look_through_grows_with_the_lines_and_not_with_their_square() -> None:

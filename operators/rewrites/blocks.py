@@ -8,6 +8,7 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import Edit, Path
+from operators.rewrites.bounds import DEEPEST
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, dotted, expression, keyword, open_to_keywords
 from operators.rewrites.sums import addends, joined
@@ -111,7 +112,8 @@ def _terms(kernel: Kernel, node: cst.BaseExpression, within: tuple[cst.CSTNode, 
     for part in addends(node):
         value = _value(kernel, part)
         sum_ = isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Add)
-        known = value is part or value in within or not sum_ or _strided(kernel, part) is not None
+        again = value in within or len(within) == DEEPEST
+        known = value is part or again or not sum_ or _strided(kernel, part) is not None
         found += [part] if known else _terms(kernel, value, (*within, value))
     return found
 
@@ -167,11 +169,15 @@ def _start(kernel: Kernel, name: str) -> tuple[str, str] | None:
     return code(parts[0]) if len(parts) == 2 else "0", code(last.args[1].value)
 
 
-def _ends(kernel: Kernel, mask: cst.BaseExpression) -> dict[tuple[int, str], str] | None:
+def _ends(kernel: Kernel, mask: cst.BaseExpression, within: tuple[cst.CSTNode, ...] = ()
+          ) -> dict[tuple[int, str], str] | None:  # fmt: skip
     """Return where a mask says that each dimension's offsets end."""
-    mask = _value(kernel, mask)
+    named, mask = mask, _value(kernel, mask)
+    if mask in within or len(within) > DEEPEST:
+        return None
     if isinstance(mask, cst.BinaryOperation) and isinstance(mask.operator, cst.BitAnd):
-        left, right = _ends(kernel, mask.left), _ends(kernel, mask.right)
+        inner = within if mask is named else (*within, mask)
+        left, right = _ends(kernel, mask.left, inner), _ends(kernel, mask.right, inner)
         return None if left is None or right is None else {**left, **right}
     if not isinstance(mask, cst.Comparison) or len(mask.comparisons) != 1:
         return None

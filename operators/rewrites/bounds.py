@@ -13,6 +13,7 @@ from operators.rewrites.printing import code
 from operators.rewrites.program import Program, dotted, keyword, with_parentheses
 from operators.rewrites.sums import addends
 
+DEEPEST = 8  # names in what names stand for: a mask of m & m, where m is of l & l, has twice the parts at each
 _HINTS = ("multiple_of", "max_contiguous")
 _NUMBERS = ("program_id", "num_programs", "cdiv", "minimum", "maximum", "load", "cast")
 
@@ -68,14 +69,15 @@ class Masks:
         for part in self._parts(mask):
             yield part, self._bound(part)
 
-    def _parts(self, mask: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
+    def _parts(self, mask: cst.BaseExpression, within: tuple[cst.CSTNode, ...] = ()) -> Iterator[cst.BaseExpression]:
         """Give the parts that must all hold, also those that a name stands for; a name of which none is read stays."""
         if isinstance(mask, cst.BinaryOperation) and isinstance(mask.operator, cst.BitAnd):
-            yield from self._parts(mask.left)
-            yield from self._parts(mask.right)
+            yield from self._parts(mask.left, within)
+            yield from self._parts(mask.right, within)
             return
         value = self._value(mask)
-        inner = list(self._parts(value)) if isinstance(value, (cst.BinaryOperation, cst.Comparison)) else []
+        known = isinstance(value, (cst.BinaryOperation, cst.Comparison)) and value not in within
+        inner = list(self._parts(value, (*within, value))) if value and known and len(within) < DEEPEST else []
         yield from inner if any(self._bound(part) for part in inner) else [mask]
 
     def _bound(self, part: cst.BaseExpression) -> Bound | None:
@@ -95,7 +97,9 @@ class Masks:
     def _lanes(self, node: cst.BaseExpression) -> tuple[str, str] | None:
         """Return where offsets begin and how many they are."""
         inner: cst.BaseExpression | None = node
-        while inner is not None:
+        seen: set[cst.CSTNode] = set()
+        while inner is not None and inner not in seen:
+            seen.add(inner)
             node, inner = inner, self._inner(inner)
         *starts, last = addends(node)
         last = last.value if isinstance(last, cst.Subscript) else last
@@ -124,22 +128,24 @@ class Masks:
             return None
         return found[0] if len(found) == 1 or len(set(map(code, found))) == 1 else None
 
-    def _is_number(self, node: cst.BaseExpression, seen: frozenset[str] = frozenset()) -> bool:
-        """Tell whether an expression is surely one number and no block of them."""
+    def _is_number(self, node: cst.BaseExpression, told: dict[str, bool] | None = None) -> bool:
+        """Tell whether an expression is surely one number and no block of them; `told` says it of names."""
+        told = {} if told is None else told
         for part in descend(node):
             if isinstance(part, cst.Call) and not _gives_number(part):
                 return False
-            if isinstance(part, cst.Name) and not self._names_number(part.value, seen):
+            if isinstance(part, cst.Name) and not self._names_number(part.value, told):
                 return False
         return True
 
-    def _names_number(self, name: str, seen: frozenset[str]) -> bool:
+    def _names_number(self, name: str, told: dict[str, bool]) -> bool:
         if name in self.kernel.positional or name in self.kernel.constexprs or name in self.variables:
             return True
-        values = self.kernel.scope.bindings.get(name, ())  # none of a module or a type
-        return name not in seen and all(
-            isinstance(value, cst.BaseExpression) and self._is_number(value, seen | {name}) for value in values
-        )
+        if name not in told:
+            told[name] = False  # of a name within its own value
+            values = self.kernel.scope.bindings.get(name, ())  # none of a module or a type
+            told[name] = all(isinstance(one, cst.BaseExpression) and self._is_number(one, told) for one in values)
+        return told[name]
 
 
 @lru_cache(maxsize=2048)

@@ -9,6 +9,7 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.rewrites.aligned import in_units
+from operators.rewrites.bounds import DEEPEST
 from operators.rewrites.extents import covers
 from operators.rewrites.hints import loop_of, sized
 from operators.rewrites.printing import code
@@ -83,16 +84,18 @@ def _wanted(program: Program, kernel: Kernel) -> set[Full] | None:
     return found
 
 
-def _conditions(program: Program, kernel: Kernel, mask: cst.CSTNode) -> set[Full] | None:
+def _conditions(program: Program, kernel: Kernel, mask: cst.CSTNode, within: tuple[str, ...] = ()) -> set[Full] | None:
     if isinstance(mask, cst.BinaryOperation) and isinstance(mask.operator, cst.BitAnd):
-        left, right = (_conditions(program, kernel, side) for side in (mask.left, mask.right))
+        left, right = (_conditions(program, kernel, side, within) for side in (mask.left, mask.right))
         return None if left is None or right is None else left | right
     if isinstance(mask, cst.Subscript):
-        return _conditions(program, kernel, mask.value)
+        return _conditions(program, kernel, mask.value, within)
     if isinstance(mask, cst.Name):
+        if mask.value in within or len(within) == DEEPEST:
+            return None
         found: set[Full] = set()
         for value in kernel.scope.bindings.get(mask.value, [None]):
-            told = None if value is None else _conditions(program, kernel, value)
+            told = None if value is None else _conditions(program, kernel, value, (*within, mask.value))
             if told is None:
                 return None
             found |= told
