@@ -9,6 +9,7 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, descend
+from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, bound, dotted, fresh_name, statement
 from operators.rewrites.programs import (
@@ -109,9 +110,11 @@ def _read(node: cst.CSTNode) -> list[str]:
 
 
 def _cheap(value: cst.BaseExpression) -> bool:
-    """Tell whether a value can be worked out again without memory or joining of lanes."""
+    """Tell whether a value can be worked out again without effects, memory or joining of lanes."""
     calls = [n for n in descend(value) if isinstance(n, cst.Call)]
-    return not any(isinstance(c.func, cst.Name) or dotted(c.func, "load", "dot", "rand", *JOINING) for c in calls)
+    if any(isinstance(c.func, cst.Name) or dotted(c.func, "dot", "rand", *JOINING) for c in calls):
+        return False
+    return not has_effects(value) and not reads_memory(value)
 
 
 def _scalar(node: Any, values: dict[str, Any], parameters: set[str]) -> bool:
