@@ -119,3 +119,36 @@ def test_offsets_are_not_computed_from_a_loop_variable_or_step_that_the_loop_cha
     source = plain.replace("    x_ptr += 4\n", f"    x_ptr += 4\n        {name} = 1\n")
     assert rewritten(plain, "recompute-offsets") != plain
     assert rewritten(source, "recompute-offsets") == source
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        # an integer above 2^24, a float of 64 bits, a number of the type that memory has, with and without a step
+        ("(BLOCK,), tl.float32)", "(BLOCK,), tl.int32)"),
+        ("(BLOCK,), tl.float32)", "(BLOCK,), tl.float64)"),
+        ("tl.sum(total, axis=0) / n", "tl.sum(tl.load(x_ptr + row * n + tl.arange(0, BLOCK)), axis=0)"),
+        ("tl.sum(total, axis=0) / n", "tl.maximum(tl.sum(total, axis=0), tl.sum(tl.load(x_ptr + tl.arange(0, 2)), axis=0))"),
+        ("    mean =", "    total = total.to(x_ptr.dtype.element_ty)\n    mean ="),
+    ],
+)  # fmt: skip
+def test_a_kernel_is_cut_only_where_float32_holds_what_is_left_to_the_second_half(old: str, new: str) -> None:
+    before = HALVES.replace(" / n\n", "\n") if "int32" in new else HALVES
+    assert "kernel_rest" in rewritten(before, "split-kernel")
+    source = before.replace(old, new)
+    assert source != before
+    assert rewritten(source, "split-kernel") == source
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("(BLOCK,), tl.float32)", "(BLOCK,), tl.float16)"),
+        ("(BLOCK,), tl.float32)", "(BLOCK,), tl.int32)"),  # the sum of which is divided
+        ("tl.sum(total, axis=0) / n", "tl.rsqrt(tl.sum(total * total, axis=0).to(tl.float32) + n)"),
+        ("    mean =", "    total = tl.where(total > n, total * 2, 0.5)\n    mean ="),
+    ],
+)
+def test_a_kernel_is_cut_where_float32_holds_what_is_left(old: str, new: str) -> None:
+    assert old in HALVES
+    assert "kernel_rest" in rewritten(HALVES.replace(old, new), "split-kernel")
