@@ -152,3 +152,62 @@ def test_a_kernel_is_cut_only_where_float32_holds_what_is_left_to_the_second_hal
 def test_a_kernel_is_cut_where_float32_holds_what_is_left(old: str, new: str) -> None:
     assert old in HALVES
     assert "kernel_rest" in rewritten(HALVES.replace(old, new), "split-kernel")
+
+
+ROWS = (
+    HEAD
+    + """def gather(table, idx_ptr, out, width, shift, BLOCK: tl.constexpr):
+    row = tl.program_id(0)
+    at = tl.load(idx_ptr + row).to(tl.int64)
+    from_row = table + at * width
+    for start in range(0, width, BLOCK):
+        cols = start + tl.arange(0, BLOCK)
+        tl.store(out + row * width + cols, tl.load(from_row + cols, mask=cols < width), mask=cols < width)
+
+
+def run(table, idx, shift):
+    made = torch.empty((idx.shape[0], table.shape[1]), dtype=table.dtype, device=table.device)
+    gather[(idx.shape[0],)](table, idx, made, table.shape[1], shift, BLOCK=128)
+    return made
+"""
+)
+READER = """def reader(first, step):
+    return tl.load(first + step)
+
+
+@triton.jit
+def gather("""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (),
+        (("from_row = table + at * width", "from_row = table + width + at * width"),),
+        (("from_row = table + at * width", "from_row = tl.multiple_of(tl.where(row > 0, table, table) + at, 2)"),),
+        (("def gather(", READER), ("tl.load(from_row + cols, mask=cols < width)", "reader(table, cols)")),
+        (("at * width", "at + shift"), ("made, table.shape[1], shift", "made, table.shape[1], table.stride(0)")),
+    ],
+)
+def test_offsets_are_narrow_where_every_tensor_is_small_whatever_a_kernel_calls_it(
+    changes: tuple[tuple[str, str], ...],
+) -> None:
+    source = ROWS
+    for old, new in changes:
+        assert old in source
+        source = source.replace(old, new)
+    assert "for t in (table, idx, made,)) < 2**30" in rewritten(source, "narrow-offsets")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("table + at * width", "table + at + shift"),  # either may be the pointer
+        ("at * width", "at * width + tl.load(idx_ptr).to(tl.pointer_type(tl.float32))"),
+        ("tl.load(from_row + cols,", "elsewhere(table + shift + cols,"),
+        ("(table, idx, made", "(table + 1, idx, made"),
+    ],
+)
+def test_offsets_stay_wide_where_a_pointer_cannot_be_told(old: str, new: str) -> None:
+    assert old in ROWS
+    assert rewritten(ROWS.replace(old, new), "narrow-offsets") == ROWS.replace(old, new)
