@@ -14,12 +14,13 @@ from operators.rewrites.program import Program, bound, dotted
 FLOAT, INT, NUMBER, SAME, UNKNOWN = "float", "int", "number", "same", ""
 NARROW = ("float32", "float16", "bfloat16")
 WHOLE = ("int1", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+MOST, DEEPEST = 20_000, 50  # expressions looked at for a name, and names that stand for one another
 _COUNTS = ("arange", "program_id", "num_programs", "cdiv")
 _REAL = ("exp", "exp2", "log", "log2", "sqrt", "sqrt_rn", "rsqrt", "sigmoid", "sin", "cos", "erf", "floor", "ceil")
 _KEEPING = ("sum", "max", "min", "abs", "multiple_of", "max_contiguous", "broadcast_to", "reshape", "zeros_like")
 _JOINING = ("maximum", "minimum", "fma", "div_rn")
 _DIVIDED = (cst.Divide, cst.DivideAssign)
-_STATEMENTS = (cst.Assign, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
+STATEMENTS = (cst.Assign, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
 _BITS = (cst.BitAnd, cst.BitOr, cst.BitXor, cst.LeftShift, cst.RightShift)
 
 
@@ -33,13 +34,14 @@ class _Kinds:
 
     def __init__(self, program: Program, kernel: Kernel) -> None:
         self.program, self.kernel = program, kernel
-        self.binding = [n for n in descend(program.function(kernel).body) if isinstance(n, _STATEMENTS)]
+        self.left = MOST
+        self.binding = [n for n in descend(program.function(kernel).body) if isinstance(n, STATEMENTS)]
 
     def named(self, name: str, seen: frozenset[str]) -> str:
         """Return what a name is, over all values that are not bound to the type of an earlier one."""
         if name in seen:
             return SAME
-        found = [node for node in self.binding if name in _own(node)]
+        found = [node for node in self.binding if name in own_names(node)]
         given = name in self.kernel.positional or name in self.kernel.constexprs
         if given or not found:
             return NUMBER if not found else UNKNOWN
@@ -65,6 +67,9 @@ class _Kinds:
 
     def kind(self, node: cst.BaseExpression, seen: frozenset[str]) -> str:
         """Return what an expression is."""
+        self.left -= 1
+        if self.left < 0 or len(seen) > DEEPEST:
+            return UNKNOWN
         if isinstance(node, cst.Name):
             return self.named(node.value, seen)
         if isinstance(node, cst.BinaryOperation):
@@ -102,7 +107,7 @@ class _Kinds:
         return _joined([self.kind(v, seen) for v in values]) if dotted(call.func, *_JOINING) else UNKNOWN
 
 
-def _own(node: cst.CSTNode) -> tuple[str, ...]:
+def own_names(node: cst.CSTNode) -> tuple[str, ...]:
     """List the names that a statement itself binds, without those that statements in it bind."""
     if isinstance(node, cst.For):
         return tuple(n.value for n in descend(node.target) if isinstance(n, cst.Name))

@@ -18,6 +18,7 @@ _MAKING = ("make_block_ptr", "make_tensor_descriptor")
 _PLAIN = ("float", "int", "min", "max", "abs", "len", "range")
 _MEASURED = ("stride", "size", "numel", "dim", "cdiv", "next_power_of_2")
 Found = frozenset[str] | None
+MOST, DEEPEST = 20_000, 50  # expressions looked at in a kernel, and names that stand for one another
 NONE: frozenset[str] = frozenset()
 
 
@@ -77,6 +78,7 @@ class Addresses:
         nodes = tuple(descend(function.body))
         launches = [launch for launch in program.launches if launch.kernel.scope is kernel.scope]
         self.numbers = _counting(nodes) | {p for p in self.parameters if launches and _measured(launches, p)}
+        self.left = MOST
         self.values: dict[str, list[cst.BaseExpression]] = {}
         for node in nodes:
             if isinstance(node, cst.Assign):
@@ -85,6 +87,9 @@ class Addresses:
 
     def of(self, node: cst.BaseExpression, seen: frozenset[str] = NONE) -> Found:
         """Return the parameters that may be the pointer in an expression, None where numbers may be among them."""
+        self.left -= 1
+        if self.left < 0 or len(seen) > DEEPEST:
+            return None
         if isinstance(node, cst.Name):
             own = {node.value} & self.parameters - self.numbers
             values = self.values.get(node.value, ()) if node.value not in seen else ()
