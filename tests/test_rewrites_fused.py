@@ -111,3 +111,15 @@ def test_a_number_that_changes_after_it_was_stored_is_loaded_and_not_taken_from_
     assert "square_fused" in after
     assert "here = total" not in after
     assert "debug_barrier" in after
+
+
+def test_what_the_launcher_returns_is_stored_though_the_second_kernel_has_it() -> None:
+    source = slots("tl.store(t_ptr + pid, total)", "here = tl.load(t_ptr + pid)").replace("number", "pid")
+    assert "tl.store(t_ptr" not in fused(source).partition("def square_fused")[2]
+    after = fused(source.replace("return out", "return out, t")).partition("def square_fused")[2]
+    assert "tl.store(t_ptr + pid, total)" in after
+    assert "here = total" in after
+    source = source.replace("(t_ptr + pid", "(row + pid").replace(
+        "    pid = tl.program_id(0)", "    row = t_ptr + 0\n    pid = tl.program_id(0)"
+    )
+    assert "tl.store(row + pid, total)" in fused(source.replace("return out", "return out, t"))

@@ -107,7 +107,8 @@ def _kernel(program: Program, first: Launch, second: Launch, one: dict[str, str]
     taken = {*first.kernel.scope.bindings, *first.kernel.constexprs}
     own = {n for n in second.kernel.scope.bindings if n not in names and n in taken and n not in same}
     kept = [line for line in lines if _target(line) not in same]
-    body = _joined(first_lines, [renamed(line, _changed({n: f"{n}_2" for n in own})) for line in kept], waiting)
+    unread = {name for name, text in one.items() if not _is_read(program, first, second, text)}
+    body = _joined(first_lines, [renamed(line, _changed({n: f"{n}_2" for n in own})) for line in kept], waiting, unread)
     parameters = functions[0].params
     known = {p.name.value for p in parameters.params}
     more = [p.with_changes(name=cst.Name(n)) for p in functions[1].params.params
@@ -123,6 +124,13 @@ def _kernel(program: Program, first: Launch, second: Launch, one: dict[str, str]
             params=parameters.with_changes(params=every), body=functions[0].body.with_changes(body=body),
         ),
     )  # fmt: skip
+
+
+def _is_read(program: Program, first: Launch, second: Launch, text: str) -> bool:
+    """Tell whether a launcher's value is in use besides two launches."""
+    passing = {node for launch in (first, second) for node in descend(launch.call)}
+    home = first.scope.home(text)
+    return home is not None and any(name not in passing for name, _ in program.tree.reads.get((home, text), ()))
 
 
 def _changed(names: dict[str, str]) -> dict[str, cst.BaseExpression]:
@@ -150,10 +158,11 @@ def _target(line: Any) -> str:
     return target.value if isinstance(target, cst.Name) else ""
 
 
-def _joined(one: list[Any], two: list[Any], waiting: int) -> list[Any]:
+def _joined(one: list[Any], two: list[Any], waiting: int, unread: set[str]) -> list[Any]:
     """Return both bodies; a load of what was stored is its value, and a store that nothing loads goes.
 
-    A barrier is between them where more of the second than such loads waits for the first.
+    A barrier is between them where more of the second than such loads waits for the first. `unread`: parameters
+    that nothing else in the launcher looks at.
     """
     stores = {
         key: (n, code(line.body[0].value.args[1].value))
@@ -170,7 +179,7 @@ def _joined(one: list[Any], two: list[Any], waiting: int) -> list[Any]:
             target = code(line.body[0].targets[0].target)
             two[n] = statement(f"{target} = {value}")
     bases = {code(node) for line in two for node in descend(line) if isinstance(node, cst.Name)}
-    gone = {n for n in used if _base(one[n]) not in bases}
+    gone = {n for n in used if _base(one[n]) in unread - bases}
     barrier = [statement("tl.debug_barrier()")] if waiting else []
     return [*(line for n, line in enumerate(one) if n not in gone), *barrier, *two]
 

@@ -99,7 +99,8 @@ def _accesses(program: Program, launch: Launch, given: Mapping[str, str]) -> Ite
 def _reached(program: Program, terms: Terms, call: cst.Call) -> tuple[str | None, frozenset[str]]:
     """Return where a load or store reaches, and what has to hold for a lane to do it."""
     try:
-        place = terms.of(call.args[0].value)
+        address = address_of(call)
+        place = None if address is None else terms.of(address)
         masks = set(terms.conditions(call))
         for number, argument in enumerate(call.args):
             name = argument.keyword.value if argument.keyword else ""
@@ -107,7 +108,7 @@ def _reached(program: Program, terms: Terms, call: cst.Call) -> tuple[str | None
                 masks |= terms.parts(argument.value)
             elif name and name not in _BESIDE:
                 masks.add(f"{name}={code(argument.value)}")
-    except (Untold, IndexError):
+    except Untold:
         return None, frozenset()
     return place, frozenset(masks)
 
