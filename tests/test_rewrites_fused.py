@@ -68,6 +68,8 @@ def slots(stores: str, loads: str) -> str:
         # memory that the first reads and the second writes, by its own name and by that of a view
         ("tl.store(out_ptr + places", "tl.store(x_ptr + places + 1, here, mask=places < n)\n    tl.store(out_ptr + places"),
         ("out = torch.empty_like(x)", "out = x.view(-1).flip(0)"),
+        # more than a kernel takes
+        ("(x, t, n, BLOCK=256)", "(x, t, n, 256, 1)"),
         # a parameter that the first kernel changes
         ("    x = tl.load", "    n -= 1\n    x = tl.load"),
     ],

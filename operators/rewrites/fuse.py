@@ -68,7 +68,7 @@ def _passed(launch: Launch) -> dict[str, str] | None:
     """Return what a launch passes for every parameter, and for Triton's options."""
     found: dict[str, str] = {}
     for index, argument in enumerate(launch.call.args):
-        if argument.star:
+        if argument.star or (argument.keyword is None and index >= len(launch.kernel.positional)):
             return None
         name = argument.keyword.value if argument.keyword else launch.kernel.positional[index]
         found[name] = code(argument.value)
