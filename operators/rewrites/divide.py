@@ -10,6 +10,8 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, descend
+from operators.rewrites.effects import has_effects, reads_memory
+from operators.rewrites.floats import is_narrow_float
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, bound, dotted, fresh_name, statement
 from operators.rewrites.programs import (
@@ -45,7 +47,7 @@ class Divided:
     intent: str = "launch two kernels that can be shaped apart in the place of one"
 
     def sites(self, program: Program) -> Iterator[Site]:
-        """Find loops that need no more of what was before them than single numbers."""
+        """Find loops that need no more of what was before them than single numbers, which float32 holds."""
         for group, kernel in enumerate(program.kernels.values(), 1):
             asked = own_numbers(program, kernel)
             if not asked or "kept_ptr" in kernel.positional or "parts_ptr" in kernel.positional:
@@ -54,7 +56,8 @@ class Divided:
             loops = [n for n, line in enumerate(body) if isinstance(line, cst.For)]
             for cut in loops[1 : CUTS + 1]:
                 halves = _halves(program, kernel, body, cut)
-                site = halves and _site(program, kernel, halves, group)
+                kept = halves and all(is_narrow_float(program, kernel, name) for name in halves.left)
+                site = _site(program, kernel, halves, group) if halves and kept else None
                 if site:
                     yield site
 
@@ -125,9 +128,11 @@ def _read(node: cst.CSTNode) -> tuple[str, ...]:
 
 
 def _cheap(value: cst.BaseExpression) -> bool:
-    """Tell whether a value can be worked out again without memory or joining of lanes."""
+    """Tell whether a value can be worked out again without effects, memory or joining of lanes."""
     calls = [n for n in descend(value) if isinstance(n, cst.Call)]
-    return not any(isinstance(c.func, cst.Name) or dotted(c.func, "load", "dot", "rand", *JOINING) for c in calls)
+    if any(isinstance(c.func, cst.Name) or dotted(c.func, "dot", "rand", *JOINING) for c in calls):
+        return False
+    return not has_effects(value) and not reads_memory(value)
 
 
 def _scalar(node: Any, known: Container[str]) -> bool:

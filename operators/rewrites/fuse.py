@@ -13,6 +13,7 @@ from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, bound, dotted, expression, removed, statement
 from operators.rewrites.programs import launched, own_numbers
 from operators.rewrites.renaming import renamed
+from operators.rewrites.sharing import shared
 from operators.rewrites.special import line_of
 
 
@@ -47,10 +48,15 @@ def _site(program: Program, first: Launch, second: Launch, group: int) -> Site |
     given = [_passed(launch) for launch in (first, second)]
     if given[0] is None or given[1] is None or not _buffers(first, given[0], given[1]):
         return None
+    if any(len(first.kernel.scope.bindings.get(parameter, ())) > 1 for parameter in given[0]):
+        return None  # the second reads what it was passed
+    waiting = shared(program, first, second, (given[0], given[1]))
+    if waiting is None:
+        return None
     home, index = program.place(program.function(second.kernel))
     if home is not program.tree.module or program.place(program.function(first.kernel))[0] is not home:
         return None
-    made = partial(_kernel, program, first, second, given[0], given[1], name)
+    made = partial(_kernel, program, first, second, given[0], given[1], name, waiting)
     edits = (
         (program.tree.path(one), removed),
         (program.tree.path(two), partial(_launch, name=name, given=_united(given[0], given[1]))),
@@ -92,7 +98,7 @@ def _united(one: dict[str, str], two: dict[str, str]) -> dict[str, str]:
 
 
 def _kernel(program: Program, first: Launch, second: Launch, one: dict[str, str], two: dict[str, str],
-            name: str) -> tuple[cst.BaseStatement, ...]:  # fmt: skip
+            name: str, waiting: int) -> tuple[cst.BaseStatement, ...]:  # fmt: skip
     functions = [program.function(launch.kernel) for launch in (first, second)]
     names = _names(one, two)
     lines = [renamed(line, _changed(names)) for line in functions[1].body.body]
@@ -101,7 +107,8 @@ def _kernel(program: Program, first: Launch, second: Launch, one: dict[str, str]
     taken = {*first.kernel.scope.bindings, *first.kernel.constexprs}
     own = {n for n in second.kernel.scope.bindings if n not in names and n in taken and n not in same}
     kept = [line for line in lines if _target(line) not in same]
-    body = _joined(first_lines, [renamed(line, _changed({n: f"{n}_2" for n in own})) for line in kept])
+    unread = {name for name, text in one.items() if not _is_read(program, first, second, text)}
+    body = _joined(first_lines, [renamed(line, _changed({n: f"{n}_2" for n in own})) for line in kept], waiting, unread)
     parameters = functions[0].params
     known = {p.name.value for p in parameters.params}
     more = [p.with_changes(name=cst.Name(n)) for p in functions[1].params.params
@@ -117,6 +124,13 @@ def _kernel(program: Program, first: Launch, second: Launch, one: dict[str, str]
             params=parameters.with_changes(params=every), body=functions[0].body.with_changes(body=body),
         ),
     )  # fmt: skip
+
+
+def _is_read(program: Program, first: Launch, second: Launch, text: str) -> bool:
+    """Tell whether a launcher's value is in use besides two launches."""
+    passing = {node for launch in (first, second) for node in descend(launch.call)}
+    home = first.scope.home(text)
+    return home is not None and any(name not in passing for name, _ in program.tree.reads.get((home, text), ()))
 
 
 def _changed(names: dict[str, str]) -> dict[str, cst.BaseExpression]:
@@ -144,21 +158,38 @@ def _target(line: Any) -> str:
     return target.value if isinstance(target, cst.Name) else ""
 
 
-def _joined(one: list[Any], two: list[Any]) -> list[Any]:
-    """Return both bodies; a load of what was stored is its value, and a store that nothing loads goes."""
-    stores = {key: (n, code(line.body[0].value.args[1].value)) for n, line in enumerate(one) if (key := _stored(line))}
+def _joined(one: list[Any], two: list[Any], waiting: int, unread: set[str]) -> list[Any]:
+    """Return both bodies; a load of what was stored is its value, and a store that nothing loads goes.
+
+    A barrier is between them where more of the second than such loads waits for the first. `unread`: parameters
+    that nothing else in the launcher looks at.
+    """
+    stores = {
+        key: (n, code(line.body[0].value.args[1].value))
+        for n, line in enumerate(one)
+        if (key := _stored(line)) and _lasts(line, key, one[n + 1 :], two)
+    }
     used: set[int] = set()
     for n, line in enumerate(two):
         found = _loaded(line)
         if found in stores:
             place, value = stores[found]
             used.add(place)
+            waiting -= 1
             target = code(line.body[0].targets[0].target)
             two[n] = statement(f"{target} = {value}")
     bases = {code(node) for line in two for node in descend(line) if isinstance(node, cst.Name)}
-    gone = {n for n in used if _base(one[n]) not in bases}
-    barrier = [] if gone or not stores else [statement("tl.debug_barrier()")]
+    gone = {n for n in used if _base(one[n]) in unread - bases}
+    barrier = [statement("tl.debug_barrier()")] if waiting else []
     return [*(line for n, line in enumerate(one) if n not in gone), *barrier, *two]
+
+
+def _lasts(line: Any, address: str, later: list[Any], two: list[Any]) -> bool:
+    """Tell whether neither what a line stores, nor its address or what is there, changes before the second body."""
+    names = {n.value for n in descend(line) if isinstance(n, cst.Name)}
+    calls = [n for other in (*later, *two) for n in descend(other) if isinstance(n, cst.Call)]
+    again = any(dotted(c.func, "store") and c.args and code(c.args[0].value) == address for c in calls)
+    return not again and not names.intersection(n for other in later for n in bound(other))
 
 
 def _stored(line: Any) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import libcst as cst
 
 from operators.program_tree import descend
-from operators.rewrites.program import Program, Site, dotted, expression
+from operators.rewrites.program import Program, Site, binds, dotted, expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ def multiple(program: Program, node: cst.BaseExpression, block: str) -> bool:
 
 
 def loop_of(program: Program, node: cst.BaseExpression) -> cst.For | None:
-    """Return the loop around a name whose variable it is."""
+    """Return the loop around a name whose variable it is, if nothing else gives that a value in the loop."""
     if not isinstance(node, cst.Name):
         return None
     for loop in program.within(node):
         if isinstance(loop, cst.For) and isinstance(loop.target, cst.Name) and loop.target.value == node.value:
-            return loop
+            return None if binds(loop.body, node.value) else loop
     return None
 
 

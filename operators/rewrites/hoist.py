@@ -9,9 +9,8 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import descend
-from operators.rewrites.program import Insertion, Program, Site, binds, dotted, removed
-
-STATEFUL = ("load", "store", "atomic", "rand", "device_print", "device_assert", "debug_barrier", "inline_asm")
+from operators.rewrites.effects import has_effects, reads_memory
+from operators.rewrites.program import Insertion, Program, Site, binds, removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class Hoist:
     intent: str = "compute before a loop what is the same in every turn"
 
     def sites(self, program: Program) -> Iterator[Site]:
-        """Find assignments to names bound once, of values without loads and without names that the loop binds."""
+        """Find assignments to names bound once, of values without effects, loads and names that the loop binds."""
         for loop, _, kernel in program.loops():
             block, place = program.place(loop)
             for line in loop.body.body:
@@ -43,9 +42,9 @@ def _invariant(line: cst.CSTNode, loop: cst.For, kernel: Kernel) -> bool:
     for node in descend(one.value):
         if isinstance(node, cst.Name) and (node.value == target.value or binds(loop, node.value)):
             return False
-        if isinstance(node, cst.Call) and (isinstance(node.func, cst.Name) or dotted(node.func, *STATEFUL)):
+        if isinstance(node, cst.Call) and isinstance(node.func, cst.Name):
             return False
-    return True
+    return not has_effects(one.value) and not reads_memory(one.value)
 
 
 def _moved(line: Any) -> tuple[cst.BaseStatement, ...]:

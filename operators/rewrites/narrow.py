@@ -7,6 +7,7 @@ from functools import partial
 import libcst as cst
 
 from operators.launches import Kernel, Launch
+from operators.rewrites.pointers import pointers
 from operators.rewrites.program import Program, Site
 from operators.rewrites.special import Choice, passed, replaced, specialised
 from operators.rewrites.widths import widened_data, widens
@@ -25,14 +26,17 @@ class Narrow:
     intent: str = "count offsets in 32 bits where the tensors allow it"
 
     def sites(self, program: Program) -> Iterator[Site]:
-        """Find kernels that convert offsets to 64 bits, and whose tensors are passed by name."""
+        """Find kernels that convert offsets to 64 bits, whose pointers can be told and are tensors passed by name."""
         for kernel in program.kernels.values():
             if not any(map(widens, kernel.scope.calls)) or kernel.name.endswith("_narrow"):
                 continue
             places = {call for call in kernel.scope.calls if widens(call)} - widened_data(program, kernel)
             narrow = partial(replaced, found=places.__contains__, edit=_inner)
-            fits = partial(_fits, kernel=kernel)
-            site = specialised(program, kernel, "narrow", narrow, fits, f"{kernel.name} in 32 bits") if places else None
+            reached = pointers(program, kernel) if places else None
+            if reached is None:
+                continue
+            fits = partial(_fits, kernel=kernel, reached=reached)
+            site = specialised(program, kernel, "narrow", narrow, fits, f"{kernel.name} in 32 bits")
             if site is not None:
                 yield site
 
@@ -42,9 +46,10 @@ def _inner(call: cst.Call) -> cst.BaseExpression:
     return call.func.value
 
 
-def _fits(launch: Launch, kernel: Kernel) -> Choice | None:
+def _fits(launch: Launch, kernel: Kernel, reached: frozenset[str]) -> Choice | None:
     tensors = []
-    for parameter in (p for p in kernel.positional if p.endswith("_ptr")):
+    others = sorted(reached.difference(kernel.positional))
+    for parameter in (*(p for p in kernel.positional if p.endswith("_ptr") or p in reached), *others):
         value = passed(launch, parameter)
         if not isinstance(value, cst.Name):
             return None

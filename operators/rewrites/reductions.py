@@ -8,12 +8,12 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import descend, last_name
+from operators.rewrites.effects import shows_effects
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
 
 DTYPES = ("float32", "int32")
 _PLAIN = (cst.Name, cst.Integer, cst.BinaryOperation, cst.BaseBinaryOp)  # of what a loop's size may be made
-CHANGING = ("store", "atomic_add", "atomic_max", "atomic_min", "atomic_xchg", "atomic_cas", "advance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def reductions(program: Program, kernel: Kernel) -> Iterator[Reduction]:
             found = _read(program, kernel, body, place)
             if found is not None:
                 yield found
-        if _changes(line):
+        if shows_effects(line):
             return
 
 
@@ -54,7 +54,7 @@ def _read(program: Program, kernel: Kernel, body: Sequence[Any], place: int) -> 
     loop = body[place]
     assert isinstance(loop, cst.For)
     values = bounds(loop)
-    if values is None or _changes(loop) or any(not isinstance(s, cst.SimpleStatementLine) for s in loop.body.body):
+    if values is None or shows_effects(loop) or any(not isinstance(s, cst.SimpleStatementLine) for s in loop.body.body):
         return None
     size, step = values
     early = set(kernel.positional).union(*(bound(line) for line in body[:place]))
@@ -103,9 +103,16 @@ def _axis(call: cst.Call) -> str:
 
 
 def bounds(loop: cst.For) -> tuple[cst.BaseExpression, cst.BaseExpression] | None:
-    """Return the size and the step of a loop from 0 on, where they are plain; a loop that names no step has 1."""
+    """Return the size and the step of a loop from 0 on, where they are plain; a loop that names no step has 1.
+
+    A loop that changes its variable, its size or its step has none.
+    """
     over = loop.iter
     if not isinstance(over, cst.Call) or not isinstance(loop.target, cst.Name) or loop.orelse is not None:
+        return None
+    if any(
+        isinstance(n, cst.Name) and n.value in bound(loop.body) for part in (loop.target, over) for n in descend(part)
+    ):
         return None
     if not (isinstance(over.func, cst.Name) and over.func.value == "range") and not dotted(over.func, "range"):
         return None
@@ -178,7 +185,3 @@ def moves_evenly(changed: cst.AugAssign, names: set[str]) -> bool:
     plain = not any(isinstance(n, (cst.Name, cst.Call)) and (isinstance(n, cst.Call) or n.value in names)
                     for n in descend(changed.value))  # fmt: skip
     return plain and isinstance(changed.operator, cst.AddAssign)
-
-
-def _changes(node: cst.CSTNode) -> bool:
-    return any(isinstance(n, cst.Call) and dotted(n.func, *CHANGING) for n in descend(node))

@@ -7,12 +7,10 @@ from typing import Any
 import libcst as cst
 
 from operators.program_tree import descend
+from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, bound, dotted, removed
+from operators.rewrites.program import Program, Site, bound, removed
 from operators.rewrites.stores import overwritten
-
-PLAIN = ("float", "int", "min", "max", "abs", "len")  # Python's own, which compute
-EFFECTS = ("store", "atomic", "debug_barrier", "device_print", "inline_asm", "advance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class Redundant:
         for kernel in program.kernels.values():
             for node in descend(program.function(kernel).body):
                 if isinstance(node, cst.IndentedBlock):
-                    for index in sorted({*_repeated(program, node), *overwritten(program, node, _effects)}):
+                    for index in sorted({*_repeated(program, node), *overwritten(program, node)}):
                         yield Site(
                             program.text(node.body[index]),
                             ((program.tree.path(node.body[index]), removed),),
@@ -56,10 +54,10 @@ def _repeated(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
             continue
         name, value = assigned
         names = sorted({n.value for n in descend(value) if isinstance(n, cst.Name)})
-        loads = any(isinstance(n, cst.Call) and dotted(n.func, "load") for n in descend(value))
+        loads = reads_memory(value)
         text = code(value)
         key = (text, known.memory if loads else None, tuple(known.versions.get(n, 0) for n in names))
-        if _effects(value):
+        if has_effects(value):
             _forget(line, known)
         elif known.values.get(key) == (name, known.versions.get(name, 0)) and name not in names:
             yield index
@@ -83,15 +81,5 @@ def _forget(line: cst.CSTNode, known: _Known) -> None:
     """Take note of everything that a statement may change."""
     for name in bound(line):
         known.changed(name)
-    if _effects(line):
+    if has_effects(line):
         known.memory += 1
-
-
-def _effects(node: cst.CSTNode) -> bool:
-    """Tell whether anything in a statement may write to memory: also a call of a function of the program's own."""
-    for call in (n for n in descend(node) if isinstance(n, cst.Call)):
-        name = call.func.attr.value if isinstance(call.func, cst.Attribute) else ""
-        own = isinstance(call.func, cst.Name) and call.func.value not in PLAIN
-        if own or any(name.startswith(e) for e in EFFECTS):
-            return True
-    return False

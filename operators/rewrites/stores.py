@@ -1,24 +1,24 @@
 """Stores that nobody can see: another one writes the same addresses before anything in the program reads them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import libcst as cst
 
 from operators.program_tree import descend
+from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
 
-Effects = Callable[[cst.CSTNode], bool]
 Address = tuple[str, ...]  # the text of everything that a store is passed but the value
 
 
-def overwritten(program: Program, block: cst.IndentedBlock, effects: Effects) -> Iterator[int]:
+def overwritten(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
     """Count the statements of a block that are such stores; any statement that is not understood may read."""
     waiting: dict[Address, tuple[int, set[str]]] = {}
     for index, line in enumerate(block.body):
         call = _store(line)
         looked_at = line if call is None else [argument.value for argument in call.args]
-        if _may_read(looked_at, effects) or (call is None and not _assigns(line)):
+        if _may_read(looked_at) or (call is None and not _assigns(line)):
             waiting.clear()
         elif call is not None:
             address = _address(call)
@@ -52,7 +52,6 @@ def _assigns(line: cst.CSTNode) -> bool:
     return isinstance(line, cst.SimpleStatementLine) and all(isinstance(one, cst.Assign) for one in line.body)
 
 
-def _may_read(looked_at: cst.CSTNode | list[cst.BaseExpression], effects: Effects) -> bool:
+def _may_read(looked_at: cst.CSTNode | list[cst.BaseExpression]) -> bool:
     nodes = looked_at if isinstance(looked_at, list) else [looked_at]
-    loads = (isinstance(n, cst.Call) and dotted(n.func, "load") for node in nodes for n in descend(node))
-    return any(loads) or any(map(effects, nodes))
+    return any(reads_memory(node) or has_effects(node) for node in nodes)
