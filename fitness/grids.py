@@ -16,7 +16,10 @@ def changes(function: ast.FunctionDef) -> Iterator[Change]:
             yield size, "skip a tile", f"({ast.unparse(size)}) - 1"
         for part in ast.walk(size):
             if isinstance(part, ast.Call) and ast.unparse(part.func) in _CEILINGS:
-                yield part, "skip a tile", "({} // {})".format(*map(ast.unparse, part.args))
+                plain = [a for a in part.args if not isinstance(a, ast.Starred)]
+                given = [*plain, *(k.value for k in part.keywords if k.arg is not None)]
+                if len(given) == 2:  # else what is divided by what is not written here
+                    yield part, "skip a tile", "(({}) // ({}))".format(*map(ast.unparse, given))
 
 
 def _sizes(grid: ast.expr, function: ast.FunctionDef) -> list[ast.expr]:

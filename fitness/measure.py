@@ -117,6 +117,8 @@ class MeasuringJudge:
             with self._blamed():
                 try:
                     found[case.name] = self._court.eager_us(case.name)
+                except Crowded:
+                    raise
                 except NoRoom as error:
                     logger.warning("PyTorch's time on %s is not known: %s", case.name, error)
         return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from fitness.build import Built, Recorded, Refusal
 from fitness.evaluation import Failure, Stage
-from fitness.gpu.court import Court, Fault, Hearing, NoRoom, Program, Verified
+from fitness.gpu.court import Court, Crowded, Fault, Hearing, NoRoom, Program, Verified
 from fitness.race import Resolved
 from suites import Case, Input, Task
 from suites.trials import BASE, INFLUENCE
@@ -91,6 +91,8 @@ class Verifier:
         """Verify an edge of more than 2^31 elements; where its truth has no room it is left out, and that is said."""
         try:
             self._hear([self._hearing(built, edge, thorough=False)[0]])
+        except Crowded:
+            raise
         except NoRoom:
             self.left_out[edge.case.name] = None
 

@@ -3,6 +3,7 @@
 The two processes are stood in for by queues that answer as those do; the real ones are tried by `pytest -m gpu`.
 """
 
+import contextlib
 import random
 import socket
 import struct
@@ -241,6 +242,13 @@ def test_a_truth_without_room_gives_all_memory_back(bound: Court, desk: Desk) ->
     assert desk.names("referee")[-1] == "forget"
     assert not desk.at_work()[1].alive
     assert heard(bound)[0].error == 0.5
+
+
+def test_others_memory_is_no_lasting_fact_of_a_task(desk: Desk, double_task: Task) -> None:
+    judge = MeasuringJudge(double_task, targets.find("h200"), court=Court(targets.find("h200")))
+    desk.says.append((on("referee", "eager_us"), ["failed", "crowded", "too little memory is left on the GPU"]))
+    with contextlib.closing(judge), pytest.raises(DeviceUnavailable, match="too little memory is left"):
+        judge.eager_us()
 
 
 @pytest.mark.parametrize(("holds", "kind"), [(100 << 30, "crowded"), (1 << 30, "memory")])

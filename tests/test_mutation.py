@@ -7,10 +7,11 @@ import pytest
 
 from evo_kernel import tasks
 from evo_kernel.config import Settings
-from fitness import mutating, mutation
+from fitness import grids, mutating, mutation
 from fitness.mutating import AS_RIGHT, BROKEN, EQUAL, KILLED, SURVIVED, Tried, held, references, share
 from suites import load, names, read
 from suites.loading import parts
+from suites.parsing import parse
 
 TASK = '''"""Twice the first columns of a matrix."""
 from suites import Case, Input
@@ -141,7 +142,7 @@ def test_products_gathers_and_transpositions_are_places_as_functions_and_as_meth
 def test_a_launcher_launches_one_program_less_and_leaves_the_last_partial_tile_out() -> None:
     made = [m for m in mutation.of_program(load("vector_add").seeds[0].source) if m.launcher]
     less = "(triton.cdiv(n, meta['BLOCK'])) - 1"
-    assert [(m.kind, m.becomes) for m in made] == [("skip a tile", less), ("skip a tile", "(n // meta['BLOCK'])")]
+    assert [(m.kind, m.becomes) for m in made] == [("skip a tile", less), ("skip a tile", "((n) // (meta['BLOCK']))")]
 
 
 def test_too_few_programs_are_run_as_the_launcher_says(capsys: pytest.CaptureFixture) -> None:
@@ -178,3 +179,17 @@ def test_what_the_task_does_not_kill_is_named(monkeypatch: pytest.MonkeyPatch, c
     assert "mutants of twice: 4 of " in told
     assert "larger --most than 2)" in told
     assert "add cases, edges or distributions" in told
+
+
+@pytest.mark.parametrize(
+    ("size", "found"),
+    [
+        ('triton.cdiv(n, y=meta["BLOCK"])', ["(triton.cdiv(n, y=meta['BLOCK'])) - 1", "((n) // (meta['BLOCK']))"]),
+        ("triton.cdiv(*ab)", ["(triton.cdiv(*ab)) - 1"]),
+        ("triton.cdiv(n + 1, 2 * 128)", ["(triton.cdiv(n + 1, 2 * 128)) - 1", "((n + 1) // (2 * 128))"]),
+    ],
+)
+def test_a_grid_is_made_too_small_whatever_its_arguments_look_like(size: str, found: list[str]) -> None:
+    (launcher,) = parse(f"def launch(n):\n    kernel[({size},)](n)").body
+    assert isinstance(launcher, ast.FunctionDef)
+    assert [text for _, _, text in grids.changes(launcher)] == found

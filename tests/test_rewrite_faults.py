@@ -268,7 +268,7 @@ def test_names_that_read_one_another_twice_are_not_looked_through_twice_as_often
 
 def test_what_two_families_look_through_grows_with_the_lines_and_not_with_their_square() -> None:
     spent = []
-    for times in (25, 100):
+    for times in (10, 25, 100):  # the first warms up: what is done once in a process is in it
         rows = [
             f"    acc{i} = tl.zeros((BLOCK,), dtype=tl.float32)\n    for i{i} in range(0, n, BLOCK):\n"
             f"        acc{i} += tl.load(x_ptr + i{i} + offs, mask=i{i} + offs < n, other=0.0)\n"
@@ -282,4 +282,4 @@ def test_what_two_families_look_through_grows_with_the_lines_and_not_with_their_
             program.places(next(f for f in FAMILIES if f.name == name))
         spent.append(time.process_time() - began)
         assert not program.faults
-    assert spent[1] < 10 * spent[0] + 0.1
+    assert spent[2] < 10 * spent[1] + 0.5  # of the square it would be 16 times, and seconds

@@ -17,6 +17,7 @@ from operators.rewrites.pointers import Addresses, address_of
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, dotted
 from operators.rewrites.terms import Terms, Untold
+from suites.parsing import parse
 
 _FRESH = ("empty", "zeros", "ones", "full", "rand", "randn")  # of torch, also with new_ or _like
 _MASKS = {"load": 1, "store": 2}  # where a mask stands that is passed by place
@@ -117,7 +118,7 @@ def _tensors(launch: Launch, given: Mapping[str, str], parameters: frozenset[str
     """Return the launcher's names for the memory that parameters are passed."""
     found: set[str] = set()
     for name in parameters:
-        for node in ast.walk(ast.parse(f"({given.get(name, None)})")):
+        for node in ast.walk(parse(f"({given.get(name, None)})")):
             found |= _roots(launch.scope, node.id, frozenset()) if isinstance(node, ast.Name) else set()
     return frozenset(found)
 

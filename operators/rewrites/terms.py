@@ -11,6 +11,7 @@ from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.floats import STATEMENTS, own_names
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program
+from suites.parsing import parse
 
 LONGEST = 4000  # characters, or nodes; names that stand for sums of others may double with every step
 DEEPEST = 20  # names that stand for one another
@@ -55,7 +56,7 @@ class Terms:
     def _written(self, node: cst.BaseExpression, above: tuple[str, ...]) -> ast.expr:
         if has_effects(node) or reads_memory(node):
             raise Untold
-        tree = ast.parse(f"({code(node)})", mode="eval").body
+        tree = _read(code(node))
         written: ast.expr = _Replacing(self, above).visit(tree)
         if sum(1 for _ in ast.walk(written)) > LONGEST:
             raise Untold
@@ -73,7 +74,7 @@ class Terms:
         if len(texts) > 1:
             raise Untold
         if texts:
-            self.known[name] = ast.parse(f"({texts.pop()})", mode="eval").body
+            self.known[name] = _read(texts.pop())
         return self.known.get(name)
 
     def _given(self, node: cst.CSTNode, above: tuple[str, ...]) -> ast.expr:
@@ -101,3 +102,11 @@ def _conjoined(node: ast.expr) -> Iterator[ast.expr]:
         yield from _conjoined(node.right)
     else:
         yield node
+
+
+def _read(text: str) -> ast.expr:
+    """Return the tree of an expression."""
+    (statement,) = parse(f"({text})").body
+    if not isinstance(statement, ast.Expr):
+        raise Untold
+    return statement.value
