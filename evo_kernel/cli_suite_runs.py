@@ -69,7 +69,8 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     Tasks take turns; those that are solved, settled or hopeless get none any more. Calls, tokens, dollars and GPU
     seconds are shared as evaluations are: every turn brings its part, and a task keeps what its turn leaves. Every task
     is a run of its own below --out, for show, resume and export. What no task of ours can be made of is searched by its
-    own test and times, where there is a GPU. Exits with 1 where a task's run is damaged, or its jail was lost.
+    own test and times, where there is a GPU. Exits with 1 where a task was left alone: its run is damaged, its jail was
+    lost, it cannot be measured now or has no room on the device. The others go on, and the report says why.
 
     With native, --root is a folder of task files of yours: they run in this process, unlike other suites' code, with
     all that you may do. What one raises leaves it out, but os._exit in one ends the command at once.

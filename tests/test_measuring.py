@@ -761,6 +761,7 @@ class TestCommandsWithoutTheDevice:
         monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         assert gpus.busy(0, "cuda") is None
+        assert gpus.busy(1, "cuda", judges=4) is None  # so much may judges of the same run hold beside it
         said = gpus.busy(1, "cuda")
         assert (
             said
