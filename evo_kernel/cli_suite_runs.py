@@ -182,9 +182,11 @@ def suite_report(folder: Path, other: Path | None, out: Path | None, as_json: bo
     from evo_kernel import suite_report as module
 
     place = out or (folder if other is None else folder / "compared")
+    runs = [suite_folder.read(one) for one in (folder, other) if one is not None]
+    for asked in runs:  # one that an older version began within its checkout keeps its report there
+        suite_folder.require_outside(asked.suite, asked.root, {"the folder of the report": out})
     told = module.write(folder, place, other)
-    for one in (folder, *([other] if other is not None else ())):
-        asked = suite_folder.read(one)
+    for asked in runs:
         remark(asked.suite, asked.notes)
     click.echo((place / "report.json").read_text(encoding="utf-8") if as_json else told, nl=False)
     say(f"wrote {', '.join(str(place / name) for name in module.NAMES)}")

@@ -57,6 +57,7 @@ def plain(folder: Path) -> dict[str, Any]:
         "categories": {name: measures(rows) for name, rows in kinds.items()},
         "differing": [r.name for r in found if r.handed is not None and r.handed.differ],
         "flagged": [r.name for r in found if r.handed and r.handed.theirs and r.handed.theirs.flagged],
+        "flags_not_asked": [r.name for r in found if r.handed and r.handed.theirs and r.handed.theirs.unasked],
         "damaged": [r.name for r in found if r.status == DAMAGED],
         "left_alone": [r.name for r in found if r.alone],
         "quarantined": [r.name for r in found if QUARANTINED in r.why],

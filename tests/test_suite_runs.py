@@ -27,6 +27,7 @@ from evo_kernel import (
     suite_rows,
     suite_standing,
     suite_tasks,
+    suite_timed,
     talks,
 )
 from evo_kernel.cli import main
@@ -35,7 +36,8 @@ from evo_kernel.errors import Unsettled
 from evo_kernel.population import Population
 from evo_kernel.progress import Progress
 from evo_kernel.suite_cells import table
-from evo_kernel.suite_folder import EAGER, HELD_OUT, Member, run_of
+from evo_kernel.suite_differing import differing
+from evo_kernel.suite_folder import EAGER, HELD_OUT, Member, SuiteRun, run_of
 from evo_kernel.suite_schedule import Standing, ready
 from evo_kernel.suite_stop import Stop
 from fitness.evaluation import Evaluation, Failure, Stage
@@ -232,7 +234,7 @@ def test_an_interrupt_does_not_wait_for_the_second_of_two_held_out_programs(monk
     assert asked == ["BLOCK=256"]
 
 
-def test_a_checkout_that_changed_since_a_run_began_is_noticed(tasks: Path, tmp_path: Path) -> None:
+def test_tasks_that_changed_since_a_run_began_are_noticed(tasks: Path, tmp_path: Path) -> None:
     given = options(tasks, tmp_path / "out", "--task", "a")
     assert run(*given).exit_code == 0
     about = tmp_path / "out" / "suite.json"
@@ -240,10 +242,23 @@ def test_a_checkout_that_changed_since_a_run_began_is_noticed(tasks: Path, tmp_p
     (tasks / "a.py").write_text(f"{text}\n# changed\n")
     told = run(*given)
     assert told.exit_code == 1
-    assert "in its checkout, which was changed since" in told.stderr
+    assert f"with other texts of its tasks: files in {tasks} were changed since. Ask for what" in told.stderr
     about.write_text(json.dumps({k: v for k, v in json.loads(about.read_text()).items() if k != "texts"}))
     assert run(*given).exit_code == 0  # what an older version began goes on
     (tasks / "a.py").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("suite", "root", "words"),
+    [
+        ("native", None, "texts of the tasks that come with evo-kernel, as another version of it has them"),
+        ("native", "/mine", "texts of its tasks: files in /mine were changed since"),
+        ("rocm", "/geak", "programs or tests in its checkout, which was changed since"),
+    ],
+)
+def test_whose_texts_changed_is_said_as_it_is(suite: str, root: str | None, words: str) -> None:
+    before = SuiteRun(suite, root, (), 8, {}, texts="0f")
+    assert differing(before, replace(before, texts="a0")) == [words]
 
 
 def test_tasks_whose_names_differ_in_signs_alone_have_a_folder_each(tmp_path: Path) -> None:
@@ -389,6 +404,15 @@ def test_damaged_times_of_theirs_are_damage_whichever_number_or_word_it_is(tmp_p
     for part in parts:
         (tmp_path / suite_handed.THEIRS).write_text(json.dumps(whole | part))
         assert suite_handed.damage(tmp_path).startswith("theirs.json is damaged, run the suite again to ask"), part
+
+
+def test_what_a_test_of_theirs_said_elsewhere_stays_where_it_says_another_thing_here() -> None:
+    times = suite_timed.Timed((("a", 1.0),), (("a", 2.0),), "", "GPU")
+    older = suite_handed.Said("0f", True, True, "", "GPU", "open", times)
+    wrong = suite_handed.Said("0f", True, False, "not equal", "GPU", "open", flagged=False)
+    assert suite_handed._joined(None, wrong) == wrong
+    assert suite_handed._joined(older, replace(wrong, device="interpreter")) == older
+    assert suite_handed._joined(older, wrong) == replace(wrong, times=times)
 
 
 def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(
