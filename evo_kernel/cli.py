@@ -137,7 +137,7 @@ def search(task: str, root: Path | None, run: Path | None, config_file: str | No
     On a GPU, programs run and times are measured, interleaved with the seed and the best so far. Without one,
     correctness is checked under Triton's interpreter and times are predicted from compiled code.
     """
-    from evo_kernel import api, config_files, idle, isolation, machine, rules, runs, suite_tasks, talks
+    from evo_kernel import api, config_files, idle, isolation, machine, rules, runs, suite_folder, suite_tasks, talks
 
     if both := set(without) & set(having):
         raise click.UsageError(f"--with and --without both name {', '.join(sorted(both))}")
@@ -147,6 +147,7 @@ def search(task: str, root: Path | None, run: Path | None, config_file: str | No
     settings = machine.resolve(config_files.load(config_file, {**given, **rules.switched(without, having)}), say)
     idle.check_mechanisms(settings, having)
     idle.check(settings, [name for name, value in given.items() if value is not None], say)
+    suite_folder.require_outside(task.partition("/")[0], root, suite_folder.places(run or Path("runs"), settings))
     what = suite_tasks.find(task, root, settings)
     isolation.require_here(settings)
     talks.require(settings, what)

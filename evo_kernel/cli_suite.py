@@ -97,7 +97,7 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     from evo_kernel.cli_options import remark, say
     from evo_kernel.errors import RunError
 
-    suite_folder.require_outside(root, results, "results file")
+    suite_folder.require_outside(name, root, {"results file": results})
     survey = suite_survey.survey(name, root)
     tasks = suite_survey.chosen(survey.tasks, names)[:limit]
     suite_survey.require_theirs(tasks, root)

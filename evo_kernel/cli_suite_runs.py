@@ -69,7 +69,8 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     Tasks take turns; those that are solved, settled or hopeless get none any more. Calls, tokens, dollars and GPU
     seconds are shared as evaluations are: every turn brings its part, and a task keeps what its turn leaves. Every task
     is a run of its own below --out, for show, resume and export. What no task of ours can be made of is searched by its
-    own test and times, where there is a GPU. Exits with 1 where a task's run is damaged, or its jail was lost.
+    own test and times, where there is a GPU. Exits with 1 where a task was left alone: its run is damaged, its jail was
+    lost, it cannot be measured now or has no room on the device. The others go on, and the report says why.
 
     With native, --root is a folder of task files of yours: they run in this process, unlike other suites' code, with
     all that you may do. What one raises leaves it out, but os._exit in one ends the command at once.
@@ -181,9 +182,11 @@ def suite_report(folder: Path, other: Path | None, out: Path | None, as_json: bo
     from evo_kernel import suite_report as module
 
     place = out or (folder if other is None else folder / "compared")
+    runs = [suite_folder.read(one) for one in (folder, other) if one is not None]
+    for asked in runs:  # one that an older version began within its checkout keeps its report there
+        suite_folder.require_outside(asked.suite, asked.root, {"the folder of the report": out})
     told = module.write(folder, place, other)
-    for one in (folder, *([other] if other is not None else ())):
-        asked = suite_folder.read(one)
+    for asked in runs:
         remark(asked.suite, asked.notes)
     click.echo((place / "report.json").read_text(encoding="utf-8") if as_json else told, nl=False)
     say(f"wrote {', '.join(str(place / name) for name in module.NAMES)}")

@@ -13,6 +13,7 @@ from archives.archive import Entry
 from archives.events import Measured
 from archives.journal import Journal
 from evo_kernel import isolation, machine, runs, stopping
+from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.pools import OneJudge, judge_now, make_measuring_judge, make_open_judge
 from evo_kernel.runs import State
@@ -51,17 +52,18 @@ def measure(folder: Path, top: int, say: Callable[[str], None]) -> list[Row]:
     return rows
 
 
-def confirm_best(folder: Path, say: Callable[[str], None]) -> None:
+def confirm_best(folder: Path, say: Callable[[str], None], settings: Settings | None = None) -> None:
     """Run the best of a measured search, now at its end, on the edges that only this is worth; who fails is no best.
 
     Not where the search ended because its time was spent, nor where the GPU is elsewhere: then `unrun` names them.
+    `settings` are the run's where it shares the GPU with other judges than it was begun with.
     """
     with Journal.append_to(folder) as journal:
         state = runs.fold(journal)
         if not unrun(state) or state.search.stop in (stopping.WALL_TIME, stopping.GPU_SECONDS):
             return
         try:
-            judge = make_measuring_judge(state.task, state.settings)
+            judge = make_measuring_judge(state.task, settings or state.settings)
         except RunError as error:
             say(f"huge edges were not run: {error}")
             return

@@ -144,7 +144,8 @@ def make_measuring_judge(task: Task, settings: Settings, index: int | None = Non
         judges = settings.judges if settings.pool == "inline" else 1
     place = machine.require(settings.target) if index is None else index
     target = targets.find(settings.target)
-    disturbed = gpus.busy(place, target.backend) if warn else None
+    there = judges if index is None else 1  # how many may be there by now; else the first on its GPU asks
+    disturbed = gpus.busy(place, target.backend, there) if warn else None
     if disturbed is not None:
         logger.warning("%s", disturbed)
     try:

@@ -13,7 +13,6 @@ from evo_kernel.config import BEFORE, Settings
 from evo_kernel.errors import RunError
 from evo_kernel.suite_differing import differing
 from evo_kernel.suite_folder import Member, SuiteRun
-from evo_kernel.suite_survey import ROOTLESS
 from suites.foreign import Loaded
 
 USUAL = {"pool": "inline", "stop_at_roofline": 0.95, "stop_after_stagnation": 48}
@@ -46,8 +45,7 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     if all(hopeless):
         raise RunError(f"no task of {suite} can be searched; of {tasks[0].name}: {hopeless[0]}")
     if not suite_folder.exists(folder):
-        if suite != ROOTLESS:  # whose root is a folder of the user's own task files
-            suite_folder.require_outside(root, folder, "the folder of the run")
+        suite_folder.require_outside(suite, root, suite_folder.places(folder, settings))
         suite_folder.write(folder, asked)
     before = suite_folder.read(folder)
     unsaid = {k: v for k, v in _frozen(BEFORE).items() if k in asked.settings and k not in before.settings}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evo_kernel.suite_folder import Member, SuiteRun
+from evo_kernel.suite_survey import ROOTLESS
 from fitness.words import clean
 
 NAMED, LONGEST = 5, 200  # tasks that are named, and letters of a value
@@ -24,8 +25,17 @@ def differing(before: SuiteRun, asked: SuiteRun) -> list[str]:
     if moved := [f"{key} was {_shown(was)} and is {_shown(now)} now" for key, was, now in both if was != now]:
         told.append(f"settings: {', '.join(moved)}")
     if before.texts != asked.texts:
-        told.append("programs or tests in its checkout, which was changed since")
+        told.append(_texts(asked))
     return told
+
+
+def _texts(asked: SuiteRun) -> str:
+    """Say whose texts changed: native tasks come with this program, or lie in a folder of the user's own."""
+    if asked.suite != ROOTLESS:
+        return "programs or tests in its checkout, which was changed since"
+    if asked.root is None:
+        return "texts of the tasks that come with evo-kernel, as another version of it has them"
+    return f"texts of its tasks: files in {_line(asked.root)} were changed since"
 
 
 def _tasks(before: Sequence[Member], asked: Sequence[Member]) -> str:

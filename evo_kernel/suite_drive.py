@@ -23,9 +23,9 @@ from evo_kernel import (
 )
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed, Unsettled
-from evo_kernel.suite_folder import Member, SuiteRun, put, run_of
+from evo_kernel.suite_folder import Member, SuiteRun, run_of
 from evo_kernel.suite_schedule import ready
-from evo_kernel.suite_standing import LEFT_OUT, Place
+from evo_kernel.suite_standing import Place
 from evo_kernel.suite_stop import Stop
 from evo_kernel.suite_survey import ROOTLESS
 from evo_kernel.suite_theirs import gpu
@@ -45,13 +45,12 @@ def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = 
     `theirs`: at the end the suite's own tests judge what was found.
     """
     settings = shared(config_files.load(None, dict(asked.settings)), at_once)
-    places = {m.name: suite_standing.read(folder, m) for m in asked.searched}
+    places = {m.name: suite_standing.take_up(folder, m) for m in asked.searched}
     stop, pool = Stop(), ThreadPoolExecutor(at_once)
     try:
         _search(folder, asked, settings, places, pool, at_once, stop, say)
         finished = [pool.submit(_finish, folder, n, place, settings, stop) for n, place in enumerate(places.values())]
-        for done in finished:
-            done.result()
+        places = {done.result().member.name: done.result() for done in finished}
         if theirs and asked.suite != ROOTLESS:
             _ask_theirs(folder, asked, places, at_once, stop, say)
     finally:
@@ -117,11 +116,10 @@ def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
     if place.state is None:
         try:
             task, settings = _task(asked, member, settings, stop)
-        except suite_tasks.JailLost as error:  # nobody's verdict, and so nothing is kept
-            return Place(member, None, str(error), lost=True)
+        except suite_tasks.JailLost as error:  # nobody's verdict
+            return place if stop.is_set() else suite_standing.leave_alone(folder, member, str(error))
         except (TaskError, SuiteError) as error:
-            put(run / LEFT_OUT, " ".join(str(error).split()) + "\n")
-            return suite_standing.read(folder, member)
+            return suite_standing.leave_out(folder, member, str(error))
         talks.require(settings, task)
         part = suite_share.limits(settings, 1, asked.turns)
         runs.begin(run, settings.model_copy(update=part), task)
@@ -136,8 +134,8 @@ def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
                 pass
     except SeedFailed as error:
         logger.info("%s: %s", member.name, error)
-    except Unsettled as error:  # the others go on; whoever runs the suite again asks for this one again
-        logger.warning("%s: %s", member.name, error)
+    except (Unsettled, TaskError) as error:  # the others go on; whoever runs the suite again asks for this one again
+        return suite_standing.leave_alone(folder, member, str(error))
     return suite_standing.read(folder, member)
 
 
@@ -162,10 +160,15 @@ def _turned(asked: SuiteRun, root: Path | None, member: Member, stop: Stop) -> T
         return suite_tasks.task(asked.suite, root, member.name, stop)
 
 
-def _finish(folder: Path, number: int, place: Place, settings: Settings, stop: threading.Event) -> None:
+def _finish(folder: Path, number: int, place: Place, settings: Settings, stop: threading.Event) -> Place:
     """Judge a task's seed and its best on what no operator saw, once for each best."""
-    with machine.dealt(number):
-        suite_held_out.judge(folder, place, settings, stop)
+    try:
+        with machine.dealt(number):
+            suite_held_out.judge(folder, place, settings, stop)
+    except TaskError as error:
+        why = f"held-out cases were not judged: {error}"
+        return place if place.alone else suite_standing.leave_alone(folder, place.member, why)
+    return place
 
 
 def _ask_theirs(folder: Path, asked: SuiteRun, places: dict[str, Place], workers: int, stop: threading.Event,
@@ -182,7 +185,7 @@ def _ask_theirs(folder: Path, asked: SuiteRun, places: dict[str, Place], workers
 
 def line(place: Place, used: int, turns: int) -> str:
     """Say where one task is after its turn."""
-    if place.state is None:
+    if place.state is None or place.alone:
         return f"[{used}/{turns}] {place.member.name}: {place.why}"
     search = place.state.search
     best, seed = search.archive.best, measurement.baseline(place.state)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from archives.journal import FILE
+from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
+from evo_kernel.suite_survey import ROOTLESS
 
 ABOUT = "suite.json"
 HELD_OUT = "held_out.json"
@@ -20,10 +22,22 @@ _NEEDED = ("target", "basis", "mode")
 _COUNTED = ("generations", "population")
 
 
-def require_outside(root: Path | None, place: Path | None, what: str) -> None:
-    """Refuse to write within a checkout, which is never written to."""
-    if root is not None and place is not None and place.resolve().is_relative_to(root.resolve()):
-        raise RunError(f"{what} {place} lies in the checkout {root}, which is never written to: name another")
+def require_outside(suite: str, root: str | Path | None, places: Mapping[str, str | Path | None]) -> None:
+    """Refuse to write within a checkout, which is never written to; the root of native tasks is the user's own folder.
+
+    `places` are by what they are for; None: nothing is written.
+    """
+    if root is None or suite == ROOTLESS:
+        return
+    for what, place in places.items():
+        if place is not None and Path(place).resolve().is_relative_to(Path(root).resolve()):
+            raise RunError(f"{what} {place} lies in the checkout {root}, which is never written to: name another")
+
+
+def places(folder: Path, settings: Settings) -> dict[str, str | Path | None]:
+    """Return where a search writes, by what it is for."""
+    return {"the folder of the run": folder, "the file of lessons": settings.lessons,
+            "the file of answers": settings.record}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

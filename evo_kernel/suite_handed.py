@@ -33,6 +33,11 @@ class Said:
     times: Timed | None = None  # by its own performance tests; None: nobody took them
     flagged: bool | None = None  # whether it passes a program that computes nothing too; None: an older version
 
+    @property
+    def unasked(self) -> bool:
+        """Whether it takes a program for right, and nobody asked whether that says anything."""
+        return self.passed is True and self.flagged is None
+
 
 def said(run: Path, handed: Handed | None) -> Said | None:
     """Return what the suite's test was seen to say of a program; None where nobody asked it, or it cannot be read."""
@@ -61,27 +66,40 @@ def _said(plain: Any) -> Said:
 
 def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers: int, stop: threading.Event,
         say: Callable[[str], None]) -> None:  # fmt: skip
-    """Have the suite's own tests judge what runs hand in, several at once, and each program once."""
-    asked: dict[str, tuple[Path, str]] = {}
+    """Have the suite's own tests judge what runs hand in, several at once, and each program once.
+
+    What an older version kept of a program that is right is asked again for whether that says anything.
+    """
+    asked: dict[str, tuple[Path, str, Said | None]] = {}
     programs: list[tuple[Loaded, str]] = []
     for task in tasks:
         run, state = runs[task.name]
         handed = of(run, state.search.archive.best)
-        if handed is None or said(run, handed) is not None:
+        before = said(run, handed)
+        if handed is None or (before is not None and not before.unasked):
             continue
         try:
             programs.append((task, _as_theirs(state, handed.candidate.source)))
-            asked[task.name] = run, handed.candidate.id
+            asked[task.name] = run, handed.candidate.id, before
         except handing.Unhandable as error:
             _keep(run, Said(handed.candidate.id, False, None, str(error), "", ""))
     for found in suite_theirs.judged(programs, suite_theirs.gpu("auto"), their_times.TEST, workers):
         if not found.why.startswith(suite_theirs.LOST):  # else it is the machine's fault, and asked again
-            run, identity = asked[found.name]
+            run, identity, before = asked[found.name]
             told = Said(identity, found.called, found.passed, found.why, found.device, found.mode)
-            _keep(run, replace(told, flagged=found.flagged))
+            _keep(run, _joined(before, replace(told, flagged=found.flagged)))
         say(f"their test: {suite_theirs.line(found)}")
         if stop.is_set():
             return
+
+
+def _joined(before: Said | None, now: Said) -> Said:
+    """Return what a test says now, with what is kept of it: its times, and what it said on another device."""
+    if before is None:
+        return now
+    if now.passed:
+        return replace(before, flagged=now.flagged)
+    return replace(now, times=before.times) if now.device == before.device else before
 
 
 def clock(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], found: discover.Found,

@@ -4,12 +4,12 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evo_kernel import measurement, metrics, runs, suite_eager, suite_kept, suite_pick
-from evo_kernel.config import Settings
+from evo_kernel.config import MACHINE, Settings
 from evo_kernel.pools import judge_now, one_judge
 from evo_kernel.runs import State
 from evo_kernel.suite_folder import HELD_OUT, put, run_of
@@ -48,9 +48,11 @@ def judge(folder: Path, place: Place, settings: Settings, stop: threading.Event)
     if state is None or state.search.archive.best is None or state.task.judged_by or stop.is_set():
         return
     run = run_of(folder, place.member)
+    here = state.settings.model_copy(update={part: getattr(settings, part) for part in MACHINE})
     if settings.basis == "measured" and settings.mode == "sealed":
-        measurement.confirm_best(run, logger.info)
+        measurement.confirm_best(run, logger.info, here)
         state = runs.read(run)
+    state = replace(state, settings=here)
     seed, best = measurement.baseline(state), state.search.archive.best
     if seed is None and best is not None and suite_eager.wanted(state):
         suite_eager.keep(run, state)

@@ -57,7 +57,9 @@ def plain(folder: Path) -> dict[str, Any]:
         "categories": {name: measures(rows) for name, rows in kinds.items()},
         "differing": [r.name for r in found if r.handed is not None and r.handed.differ],
         "flagged": [r.name for r in found if r.handed and r.handed.theirs and r.handed.theirs.flagged],
+        "flags_not_asked": [r.name for r in found if r.handed and r.handed.theirs and r.handed.theirs.unasked],
         "damaged": [r.name for r in found if r.status == DAMAGED],
+        "left_alone": [r.name for r in found if r.alone],
         "quarantined": [r.name for r in found if QUARANTINED in r.why],
         "tasks": [_task(row) for row in found],
     }
@@ -138,6 +140,8 @@ def markdown(reports: dict[str, dict[str, Any]]) -> str:
         lines += [f"{told}.", ""] if (told := remark(one["suite"], one["notes"])) else []
     if report["damaged"]:
         lines += [f"Damaged: {', '.join(report['damaged'])}. What to do stands below, with the reasons.", ""]
+    if report["left_alone"]:
+        lines += [f"Left alone: {', '.join(report['left_alone'])}. The reasons stand below.", ""]
     for other in others:
         lines += _beside(report, other, tuple(reports))
     if any(t["eager_us"] for t in report["tasks"]):

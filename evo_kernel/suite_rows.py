@@ -69,6 +69,7 @@ class Row:
     status: str
     why: str
     made: Made
+    alone: bool = False  # the last run did not go on with it, for what `why` says
     seed_us: float | None = None
     best_us: float | None = None
     eager_us: float | None = None  # PyTorch's, where there is no seed
@@ -151,14 +152,16 @@ def rows(folder: Path, asked: SuiteRun) -> tuple[Row, ...]:
 def _row(folder: Path, place: suite_standing.Place) -> Row:
     member, state = place.member, place.state
     if state is None:
-        return Row(member.name, member.group, member.category, place.status, place.why, Made())
+        why = place.in_the_way or place.why
+        return Row(member.name, member.group, member.category, place.status, why, Made(), alone=place.alone)
     run, archive = run_of(folder, member), state.search.archive
     with Journal.read(run) as journal:
         made = fold(journal.events(), archive.best)
     found = suite_pick.of(run, archive.best)
     handed = None if found is None else suite_handed.verdicts(run, found)
     damage, no_task = suite_handed.damage(run), by_theirs.why(state.task)
-    told = [f"ours: no task, because {no_task}"] if no_task else []
+    told = [place.in_the_way] if place.alone else []
+    told += [f"ours: no task, because {no_task}"] if no_task else []
     told += [*([damage] if damage else []), *(_failed(f) for _, f in state.search.failed_seeds)]
     if no_task and handed is not None:
         handed = replace(handed, ours=None, why=f"no task, because {no_task}")
@@ -168,7 +171,7 @@ def _row(folder: Path, place: suite_standing.Place) -> Row:
     times = suite_eager.times(run) if seed is None else {c.case: c.time_us for c in seed.evaluation.cases}
     status = suite_standing.DAMAGED if damage else place.status
     row = Row(
-        member.name, member.group, member.category, status, "; ".join(told), made, handed=handed,
+        member.name, member.group, member.category, status, "; ".join(told), made, alone=place.alone, handed=handed,
         references=tuple(times.items()), by="theirs" if no_task else "ours", task=state.task.digest,
         own_roofline=None if made_own is None else made_own.evaluation.roofline,
         held_out=None if held_out is None else held_out.quadrant, held_out_why="" if held_out is None else held_out.why,

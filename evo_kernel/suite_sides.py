@@ -24,6 +24,11 @@ FLAGGED = (
     "module: that it takes a program for right says nothing, and the measures by their tests count it all the same."
 )
 
+UNASKED = (
+    "Not asked: {tasks}. Whether the suite's own test passes a program that computes nothing there too is not known: "
+    "an older version judged them, and the suite run given again asks."
+)
+
 
 def by_theirs(rows: Sequence[Row]) -> dict[str, Any] | None:
     """Return the measures by the suite's own tests, of one program for each task; None where nobody asked them."""
@@ -32,9 +37,12 @@ def by_theirs(rows: Sequence[Row]) -> dict[str, Any] | None:
         return None
     results = [r.result_by_theirs for r in rows]
     timed = sum(bool(row.timed_by_theirs and result.latencies) for row, result in zip(rows, results, strict=True))
+    said = [one.theirs for one in asked if one.theirs is not None]
+    flagged, unasked = sum(one.flagged is True for one in said), sum(one.unasked for one in said)
     return {
         "judged": len(asked),
-        "flagged": sum(one.theirs is not None and one.theirs.flagged is True for one in asked),
+        "flagged": None if unasked and unasked == sum(one.passed is True for one in said) else flagged,
+        "flags_not_asked": unasked,
         "timed_by_theirs": timed,
         "timed_by_ours": sum(bool(r.latencies) for r in results) - timed,
         "call_accuracy": metrics.call_accuracy(results),
@@ -64,8 +72,9 @@ def verdicts(report: dict[str, Any]) -> list[str]:
 
 
 def _flagged(report: dict[str, Any]) -> list[str]:
-    """Say which verdicts of theirs say nothing."""
-    return [FLAGGED.format(tasks=", ".join(report["flagged"])), ""] if report["flagged"] else []
+    """Say which verdicts of theirs say nothing, and of which nobody knows."""
+    told = {FLAGGED: report["flagged"], UNASKED: report["flags_not_asked"]}
+    return [line for words, tasks in told.items() if tasks for line in (words.format(tasks=", ".join(tasks)), "")]
 
 
 def _timed(report: dict[str, Any]) -> list[str]:
@@ -94,6 +103,8 @@ def _by(task: dict[str, Any]) -> str:
     told = task["handed"] and task["handed"]["theirs"]
     if told and told["flagged"]:
         return "right, but so is a program that launches nothing"
+    if told and told["passed"] and told["flagged"] is None:
+        return "right, and not asked whether a program that launches nothing is too"
     if not told or told["passed"] is not False:
         return f"{_said(told['passed'])}{_because(told['why'])}" if told else "not judged"
     return "wrong" if told["called"] else f"does not run{_because(told['why'])}"
@@ -104,6 +115,13 @@ def _ours(handed: dict[str, Any] | None, by: str) -> str:
     if handed is None:
         return _said(None)
     return str(handed["why"]) if by == "theirs" else _said(handed["ours"])
+
+
+def _flags(row: dict[str, Any]) -> str:
+    """Say how many verdicts say nothing, and of how many nobody knows."""
+    told = [] if row["flagged"] is None else [str(row["flagged"])]
+    left = row["flags_not_asked"]
+    return ", ".join([*told, *([f"{left} not asked" if told else "not asked"] if left else [])])
 
 
 def _theirs_twice(task: dict[str, Any]) -> str:
@@ -119,7 +137,7 @@ _BY_THEIRS: dict[str, Cell] = {
     "by their tests": lambda r: str(r["name"]),
     "tasks": lambda r: str(r["tasks"]),
     "judged": lambda r: str(r["judged"]),
-    "flagged": lambda r: str(r["flagged"]),
+    "flagged": _flags,
     "call": lambda r: percent(r["call_accuracy"]),
     "execution": lambda r: percent(r["execution_accuracy"]),
     "GEAK speedup": lambda r: times(r["geak_speedup"]),

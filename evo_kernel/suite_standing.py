@@ -7,11 +7,12 @@ from archives.journal import JournalError
 from evo_kernel import runs, stopping
 from evo_kernel.errors import RunError
 from evo_kernel.runs import State
-from evo_kernel.suite_folder import Member, SuiteRun, begun, run_of
+from evo_kernel.suite_folder import Member, SuiteRun, begun, put, run_of
 from evo_kernel.suite_schedule import Standing
 from fitness.words import clean
 
 LEFT_OUT = "left_out.txt"  # in a task's folder: why it cannot be searched
+LEFT_ALONE = "left_alone.txt"  # there too: why the last run did not go on with it, which the next one tries again
 SOLVED, HOPELESS, SETTLED, EXHAUSTED, ENDED, OPEN = "solved", "hopeless", "settled", "exhausted", "ended", "open"
 DAMAGED = "damaged"
 WORDS = {
@@ -20,7 +21,7 @@ WORDS = {
     SETTLED: "nothing improved for as long as was allowed",
     EXHAUSTED: "nothing new was within reach",
     ENDED: "a limit of its own was reached",
-    OPEN: "the budget was spent before it was done",
+    OPEN: "the budget was spent before it was done, or it was left alone for a reason that is given",
     DAMAGED: "a file of its run cannot be read",
 }
 _ENDS = {stopping.ROOFLINE: SOLVED, stopping.STAGNATION: SETTLED, stopping.EXHAUSTED: EXHAUSTED}
@@ -32,21 +33,26 @@ class Place:
 
     member: Member
     state: State | None
-    why: str = ""  # it cannot be searched
+    why: str = ""  # it cannot be searched, or gone on with
     damaged: bool = False
-    lost: bool = False  # the jail in which its task was made: nobody's verdict, and asked again by the next run
+    alone: bool = False  # what is in the way is `why`, and nobody's verdict: the next run tries again
 
     @property
     def left_alone(self) -> str:
         """Say why it had no turn though it may have one; empty where that is not so."""
-        if self.lost:
-            return f"{self.member.name} was left alone: {self.why}; run the suite again"
+        if self.alone:
+            return f"{self.member.name} was {self.in_the_way}"
         return f"{self.member.name} is damaged and was left alone: {self.why}" if self.damaged else ""
+
+    @property
+    def in_the_way(self) -> str:
+        """Say why the last run did not go on with it, and what to do; empty where it did."""
+        return f"left alone: {self.why}; run the suite again" if self.alone else ""
 
     @property
     def status(self) -> str:
         """Say in a word how it stands."""
-        if self.why and not self.lost:
+        if self.why and not self.alone:
             return DAMAGED if self.damaged else HOPELESS
         if self.state is None:
             return OPEN
@@ -77,13 +83,44 @@ def read(folder: Path, member: Member) -> Place:
     """Read one task's place."""
     run = run_of(folder, member)
     try:
-        if (run / LEFT_OUT).is_file():
-            return Place(member, None, (run / LEFT_OUT).read_text(encoding="utf-8").strip())
-        return Place(member, runs.read(run) if begun(folder, member) else None)
-    except (OSError, UnicodeDecodeError) as error:
-        return _damaged(member, run, f"{LEFT_OUT} cannot be read: {error}")
+        if (why := _told(run / LEFT_OUT)) is not None:
+            return Place(member, None, why)
+        alone = _told(run / LEFT_ALONE) or ""
+        return Place(member, runs.read(run) if begun(folder, member) else None, alone, alone=bool(alone))
     except (JournalError, RunError) as error:
         return _damaged(member, run, str(error))
+
+
+def leave_out(folder: Path, member: Member, why: str) -> Place:
+    """Keep why a task cannot be searched, and return its place."""
+    return _left(folder, member, LEFT_OUT, why)
+
+
+def leave_alone(folder: Path, member: Member, why: str) -> Place:
+    """Keep for the report why a task is not gone on with now, and return its place."""
+    return _left(folder, member, LEFT_ALONE, why)
+
+
+def take_up(folder: Path, member: Member) -> Place:
+    """Return the place of a task that is tried again, whatever was in its way."""
+    try:
+        (run_of(folder, member) / LEFT_ALONE).unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot forget why {member.name} was left alone: {error}") from error
+    return read(folder, member)
+
+
+def _left(folder: Path, member: Member, name: str, why: str) -> Place:
+    put(run_of(folder, member) / name, " ".join(clean(why).split()) + "\n")
+    return read(folder, member)
+
+
+def _told(file: Path) -> str | None:
+    """Return the reason that a file holds; None where there is none, RunError where it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{file.name} cannot be read: {error}") from error
 
 
 def _damaged(member: Member, run: Path, why: str) -> Place:

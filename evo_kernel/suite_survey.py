@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fitness.words import clean
-from suites.foreign import Loaded, SuiteError, loader, loaders
+from suites.foreign import Loaded, SuiteError, loader, loaders, unused
 from suites.loading import ALIASES
 
 ROOTLESS = "native"
@@ -35,7 +35,7 @@ def survey(name: str, root: Path | None) -> Survey:
     if not tasks:
         looked = f"looked in {', '.join(found.looks_for)}" if found.looks_for else "the folder was looked through"
         raise SuiteError(f"suite {name}: {root} holds no task of it: {looked}")
-    return Survey(name, tasks, tuple(map(_whole, found.notes(place))))
+    return Survey(name, tasks, tuple(map(_whole, (*found.notes(place), *unused(name)))))
 
 
 def _written(task: Loaded) -> Loaded:

@@ -19,7 +19,7 @@ import torch
 from test_replay import CODE, PLAN
 
 from fitness import targets, wire
-from fitness.gpu import arena, hearing, standby, storage, zones
+from fitness.gpu import arena, hearing, pair, standby, storage, zones
 from fitness.gpu.court import (
     Court,
     DeviceUnavailable,
@@ -251,18 +251,35 @@ def test_others_memory_is_no_lasting_fact_of_a_task(desk: Desk, double_task: Tas
         judge.eager_us()
 
 
-@pytest.mark.parametrize(("holds", "kind"), [(100 << 30, "crowded"), (1 << 30, "memory")])
-def test_memory_that_is_short_is_the_tasks_fault_only_where_nobody_else_holds_it(
-    holds: int, kind: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("judges", "holds", "kind", "words"),
+    [
+        (1, 1, "memory", "more memory than the GPU has: 1.0 of 140.0 GiB are free, its judge holds 138.0"),
+        (1, 100, "crowded", "others 100.0; run it when they are done"),
+        (4, 1, "memory", "more memory than the GPU has"),
+        (4, 100, "memory", "than its judge's part, one of 4 of the GPU: 1.0 of 140.0 GiB are free"),
+        (4, 108, "memory", "others 108.0; fewer judges on one GPU would leave it more"),  # their parts, and contexts
+        (4, 110, "crowded", "others 110.0, 105.0 of which would be for the judges beside it; run it when"),
+    ],
+)
+def test_memory_that_is_short_is_the_tasks_fault_only_where_its_judges_part_was_there(
+    judges: int, holds: int, kind: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     referee, total = Referee.__new__(Referee), 140 << 30
     referee._device, referee._arena = "cuda:0", torch.empty(1 << 20, dtype=torch.uint8)
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: total - (1 << 30) - holds)
+    referee.limit(total // 4, judges)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: total - (1 << 30) - (holds << 30))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 30, total))
     found, said = referee.shortage()
     assert found == kind
-    assert "1.0 of 140.0 GiB are free" in said
-    assert ("others 100.0" in said) == (kind == "crowded")
+    assert words in said
+
+
+def test_a_referee_is_told_how_many_judges_share_its_device(desk: Desk) -> None:
+    with contextlib.closing(Court(targets.find("h200"), judges=4)) as made:
+        made.start()
+    ((_, _, memory, judges),) = [q for q in desk.asked if q[:2] == ("referee", "limit")]
+    assert (memory, judges) == (int(made.device.memory * pair.REFEREE_SHARE / 4), 4)
 
 
 def test_an_error_of_the_tasks_own_code_is_no_candidates_fault(bound: Court, desk: Desk) -> None:

@@ -24,6 +24,7 @@ from evo_kernel import (
     machine,
     measurement,
     merging,
+    pools,
     report,
     runs,
     stopping,
@@ -761,6 +762,7 @@ class TestCommandsWithoutTheDevice:
         monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         assert gpus.busy(0, "cuda") is None
+        assert gpus.busy(1, "cuda", judges=4) is None  # so much may judges of the same run hold beside it
         said = gpus.busy(1, "cuda")
         assert (
             said
@@ -768,6 +770,18 @@ class TestCommandsWithoutTheDevice:
         )
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
         assert gpus.busy(0, "cuda") is not None
+
+    @pytest.mark.parametrize(("pool", "index", "there"), [("inline", None, 4), ("ray", None, 1), ("ray", 0, 1)])
+    def test_judges_of_the_same_run_are_nobody_else(
+        self, double_task: Task, monkeypatch: pytest.MonkeyPatch, pool: str, index: int | None, there: int
+    ) -> None:
+        asked: list[int] = []
+        monkeypatch.setattr(gpus, "busy", lambda place, backend, judges: asked.append(judges))
+        monkeypatch.setattr(machine, "require", lambda target: 0)
+        monkeypatch.setattr(pools, "MeasuringJudge", lambda *given, **_: given)
+        settings = Settings(target="h200", basis="measured", pool=pool, judges=4)
+        pools.make_measuring_judge(double_task, settings, index, None if index is None else settings.judges)
+        assert asked == [there]  # the first on its GPU asks in the Ray pool, where nobody of ours is yet
 
     def test_doctor_says_what_a_gpu_was_measured_to_do(
         self, gpu: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

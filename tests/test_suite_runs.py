@@ -19,17 +19,29 @@ from llm_server import SECRET, LlmServer
 
 from archives.candidate import Candidate
 from archives.events import Answered, Judged, Proposed
-from evo_kernel import suite_eager, suite_handed, suite_held_out, suite_report, suite_rows, suite_tasks, talks
+from evo_kernel import (
+    suite_eager,
+    suite_handed,
+    suite_held_out,
+    suite_report,
+    suite_rows,
+    suite_standing,
+    suite_tasks,
+    suite_timed,
+    talks,
+)
 from evo_kernel.cli import main
+from evo_kernel.config import Settings
 from evo_kernel.errors import Unsettled
 from evo_kernel.population import Population
 from evo_kernel.progress import Progress
 from evo_kernel.suite_cells import table
-from evo_kernel.suite_folder import EAGER, HELD_OUT, Member, run_of
+from evo_kernel.suite_differing import differing
+from evo_kernel.suite_folder import EAGER, HELD_OUT, Member, SuiteRun, run_of
 from evo_kernel.suite_schedule import Standing, ready
 from evo_kernel.suite_stop import Stop
 from fitness.evaluation import Evaluation, Failure, Stage
-from suites import Task, load
+from suites import Task, TaskError, load
 
 
 class TestTheSchedule:
@@ -146,6 +158,9 @@ def test_a_task_whose_jails_are_lost_is_left_alone_and_made_by_the_next_run(
     assert (first.exit_code, "a was left alone: its jail was lost; run the suite again" in first.stderr) == (1, True)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [(t["status"], t["made"]["evaluations"]) for t in report["tasks"]] == [("open", 0), ("open", 8)]
+    told = (tmp_path / "out" / "report.md").read_text()
+    assert (report["left_alone"], "Left alone: a." in told) == (["a"], True)
+    assert "\n- a: left alone: its jail was lost; run the suite again\n" in told
     assert run(*options(tasks, tmp_path / "out", *given)).exit_code == 0
     one, same = ((tmp_path / out / "report.json").read_bytes() for out in ("whole", "out"))
     assert one == same
@@ -219,7 +234,7 @@ def test_an_interrupt_does_not_wait_for_the_second_of_two_held_out_programs(monk
     assert asked == ["BLOCK=256"]
 
 
-def test_a_checkout_that_changed_since_a_run_began_is_noticed(tasks: Path, tmp_path: Path) -> None:
+def test_tasks_that_changed_since_a_run_began_are_noticed(tasks: Path, tmp_path: Path) -> None:
     given = options(tasks, tmp_path / "out", "--task", "a")
     assert run(*given).exit_code == 0
     about = tmp_path / "out" / "suite.json"
@@ -227,10 +242,23 @@ def test_a_checkout_that_changed_since_a_run_began_is_noticed(tasks: Path, tmp_p
     (tasks / "a.py").write_text(f"{text}\n# changed\n")
     told = run(*given)
     assert told.exit_code == 1
-    assert "in its checkout, which was changed since" in told.stderr
+    assert f"with other texts of its tasks: files in {tasks} were changed since. Ask for what" in told.stderr
     about.write_text(json.dumps({k: v for k, v in json.loads(about.read_text()).items() if k != "texts"}))
     assert run(*given).exit_code == 0  # what an older version began goes on
     (tasks / "a.py").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("suite", "root", "words"),
+    [
+        ("native", None, "texts of the tasks that come with evo-kernel, as another version of it has them"),
+        ("native", "/mine", "texts of its tasks: files in /mine were changed since"),
+        ("rocm", "/geak", "programs or tests in its checkout, which was changed since"),
+    ],
+)
+def test_whose_texts_changed_is_said_as_it_is(suite: str, root: str | None, words: str) -> None:
+    before = SuiteRun(suite, root, (), 8, {}, texts="0f")
+    assert differing(before, replace(before, texts="a0")) == [words]
 
 
 def test_tasks_whose_names_differ_in_signs_alone_have_a_folder_each(tmp_path: Path) -> None:
@@ -241,24 +269,74 @@ def test_tasks_whose_names_differ_in_signs_alone_have_a_folder_each(tmp_path: Pa
     assert folders[2] == "x__y"
 
 
-def test_a_task_whose_seed_cannot_be_measured_now_holds_up_no_other_and_is_asked_for_again(
-    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unsettled("the seed cannot be measured: the device's clocks did not settle"),
+        TaskError("task a: it takes more memory than its judge's part, one of 4 of the GPU"),
+    ],
+)
+def test_a_task_that_cannot_be_measured_now_holds_up_no_other_and_is_asked_for_again(
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def advance(population: Population, seconds: float = 0.5) -> Progress:
         if population._journal.folder.name == "a":
-            raise Unsettled("the seed cannot be measured: the device's clocks did not settle")
+            raise error
         return advanced(population, seconds)
 
     advanced = Population.advance
     monkeypatch.setattr(Population, "advance", advance)
     made = run(*options(tasks, tmp_path / "out", "--task", "a", "--task", "b"))
-    assert made.exit_code == 0, made.output
+    assert (made.exit_code, f"a was left alone: {error}; run the suite again" in made.stderr) == (1, True)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [t["made"]["evaluations"] for t in report["tasks"]] == [0, 8]
+    assert [(t["status"], t["why"]) for t in report["tasks"]] == [
+        ("open", f"left alone: {error}; run the suite again"),
+        ("open", ""),
+    ]
     monkeypatch.setattr(Population, "advance", advanced)
     assert run(*options(tasks, tmp_path / "out", "--task", "a", "--task", "b")).exit_code == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [t["made"]["evaluations"] for t in report["tasks"]] == [8, 8]
+
+
+def test_held_out_cases_without_room_are_one_tasks_and_judged_by_the_next_run(
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_judge(task: Task, *_: object) -> SimpleNamespace:
+        if task.name == "a":
+            raise TaskError("task a: it takes more memory")
+        return judge_of(task, *_)
+
+    judge_of = suite_held_out.one_judge
+    given = options(tasks, tmp_path / "out", "--task", "a", "--task", "b")
+    with monkeypatch.context() as short:
+        short.setattr(suite_held_out, "one_judge", one_judge)
+        assert run(*given).exit_code == 1
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [t["held_out"] for t in report["tasks"]] == [None, "both-pass"]
+    assert report["tasks"][0]["why"].startswith("left alone: held-out cases were not judged: task a: it takes more")
+    assert run(*given).exit_code == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [(t["held_out"], t["why"]) for t in report["tasks"]] == [("both-pass", "")] * 2
+
+
+def test_held_out_cases_are_judged_beside_as_many_judges_as_there_are_now(
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_judge(task: Task, settings: Settings) -> SimpleNamespace:
+        seen.append(settings.judges)
+        return SimpleNamespace(judge=lambda source, *_: Formula().judge(source), close=lambda: None)
+
+    seen: list[int] = []
+    out, member = tmp_path / "out", Member("a")
+    assert run(*options(tasks, out, "--task", "a")).exit_code == 0
+    (run_of(out, member) / HELD_OUT).unlink()
+    monkeypatch.setattr(suite_held_out, "one_judge", one_judge)
+    place = suite_standing.read(out, member)
+    now = place.state.settings.model_copy(update={"judges": 3})
+    suite_held_out.judge(out, place, now, threading.Event())
+    assert (place.state.settings.judges, seen) == (1, [3])
 
 
 def test_a_damaged_task_is_named_and_costs_the_others_nothing(tasks: Path, tmp_path: Path) -> None:
@@ -326,6 +404,15 @@ def test_damaged_times_of_theirs_are_damage_whichever_number_or_word_it_is(tmp_p
     for part in parts:
         (tmp_path / suite_handed.THEIRS).write_text(json.dumps(whole | part))
         assert suite_handed.damage(tmp_path).startswith("theirs.json is damaged, run the suite again to ask"), part
+
+
+def test_what_a_test_of_theirs_said_elsewhere_stays_where_it_says_another_thing_here() -> None:
+    times = suite_timed.Timed((("a", 1.0),), (("a", 2.0),), "", "GPU")
+    older = suite_handed.Said("0f", True, True, "", "GPU", "open", times)
+    wrong = suite_handed.Said("0f", True, False, "not equal", "GPU", "open", flagged=False)
+    assert suite_handed._joined(None, wrong) == wrong
+    assert suite_handed._joined(older, replace(wrong, device="interpreter")) == older
+    assert suite_handed._joined(older, wrong) == replace(wrong, times=times)
 
 
 def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(

@@ -30,6 +30,7 @@ from evo_kernel import (
     runs,
     suite_check,
     suite_flags,
+    suite_folder,
     suite_handed,
     suite_jails,
     suite_survey,
@@ -39,6 +40,7 @@ from evo_kernel import (
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
+from evo_kernel.suite_folder import Member, SuiteRun
 from evo_kernel.suite_ours import Ours, differing
 from fitness import modules, ours, results, their_times, theirs
 from fitness.foreign import FLAVOUR, Checked, check
@@ -708,15 +710,22 @@ class TestASuiteRunOfOthers:
         (kept,) = (tmp_path / "out").rglob(suite_handed.THEIRS)
         whole = json.loads(kept.read_text())
         for flagged, named, words in ((True, ["negate"], "right, but so is a program that"), (False, [], "| right |"),
-                                      (None, [], "| right |")):  # fmt: skip
+                                      (None, [], "| right, and not asked whether a program that")):  # fmt: skip
             older = {k: v for k, v in whole.items() if k != "flagged"}
             kept.write_text(json.dumps(whole if flagged else older if flagged is None else older | {"flagged": False}))
             report = json.loads(run("suite", "report", tmp_path / "out", "--json").stdout)
             assert report["flagged"] == named
             assert report["tasks"][0]["handed"]["theirs"]["flagged"] is flagged
-            assert report["all"]["theirs"]["flagged"] == len(named)
+            assert report["all"]["theirs"]["flagged"] == (None if flagged is None else len(named))
             told = (tmp_path / "out" / "report.md").read_text()
             assert (words in told, "Flagged: negate." in told) == (True, bool(named))
+            unasked = (report["flags_not_asked"], "| 1 | not asked |" in told, "Not asked: negate." in told)
+            assert unasked == ((["negate"], True, True) if flagged is None else ([], False, False))
+        times = {"reference": [["a", 1.0]], "program": [["a", 2.0]], "why": "", "device": "x", "mode": "", "again": []}
+        older = whole | {"flagged": None, "device": "GPU of then", "times": times}
+        kept.write_text(json.dumps(older))
+        assert self.run(root, tmp_path / "out").exit_code == 0  # asked again, and nothing else is
+        assert json.loads(kept.read_text()) == older | {"flagged": True}
 
     def test_every_command_says_in_one_line_that_a_checkout_is_not_whole_and_so_does_the_report(
         self, jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -812,6 +821,35 @@ class TestWhatCannotBeRead:
         assert (told.exit_code, told.output.count("\n")) == (1, 1)
         assert "which is never written to" in told.output
         assert not (GEAK / "runs").exists()
+
+    def test_a_report_is_written_outside_of_the_checkout(self, tmp_path: Path) -> None:
+        root, out = tmp_path / "root", tmp_path / "out"
+        root.mkdir()
+        settings = {"target": "mi300", "basis": "predicted", "mode": "sealed", "generations": 1, "population": 2}
+        other = Member("other", left_out="it has a reason")
+        suite_folder.write(out, SuiteRun("rocm", str(root), (other,), 8, settings))
+        suite_folder.write(root / "older", SuiteRun("rocm", str(root), (other,), 8, settings))
+        suite_folder.write(tmp_path / "native", SuiteRun("native", str(root), (other,), 8, settings))
+        for given in ((out,), (tmp_path / "native", "--compare", out)):
+            told = run("suite", "report", *given, "--out", root / "report")
+            assert (told.exit_code, told.output.count("\n")) == (1, 1)
+            assert f"{root / 'report'} lies in the checkout {root}, which is never written to" in told.output
+        assert not (root / "report").exists()
+        assert run("suite", "report", root / "older").exit_code == 0  # as an older version began it
+        assert run("suite", "report", tmp_path / "native", "--out", root / "report").exit_code == 0
+
+    def test_a_search_writes_outside_of_the_checkout_of_its_task(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root, config = tmp_path / "geak", tmp_path / "config.toml"
+        root.mkdir()
+        monkeypatch.chdir(root)
+        config.write_text(f'[llm]\nlessons = "{root}/lessons.toml"\n')
+        for given in (("--run", root / "mine"), (), ("--run", tmp_path / "out", "--config", config)):
+            told = run("search", "rocm/gemm", "--root", root, "--target", "mi300", *given)
+            assert (told.exit_code, told.output.count("\n")) == (1, 1), told.output
+            assert "which is never written to" in told.output
+        assert not [*root.iterdir()]
 
     def test_a_program_may_come_through_a_pipe(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe.py")
@@ -1041,6 +1079,26 @@ class TestOtherPeoplesSuites:
         assert words in result.output
         other = run("suite", "show", "tritonbench-g", "--root", HERE / "tritonbench")
         assert other.exit_code == 0  # whoever wants another suite is not held up by it
+
+    def test_a_name_that_is_taken_is_of_the_suite_that_comes_with_the_program_and_the_other_is_named(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.plug(monkeypatch, f"{__name__}:Mine", "rocm")
+        why = f"entry point {__name__}:Mine is not used: there is a suite rocm already, which comes with evo-kernel"
+        listed = run("suite", "list")
+        assert [line.split()[0] for line in listed.stdout.splitlines() if not line.startswith(" ")].count("rocm") == 1
+        assert "one task" not in listed.stdout
+        assert listed.stderr == f"evo-kernel: {why}; give it another name\n"
+        shown = run("suite", "show", "rocm", "--root", GEAK)
+        assert (shown.exit_code, f"note: {why}" in shown.stdout) == (0, True)
+
+    def test_of_two_plugins_of_one_name_neither_is_used_nor_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        points = [metadata.EntryPoint("mine", f"{__name__}:{kind}", registry.GROUP) for kind in ("Mine", "Broken")]
+        monkeypatch.setattr(metadata, "entry_points", lambda group: points)
+        listed, shown = run("suite", "list"), run("suite", "show", "mine", "--root", HERE)
+        assert "mine" not in listed.stdout
+        assert (listed.exit_code, listed.stderr) == (1, shown.stderr)
+        assert f"{__name__}:Mine and {__name__}:Broken: none is used, as each is a suite mine" in shown.stderr
 
     @pytest.mark.parametrize(
         ("kind", "words"),

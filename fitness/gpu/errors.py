@@ -57,8 +57,8 @@ class MachineFailed(Exception):
 
 
 class NoRoom(RefereeFailed):
-    """The device has too little memory for a trial's truth."""
+    """The device, or a judge's part of it, has too little memory for a trial's truth."""
 
 
 class Crowded(NoRoom, DeviceUnavailable):
-    """It has too little because somebody else holds much of it: no task's fault."""
+    """It has too little because others hold more than judges beside this one may: no task's fault."""

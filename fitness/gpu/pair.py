@@ -98,7 +98,7 @@ class Pair:
             raise DeviceUnavailable(
                 f"this GPU is {name}, whose target is {own.name}: it cannot measure for {self._target.name}"
             )
-        self._ask("limit", int(memory * REFEREE_SHARE / self._judges))
+        self._ask("limit", int(memory * REFEREE_SHARE / self._judges), self._judges)
         if self._begun is not None:
             self.begin(*self._begun)
 

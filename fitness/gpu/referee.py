@@ -31,14 +31,14 @@ from suites.trials import BASE, Trial, draw, trials
 
 Key = tuple[str, str]  # case, trial
 TURNED = "turned "  # before a trial's name: its inputs moved around
-OTHERS = 4 << 30  # of memory that others hold: a judge's own contexts and code take one or two
+OTHERS = 4 << 30  # of memory that others hold over their parts: a judge's own contexts and code take one or two
 
 
 class Referee:
     """Answers for one task at a time; has no context, nor memory of the device, before it is opened."""
 
     def __init__(self, backend: str, index: int, arch: str | int, wave: int) -> None:
-        self._backend, self._memory = backend, 0
+        self._backend, self._memory, self._judges = backend, 0, 1
         self._device = f"cuda:{index}"
         os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")  # as torch has it; the driver reads it when it starts
         Gpu(backend, index)  # starts the driver
@@ -68,23 +68,32 @@ class Referee:
         arch = getattr(p, "gcnArchName", "").split(":")[0] if torch.version.hip else p.major * 10 + p.minor
         return [p.name, arch, p.L2_cache_size, p.multi_processor_count, p.total_memory, torch.__version__]
 
-    def limit(self, memory: int) -> Any:
-        """Say how much device memory what is known of trials may take."""
-        self._memory = memory
+    def limit(self, memory: int, judges: int) -> Any:
+        """Say how much device memory what is known of trials may take, and how many judges share the device."""
+        self._memory, self._judges = memory, judges
         return None
 
     def shortage(self) -> list[str]:
-        """Say why memory was not to be had: others hold the device's, or the task takes more than there is."""
+        """Say why memory was not to be had: others hold more than theirs, or the task takes more than is for it.
+
+        An even part of the device is every judge's. Where others leave that much, the task takes more than its judge's
+        part, whoever the others are; where they do not, not all of them can be judges that keep to theirs.
+        """
         free, total = torch.cuda.mem_get_info(self._device)
         own = torch.cuda.memory_reserved(self._device) + self._arena.numel()
         others = total - free - own
-        gib = [f"{n / 2**30:.1f}" for n in (free, total, own, others)]
+        beside = total - total // self._judges  # the parts of the judges that share the device with this one
+        gib = [f"{n / 2**30:.1f}" for n in (free, total, own, others, beside)]
         held = f"{gib[0]} of {gib[1]} GiB are free, its judge holds {gib[2]}"
-        if others > OTHERS:
+        if others > beside + OTHERS:
+            part = f", {gib[4]} of which would be for the judges beside it" if beside else ""
             return [
                 "crowded",
-                f"too little memory is left on the GPU: {held}, others {gib[3]}; run it when they are done",
+                f"too little memory is left on the GPU: {held}, others {gib[3]}{part}; run it when they are done",
             ]
+        if others > OTHERS:
+            part = f"it takes more memory than its judge's part, one of {self._judges} of the GPU: {held}"
+            return ["memory", f"{part}, others {gib[3]}; fewer judges on one GPU would leave it more"]
         return ["memory", f"it takes more memory than the GPU has: {held}"]
 
     def begin(self, packed: Any, seed: int) -> Any:

@@ -30,16 +30,22 @@ def loaders() -> tuple[dict[str, Loader], tuple[str, ...]]:
 def loader(name: str) -> Loader:
     """Return one loader, whatever is wrong with others; an unknown name is answered with the nearest ones."""
     own, (points, broken) = _own(), _points()
-    if name in broken:
-        raise SuiteError(broken[name])
     if name in own:
         return own[name]
+    if name in broken:
+        raise SuiteError(broken[name])
     if name in points:
         return _loaded(points[name])
     known = (*own, *points)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known)}"
     raise SuiteError(f"no suite named {name!r} ({hint})")
+
+
+def unused(name: str) -> tuple[str, ...]:
+    """Say what else has the name of a suite that comes with the program, and is not used."""
+    taken = _points()[1]
+    return (taken[name],) if name in taken and name in _own() else ()
 
 
 def _own() -> dict[str, Loader]:
@@ -57,14 +63,18 @@ def _own() -> dict[str, Loader]:
 
 
 def _points() -> tuple[dict[str, metadata.EntryPoint], dict[str, str]]:
-    """Return other people's entry points by name, and by name the reason where two suites have one."""
-    own, found, twice = _own(), dict[str, metadata.EntryPoint](), dict[str, str]()
+    """Return other people's entry points by name, and by name the reason where any is not used: the name is taken."""
+    own, named, taken = _own(), dict[str, dict[str, metadata.EntryPoint]](), dict[str, str]()
     for point in metadata.entry_points(group=GROUP):
-        if point.name in own or point.name in found:
-            reason = f"there is a suite {point.name} already; give it another name"
-            twice[point.name] = f"entry point {point.value}: {reason}"
-        found[point.name] = point
-    return {name: point for name, point in found.items() if name not in twice}, twice
+        named.setdefault(point.name, {})[point.value] = point
+    for name, points in named.items():
+        who = " and ".join(points)
+        if name in own:
+            already = f"there is a suite {name} already, which comes with evo-kernel"
+            taken[name] = f"entry point {who} is not used: {already}; give it another name"
+        elif len(points) > 1:
+            taken[name] = f"entry points {who}: none is used, as each is a suite {name}; give them names of their own"
+    return {name: point for name, points in named.items() if name not in taken for point in points.values()}, taken
 
 
 def _loaded(point: metadata.EntryPoint) -> Loader:
