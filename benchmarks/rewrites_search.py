@@ -188,10 +188,11 @@ def slim(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(given: argparse.Namespace) -> None:
-    """Print everything."""
+    """Print everything, or the tasks alone as Markdown."""
+    import rewrites_search_markdown
     import rewrites_search_table
 
-    print(rewrites_search_table.text(read(given.rows)))
+    print((rewrites_search_markdown if given.markdown else rewrites_search_table).text(read(given.rows)))
 
 
 def main() -> None:
@@ -220,6 +221,7 @@ def main() -> None:
     four.set_defaults(do=keep)
     five = parts.add_parser("table", help="print the tables")
     five.set_defaults(do=table)
+    five.add_argument("--markdown", action="store_true", help="the table of tasks, for RESULTS.md")
     for part in (one, two, three, four):
         part.add_argument("rows", type=Path, help="the file of rows, which each part adds to")
     five.add_argument("rows", type=Path, nargs="?", default=KEPT, help="the file of rows [those that are kept]")

@@ -55,9 +55,7 @@ def gains(searches: list[Row]) -> str:
         seeds = sorted(set.intersection(*map(set, found)))
         if not seeds:
             continue
-        logs[task] = {
-            a: np.array([-math.log(f[s]["ratio"][0]) for s in seeds]) for a, f in zip(arms, found, strict=True)
-        }
+        logs[task] = {a: logarithms([f[s] for s in seeds]) for a, f in zip(arms, found, strict=True)}
         cells = "".join(
             f"{interval([logs[task][a]], rng):>27}{geometric([f[s]['roofline'] for s in seeds]):>6.0%}"
             for a, f in zip(arms, found, strict=True)
@@ -67,6 +65,11 @@ def gains(searches: list[Row]) -> str:
         cells = "".join(f"{interval([logs[t][a] for t in logs], rng):>27}{'':>6}" for a in arms)
         lines.append(f"{'all':<22}{'':>6}{cells}{versus(list(logs.values()), arms, rng):>30}")
     return "\n".join(lines)
+
+
+def logarithms(found: Sequence[Row]) -> np.ndarray:
+    """Return the logarithms of how many times as fast as the seed what searches found is."""
+    return np.array([-math.log(r["ratio"][0]) for r in found])
 
 
 def interval(samples: Sequence[np.ndarray], rng: np.random.Generator) -> str:

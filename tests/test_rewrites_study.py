@@ -18,6 +18,7 @@ from suites import Task, load
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 import rewrites_search
+import rewrites_search_markdown
 import rewrites_search_row as study
 import rewrites_search_table
 import rewrites_singles_table
@@ -76,7 +77,7 @@ def test_rows_are_kept_without_what_only_predictions_need_and_are_not_searched_f
     left = [(one["seed"], one["arm"]) for one in rewrites_search.jobs(given)]
     assert left == [(0, "rewrites"), (1, "rewrites"), (2, "tuner"), (2, "rewrites")]
     capsys.readouterr()
-    rewrites_search.table(argparse.Namespace(rows=rewrites_search.KEPT))
+    rewrites_search.table(argparse.Namespace(rows=rewrites_search.KEPT, markdown=False))
     assert "2 searches of [160] evaluations" in capsys.readouterr().out
 
 
@@ -123,6 +124,27 @@ def test_arms_are_compared_on_seeds_that_both_have(run: Path) -> None:
     assert line.split()[1] == "1"
     assert "4.000 [4.000, 4.000]" in line
     assert line.endswith("2.000 [2.000, 2.000]")
+
+
+def test_the_table_of_tasks_has_torch_beside_where_it_was_timed_and_names_families_once(run: Path) -> None:
+    found = study.figures(run)
+    rows = [row("flip", seed, arm, found, r) for seed in (0, 1) for arm, r in (("rewrites", 0.25), ("tuner", 0.5))]
+    rows[0]["line"] = [
+        ["dispatch", "a or b"],
+        ["rewrite", "b: y"],
+        ["rewrite", "a: x"],
+        ["rewrite", "b: z"],
+        ["seed", ""],
+    ]
+    rows[0]["ratio"] = [0.2] * 3
+    peers = [{"kind": "peer", "task": "flip", "what": w, "program": "", "cases": {"1": us, "2": us}}
+             for w, us in (("eager", 30.0), ("best of rewrites", 10.0))]  # fmt: skip
+    table = rewrites_search_markdown.text([*rows, *peers]).splitlines()
+    assert table[0].endswith("rewritten by | eager / best |")
+    task = [cell.strip() for cell in table[2].strip("|").split("|")]
+    assert (task[0], task[1], task[3], task[-2:]) == ("flip", "2", "2.000 [2.000, 2.000]", ["b, a, dispatch", "3.00"])
+    assert len({one.count("|") for one in table if not one.startswith("|---")}) == 1
+    assert rewrites_search_markdown.text(rows).splitlines()[0].endswith("rewritten by |")
 
 
 def test_single_rewrites_are_counted_over_what_they_change_and_only_where_they_are_right() -> None:
