@@ -371,7 +371,7 @@ def test_nothing_is_lost_of_files_that_come_with_triton() -> None:
     assert len(texts) > 3
     changed = 0
     for source in texts:
-        program, text = read(source), text_of(source, read(source).tree.module)
+        program, text = read(source), text_of(source, read(source).tree)
         assert apply(program, []) == source
         anew = Text(program.tree.module, [])  # knows no line that it could copy
         assert [anew.written(one) for one in program.tree.module.body] == text.parts()[1:-1]

@@ -76,7 +76,7 @@ class Rewrite(Protocol):
         """Find where it applies."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """A parsed program with the kernels that families may change, and their launches.
 

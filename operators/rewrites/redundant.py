@@ -6,7 +6,7 @@ from typing import Any
 
 import libcst as cst
 
-from operators.program_tree import descend
+from operators.program_tree import descend, named
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, removed
@@ -53,7 +53,7 @@ def _repeated(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
             _forget(line, known)
             continue
         name, value = assigned
-        names = sorted({n.value for n in descend(value) if isinstance(n, cst.Name)})
+        names = sorted(named(value))
         loads = reads_memory(value)
         text = code(value)
         key = (text, known.memory if loads else None, tuple(known.versions.get(n, 0) for n in names))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import libcst as cst
 
 from operators.launches import Launch
-from operators.program_tree import Scope, descend, last_name
+from operators.program_tree import Scope, last_name, named
 from operators.rewrites.effects import EFFECTS, PLAIN, READING
 from operators.rewrites.pointers import Addresses, address_of
 from operators.rewrites.printing import code
@@ -129,8 +129,6 @@ def _roots(scope: Scope, name: str, seen: frozenset[str]) -> set[str]:
     others: set[str] = set()
     for value in values if name not in seen else ():
         fresh = isinstance(value, cst.Call) and last_name(value.func).removesuffix("_like") in _FRESH
-        names = (
-            {n.value for n in descend(value) if isinstance(n, cst.Name)} if value is not None and not fresh else set()
-        )
+        names = named(value) if value is not None and not fresh else set()
         others |= {root for n in names for root in _roots(scope, n, seen | {name})}
     return {name, *others}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from operators.program_tree import descend
+from operators.program_tree import named
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
@@ -14,7 +14,7 @@ Address = tuple[str, ...]  # the text of everything that a store is passed but t
 
 def overwritten(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
     """Count the statements of a block that are such stores; any statement that is not understood may read."""
-    waiting: dict[Address, tuple[int, set[str]]] = {}
+    waiting: dict[Address, tuple[int, frozenset[str]]] = {}
     for index, line in enumerate(block.body):
         call = _store(line)
         looked_at = line if call is None else [argument.value for argument in call.args]
@@ -24,7 +24,7 @@ def overwritten(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
             address = _address(call)
             if address in waiting:
                 yield waiting[address][0]
-            waiting[address] = (index, {n.value for n in descend(call) if isinstance(n, cst.Name)})
+            waiting[address] = (index, named(call))
         changed = set(bound(line))
         waiting = {address: (at, names) for address, (at, names) in waiting.items() if not names & changed}
 
