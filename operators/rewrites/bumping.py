@@ -6,7 +6,7 @@ from functools import partial
 
 import libcst as cst
 
-from operators.program_tree import Edit, Path, descend, of_kind
+from operators.program_tree import Edit, Path, named, of_kind
 from operators.rewrites.printing import code
 from operators.rewrites.program import (
     Insertion,
@@ -101,7 +101,7 @@ def _bumped(program: Program, address: cst.BaseExpression, lane: cst.BaseExpress
 def _lane(address: cst.BaseExpression, loop: cst.For, step: str) -> cst.BaseExpression | None:
     """Return the part of an address that is a name for `start + tl.arange(0, BLOCK)`, if the others stay the same."""
     names, parts = set(bound(loop)), addends(address)
-    moving = [p for p in parts if any(isinstance(n, cst.Name) and n.value in names for n in descend(p))]
+    moving = [p for p in parts if not names.isdisjoint(named(p))]
     lane = moving[0] if len(moving) == 1 < len(parts) else None
     if not isinstance(lane, cst.Name) or not isinstance(loop.target, cst.Name):
         return None
@@ -114,7 +114,7 @@ def _lane(address: cst.BaseExpression, loop: cst.For, step: str) -> cst.BaseExpr
 def _read_later(program: Program, loop: cst.For, name: str) -> bool:
     block, index = program.place(loop)
     later = block.body[index + 1 :]  # type: ignore[attr-defined]
-    return any(isinstance(n, cst.Name) and n.value == name for line in later for n in descend(line))
+    return any(name in named(line) for line in later)
 
 
 def _offset(amount: cst.BaseExpression, step: cst.BaseExpression, turn: str) -> cst.BaseExpression:

@@ -80,7 +80,7 @@ def _halves(program: Program, kernel: Kernel, body: Sequence[Any], cut: int) -> 
     for name in queue:  # grows on the way
         if name not in once:
             return None
-        if _cheap(values[name]):
+        if _cheap(program, values[name]):
             again.add(name)
             new = [n for n in _read(values[name]) if n in early and n not in queued]
             queue += new
@@ -125,12 +125,12 @@ def _read(node: cst.CSTNode) -> tuple[str, ...]:
     return tuple(n.value for n in of_kind(node, cst.Name))
 
 
-def _cheap(value: cst.BaseExpression) -> bool:
+def _cheap(program: Program, value: cst.BaseExpression) -> bool:
     """Tell whether a value can be worked out again without effects, memory or joining of lanes."""
     calls = of_kind(value, cst.Call)
     if any(isinstance(c.func, cst.Name) or dotted(c.func, "dot", "rand", *JOINING) for c in calls):
         return False
-    return not has_effects(value) and not reads_memory(value)
+    return not has_effects(program, value) and not reads_memory(value)
 
 
 def _scalar(node: Any, known: Container[str]) -> bool:

@@ -65,12 +65,16 @@ def _lines(block: cst.BaseSuite) -> Iterator[cst.CSTNode | None]:
 def _own(lines: list[cst.CSTNode | None], asked: tuple[cst.Call, ...]) -> set[str]:
     """Return the names whose values depend on the number of the program."""
     own: set[str] = set()
+    waiting = [line for line in lines if isinstance(line, (cst.Assign, cst.AugAssign))]
     before = -1
     while len(own) != before:
-        before = len(own)
-        for line in lines:
-            if isinstance(line, (cst.Assign, cst.AugAssign)) and depends(line.value, own, asked):
+        before, left = len(own), []
+        for line in waiting:
+            if depends(line.value, own, asked):
                 own.update(_targets(line))
+            else:
+                left.append(line)
+        waiting = left
     return own
 
 

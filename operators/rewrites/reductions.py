@@ -47,7 +47,7 @@ def reductions(program: Program, kernel: Kernel) -> Iterator[Reduction]:
             found = _read(program, kernel, body, place)
             if found is not None:
                 yield found
-        if shows_effects(line):
+        if shows_effects(program, line):
             return
 
 
@@ -55,7 +55,11 @@ def _read(program: Program, kernel: Kernel, body: Sequence[Any], place: int) -> 
     loop = body[place]
     assert isinstance(loop, cst.For)
     values = bounds(loop)
-    if values is None or shows_effects(loop) or any(not isinstance(s, cst.SimpleStatementLine) for s in loop.body.body):
+    if (
+        values is None
+        or shows_effects(program, loop)
+        or any(not isinstance(s, cst.SimpleStatementLine) for s in loop.body.body)
+    ):
         return None
     size, step = values
     early = set(kernel.positional).union(*(bound(line) for line in body[:place]))

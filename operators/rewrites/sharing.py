@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import libcst as cst
 
@@ -118,9 +119,14 @@ def _tensors(launch: Launch, given: Mapping[str, str], parameters: frozenset[str
     """Return the launcher's names for the memory that parameters are passed."""
     found: set[str] = set()
     for name in parameters:
-        for node in ast.walk(parse(f"({given.get(name, None)})")):
-            found |= _roots(launch.scope, node.id, frozenset()) if isinstance(node, ast.Name) else set()
+        for own in _named(f"({given.get(name, None)})"):
+            found |= _roots(launch.scope, own, frozenset())
     return frozenset(found)
+
+
+@lru_cache(maxsize=256)
+def _named(text: str) -> frozenset[str]:
+    return frozenset(node.id for node in ast.walk(parse(text)) if isinstance(node, ast.Name))
 
 
 def _roots(scope: Scope, name: str, seen: frozenset[str]) -> set[str]:

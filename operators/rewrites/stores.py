@@ -18,7 +18,7 @@ def overwritten(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
     for index, line in enumerate(block.body):
         call = _store(line)
         looked_at = line if call is None else [argument.value for argument in call.args]
-        if _may_read(looked_at) or (call is None and not _assigns(line)):
+        if _may_read(program, looked_at) or (call is None and not _assigns(line)):
             waiting.clear()
         elif call is not None:
             address = _address(call)
@@ -52,6 +52,6 @@ def _assigns(line: cst.CSTNode) -> bool:
     return isinstance(line, cst.SimpleStatementLine) and all(isinstance(one, cst.Assign) for one in line.body)
 
 
-def _may_read(looked_at: cst.CSTNode | list[cst.BaseExpression]) -> bool:
+def _may_read(program: Program, looked_at: cst.CSTNode | list[cst.BaseExpression]) -> bool:
     nodes = looked_at if isinstance(looked_at, list) else [looked_at]
-    return any(reads_memory(node) or has_effects(node) for node in nodes)
+    return any(reads_memory(node) or has_effects(program, node) for node in nodes)

@@ -54,7 +54,7 @@ class Terms:
                 yield f"{node in {*descend(outer.body)}} {self.of(outer.test)}"
 
     def _written(self, node: cst.BaseExpression, above: tuple[str, ...]) -> ast.expr:
-        if has_effects(node) or reads_memory(node):
+        if has_effects(self.program, node) or reads_memory(node):
             raise Untold
         tree = _read(code(node))
         written: ast.expr = _Replacing(self, above).visit(tree)

@@ -71,6 +71,8 @@ class Text:
         span = self.spans.get(node)
         if span is not None and span.indent == indent:
             return self.of(span)
+        if span is not None and span.end == span.begin + 1 and isinstance(node, cst.SimpleStatementLine):
+            return indent + self.lines[span.begin][len(span.indent) :]
         pen = Pen(indent, self.module.default_newline)
         if isinstance(node, cst.SimpleStatementLine):
             return pen.line(node)
