@@ -13,7 +13,7 @@ from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, bound, dotted, expression, removed, statement
 from operators.rewrites.programs import launched, own_numbers
 from operators.rewrites.renaming import renamed
-from operators.rewrites.sharing import shared
+from operators.rewrites.sharing import passed_texts, shared
 from operators.rewrites.special import line_of
 
 
@@ -45,7 +45,7 @@ def _site(program: Program, first: Launch, second: Launch, group: int) -> Site |
         not own_numbers(program, launch.kernel) or not launched(program, launch.kernel) for launch in (first, second)
     ):
         return None
-    given = [_passed(launch) for launch in (first, second)]
+    given = [passed_texts(launch) for launch in (first, second)]
     if given[0] is None or given[1] is None or not _buffers(first, given[0], given[1]):
         return None
     if any(len(first.kernel.scope.bindings.get(parameter, ())) > 1 for parameter in given[0]):
@@ -62,17 +62,6 @@ def _site(program: Program, first: Launch, second: Launch, group: int) -> Site |
         (program.tree.path(two), partial(_launch, name=name, given=_united(given[0], given[1]))),
     )
     return Site(f"{first.label} and {second.label}", edits, (Insertion((), index + 1, name, made),), group=group)
-
-
-def _passed(launch: Launch) -> dict[str, str] | None:
-    """Return what a launch passes for every parameter, and for Triton's options."""
-    found: dict[str, str] = {}
-    for index, argument in enumerate(launch.call.args):
-        if argument.star or (argument.keyword is None and index >= len(launch.kernel.positional)):
-            return None
-        name = argument.keyword.value if argument.keyword else launch.kernel.positional[index]
-        found[name] = code(argument.value)
-    return found
 
 
 def _buffers(first: Launch, one: dict[str, str], two: dict[str, str]) -> list[str]:
