@@ -98,6 +98,10 @@ class Tree:
         above, name, _ = self._parents.get(node, (self.module, "", None))
         return above, name
 
+    def index(self, node: cst.CSTNode) -> int:
+        """Return the number of a node among those that its field holds; 0 where it holds no more."""
+        return self._parents[node][2] or 0
+
     def above(self, node: cst.CSTNode) -> Iterator[tuple[cst.CSTNode, cst.CSTNode, str]]:
         """Climb from a node to its statement: each time the child, its parent and the field between them."""
         while not isinstance(node, (cst.BaseStatement, cst.BaseSmallStatement, cst.Module)):

@@ -75,7 +75,7 @@ def _factors(program: Program, kernel: Kernel, call: cst.Call) -> cst.BinaryOper
     value: cst.CSTNode | None = call.args[0].value if call.args else None
     if isinstance(value, cst.Name):
         name, values = value.value, kernel.scope.bindings.get(value.value, ())
-        value = values[0] if len(values) == 1 and sum(read.value == name for read in kernel.scope.reads) == 1 else None
+        value = values[0] if len(values) == 1 and [read.value for read in kernel.scope.reads].count(name) == 1 else None
         if value is None or _changed(program, value, call):
             return None
     product = isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Multiply)

@@ -131,12 +131,15 @@ def _target(part: cst.CSTNode | None) -> cst.CSTNode | None:
 def _wide(parts: Sequence[Any]) -> set[str]:
     """Return the names that hold blocks; a name must hold nothing else."""
     wide: set[str] = set()
-    before = -1
+    waiting, before = [part for part in parts if _target(part) is not None], -1
     while len(wide) != before:
-        before = len(wide)
-        for part in parts:
-            if _target(part) is not None and _is_wide(part.value, wide):
+        before, left = len(wide), []
+        for part in waiting:
+            if _is_wide(part.value, wide):
                 wide.add(_target(part).value)  # type: ignore[union-attr]
+            else:
+                left.append(part)
+        waiting = left
     for part in parts:
         if isinstance(part, cst.Assign) and part.targets[0].target.value in wide and not _is_wide(part.value, wide):  # type: ignore[attr-defined]
             raise _Other
