@@ -2,12 +2,15 @@
 
     python benchmarks/rewrites.py [--target mi300] [--tasks softmax,...] [--families exp-to-exp2,...] [--rows FILE]
     python benchmarks/rewrites.py --families fuse-kernels --after split-kernel
-    python benchmarks/rewrites.py --time
+    python benchmarks/rewrites.py --time [--long] [--repeats 3]
 
 Without a GPU: correctness under Triton's interpreter, times predicted. Of each family all places are rewritten at once,
 and, where there are several or they have choices, some single ones (`--singles`). Programs whose verdict stands in the
 file of `--rows` are not judged again, so a table can be made in parts. `--time` judges nothing: it says how long
-proposals take, in processor time, of a program of 300 lines that is made of native seeds.
+proposals take, in processor time, of a program of 300 lines that is made of native seeds; with `--long` of awkward
+programs of 300 lines, one of each kind in `rewrites_long.py`: the first proposal of each family, those among them that
+find nothing, and the first of all families as the operator draws them. A program's tree is there already, as in a
+search, and nothing else: to parse it is told apart.
 """
 
 import argparse
@@ -17,17 +20,18 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import cache
 from pathlib import Path
 from statistics import geometric_mean
 
 import numpy as np
+from rewrites_long import written  # beside this file
 
 from archives.candidate import Candidate, fingerprint
 from fitness.judge import Judge
 from operators import program_tree
-from operators.proposal import Context
+from operators.proposal import Context, ProposalError
 from operators.rewrites import program as programs
 from operators.rewrites.families import FAMILIES
 from operators.rewrites.operator import ELSEWHERE, Rewriting, look
@@ -48,7 +52,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=math.inf, help="judge nothing more after so long")
     parser.add_argument("--repeats", type=int, default=1, help="of each time; the least of them is printed")
     parser.add_argument("--time", action="store_true", help="print how long proposals take, and judge nothing")
+    parser.add_argument("--long", action="store_true", help="with --time: of awkward programs, one of each kind")
     given = parser.parse_args()
+    if given.time and given.long:
+        awkward(given.repeats)
+        return
     if given.time:
         timed(long_program(300), given.repeats)
         return
@@ -151,6 +159,25 @@ def timed(source: str, repeats: int) -> None:
     print(f"{'looked through before':<24}{spread(milliseconds(source, range(300), ahead=True))}")
 
 
+def awkward(repeats: int) -> None:
+    """Print the milliseconds that first proposals of awkward programs take."""
+    gc.freeze()
+    print(f"a plain loop of a million turns takes {1000 * min(looped() for _ in range(9)):.0f} ms at best")
+    print(f"{'':<14}{'parse':>8}   each family: median, p90, worst{'':>23}  as drawn: median, p90, worst")
+    every: list[float] = []
+    for kind, source in written(300).items():
+        program_tree.parse.cache_clear()
+        began = time.process_time()
+        program_tree.parse(source)
+        parsed = 1000 * (time.process_time() - began)
+        first = {f.name: least(source, range(1), Rewriting((f,)), repeats)[0] for f in FAMILIES}
+        drawn = [least(source, range(n, n + 1), Rewriting(), repeats)[0] for n in range(12)]
+        each, most = spread([0.0, *first.values()])[8:], max(first, key=lambda name: first[name])
+        print(f"{kind:<14}{parsed:>8.0f}{each}  {most:<30}{spread([0.0, *drawn])[8:]}", flush=True)
+        every += first.values()
+    print(f"{'all':<22}{spread([0.0, *every])[8:]}")
+
+
 def looped() -> float:
     """Return the seconds of the processor that a plain loop takes."""
     began, total = time.process_time(), 0
@@ -186,7 +213,8 @@ def milliseconds(source: str, seeds: range, operator: Rewriting | None = None, a
     for seed in seeds:
         context = Context(np.random.default_rng(seed), lambda mark: False, *chip)
         began = time.process_time()
-        (operator or Rewriting()).propose([parent], context)
+        with suppress(ProposalError):
+            (operator or Rewriting()).propose([parent], context)
         found.append(1000 * (time.process_time() - began))
     return found
 

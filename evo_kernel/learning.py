@@ -15,6 +15,8 @@ from evo_kernel.structures import Structures
 from operators.catalogue import REWRITE, REWRITE_CROSS
 from operators.rewrites.kinds import kind
 
+IMPORTED = "imported"  # the operator of a program that another run has made
+REWRITTEN = ", rewritten by "  # in its intent: before the families that led to it there
 TRIALS = 0.25  # share of requests that tune new structures, while there are any: what is best is worked on meanwhile
 
 
@@ -40,7 +42,9 @@ class Learning:
     def rewrites(self, candidate: Candidate) -> tuple[str, ...]:
         """Return the intents of the rewrites that led to a program, the oldest first."""
         line = [entry.candidate for entry in self._archive.lineage(candidate.id)]
-        return tuple(c.intent for c in reversed(line) if c.operator in (REWRITE, REWRITE_CROSS))
+        intents = (c.intent.partition(REWRITTEN)[2] if c.operator == IMPORTED else c.intent
+                   for c in reversed(line) if c.operator in (REWRITE, REWRITE_CROSS, IMPORTED))  # fmt: skip
+        return tuple(intent for intent in intents if intent)
 
     def judged(self, event: Judged, candidate: Candidate, arm: str, cost: float, time_us: float | None,
                spent: float) -> None:  # fmt: skip

@@ -18,11 +18,13 @@ from evo_kernel import __version__, constrained, prior
 from evo_kernel.config import BEFORE, Settings
 from evo_kernel.credit import Outcome
 from evo_kernel.errors import RunError
+from evo_kernel.learning import IMPORTED, REWRITTEN
 from evo_kernel.search import Search
 from fitness.evaluation import Basis
 from fitness.gpu import discover
 from operators.knobs import structure
 from operators.llm.settings import repriced
+from operators.rewrites.crossing import families_in
 from operators.uncollected import uncollected
 from suites import Task
 from suites import task as tasks
@@ -148,8 +150,14 @@ def start_from(folder: Path, task: Task) -> Start:
         logger.info("%s: only what it knows of rewrites is taken", launcher)
         return Start((), credit, state.settings.basis)
     found = [entry.candidate for entry in state.search.archive.ranked()]
-    programs = [replace(c, operator="imported", intent=f"elite of {folder.name}", parents=()) for c in found]
+    programs = [replace(c, operator=IMPORTED, intent=_elite(folder, state, c), parents=()) for c in found]
     return Start(tuple(programs), credit, state.settings.basis)
+
+
+def _elite(folder: Path, state: State, candidate: Candidate) -> str:
+    """Say where a program is from, and which rewrites led to it there: its parents are not brought along."""
+    led = [name for intent in state.search.learned.rewrites(candidate) for name in families_in(intent)]
+    return f"elite of {folder.name}" + (f"{REWRITTEN}{', '.join(dict.fromkeys(led))}" if led else "")
 
 
 def _known_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Facts:
         return needs.get(option, True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
     """A jit function. `set_above` names the arguments that its decorators pass, None for any of them."""
 
@@ -226,10 +226,11 @@ def _facts(tree: Tree, scope: Scope) -> Facts:
         facts.called.add(name)
         if name == "arange":
             facts.ranged |= {part.value for part in descend(call) if isinstance(part, cst.Name)}
-    for read in scope.reads:
-        values = scope.bound(read.value) if scope.home(read.value) is tree.top else ()
+    first = {read.value: read for read in reversed(scope.reads)}
+    for name in dict.fromkeys(read.value for read in scope.reads):
+        values = scope.bound(name) if scope.home(name) is tree.top else ()
         if len(values) == 1 and values[0] is not None and is_declared(tree, values[0]):
-            facts.constants.setdefault(read.value, read)
+            facts.constants[name] = first[name]
     facts.dots = bool(facts.called & {"dot", "dot_scaled"})
     return facts
 

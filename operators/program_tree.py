@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import libcst as cst
 
+from operators.outline import Lines, outlined
 from suites import parsing
 
+T = TypeVar("T")
 Step = tuple[str, int | None]
 Path = tuple[Step, ...]
 Edit = Callable[[Any], Any]  # a node in, the node that takes its place out
@@ -27,6 +29,9 @@ _TARGETS = {
 }  # fmt: skip
 _EQUAL = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
 _COMMA = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+# what holds statements: each is gone through on its own, and only once
+_HOLDING = (cst.BaseCompoundStatement, cst.BaseSuite, cst.SimpleStatementLine, cst.Else, cst.ExceptHandler, cst.Finally)
+_LEAVES = {cst.Name, cst.Integer, cst.Float, cst.SimpleString}
 _UNPACKED = (cst.Tuple, cst.List, cst.Element, cst.StarredElement)
 
 
@@ -46,7 +51,10 @@ class Scope:
 
     def home(self, name: str) -> "Scope | None":
         """Return the scope that binds a name read here."""
-        return next((scope for scope in self.chain() if name in scope.bindings), None)
+        scope: Scope | None = self
+        while scope is not None and name not in scope.bindings:
+            scope = scope.outer
+        return scope
 
     def chain(self) -> Iterator["Scope"]:
         """Give this scope and those around it, the module last."""
@@ -70,8 +78,10 @@ def names_in(scope: Scope) -> frozenset[str]:
 class Tree:
     """A parsed program. Class bodies count as part of the scope around them."""
 
-    def __init__(self, module: cst.Module) -> None:
+    def __init__(self, module: cst.Module, outline: tuple[Lines, ...] = ()) -> None:
         self.module = module
+        self.outline = outline
+        self.suites = False  # whether any statement shares a line with the head that it is below
         self.top = Scope(None)
         self.functions: list[tuple[cst.FunctionDef, Scope]] = []
         self.calls: list[tuple[cst.Call, Scope]] = []
@@ -87,6 +97,10 @@ class Tree:
         """Return the node around another one and the field that holds it; the module holds itself."""
         above, name, _ = self._parents.get(node, (self.module, "", None))
         return above, name
+
+    def index(self, node: cst.CSTNode) -> int:
+        """Return the number of a node among those that its field holds; 0 where it holds no more."""
+        return self._parents[node][2] or 0
 
     def above(self, node: cst.CSTNode) -> Iterator[tuple[cst.CSTNode, cst.CSTNode, str]]:
         """Climb from a node to its statement: each time the child, its parent and the field between them."""
@@ -137,6 +151,8 @@ class Tree:
                 self.loops.append((node, scope))
         elif kind is cst.BinaryOperation:
             self.operations.append((node, scope))  # type: ignore[arg-type]
+        elif kind is cst.SimpleStatementSuite:
+            self.suites = True
         stored = stored and isinstance(node, _UNPACKED)
         for name, index, child in steps(node):
             self._parents[child] = (node, name, index)
@@ -196,10 +212,10 @@ def parse(source: str) -> Tree:
     try:
         # First Python's own parser: where it refuses 20,000 open brackets, libcst's overflows the stack and takes
         # the process along. ValueError is its word for lone surrogates and null characters.
-        parsing.parse(source)
+        outline = outlined(parsing.parse(source).body)
         module = cst.parse_module(source)
         lossless = module.code == source
-        tree = Tree(module)
+        tree = Tree(module, outline)
     except (SyntaxError, ValueError, cst.ParserSyntaxError, RecursionError, MemoryError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
     if not lossless:  # libcst drops form feeds and byte order marks
@@ -275,16 +291,42 @@ def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         yield child
 
 
-def descend(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """Give a node and everything below it, in the order of the text."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting += [child for _, _, child in reversed(steps(node))]
-
-
 # Rewrites go through the same kernels again and again; some three programs of 300 lines.
+@lru_cache(maxsize=16384)
+def descend(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
+    """Return a node and everything below it, in the order of the text."""
+    found = [node]
+    for _, _, child in steps(node):
+        if _holds(type(child)):
+            found += descend(child)
+            continue
+        waiting = [child]
+        while waiting:
+            inner = waiting.pop()
+            found.append(inner)
+            if type(inner) not in _LEAVES:
+                waiting += [below for _, _, below in reversed(steps(inner))]
+    return tuple(found)
+
+
+@cache
+def _holds(kind: type[cst.CSTNode]) -> bool:
+    return issubclass(kind, _HOLDING)
+
+
+@lru_cache(maxsize=16384)
+def of_kind(node: cst.CSTNode, *kinds: type[T]) -> tuple[T, ...]:
+    """Return what is of some kinds in a node and below it, in the order of the text."""
+    return tuple(found for found in descend(node) if type(found) in kinds)  # type: ignore[misc]
+
+
+@lru_cache(maxsize=16384)
+def named(node: cst.CSTNode) -> frozenset[str]:
+    """Return the names in a node."""
+    return frozenset(name.value for name in of_kind(node, cst.Name))
+
+
+# also some three programs of 300 lines
 @lru_cache(maxsize=32768)
 def steps(node: cst.CSTNode) -> tuple[tuple[str, int | None, cst.CSTNode], ...]:
     """Return the nodes right below one with the field and place that hold each, tokens and space left out."""

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 
 from archives.candidate import Candidate, fingerprint
-from archives.events import USUAL, Judged, Learned, Proposed, Refused, decode, encode
+from archives.events import USUAL, Judged, Learned, Proposed, Refused, Started, decode, encode
 from evo_kernel import prior, runs
 from evo_kernel.config import Settings
 from evo_kernel.credit import PRIOR, table
 from evo_kernel.errors import RunError
 from evo_kernel.rules import Rules
+from evo_kernel.search import Search
 from operators.catalogue import REWRITE, REWRITE_CROSS
 from operators.proposal import Context, ProposalError
 from operators.rewrites.caching import Caching
@@ -108,6 +110,38 @@ def test_an_operator_that_crosses_structures_is_told_how_both_parents_were_rewri
     for request in told:
         assert len({parent.id for parent in request.parents}) == len(request.lineages) == 2
     assert any(len(intents) > 1 for request in told for intents in request.lineages)
+
+
+def test_an_elite_of_another_run_brings_the_rewrites_that_led_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    landscape, rules = structured.Landscape(3), Rules(operators=("knob-step", REWRITE))
+    line = [("seed", "plain"), (REWRITE, "exp-to-exp2: compute (2 places)"), (REWRITE_CROSS, "cache-hints: as another")]
+    search = of_programs(landscape, rules, [*line, ("knob-step", "BLOCK")])
+    state = runs.State(Settings(), load("softmax"), search, Started({}, {}, {}, {}))
+    monkeypatch.setattr(runs, "read", lambda folder: state)
+    brought = {c.intent: c for c in runs.start_from(Path("runs/split-k"), state.task).programs}
+    last = brought["elite of split-k, rewritten by exp-to-exp2, cache-hints"]
+    later = of_programs(landscape, rules, [(last.operator, last.intent), (REWRITE, "range-stages: let it (a place)")])
+    led = {c.id: later.learned.rewrites(c) for c in (e.candidate for e in later.archive.ranked())}
+    assert max(led.values(), key=len) == ("exp-to-exp2, cache-hints", "range-stages: let it (a place)")
+    old = of_programs(
+        landscape, rules, [("imported", "elite of split-k")]
+    )  # no word of rewrites: a folder's name is none
+    assert old.learned.rewrites(old.archive.ranked()[0].candidate) == ()
+
+
+def of_programs(landscape: structured.Landscape, rules: Rules, line: list[tuple[str, str]]) -> Search:
+    """Make a search of programs each of which came of the one before, by an operator and with an intent."""
+    search, parents = structured.begin("archive", rules, 64, 3), ()
+    for number, (operator, intent) in enumerate(line):
+        start = landscape.start()
+        program = replace(start, knobs=(number, *start.knobs[1:]))
+        made = structured.candidate(program, operator, intent, parents)
+        if number:
+            search.ask(1)
+        search.tell(Proposed(number, made))
+        search.tell(Judged(number, landscape.judge(program)))
+        parents = (made.id,)
+    return search
 
 
 def test_a_child_has_the_rewrites_of_both_parents() -> None:

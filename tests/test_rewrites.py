@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import re
+import sys
 import time
 from collections import Counter
 from dataclasses import replace
@@ -22,13 +23,17 @@ from operators.proposal import Context, Observed, ProposalError
 from operators.rewrites.families import FAMILIES
 from operators.rewrites.idle import reached
 from operators.rewrites.operator import Rewriting
-from operators.rewrites.program import apply, read
+from operators.rewrites.program import Program, apply, read
 from operators.rewrites.programs import own_numbers
 from operators.rewrites.writing import Text, text_of
 from operators.tune.constraints import read as condition
 from operators.tune.operator import KnobTune, Tuning
 from suites import load
 from suites.native import TEN
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+
+from rewrites_long import KINDS
 
 HEAD = "import torch\nimport triton\nimport triton.language as tl\n\n\n"
 BEFORE = HEAD + '''@triton.jit
@@ -371,7 +376,7 @@ def test_nothing_is_lost_of_files_that_come_with_triton() -> None:
     assert len(texts) > 3
     changed = 0
     for source in texts:
-        program, text = read(source), text_of(source, read(source).tree.module)
+        program, text = read(source), text_of(source, read(source).tree)
         assert apply(program, []) == source
         anew = Text(program.tree.module, [])  # knows no line that it could copy
         assert [anew.written(one) for one in program.tree.module.body] == text.parts()[1:-1]
@@ -438,6 +443,31 @@ def test_a_proposal_of_a_long_program_takes_a_moment() -> None:
         spent.append(time.process_time() - began)
     # benchmarks/rewrites.py --time prints the slowest too, which others on a machine make slower still
     assert sorted(spent)[len(spent) // 2] < 0.030
+
+
+@pytest.mark.parametrize("kind", ["straight", "loops", "masked", "calls", "pairs", "products"])
+def test_what_is_looked_through_of_awkward_programs_grows_with_their_lines(kind: str) -> None:
+    asked = [calls_of(read(KINDS[kind](lines))) for lines in (150, 300)]
+    assert asked[1] < 3 * asked[0]  # of the square it would be four times
+    assert asked[1] < 500_000  # 200,000 to 390,000 are; up to 3.2 million were before facts were kept
+
+
+def calls_of(program: Program) -> int:
+    """Count the functions that are called to find the places of all families."""
+    count = 0
+
+    def called(frame: object, event: str, what: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(called)
+    try:
+        for family in FAMILIES:
+            program.places(family)
+    finally:
+        sys.setprofile(None)
+    assert not program.faults
+    return count
 
 
 @pytest.mark.parametrize("source", [

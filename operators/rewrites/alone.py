@@ -7,7 +7,7 @@ from itertools import chain
 import libcst as cst
 
 from operators.launches import Kernel, Launch, decorating, is_jit
-from operators.program_tree import Scope, Tree, descend, last_name
+from operators.program_tree import Scope, Tree, last_name, of_kind
 
 KNOWN = ("autotune", "heuristics", "staticmethod")  # decorators that change nothing of what a kernel does
 _WITHIN = (cst.SimpleStatementSuite, cst.Lambda, cst.GeneratorExp, cst.ListComp, cst.SetComp, cst.DictComp)
@@ -54,7 +54,7 @@ def _odd(tree: Tree, jitted: Mapping[str, Kernel]) -> Iterator[tuple[str, str]]:
     nodes = {scope: node for node, scope in tree.functions}
     for name, kernel in jitted.items():
         function = nodes[kernel.scope]
-        loops = (n for n in descend(function.body) if isinstance(n, (cst.For, cst.While)))
+        loops = of_kind(function.body, cst.For, cst.While) if tree.suites else ()
         if any(isinstance(one.body, cst.SimpleStatementSuite) for one in chain((function,), loops)):
             yield name, "its body, or that of a loop in it, is in one line with its head"
         elif isinstance(function.params.star_arg, cst.Param):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import libcst as cst
 
@@ -151,6 +151,7 @@ def _converted(node: cst.BaseExpression) -> cst.BaseExpression:
     return node.func.value if to and isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) else node
 
 
+@lru_cache(maxsize=1024)
 def _start(kernel: Kernel, name: str) -> tuple[str, str] | None:
     """Return where offsets begin and how many they are, if a name stands for `start + tl.arange(0, BLOCK)`.
 

@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend
+from operators.program_tree import of_kind
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, dotted, keyword, with_parentheses
 from operators.rewrites.sums import addends
@@ -122,21 +122,14 @@ class Masks:
 
     def _value(self, node: cst.BaseExpression) -> cst.BaseExpression | None:
         """Return what a name is bound to, where it is the same in every place."""
-        values = self.kernel.scope.bindings.get(node.value, []) if isinstance(node, cst.Name) else []
-        found = [value for value in values if isinstance(value, cst.BaseExpression)]
-        if not found or len(found) < len(values):
-            return None
-        return found[0] if len(found) == 1 or len(set(map(code, found))) == 1 else None
+        return _value(self.kernel, node.value) if isinstance(node, cst.Name) else None
 
     def _is_number(self, node: cst.BaseExpression, told: dict[str, bool] | None = None) -> bool:
         """Tell whether an expression is surely one number and no block of them; `told` says it of names."""
         told = {} if told is None else told
-        for part in descend(node):
-            if isinstance(part, cst.Call) and not _gives_number(part):
-                return False
-            if isinstance(part, cst.Name) and not self._names_number(part.value, told):
-                return False
-        return True
+        if not all(map(_gives_number, of_kind(node, cst.Call))):
+            return False
+        return all(self._names_number(part.value, told) for part in of_kind(node, cst.Name))
 
     def _names_number(self, name: str, told: dict[str, bool]) -> bool:
         if name in self.kernel.positional or name in self.kernel.constexprs or name in self.variables:
@@ -149,10 +142,20 @@ class Masks:
 
 
 @lru_cache(maxsize=2048)
+def _value(kernel: Kernel, name: str) -> cst.BaseExpression | None:
+    values = kernel.scope.bindings.get(name, [])
+    found = [value for value in values if isinstance(value, cst.BaseExpression)]
+    if not found or len(found) < len(values):
+        return None
+    return found[0] if len(found) == 1 or len(set(map(code, found))) == 1 else None
+
+
+@lru_cache(maxsize=2048)
 def _read(own: Masks, mask: cst.BaseExpression) -> tuple[tuple[cst.BaseExpression, Bound | None], ...]:
     return tuple(own.read(mask))
 
 
+@lru_cache(maxsize=32)
 def masks(program: Program) -> dict[str, Masks]:
     """Return what reads the masks of each kernel, by its name."""
     found: dict[str, set[str]] = {name: set() for name in program.kernels}
@@ -164,7 +167,7 @@ def masks(program: Program) -> dict[str, Masks]:
 @lru_cache(maxsize=2048)
 def accesses(node: cst.CSTNode) -> tuple[tuple[cst.Call, cst.BaseExpression], ...]:
     """Return the loads and stores in a node that have a mask, and the masks."""
-    calls = (n for n in descend(node) if type(n) is cst.Call and dotted(n.func, "load", "store"))
+    calls = (call for call in of_kind(node, cst.Call) if dotted(call.func, "load", "store"))
     return tuple((call, mask.value) for call in calls if (mask := keyword(call, "mask")) is not None)
 
 

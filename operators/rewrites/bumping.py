@@ -6,7 +6,7 @@ from functools import partial
 
 import libcst as cst
 
-from operators.program_tree import Edit, Path, descend
+from operators.program_tree import Edit, Path, named, of_kind
 from operators.rewrites.printing import code
 from operators.rewrites.program import (
     Insertion,
@@ -41,9 +41,10 @@ class Recomputed:
                 one = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
                 if not isinstance(one, cst.AugAssign) or not isinstance(one.target, cst.Name):
                     continue
-                reads = [n for n in kernel.scope.reads if n.value == one.target.value]
-                before = [n for part in loop.body.body[:place] for n in descend(part) if n in reads]
-                within = [n for n in descend(loop.body) if n in reads]
+                every = program.tree.reads.get((kernel.scope, one.target.value), ())
+                reads = {name for name, scope in every if scope is kernel.scope}
+                before = [n for part in loop.body.body[:place] for n in of_kind(part, cst.Name) if n in reads]
+                within = [n for n in of_kind(loop.body, cst.Name) if n in reads]
                 late = _read_later(program, loop, one.target.value)
                 once = len(kernel.scope.bindings.get(one.target.value, ())) == 2
                 if moves_evenly(one, names) and once and len(before) == len(within) > 0 and not late:
@@ -100,11 +101,11 @@ def _bumped(program: Program, address: cst.BaseExpression, lane: cst.BaseExpress
 def _lane(address: cst.BaseExpression, loop: cst.For, step: str) -> cst.BaseExpression | None:
     """Return the part of an address that is a name for `start + tl.arange(0, BLOCK)`, if the others stay the same."""
     names, parts = set(bound(loop)), addends(address)
-    moving = [p for p in parts if any(isinstance(n, cst.Name) and n.value in names for n in descend(p))]
+    moving = [p for p in parts if not names.isdisjoint(named(p))]
     lane = moving[0] if len(moving) == 1 < len(parts) else None
     if not isinstance(lane, cst.Name) or not isinstance(loop.target, cst.Name):
         return None
-    values = [n.value for n in descend(loop) if isinstance(n, cst.Assign) and lane.value in bound(n)]
+    values = [n.value for n in of_kind(loop, cst.Assign) if lane.value in bound(n)]
     offsets, turn = code(lanes_of(step)), loop.target.value
     single = len(values) == 1 == bound(loop).count(lane.value)
     return lane if single and code(values[0]) in (f"{turn} + {offsets}", f"{offsets} + {turn}") else None
@@ -113,7 +114,7 @@ def _lane(address: cst.BaseExpression, loop: cst.For, step: str) -> cst.BaseExpr
 def _read_later(program: Program, loop: cst.For, name: str) -> bool:
     block, index = program.place(loop)
     later = block.body[index + 1 :]  # type: ignore[attr-defined]
-    return any(isinstance(n, cst.Name) and n.value == name for line in later for n in descend(line))
+    return any(name in named(line) for line in later)
 
 
 def _offset(amount: cst.BaseExpression, step: cst.BaseExpression, turn: str) -> cst.BaseExpression:
@@ -132,7 +133,7 @@ def _moved(name: cst.Name, offset: cst.BaseExpression) -> cst.BaseExpression:
 
 
 def _root(address: cst.BaseExpression) -> str:
-    name = next((n.value for n in descend(address) if isinstance(n, cst.Name)), "x")
+    name = next((n.value for n in of_kind(address, cst.Name)), "x")
     return name.removesuffix("_ptr")
 
 

@@ -12,6 +12,7 @@ from operators.rewrites.lanes import lanes
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, adding_constexpr, expression, fresh_name, statement
 from operators.rewrites.programs import own_numbers
+from operators.rewrites.sharing import disturbed
 
 PARTS = 2  # at first; the tuner moves it
 
@@ -31,7 +32,7 @@ class Chunks:
             if found is None or found.reductions or found.blocks or found.hints or "PARTS" in kernel.constexprs:
                 continue
             sizes = {code(call.args[-1].value) for call in found.ranges}
-            if len(sizes) == 1 and sizes <= kernel.constexprs.keys():
+            if len(sizes) == 1 and sizes <= kernel.constexprs.keys() and not disturbed(program, kernel):
                 yield _site(program, kernel, found.ranges, sizes.pop())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, descend
+from operators.program_tree import Edit, Path, named, of_kind
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.floats import is_narrow_float
 from operators.rewrites.printing import code
@@ -80,7 +80,7 @@ def _halves(program: Program, kernel: Kernel, body: Sequence[Any], cut: int) -> 
     for name in queue:  # grows on the way
         if name not in once:
             return None
-        if _cheap(values[name]):
+        if _cheap(program, values[name]):
             again.add(name)
             new = [n for n in _read(values[name]) if n in early and n not in queued]
             queue += new
@@ -105,12 +105,10 @@ def _scalars(values: dict[str, Any], parameters: Sequence[str]) -> set[str]:
 def _first_bound(loop: cst.For) -> list[str]:
     """List the names that a loop binds before it reads them."""
     read: set[str] = set()
-    found = [n.value for n in descend(loop.target) if isinstance(n, cst.Name)]
+    found = [n.value for n in of_kind(loop.target, cst.Name)]
     for line in loop.body.body:
         one = line.body[0] if isinstance(line, cst.SimpleStatementLine) else line
-        read |= {n.value for n in descend(one) if isinstance(n, cst.Name)} - (
-            set(bound(one)) - set(_read(one.value)) if isinstance(one, cst.Assign) else set()
-        )
+        read |= named(one) - (set(bound(one)) - set(_read(one.value)) if isinstance(one, cst.Assign) else set())
         found += [n for n in bound(one) if n not in read] if isinstance(one, cst.Assign) else []
     return found
 
@@ -124,15 +122,15 @@ def _named(line: cst.CSTNode) -> str:
 
 @lru_cache(maxsize=4096)
 def _read(node: cst.CSTNode) -> tuple[str, ...]:
-    return tuple(n.value for n in descend(node) if isinstance(n, cst.Name))
+    return tuple(n.value for n in of_kind(node, cst.Name))
 
 
-def _cheap(value: cst.BaseExpression) -> bool:
+def _cheap(program: Program, value: cst.BaseExpression) -> bool:
     """Tell whether a value can be worked out again without effects, memory or joining of lanes."""
-    calls = [n for n in descend(value) if isinstance(n, cst.Call)]
+    calls = of_kind(value, cst.Call)
     if any(isinstance(c.func, cst.Name) or dotted(c.func, "dot", "rand", *JOINING) for c in calls):
         return False
-    return not has_effects(value) and not reads_memory(value)
+    return not has_effects(program, value) and not reads_memory(value)
 
 
 def _scalar(node: Any, known: Container[str]) -> bool:

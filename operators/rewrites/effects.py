@@ -1,11 +1,12 @@
 """Which calls do more than give a value: they change memory or read it, or can be seen in some other way."""
 
-from collections.abc import Iterator
+from functools import lru_cache
 
 import libcst as cst
 
-from operators.program_tree import descend, last_name
-from operators.rewrites.program import dotted
+from operators.program_tree import last_name, of_kind
+from operators.rewrites.printing import code
+from operators.rewrites.program import Program, dotted
 
 PLAIN = ("float", "int", "min", "max", "abs", "len")  # Python's own, which compute
 # words of the names of such calls, of tl's as of a descriptor's: atomic_add, inline_asm_elementwise, desc.load
@@ -15,24 +16,57 @@ EFFECTS = frozenset(
 READING = frozenset(("load", "gather"))
 
 
-def has_effects(node: cst.CSTNode) -> bool:
+# where functions come from that do nothing but give a value, or whose names say what else they do
+_KNOWN = ("triton", "math")
+
+
+@lru_cache(maxsize=8192)
+def has_effects(program: Program, node: cst.CSTNode) -> bool:
     """Tell whether anything in a statement may write to memory: also a call of a function of the program's own."""
-    own = (isinstance(call.func, cst.Name) and call.func.value not in PLAIN for call in _calls(node))
-    return any(own) or shows_effects(node)
+    own = (isinstance(call.func, cst.Name) and call.func.value not in PLAIN for call in of_kind(node, cst.Call))
+    return any(own) or shows_effects(program, node)
 
 
-def shows_effects(node: cst.CSTNode) -> bool:
-    """Tell whether a call in a statement has effects by its name."""
-    return any(EFFECTS & _words(call) for call in _calls(node))
+@lru_cache(maxsize=8192)
+def shows_effects(program: Program, node: cst.CSTNode, above: frozenset[str] = frozenset()) -> bool:
+    """Tell whether a call in a statement has effects: by its name, in its lines, or for all that is known of it.
+
+    `above` names the program's functions that the statement is looked at for.
+    """
+    return any(EFFECTS & _words(call) or _may_act(program, call, above) for call in of_kind(node, cst.Call))
 
 
+@lru_cache(maxsize=8192)
 def reads_memory(node: cst.CSTNode) -> bool:
     """Tell whether anything in a statement loads, by tl.load or by a descriptor's method; tl.gather reads a block."""
-    return any(READING & _words(call) and not dotted(call.func, "gather") for call in _calls(node))
+    return any(READING & _words(call) and not dotted(call.func, "gather") for call in of_kind(node, cst.Call))
 
 
-def _calls(node: cst.CSTNode) -> Iterator[cst.Call]:
-    return (n for n in descend(node) if isinstance(n, cst.Call))
+def _may_act(program: Program, call: cst.Call, above: frozenset[str]) -> bool:
+    """Tell whether a function has effects in its lines, or is another module's, of which nobody knows."""
+    node: cst.CSTNode = call.func
+    while isinstance(node, cst.Attribute):
+        node = node.value
+    if not isinstance(node, cst.Name) or node.value in above:
+        return False
+    own = program.known.get(node.value)
+    if own is not None:
+        return shows_effects(program, program.function(own).body, above | {node.value})
+    return node.value in program.tree.top.bindings and node.value not in _known(program)
+
+
+@lru_cache(maxsize=32)
+def _known(program: Program) -> frozenset[str]:
+    """Return the names that a program imports from nowhere but where it is known what functions do."""
+    origins: dict[str, set[str]] = {}
+    for line in of_kind(program.tree.module, cst.Import, cst.ImportFrom):
+        home = line.module if isinstance(line, cst.ImportFrom) else None
+        relative = isinstance(line, cst.ImportFrom) and bool(line.relative)
+        for one in () if isinstance(line.names, cst.ImportStar) else line.names:
+            name = one.evaluated_alias or one.evaluated_name.partition(".")[0]
+            root = "" if relative else (code(home) if home is not None else one.evaluated_name).partition(".")[0]
+            origins.setdefault(name, set()).add(root)
+    return frozenset(name for name, roots in origins.items() if roots.issubset(_KNOWN))
 
 
 def _words(call: cst.Call) -> set[str]:

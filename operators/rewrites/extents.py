@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from operators.launches import Launch
-from operators.program_tree import descend, last_name
+from operators.program_tree import last_name, of_kind
 from operators.rewrites.printing import code
 from operators.rewrites.special import passed
 
@@ -46,7 +46,7 @@ def _result(node: cst.CSTNode) -> cst.BaseExpression | None:
     if isinstance(node, cst.Lambda):
         return node.body
     if isinstance(node, cst.FunctionDef):
-        given = [n.value for n in descend(node) if isinstance(n, cst.Return)]
+        given = [n.value for n in of_kind(node, cst.Return)]
         return given[0] if len(given) == 1 else None
     return node if isinstance(node, cst.BaseExpression) else None
 

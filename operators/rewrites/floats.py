@@ -6,7 +6,7 @@ from functools import reduce
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend, last_name
+from operators.program_tree import last_name, of_kind
 from operators.rewrites.program import Program, bound, dotted
 
 # NUMBER: a parameter, of which only the launch tells whether it is an integer or a float; Triton passes floats in 32
@@ -35,13 +35,16 @@ class _Kinds:
     def __init__(self, program: Program, kernel: Kernel) -> None:
         self.program, self.kernel = program, kernel
         self.left = MOST
-        self.binding = [n for n in descend(program.function(kernel).body) if isinstance(n, STATEMENTS)]
+        self.binding: dict[str, list[cst.CSTNode]] = {}
+        for node in of_kind(program.function(kernel).body, *STATEMENTS):
+            for name in dict.fromkeys(own_names(node)):
+                self.binding.setdefault(name, []).append(node)
 
     def named(self, name: str, seen: frozenset[str]) -> str:
         """Return what a name is, over all values that are not bound to the type of an earlier one."""
         if name in seen:
             return SAME
-        found = [node for node in self.binding if name in own_names(node)]
+        found = self.binding.get(name, [])
         given = name in self.kernel.positional or name in self.kernel.constexprs
         if given or not found:
             return NUMBER if not found else UNKNOWN
@@ -110,7 +113,7 @@ class _Kinds:
 def own_names(node: cst.CSTNode) -> tuple[str, ...]:
     """List the names that a statement itself binds, without those that statements in it bind."""
     if isinstance(node, cst.For):
-        return tuple(n.value for n in descend(node.target) if isinstance(n, cst.Name))
+        return tuple(n.value for n in of_kind(node.target, cst.Name))
     return bound(node)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import libcst as cst
 
-from operators.program_tree import Edit, Path, descend
+from operators.program_tree import Edit, Path, named, of_kind
 from operators.rewrites.bounds import Bound, Masks, accesses, masks, with_mask
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted, expression
@@ -45,7 +45,7 @@ class Full:
 
 
 def _splits(node: cst.CSTNode, own: Masks) -> bool:
-    return any(isinstance(n, cst.For) and whole_steps(n, own) is not None for n in descend(node))
+    return any(whole_steps(loop, own) is not None for loop in of_kind(node, cst.For))
 
 
 def _stepped(block: Any, own: Masks) -> Any:
@@ -54,7 +54,7 @@ def _stepped(block: Any, own: Masks) -> Any:
 
 
 def _has_loop(node: cst.CSTNode, own: Masks) -> bool:
-    return isinstance(node, cst.IndentedBlock) and any(whole_steps(s, own) is not None for s in node.body)
+    return type(node) is cst.IndentedBlock and any(whole_steps(s, own) is not None for s in node.body)
 
 
 @lru_cache(maxsize=1024)
@@ -68,7 +68,7 @@ def whole_steps(loop: cst.CSTNode, own: Masks) -> Known | None:
     over, step = given
     known = partial(Bound.steps_with, variable=loop.target.value, over=over, step=step)
     changed = set(bound(loop.body))
-    if changed & {n.value for n in descend(loop.iter) if isinstance(n, cst.Name)} or loop.target.value in changed:
+    if changed & named(loop.iter) or loop.target.value in changed:
         return None
     return known if any(known(one) for _, mask in accesses(loop.body) for one in own.bounds(mask)) else None
 
@@ -132,11 +132,11 @@ def _testing(program: Program, block: Any, own: Masks) -> tuple[Path, Edit] | No
 
 
 def _ends(line: cst.CSTNode) -> bool:
-    return any(isinstance(n, (cst.Return, cst.Break, cst.Continue)) for n in descend(line))
+    return bool(of_kind(line, cst.Return, cst.Break, cst.Continue))
 
 
-def _names(one: Bound) -> set[str]:
-    return {n.value for n in descend(expression(one.holds)) if isinstance(n, cst.Name)}
+def _names(one: Bound) -> frozenset[str]:
+    return named(expression(one.holds))
 
 
 def _choosing(block: Any, place: int, own: Masks, tests: Sequence[Bound]) -> Any:

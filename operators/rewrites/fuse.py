@@ -8,12 +8,12 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Launch
-from operators.program_tree import descend
+from operators.program_tree import descend, named, of_kind
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, bound, dotted, expression, removed, statement
 from operators.rewrites.programs import launched, own_numbers
 from operators.rewrites.renaming import renamed
-from operators.rewrites.sharing import shared
+from operators.rewrites.sharing import passed_texts, shared
 from operators.rewrites.special import line_of
 
 
@@ -45,7 +45,7 @@ def _site(program: Program, first: Launch, second: Launch, group: int) -> Site |
         not own_numbers(program, launch.kernel) or not launched(program, launch.kernel) for launch in (first, second)
     ):
         return None
-    given = [_passed(launch) for launch in (first, second)]
+    given = [passed_texts(launch) for launch in (first, second)]
     if given[0] is None or given[1] is None or not _buffers(first, given[0], given[1]):
         return None
     if any(len(first.kernel.scope.bindings.get(parameter, ())) > 1 for parameter in given[0]):
@@ -62,17 +62,6 @@ def _site(program: Program, first: Launch, second: Launch, group: int) -> Site |
         (program.tree.path(two), partial(_launch, name=name, given=_united(given[0], given[1]))),
     )
     return Site(f"{first.label} and {second.label}", edits, (Insertion((), index + 1, name, made),), group=group)
-
-
-def _passed(launch: Launch) -> dict[str, str] | None:
-    """Return what a launch passes for every parameter, and for Triton's options."""
-    found: dict[str, str] = {}
-    for index, argument in enumerate(launch.call.args):
-        if argument.star or (argument.keyword is None and index >= len(launch.kernel.positional)):
-            return None
-        name = argument.keyword.value if argument.keyword else launch.kernel.positional[index]
-        found[name] = code(argument.value)
-    return found
 
 
 def _buffers(first: Launch, one: dict[str, str], two: dict[str, str]) -> list[str]:
@@ -145,7 +134,7 @@ def _repeated(one: list[Any], two: list[Any], parameters: set[str]) -> set[str]:
     for line in two:
         name = _target(line)
         if name and every[1].count(name) == 1 and code(line.body[0]) in known:
-            read = {n.value for n in descend(line.body[0].value) if isinstance(n, cst.Name)}
+            read = named(line.body[0].value)
             loads = any(isinstance(n, cst.Call) and dotted(n.func, "load") for n in descend(line))
             if not loads and not read & (set(every[1]) - same) and not read & (set(every[0]) - same - parameters):
                 same.add(name)
@@ -178,7 +167,7 @@ def _joined(one: list[Any], two: list[Any], waiting: int, unread: set[str]) -> l
             waiting -= 1
             target = code(line.body[0].targets[0].target)
             two[n] = statement(f"{target} = {value}")
-    bases = {code(node) for line in two for node in descend(line) if isinstance(node, cst.Name)}
+    bases = {code(node) for line in two for node in of_kind(line, cst.Name)}
     gone = {n for n in used if _base(one[n]) in unread - bases}
     barrier = [statement("tl.debug_barrier()")] if waiting else []
     return [*(line for n, line in enumerate(one) if n not in gone), *barrier, *two]
@@ -186,8 +175,8 @@ def _joined(one: list[Any], two: list[Any], waiting: int, unread: set[str]) -> l
 
 def _lasts(line: Any, address: str, later: list[Any], two: list[Any]) -> bool:
     """Tell whether neither what a line stores, nor its address or what is there, changes before the second body."""
-    names = {n.value for n in descend(line) if isinstance(n, cst.Name)}
-    calls = [n for other in (*later, *two) for n in descend(other) if isinstance(n, cst.Call)]
+    names = named(line)
+    calls = [n for other in (*later, *two) for n in of_kind(other, cst.Call)]
     again = any(dotted(c.func, "store") and c.args and code(c.args[0].value) == address for c in calls)
     return not again and not names.intersection(n for other in later for n in bound(other))
 
@@ -212,7 +201,7 @@ def _single(line: Any) -> bool:
 
 
 def _base(line: Any) -> str:
-    return next((n.value for n in descend(line.body[0].value.args[0].value) if isinstance(n, cst.Name)), "")
+    return next((n.value for n in of_kind(line.body[0].value.args[0].value, cst.Name)), "")
 
 
 def _launch(line: Any, name: str, given: dict[str, str]) -> Any:

@@ -25,14 +25,14 @@ class Hoist:
         for loop, _, kernel in program.loops():
             block, place = program.place(loop)
             for line in loop.body.body:
-                if _invariant(line, loop, kernel):
+                if _invariant(program, line, loop, kernel):
                     made = partial(_moved, line)
                     path = program.tree.path(block)
                     added = Insertion(path, place, program.tree.module.code_for_node(line), made)
                     yield Site(program.text(line), ((program.tree.path(line), removed),), (added,))
 
 
-def _invariant(line: cst.CSTNode, loop: cst.For, kernel: Kernel) -> bool:
+def _invariant(program: Program, line: cst.CSTNode, loop: cst.For, kernel: Kernel) -> bool:
     one = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
     if not isinstance(one, cst.Assign) or len(one.targets) != 1 or len(loop.body.body) < 2:
         return False
@@ -44,7 +44,7 @@ def _invariant(line: cst.CSTNode, loop: cst.For, kernel: Kernel) -> bool:
             return False
         if isinstance(node, cst.Call) and isinstance(node.func, cst.Name):
             return False
-    return not has_effects(one.value) and not reads_memory(one.value)
+    return not has_effects(program, one.value) and not reads_memory(one.value)
 
 
 def _moved(line: Any) -> tuple[cst.BaseStatement, ...]:

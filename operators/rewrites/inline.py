@@ -1,13 +1,13 @@
 """Small jit functions written out where they are called, so that other rewrites see what they do."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend
+from operators.program_tree import Path, of_kind
 from operators.rewrites.program import ATOMS, Insertion, Program, Site, expression, fresh_name, statement
 from operators.rewrites.renaming import renamed
 
@@ -24,42 +24,76 @@ class Inlined:
     def sites(self, program: Program) -> Iterator[Site]:
         """Find calls of jit functions that are a few assignments and one result."""
         homes = {kernel.scope: kernel for kernel in program.kernels.values()}
+        places = _places(program)
         for call, scope in program.tree.calls:
             kernel = homes.get(scope)
             helper = program.kernels.get(call.func.value) if isinstance(call.func, cst.Name) else None
             if kernel is None or helper is None or helper is kernel or not _reachable(program, call):
                 continue
-            nested = any(isinstance(n, cst.Call) and isinstance(n.func, cst.Name) and n.func.value in program.known
-                         for a in call.args for n in descend(a))  # fmt: skip
+            nested = any(isinstance(n.func, cst.Name) and n.func.value in program.known
+                         for a in call.args for n in of_kind(a, cst.Call))  # fmt: skip
             given = None if nested else _given(program, helper, call)
             lines = None if given is None else _lines(program, helper)
             if given is not None and lines is not None:
-                yield _site(program, kernel, helper, call, given)
+                number = bisect_left(places[helper.name], program.tree.path(call))
+                written = _Written(program, kernel, helper, given, number, lines)
+                yield _site(program, call, written)
 
 
-def _site(
-    program: Program, kernel: Kernel, helper: Kernel, call: cst.Call, given: dict[str, cst.BaseExpression]
-) -> Site:
+def _places(program: Program) -> dict[str, list[Path]]:
+    """Return the places of all calls of plain names, by name and in order."""
+    found: dict[str, list[Path]] = {}
+    for call, _ in program.tree.calls:
+        if isinstance(call.func, cst.Name) and call.func.value in program.kernels:
+            found.setdefault(call.func.value, []).append(program.tree.path(call))
+    return {name: sorted(paths) for name, paths in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """One call of a helper, written out when that is wanted; `number` counts the calls before it."""
+
+    program: Program
+    kernel: Kernel
+    helper: Kernel
+    given: dict[str, cst.BaseExpression]
+    number: int
+    lines: tuple[cst.SimpleStatementLine, ...]
+
+    def before(self) -> tuple[cst.BaseStatement, ...]:
+        """Return the lines before the call."""
+        names, made = self._names()
+        return (*made, *(renamed(line, names) for line in self.lines[:-1]))
+
+    def result(self, call: cst.Call) -> cst.BaseExpression:
+        """Return what takes the place of the call."""
+        names, _ = self._names()
+        value = renamed(self.lines[-1].body[0].value, names)  # type: ignore[attr-defined]
+        return expression("(x)", x=value.with_changes(lpar=[], rpar=[]))
+
+    def _names(self) -> tuple[dict[str, cst.BaseExpression], list[cst.BaseStatement]]:
+        """Return what the helper's names become, and the lines that give its parameters what is passed."""
+        helper, end = self.helper, f"_{self.number}" if self.number else ""
+        local = {
+            n: cst.Name(fresh_name(self.program, self.kernel, f"{helper.name}_{n}{end}")) for n in helper.scope.bindings
+        }
+        names: dict[str, cst.BaseExpression] = {**local}
+        made: list[cst.BaseStatement] = []
+        for name, value in self.given.items():
+            rebound = len(helper.scope.bindings.get(name, ())) > 1
+            if name in helper.constexprs or (isinstance(value, ATOMS[:1]) and not rebound):
+                names[name] = value
+            else:
+                made.append(statement(f"{local[name].value} = x", x=value))
+        return names, made
+
+
+def _site(program: Program, call: cst.Call, written: _Written) -> Site:
     """Return the site with the helper's names made new to the kernel."""
-    names: dict[str, cst.BaseExpression] = {}
-    made: list[cst.BaseStatement] = []
     block, index = program.place(call)
-    number = sum(1 for c, _ in program.tree.calls if c is not call and isinstance(c.func, cst.Name)
-                 and c.func.value == helper.name and program.tree.path(c) < program.tree.path(call))  # fmt: skip
-    local = {n: cst.Name(fresh_name(program, kernel, f"{helper.name}_{n}_{number}" if number else f"{helper.name}_{n}"))
-             for n in helper.scope.bindings}  # fmt: skip
-    for name, value in given.items():
-        rebound = len(helper.scope.bindings.get(name, ())) > 1
-        if name in helper.constexprs or (isinstance(value, ATOMS[:1]) and not rebound):
-            names[name] = value
-        else:
-            made.append(statement(f"{local[name].value} = x", x=value))
-    names = {**{n: v for n, v in local.items() if n not in names}, **names}
-    *lines, result = _lines(program, helper) or ()
-    made += [renamed(line, names) for line in lines]
-    value = renamed(result.body[0].value, names)  # type: ignore[attr-defined]
-    added = Insertion(program.tree.path(block), index, f"{helper.name} {index} {number}", partial(tuple, made))
-    return Site(program.text(call), ((program.tree.path(call), partial(_becoming, value=value)),), (added,))
+    name = f"{written.helper.name} {index} {written.number}"
+    added = Insertion(program.tree.path(block), index, name, written.before)
+    return Site(program.text(call), ((program.tree.path(call), written.result),), (added,))
 
 
 def _reachable(program: Program, call: cst.Call) -> bool:
@@ -101,7 +135,3 @@ def _given(program: Program, helper: Kernel, call: cst.Call) -> dict[str, cst.Ba
         given[name] = argument.value
     known = {name: value for name, value in given.items() if value is not None}
     return known if len(known) == len(given) else None
-
-
-def _becoming(call: cst.Call, value: cst.BaseExpression) -> cst.BaseExpression:
-    return expression("(x)", x=value.with_changes(lpar=[], rpar=[]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend
+from operators.program_tree import named, of_kind
 from operators.rewrites.program import Program, dotted, keyword
 
 EACH_ALONE = (
@@ -16,6 +16,7 @@ EACH_ALONE = (
 REDUCING = ("sum", "max", "min")
 HINTS = ("multiple_of", "max_contiguous")
 PLAIN = ("float", "range")
+_REFUSED = (cst.Subscript, cst.IfExp, cst.BooleanOperation, cst.NamedExpr, cst.Lambda)
 
 
 @dataclass(slots=True)
@@ -36,15 +37,14 @@ def lanes(program: Program, kernel: Kernel, asked: tuple[cst.Call, ...]) -> Lane
     if any(line is None for line in lines):
         return None
     own = _own(lines, asked)
+    looped = {line for line in lines if line is not None and program.within(line)}
+    shaped = _shaped(lines, own, looped)
     found = Lanes()
     for line in lines:
-        if line is None or _unsteady(line, own, lines, program):
+        if line is None or _unsteady(line, own, shaped, looped):
             return None
-        for node in _expressions(line):
-            if isinstance(node, cst.Call):
-                if not _sorted(node, own, asked, found):
-                    return None
-            elif isinstance(node, (cst.Subscript, cst.IfExp, cst.BooleanOperation, cst.NamedExpr, cst.Lambda)):
+        for node in of_kind(line.iter if isinstance(line, cst.For) else line, cst.Call, *_REFUSED):
+            if not isinstance(node, cst.Call) or not _sorted(node, own, asked, found):
                 return None
     return found
 
@@ -65,46 +65,47 @@ def _lines(block: cst.BaseSuite) -> Iterator[cst.CSTNode | None]:
 def _own(lines: list[cst.CSTNode | None], asked: tuple[cst.Call, ...]) -> set[str]:
     """Return the names whose values depend on the number of the program."""
     own: set[str] = set()
+    waiting = [line for line in lines if isinstance(line, (cst.Assign, cst.AugAssign))]
     before = -1
     while len(own) != before:
-        before = len(own)
-        for line in lines:
-            if isinstance(line, (cst.Assign, cst.AugAssign)) and depends(line.value, own, asked):
+        before, left = len(own), []
+        for line in waiting:
+            if depends(line.value, own, asked):
                 own.update(_targets(line))
+            else:
+                left.append(line)
+        waiting = left
     return own
 
 
 def depends(node: cst.CSTNode, own: set[str], asked: tuple[cst.Call, ...]) -> bool:
     """Tell whether an expression depends on the number of the program."""
-    return any(n in asked or (isinstance(n, cst.Name) and n.value in own) for n in descend(node))
+    return not own.isdisjoint(named(node)) or any(call in asked for call in of_kind(node, cst.Call))
 
 
 def _targets(line: cst.Assign | cst.AugAssign) -> list[str]:
     targets = [line.target] if isinstance(line, cst.AugAssign) else [t.target for t in line.targets]
-    return [n.value for target in targets for n in descend(target) if isinstance(n, cst.Name)]
+    return [n.value for target in targets for n in of_kind(target, cst.Name)]
 
 
-def _unsteady(line: cst.CSTNode, own: set[str], lines: list[cst.CSTNode | None], program: Program) -> bool:
+def _shaped(lines: list[cst.CSTNode | None], own: set[str], looped: set[cst.CSTNode]) -> set[str]:
+    """Return the names that are given a value before loops which has no rows as those in loops have."""
+    found: set[str] = set()
+    for line in lines:
+        if isinstance(line, cst.Assign) and line not in looped:
+            made = isinstance(line.value, cst.Call) and dotted(line.value.func, "zeros", "full")
+            rest = own & named(line.value)
+            found.update(name for name in _targets(line) if not made and rest <= {name})
+    return found
+
+
+def _unsteady(line: cst.CSTNode, own: set[str], shaped: set[str], looped: set[cst.CSTNode]) -> bool:
     """Tell whether a loop's length differs from row to row, or a value would change its shape in a loop."""
     if isinstance(line, cst.For):
-        return any(isinstance(n, cst.Name) and n.value in own for n in descend(line.iter))
-    if not isinstance(line, (cst.Assign, cst.AugAssign)) or not program.within(line):
+        return not own.isdisjoint(named(line.iter))
+    if not isinstance(line, (cst.Assign, cst.AugAssign)) or line not in looped:
         return False
-    for name in own.intersection(_targets(line)):
-        for other in lines:
-            if isinstance(other, cst.Assign) and name in _targets(other) and not program.within(other):
-                rest = any(isinstance(n, cst.Name) and n.value in own - {name} for n in descend(other.value))
-                made = isinstance(other.value, cst.Call) and dotted(other.value.func, "zeros", "full")
-                if not made and not rest:
-                    return True
-    return False
-
-
-def _expressions(line: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    if isinstance(line, cst.For):
-        yield from descend(line.iter)
-    else:
-        yield from descend(line)
+    return any(name in shaped and name in own for name in _targets(line))
 
 
 def _sorted(call: cst.Call, own: set[str], asked: tuple[cst.Call, ...], found: Lanes) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import libcst as cst
@@ -106,8 +106,22 @@ def _conditions(program: Program, kernel: Kernel, mask: cst.CSTNode, within: tup
     offsets = mask.left.value if isinstance(mask.left, cst.Subscript) else mask.left
     if not isinstance(only.operator, cst.LessThan) or not isinstance(offsets, cst.Name):
         return None
-    full = {_full(program, kernel, value, only.comparator) for value in kernel.scope.bindings.get(offsets.value, ())}
+    end = only.comparator
+    if isinstance(end, cst.Name):
+        full = _named(program, kernel, offsets.value, end.value)
+    else:
+        full = _every(program, kernel, offsets.value, end)
     return None if None in full or not full else {one for one in full if one is not None}
+
+
+@lru_cache(maxsize=1024)
+def _named(program: Program, kernel: Kernel, offsets: str, end: str) -> frozenset[Full | None]:
+    """Return what offsets and an end say by their names alone, wherever they are compared."""
+    return _every(program, kernel, offsets, cst.Name(end))
+
+
+def _every(program: Program, kernel: Kernel, offsets: str, end: cst.BaseExpression) -> frozenset[Full | None]:
+    return frozenset(_full(program, kernel, value, end) for value in kernel.scope.bindings.get(offsets, ()))
 
 
 def _full(program: Program, kernel: Kernel, offsets: cst.CSTNode | None, end: cst.BaseExpression) -> Full | None:

@@ -10,6 +10,7 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import descend
+from operators.rewrites.effects import shows_effects
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted, expression, fresh_name, statement
 from operators.rewrites.reductions import bounds
@@ -82,7 +83,9 @@ def _passes(program: Program, kernel: Kernel) -> Iterator[Passes]:
         one, two = passes.loops
         alike = code(one.iter) == code(two.iter) and code(one.target) == code(two.target)
         plain = all(_one(line) is not None for loop in passes.loops for line in loop.body.body)
-        if alike and plain and bounds(one) and all(isinstance(s, cst.SimpleStatementLine) for s in passes.between):
+        lines = all(isinstance(line, cst.SimpleStatementLine) for line in passes.between)
+        quiet = not any(shows_effects(program, line) for line in (one, *passes.between, two))  # what is read stays
+        if alike and plain and bounds(one) and lines and quiet:
             yield passes
 
 

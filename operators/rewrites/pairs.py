@@ -9,7 +9,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend
+from operators.program_tree import of_kind
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, dotted, expression, fresh_name, statement
 from operators.rewrites.sums import addends, counted_from, depend
@@ -37,7 +37,7 @@ class Pairs:
     def sites(self, program: Program) -> Iterator[Site]:
         """Find such loads in lines that follow each other, under a mask that does not depend on i."""
         for kernel in program.kernels.values():
-            for block in (n for n in descend(program.function(kernel).body) if isinstance(n, cst.IndentedBlock)):
+            for block in (n for n in of_kind(program.function(kernel).body, cst.IndentedBlock)):
                 for first, second in pairwise(block.body):
                     site = _site(program, kernel, first, second)
                     if site is not None:

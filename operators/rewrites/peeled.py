@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import descend
+from operators.program_tree import of_kind
 from operators.rewrites.bounds import Masks, accesses, masks
 from operators.rewrites.full import whole_steps, without_known
 from operators.rewrites.printing import code
@@ -85,13 +85,13 @@ def _loop(kernel: Kernel, line: cst.CSTNode, own: Masks) -> Any:
     limits = bounds(line) if isinstance(line, cst.For) else None
     if limits is None or not isinstance(line, cst.For) or whole_steps(line, own) is None:
         return None
-    nodes, (size, step), turn = list(descend(line.body)), map(code, limits), code(line.target)
-    reaching = [n for n in nodes if isinstance(n, cst.Call) and dotted(n.func, "load", "store")]
+    body, (size, step), turn = line.body, map(code, limits), code(line.target)
+    reaching = [call for call in of_kind(body, cst.Call) if dotted(call.func, "load", "store")]
     wanted = (f"{turn} + tl.arange(0, {step})", f"tl.arange(0, {step}) + {turn}")
-    lines = [n for n in nodes if isinstance(n, cst.Assign) and code(n.value) in wanted]
-    once = sum(isinstance(n, cst.Name) and n.value == turn for n in nodes) == len(lines) == 1
-    flat = not any(isinstance(n, cst.Subscript) for n in nodes)  # blocks of one dimension
-    if not once or not flat or len(reaching) != len(accesses(line.body)) or not _compares(nodes, size):
+    lines = [one for one in of_kind(body, cst.Assign) if code(one.value) in wanted]
+    once = [n.value for n in of_kind(body, cst.Name)].count(turn) == len(lines) == 1
+    flat = not of_kind(body, cst.Subscript)  # blocks of one dimension
+    if not once or not flat or len(reaching) != len(accesses(body)) or not _compares(body, size):
         return None
     offsets, changed = code(lines[0].targets[0].target), bound(line)
     told = {call.args[0].value: _address(kernel, call.args[0].value, offsets, {*changed}) for call in reaching}
@@ -99,10 +99,10 @@ def _loop(kernel: Kernel, line: cst.CSTNode, own: Masks) -> Any:
     return ((line, lines[0]), limits, addresses) if addresses and changed.count(offsets) == 1 else None
 
 
-def _compares(nodes: list[cst.CSTNode], size: str) -> bool:
+def _compares(body: cst.BaseSuite, size: str) -> bool:
     """Tell whether a size is only what something is less than."""
-    ends = [n for n in nodes if isinstance(n, cst.ComparisonTarget) and isinstance(n.operator, cst.LessThan)]
-    names = sum(isinstance(n, cst.Name) and n.value == size for n in nodes)
+    ends = [end for end in of_kind(body, cst.ComparisonTarget) if isinstance(end.operator, cst.LessThan)]
+    names = [name.value for name in of_kind(body, cst.Name)].count(size)
     return names == sum(code(end.comparator) == size for end in ends)
 
 
@@ -116,7 +116,7 @@ def _address(kernel: Kernel, node: cst.BaseExpression, offsets: str, changed: se
     if lanes is None or not isinstance(product, cst.BinaryOperation) or not isinstance(product.operator, cst.Multiply):
         return None
     row, stride = code(product.left), code(product.right)
-    steady = not changed.intersection(n.value for n in descend(product) if isinstance(n, cst.Name))
+    steady = not changed.intersection(n.value for n in of_kind(product, cst.Name))
     return (pointer, (row, stride)) if steady and stride in kernel.positional else None
 
 

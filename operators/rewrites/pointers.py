@@ -1,11 +1,12 @@
 """Which parameters of a kernel are pointers: an address is a sum of one of them and of numbers."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Scope, descend, last_name
+from operators.program_tree import Scope, last_name, of_kind
 from operators.rewrites.effects import EFFECTS, READING
 from operators.rewrites.program import Program, dotted
 from operators.rewrites.special import passed
@@ -22,6 +23,7 @@ MOST, DEEPEST = 20_000, 50  # expressions looked at in a kernel, and names that 
 NONE: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=256)
 def pointers(program: Program, kernel: Kernel, above: frozenset[str] = NONE) -> Found:
     """Return the parameters that a kernel or what it calls reaches memory by, None where they cannot be told.
 
@@ -75,18 +77,30 @@ class Addresses:
         function = program.function(kernel)
         self.parameters = {*kernel.positional, *(p.name.value for p in function.params.kwonly_params)}
         self.parameters -= kernel.constexprs.keys()
-        nodes = tuple(descend(function.body))
         launches = [launch for launch in program.launches if launch.kernel.scope is kernel.scope]
-        self.numbers = _counting(nodes) | {p for p in self.parameters if launches and _measured(launches, p)}
+        self.numbers = _counting(of_kind(function.body, cst.BinaryOperation, cst.Comparison, cst.Call)) | {
+            p for p in self.parameters if launches and _measured(launches, p)
+        }
         self.left = MOST
+        self.known: dict[tuple[cst.BaseExpression, frozenset[str]], tuple[Found, int]] = {}  # and what it took
         self.values: dict[str, list[cst.BaseExpression]] = {}
-        for node in nodes:
-            if isinstance(node, cst.Assign):
-                for name in (n for t in node.targets for n in descend(t.target) if isinstance(n, cst.Name)):
-                    self.values.setdefault(name.value, []).append(node.value)
+        for node in of_kind(function.body, cst.Assign):
+            for name in (n for t in node.targets for n in of_kind(t.target, cst.Name)):
+                self.values.setdefault(name.value, []).append(node.value)
 
     def of(self, node: cst.BaseExpression, seen: frozenset[str] = NONE) -> Found:
         """Return the parameters that may be the pointer in an expression, None where numbers may be among them."""
+        known = self.known.get((node, seen))
+        if known is not None and known[1] <= self.left:
+            self.left -= known[1]
+            return known[0]
+        before = self.left
+        found = self._read(node, seen)
+        if self.left >= 0:
+            self.known[node, seen] = found, before - self.left
+        return found
+
+    def _read(self, node: cst.BaseExpression, seen: frozenset[str]) -> Found:
         self.left -= 1
         if self.left < 0 or len(seen) > DEEPEST:
             return None

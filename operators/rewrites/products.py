@@ -7,7 +7,7 @@ from functools import partial
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import Edit, Path, descend
+from operators.program_tree import Edit, Path, named
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted, expression, removed
 from operators.rewrites.programs import becoming, launched
@@ -75,7 +75,7 @@ def _factors(program: Program, kernel: Kernel, call: cst.Call) -> cst.BinaryOper
     value: cst.CSTNode | None = call.args[0].value if call.args else None
     if isinstance(value, cst.Name):
         name, values = value.value, kernel.scope.bindings.get(value.value, ())
-        value = values[0] if len(values) == 1 and sum(read.value == name for read in kernel.scope.reads) == 1 else None
+        value = values[0] if len(values) == 1 and [read.value for read in kernel.scope.reads].count(name) == 1 else None
         if value is None or _changed(program, value, call):
             return None
     product = isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Multiply)
@@ -86,7 +86,7 @@ def _changed(program: Program, value: cst.CSTNode, call: cst.Call) -> bool:
     """Tell whether anything that a value is made of may be another between its line and that of a call."""
     (block, first), (other, last) = program.place(value), program.place(call)
     lines = block.body[first + 1 : last + 1] if block is other else ()  # type: ignore[attr-defined]
-    read = {n.value for n in descend(value) if isinstance(n, cst.Name)}
+    read = named(value)
     return block is not other or any(read.intersection(bound(line)) for line in lines)
 
 

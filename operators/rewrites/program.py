@@ -76,7 +76,7 @@ class Rewrite(Protocol):
         """Find where it applies."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """A parsed program with the kernels that families may change, and their launches.
 
@@ -91,13 +91,12 @@ class Program:
     alone: Mapping[str, str]
     faults: dict[str, Exception] = field(default_factory=dict, compare=False)
 
-    def calls(self, *names: str) -> Iterator[tuple[cst.Call, Kernel]]:
-        """Give the calls `tl.name(...)` in kernels, in the order of the text."""
-        homes = self._homes
-        for call, scope in self.tree.calls:
-            kernel = homes.get(scope)
-            if kernel is not None and dotted(call.func, *names):
-                yield call, kernel
+    def calls(self, *names: str) -> tuple[tuple[cst.Call, Kernel], ...]:
+        """Return the calls `tl.name(...)` in kernels, in the order of the text."""
+        if names not in self._calls:
+            homes = ((call, self._homes.get(scope)) for call, scope in self.tree.calls)
+            self._calls[names] = tuple((call, k) for call, k in homes if k is not None and dotted(call.func, *names))
+        return self._calls[names]
 
     def loops(self) -> Iterator[tuple[cst.For, cst.Call, Kernel]]:
         """Give the loops of kernels over a range of any kind, and the call that says which."""
@@ -120,7 +119,7 @@ class Program:
         inner = node
         for outer in self.tree.around(node):
             if isinstance(outer, (cst.IndentedBlock, cst.Module)):
-                return outer, list(outer.body).index(inner)  # type: ignore[arg-type]
+                return outer, self.tree.index(inner)
             inner = outer
         raise ValueError("a node outside any block")
 
@@ -159,6 +158,10 @@ class Program:
 
     @cached_property
     def _places(self) -> dict[Rewrite, tuple[Site, ...]]:
+        return {}
+
+    @cached_property
+    def _calls(self) -> dict[tuple[str, ...], tuple[tuple[cst.Call, Kernel], ...]]:
         return {}
 
     @cached_property

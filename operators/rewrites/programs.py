@@ -34,6 +34,7 @@ class Count:
     lines: tuple[str, ...]
 
 
+@lru_cache(maxsize=256)
 def own_numbers(program: Program, kernel: Kernel) -> tuple[cst.Call, ...]:
     """Return every `tl.program_id(0)` of a kernel that asks for nothing else of its grid and never ends early.
 
@@ -66,6 +67,7 @@ def asking_first(program: Program, kernel: Kernel, name: str, text: str | None =
     return named.with_changes(body=named.body.with_changes(body=body))
 
 
+@lru_cache(maxsize=256)
 def launched(program: Program, kernel: Kernel) -> tuple[Launch, ...]:
     """Return the launches of a kernel, none where it may also be reached in another way."""
     found = tuple(launch for launch in program.launches if launch.kernel.scope is kernel.scope)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend, last_name
+from operators.program_tree import descend, last_name, named, of_kind
 from operators.rewrites.effects import shows_effects
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
@@ -46,7 +47,7 @@ def reductions(program: Program, kernel: Kernel) -> Iterator[Reduction]:
             found = _read(program, kernel, body, place)
             if found is not None:
                 yield found
-        if shows_effects(line):
+        if shows_effects(program, line):
             return
 
 
@@ -54,11 +55,15 @@ def _read(program: Program, kernel: Kernel, body: Sequence[Any], place: int) -> 
     loop = body[place]
     assert isinstance(loop, cst.For)
     values = bounds(loop)
-    if values is None or shows_effects(loop) or any(not isinstance(s, cst.SimpleStatementLine) for s in loop.body.body):
+    if (
+        values is None
+        or shows_effects(program, loop)
+        or any(not isinstance(s, cst.SimpleStatementLine) for s in loop.body.body)
+    ):
         return None
     size, step = values
     early = set(kernel.positional).union(*(bound(line) for line in body[:place]))
-    late = [n.value for line in body[place + 1 :] for n in descend(line) if isinstance(n, cst.Name)]
+    late = frozenset().union(*map(named, body[place + 1 :]))
     again = {n for line in body[place + 1 :] for n in bound(line)}
     names = set(bound(loop))
     if any(name in late and name not in again for name in names - early):
@@ -81,13 +86,12 @@ def _read(program: Program, kernel: Kernel, body: Sequence[Any], place: int) -> 
 
 def joined_once(body: Sequence[Any], one: Sum) -> bool:
     """Tell whether statements read a sum only to join its lanes, those of each row where it has two dimensions."""
-    reads = [n for line in body for n in descend(line) if isinstance(n, cst.Name) and n.value == one.name]
+    reads = [n for line in body for n in of_kind(line, cst.Name) if n.value == one.name]
     joins = [
         call
         for line in body
-        for call in descend(line)
-        if isinstance(call, cst.Call)
-        and dotted(call.func, one.kind)
+        for call in of_kind(line, cst.Call)
+        if dotted(call.func, one.kind)
         and call.args
         and call.args[0].value in reads
         and _axis(call) == str(len(one.shape) - 1)
@@ -102,6 +106,7 @@ def _axis(call: cst.Call) -> str:
     return "0" if not rest else code(rest[0].value) if named and len(rest) == 1 else ""
 
 
+@lru_cache(maxsize=1024)
 def bounds(loop: cst.For) -> tuple[cst.BaseExpression, cst.BaseExpression] | None:
     """Return the size and the step of a loop from 0 on, where they are plain; a loop that names no step has 1.
 
@@ -110,9 +115,7 @@ def bounds(loop: cst.For) -> tuple[cst.BaseExpression, cst.BaseExpression] | Non
     over = loop.iter
     if not isinstance(over, cst.Call) or not isinstance(loop.target, cst.Name) or loop.orelse is not None:
         return None
-    if any(
-        isinstance(n, cst.Name) and n.value in bound(loop.body) for part in (loop.target, over) for n in descend(part)
-    ):
+    if not (named(loop.target) | named(over)).isdisjoint(bound(loop.body)):
         return None
     if not (isinstance(over.func, cst.Name) and over.func.value == "range") and not dotted(over.func, "range"):
         return None
@@ -135,7 +138,7 @@ def _reads(loop: cst.For, name: str) -> Iterator[bool]:
     for small in _small(loop):
         value = getattr(small, "value", None)
         if value is not None:
-            yield from (True for n in descend(value) if isinstance(n, cst.Name) and n.value == name)
+            yield from (True for n in of_kind(value, cst.Name) if n.value == name)
 
 
 def _start(body: Sequence[Any], name: str) -> cst.Call | None:

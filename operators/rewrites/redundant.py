@@ -6,7 +6,7 @@ from typing import Any
 
 import libcst as cst
 
-from operators.program_tree import descend
+from operators.program_tree import descend, named
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, removed
@@ -50,15 +50,15 @@ def _repeated(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
     for index, line in enumerate(block.body):
         assigned = _assignment(line)
         if assigned is None:
-            _forget(line, known)
+            _forget(program, line, known)
             continue
         name, value = assigned
-        names = sorted({n.value for n in descend(value) if isinstance(n, cst.Name)})
+        names = sorted(named(value))
         loads = reads_memory(value)
         text = code(value)
         key = (text, known.memory if loads else None, tuple(known.versions.get(n, 0) for n in names))
-        if has_effects(value):
-            _forget(line, known)
+        if has_effects(program, value):
+            _forget(program, line, known)
         elif known.values.get(key) == (name, known.versions.get(name, 0)) and name not in names:
             yield index
         else:
@@ -77,9 +77,9 @@ def _assignment(line: cst.CSTNode) -> tuple[str, cst.BaseExpression] | None:
     return one.targets[0].target.value, one.value
 
 
-def _forget(line: cst.CSTNode, known: _Known) -> None:
+def _forget(program: Program, line: cst.CSTNode, known: _Known) -> None:
     """Take note of everything that a statement may change."""
     for name in bound(line):
         known.changed(name)
-    if has_effects(line):
+    if has_effects(program, line):
         known.memory += 1

@@ -7,11 +7,12 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import libcst as cst
 
-from operators.launches import Launch
-from operators.program_tree import Scope, descend, last_name
+from operators.launches import Kernel, Launch
+from operators.program_tree import Scope, last_name, named
 from operators.rewrites.effects import EFFECTS, PLAIN, READING
 from operators.rewrites.pointers import Addresses, address_of
 from operators.rewrites.printing import code
@@ -21,6 +22,7 @@ from suites.parsing import parse
 
 _FRESH = ("empty", "zeros", "ones", "full", "rand", "randn")  # of torch, also with new_ or _like
 _MASKS = {"load": 1, "store": 2}  # where a mask stands that is passed by place
+GIVEN = ""  # among tensors: one that the launcher has not made
 _SLOT = re.compile(r"(\w+ \+ tl\.program_id\(0\) \* (\d+)) \+ (\d+)")  # one of several numbers of each program
 _BESIDE = ("pointer", "value", "mask", "other", "cache_modifier", "eviction_policy", "volatile")
 
@@ -29,7 +31,8 @@ _BESIDE = ("pointer", "value", "mask", "other", "cache_modifier", "eviction_poli
 class Access:
     """One load, store or call that may be either: of which tensors (None for any), where, and for which lanes.
 
-    `place` is None where it cannot be told. Fewer lanes have more in `masks`.
+    Two tensors that the launcher was given may be one, as in `f(x, x)`: GIVEN stands for all of them. `place` is None
+    where it cannot be told. Fewer lanes have more in `masks`.
     """
 
     tensors: frozenset[str] | None
@@ -42,9 +45,19 @@ class Access:
         apart = self.tensors is not None and later.tensors is not None and not self.tensors & later.tensors
         return (self.writes or later.writes) and not apart and not _are_beside(self.place, later.place)
 
+    def reaches(self, later: "Access") -> bool:
+        """Tell whether two accesses that may be of one tensor are certainly of the same element in every lane."""
+        return self.place is not None and self._offsets == later._offsets
+
+    @property
+    def _offsets(self) -> str | None:
+        """Where an access is in its tensor, whatever that is called; a view begins elsewhere."""
+        names = (self.tensors or frozenset()) - {GIVEN}
+        return re.sub(rf"\b{min(names)}\b", "", self.place) if self.place and len(names) == 1 else self.place
+
     def stays_with(self, later: "Access") -> bool:
         """Tell whether what a program reaches by both is its own: nobody else may write it where it does itself."""
-        if self.place is None or self.place != later.place or "program_id" not in self.place:
+        if self.place is None or not self.reaches(later) or "program_id" not in self.place:
             return False
         wider, narrower = self.masks <= later.masks, later.masks <= self.masks
         return (wider and self.writes) or (narrower and later.writes)
@@ -73,6 +86,30 @@ def shared(program: Program, first: Launch, second: Launch, given: tuple[Mapping
             return None
         waiting += bool(met)
     return waiting
+
+
+def disturbed(program: Program, kernel: Kernel) -> bool:
+    """Tell whether a program may load what another lane of it stores, also where a caller passes one tensor twice."""
+    for launch in program.launches:
+        given = passed_texts(launch) if launch.kernel is kernel else {}
+        if given is None:
+            return True
+        found = list(_accesses(program, launch, given)) if given else []
+        writes = [one for one in found if one.writes]
+        if any(one.meets(other) and not one.reaches(other) for one in writes for other in found if other is not one):
+            return True
+    return False
+
+
+def passed_texts(launch: Launch) -> dict[str, str] | None:
+    """Return what a launch passes for every parameter, and for Triton's options."""
+    found: dict[str, str] = {}
+    for index, argument in enumerate(launch.call.args):
+        if argument.star or (argument.keyword is None and index >= len(launch.kernel.positional)):
+            return None
+        name = argument.keyword.value if argument.keyword else launch.kernel.positional[index]
+        found[name] = code(argument.value)
+    return found
 
 
 def _accesses(program: Program, launch: Launch, given: Mapping[str, str]) -> Iterator[Access]:
@@ -118,9 +155,14 @@ def _tensors(launch: Launch, given: Mapping[str, str], parameters: frozenset[str
     """Return the launcher's names for the memory that parameters are passed."""
     found: set[str] = set()
     for name in parameters:
-        for node in ast.walk(parse(f"({given.get(name, None)})")):
-            found |= _roots(launch.scope, node.id, frozenset()) if isinstance(node, ast.Name) else set()
+        for own in _named(f"({given.get(name, None)})"):
+            found |= _roots(launch.scope, own, frozenset())
     return frozenset(found)
+
+
+@lru_cache(maxsize=256)
+def _named(text: str) -> frozenset[str]:
+    return frozenset(node.id for node in ast.walk(parse(text)) if isinstance(node, ast.Name))
 
 
 def _roots(scope: Scope, name: str, seen: frozenset[str]) -> set[str]:
@@ -129,8 +171,8 @@ def _roots(scope: Scope, name: str, seen: frozenset[str]) -> set[str]:
     others: set[str] = set()
     for value in values if name not in seen else ():
         fresh = isinstance(value, cst.Call) and last_name(value.func).removesuffix("_like") in _FRESH
-        names = (
-            {n.value for n in descend(value) if isinstance(n, cst.Name)} if value is not None and not fresh else set()
-        )
+        names = named(value) if value is not None and not fresh else set()
         others |= {root for n in names for root in _roots(scope, n, seen | {name})}
+        if not fresh and not names:
+            others.add(GIVEN)
     return {name, *others}

@@ -1,6 +1,7 @@
 """A second kernel for the cases that allow it, and launches that choose between both by what they are given."""
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, Step, edited, passing, steps
+from operators.program_tree import Edit, Path, descend, edited, passing, steps
 from operators.rewrites.program import Insertion, Program, Site, expression, statements
 
 
@@ -93,20 +94,21 @@ def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]"
 
 def _paths(function: cst.CSTNode, found: Callable[[cst.CSTNode], bool]) -> Iterator[tuple[Path, cst.CSTNode]]:
     """Give every node that is wanted, each with the steps down to it."""
-    waiting: list[tuple[cst.CSTNode, Any]] = [(function, None)]
-    while waiting:
-        node, above = waiting.pop()
-        if found(node):
-            yield _path(above), node
-        waiting += [(child, (above, (name, index))) for name, index, child in steps(node)]
+    places = [place for place, node in enumerate(descend(function)) if found(node)]
+    return _placed(function, 0, (), places)
 
 
-def _path(above: Any) -> Path:
-    path: list[Step] = []
-    while above is not None:
-        above, step = above
-        path.append(step)
-    return tuple(reversed(path))
+def _placed(node: cst.CSTNode, at: int, path: Path, places: Sequence[int]) -> Iterator[tuple[Path, cst.CSTNode]]:
+    """Give the nodes of some places in the order of the text below a node that is in place `at`."""
+    first = bisect_left(places, at)
+    if first == len(places) or places[first] >= at + len(descend(node)):
+        return
+    if places[first] == at:
+        yield path, node
+    at += 1
+    for name, index, child in steps(node):
+        yield from _placed(child, at, (*path, (name, index)), places)
+        at += len(descend(child))
 
 
 def _module_place(program: Program, function: cst.FunctionDef) -> tuple[cst.CSTNode, int]:

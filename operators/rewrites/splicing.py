@@ -30,7 +30,7 @@ def _from_the_end(found: "Sequence[Insertion]") -> "list[Insertion]":
 
 def spliced(program: "Program", edits: Sequence[tuple[Path, Edit]], added: "Sequence[Insertion]") -> str:
     """Write out only those statements of the module that changed or are new: the rest of the text is copied."""
-    text, module = text_of(program.source, program.tree.module), program.tree.module
+    text, module = text_of(program.source, program.tree), program.tree.module
     parts = text.parts()
     below: dict[int, list[tuple[Path, Edit]]] = {}
     for path, edit in edits:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from operators.program_tree import descend
+from operators.program_tree import named
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
@@ -14,17 +14,17 @@ Address = tuple[str, ...]  # the text of everything that a store is passed but t
 
 def overwritten(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
     """Count the statements of a block that are such stores; any statement that is not understood may read."""
-    waiting: dict[Address, tuple[int, set[str]]] = {}
+    waiting: dict[Address, tuple[int, frozenset[str]]] = {}
     for index, line in enumerate(block.body):
         call = _store(line)
         looked_at = line if call is None else [argument.value for argument in call.args]
-        if _may_read(looked_at) or (call is None and not _assigns(line)):
+        if _may_read(program, looked_at) or (call is None and not _assigns(line)):
             waiting.clear()
         elif call is not None:
             address = _address(call)
             if address in waiting:
                 yield waiting[address][0]
-            waiting[address] = (index, {n.value for n in descend(call) if isinstance(n, cst.Name)})
+            waiting[address] = (index, named(call))
         changed = set(bound(line))
         waiting = {address: (at, names) for address, (at, names) in waiting.items() if not names & changed}
 
@@ -52,6 +52,6 @@ def _assigns(line: cst.CSTNode) -> bool:
     return isinstance(line, cst.SimpleStatementLine) and all(isinstance(one, cst.Assign) for one in line.body)
 
 
-def _may_read(looked_at: cst.CSTNode | list[cst.BaseExpression]) -> bool:
+def _may_read(program: Program, looked_at: cst.CSTNode | list[cst.BaseExpression]) -> bool:
     nodes = looked_at if isinstance(looked_at, list) else [looked_at]
-    return any(reads_memory(node) or has_effects(node) for node in nodes)
+    return any(reads_memory(node) or has_effects(program, node) for node in nodes)

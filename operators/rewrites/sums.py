@@ -6,7 +6,7 @@ from functools import reduce
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend
+from operators.program_tree import of_kind
 from operators.rewrites.printing import code
 from operators.rewrites.program import dotted, expression
 
@@ -43,10 +43,10 @@ def counted_from(kernel: Kernel, name: str) -> tuple[list[cst.BaseExpression], c
 
 def depend(kernel: Kernel, nodes: Iterable[cst.CSTNode], name: str) -> bool:
     """Tell whether expressions may depend on a name, also through others."""
-    waiting = {n.value for node in nodes for n in descend(node) if isinstance(n, cst.Name)}
+    waiting = {n.value for node in nodes for n in of_kind(node, cst.Name)}
     seen: set[str] = set()
     while waiting:
         seen |= waiting
         values = [v for one in waiting for v in kernel.scope.bindings.get(one, ()) if v is not None]
-        waiting = {n.value for v in values for n in descend(v) if isinstance(n, cst.Name)} - seen
+        waiting = {n.value for v in values for n in of_kind(v, cst.Name)} - seen
     return name in seen

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend
+from operators.program_tree import descend, of_kind
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.floats import STATEMENTS, own_names
 from operators.rewrites.printing import code
@@ -29,8 +29,8 @@ class Terms:
         self.given = {name: code(default) for name, default in kernel.constexprs.items() if default is not None}
         self.given.update(given)
         self.values: dict[str, list[cst.CSTNode]] = {}
-        for node in descend(program.function(kernel).body):
-            for name in own_names(node) if isinstance(node, STATEMENTS) else ():
+        for node in of_kind(program.function(kernel).body, *STATEMENTS):
+            for name in own_names(node):
                 self.values.setdefault(name, []).append(node)
         self.known: dict[str, ast.expr] = {}
 
@@ -54,7 +54,7 @@ class Terms:
                 yield f"{node in {*descend(outer.body)}} {self.of(outer.test)}"
 
     def _written(self, node: cst.BaseExpression, above: tuple[str, ...]) -> ast.expr:
-        if has_effects(node) or reads_memory(node):
+        if has_effects(self.program, node) or reads_memory(node):
             raise Untold
         tree = _read(code(node))
         written: ast.expr = _Replacing(self, above).visit(tree)

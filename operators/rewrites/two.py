@@ -1,6 +1,6 @@
 """A row in two blocks, the second as long as what the first leaves: no block is half empty, nothing is read again."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, KeysView, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import children, descend
+from operators.program_tree import children, of_kind
 from operators.rewrites.bounds import accesses, masks
 from operators.rewrites.lanes import HINTS, REDUCING, lanes
 from operators.rewrites.printing import code
@@ -131,21 +131,25 @@ def _target(part: cst.CSTNode | None) -> cst.CSTNode | None:
 def _wide(parts: Sequence[Any]) -> set[str]:
     """Return the names that hold blocks; a name must hold nothing else."""
     wide: set[str] = set()
-    before = -1
+    waiting, before = [part for part in parts if _target(part) is not None], -1
     while len(wide) != before:
-        before = len(wide)
-        for part in parts:
-            if _target(part) is not None and _is_wide(part.value, wide):
+        before, left = len(wide), []
+        for part in waiting:
+            if _is_wide(part.value, wide):
                 wide.add(_target(part).value)  # type: ignore[union-attr]
+            else:
+                left.append(part)
+        waiting = left
     for part in parts:
         if isinstance(part, cst.Assign) and part.targets[0].target.value in wide and not _is_wide(part.value, wide):  # type: ignore[attr-defined]
             raise _Other
     return wide
 
 
-def _is_wide(node: cst.CSTNode, wide: Container[str]) -> bool:
+def _is_wide(node: cst.CSTNode, wide: set[str] | KeysView[str]) -> bool:
     """Tell whether an expression gives a block: something in it does, and no reduction is around that."""
-    return any(name == BLOCK or name in wide for name in _outside(node))
+    names = _outside(node)
+    return BLOCK in names or not wide.isdisjoint(names)
 
 
 @lru_cache(maxsize=2048)
@@ -171,15 +175,16 @@ class _Pair:
 
     def check(self, part: Any) -> None:
         """Raise where a line is neither for each block alone nor joins whole blocks."""
-        joining = [node for node in descend(part) if _joins(node)]
+        calls = of_kind(part, cst.Call)
+        joining = [call for call in calls if _joins(call)]
         if self._each(part):
             joined = bool(joining)
         else:
-            joined = sum(_joins(node) for call in joining for node in descend(call)) != len(joining)
-        made = [node for node in descend(part) if type(node) is cst.Call and dotted(node.func, *MADE, *HINTS)]
-        inside = {node for call in made for node in descend(call)}
-        stray = any(_is_block(node, self.block) and node not in inside for node in descend(part))
-        if joined or stray:
+            joined = sum(_joins(inner) for call in joining for inner in of_kind(call, cst.Call)) != len(joining)
+        named = [name for name in of_kind(part, cst.Name) if name.value == self.block]
+        made = [call for call in calls if dotted(call.func, *MADE, *HINTS)] if named else []
+        inside = {name for call in made for name in of_kind(call, cst.Name)}
+        if joined or not inside.issuperset(named):
             raise _Other
 
     def both(self, line: Any) -> list[Any]:
@@ -195,7 +200,7 @@ class _Pair:
     def _each(self, part: Any) -> bool:
         """Tell whether a line does something to each element of a block."""
         target = _target(part)
-        return _is_wide(part.value, self.rest) or (target is not None and target.value in self.rest)  # type: ignore[attr-defined]
+        return _is_wide(part.value, self.rest.keys()) or (target is not None and target.value in self.rest)  # type: ignore[attr-defined]
 
     def _differs(self, node: cst.CSTNode) -> bool:
         if type(node) is cst.Name:
@@ -210,7 +215,3 @@ class _Pair:
 
     def _joined(self, call: Any) -> cst.BaseExpression:
         return expression(JOINED[call.func.attr.value], x=call, y=self.second(call))
-
-
-def _is_block(node: cst.CSTNode, block: str) -> bool:
-    return type(node) is cst.Name and node.value == block

@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import descend
+from operators.program_tree import of_kind
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, statement
 from operators.rewrites.special import Choice, passed, replaced, specialised
@@ -58,7 +58,7 @@ def over(program: Program, kernel: Kernel) -> Over | None:
 
 def _deep(program: Program, kernel: Kernel) -> bool:
     """Tell whether a kernel has blocks of three dimensions, in which no row has room."""
-    views = (n for n in descend(program.function(kernel)) if isinstance(n, cst.Subscript))
+    views = (n for n in of_kind(program.function(kernel), cst.Subscript))
     return any(len(view.slice) > 2 for view in views)
 
 

@@ -1,11 +1,12 @@
 """Which numbers of a kernel have 64 bits, and which of those are more than addresses."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import children, descend
+from operators.program_tree import children, of_kind
 from operators.rewrites.program import Program, dotted
 
 _ATOMICS = (
@@ -33,6 +34,7 @@ def widens(node: cst.CSTNode) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def is_wide(kernel: Kernel, node: cst.CSTNode, seen: frozenset[str] = frozenset()) -> bool:
     """Tell whether a number may have 64 bits: it is computed from one that was widened, or that lies in memory."""
     if isinstance(node, cst.Call) and (dotted(node.func, "cast") or _is_conversion(node)):
@@ -51,9 +53,9 @@ def _is_conversion(call: cst.Call) -> bool:
 
 def widened_data(program: Program, kernel: Kernel) -> frozenset[cst.CSTNode]:
     """Return the conversions to 64 bits that tell what is stored, returned or passed on, and not only where it lies."""
-    nodes = tuple(descend(program.function(kernel).body))
-    values = _values(nodes)
-    waiting, seen = [end for node in nodes for end in _ends(program, node)], set()
+    body = program.function(kernel).body
+    values = _values(of_kind(body, cst.Assign, cst.AugAssign, cst.AnnAssign, cst.NamedExpr, cst.For))
+    waiting, seen = [end for node in of_kind(body, cst.Return, cst.Call) for end in _ends(program, node)], set()
     found: set[cst.CSTNode] = set()
     while waiting:
         for part in _read(waiting.pop()):
@@ -70,7 +72,7 @@ def _values(nodes: tuple[cst.CSTNode, ...]) -> dict[str, list[cst.CSTNode]]:
     found: dict[str, list[cst.CSTNode]] = {}
     for node in nodes:
         targets, value = _bound(node)
-        for name in (n for target in targets for n in descend(target) if isinstance(n, cst.Name)):
+        for name in (n for target in targets for n in of_kind(target, cst.Name)):
             found.setdefault(name.value, []).append(value)
     return found
 

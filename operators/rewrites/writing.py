@@ -5,7 +5,6 @@ parser says on which lines each statement stands. Where both parsers do not agre
 of it is copied.
 """
 
-import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,9 @@ from typing import Any
 
 import libcst as cst
 
+from operators.outline import Lines
+from operators.program_tree import Tree
 from operators.rewrites.printing import Pen, Unknown
-from suites import parsing
 
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)")  # str.splitlines knows other ends, which are none in Python
 _SPACE = re.compile(r"[ \t\f]*")
@@ -71,6 +71,8 @@ class Text:
         span = self.spans.get(node)
         if span is not None and span.indent == indent:
             return self.of(span)
+        if span is not None and span.end == span.begin + 1 and isinstance(node, cst.SimpleStatementLine):
+            return indent + self.lines[span.begin][len(span.indent) :]
         pen = Pen(indent, self.module.default_newline)
         if isinstance(node, cst.SimpleStatementLine):
             return pen.line(node)
@@ -87,12 +89,13 @@ class Text:
 
 
 @lru_cache(maxsize=32)
-def text_of(source: str, module: cst.Module) -> Text:
+def text_of(source: str, tree: Tree) -> Text:
     """Find out which lines of a program are whose in one tree of it; another tree has other nodes."""
+    module = tree.module
     whole = source if source.endswith(("\n", "\r")) else source + module.default_newline
     text = Text(module, _LINES.findall(whole))
     try:
-        spans = dict(_spans(module.body, parsing.parse(source).body, text.lines, len(module.header)))
+        spans = dict(_spans(module.body, tree.outline, text.lines, len(module.header)))
         last = spans[module.body[-1]].end if module.body else len(module.header)
         if last + len(module.footer) == len(text.lines):
             text.spans.update(spans)
@@ -101,15 +104,15 @@ def text_of(source: str, module: cst.Module) -> Text:
     return text
 
 
-def _spans(block: Sequence[Any], trees: Sequence[ast.stmt], lines: Sequence[str], begin: int | None
+def _spans(block: Sequence[Any], trees: Sequence[Lines], lines: Sequence[str], begin: int | None
            ) -> Iterator[tuple[cst.CSTNode, Span]]:  # fmt: skip
     """Give the span of every statement of a block and below it; they follow each other without a gap."""
     rest = list(trees)
     for statement in block:
         simple = isinstance(statement, cst.SimpleStatementLine)
         own, rest = (rest[: len(statement.body)], rest[len(statement.body) :]) if simple else (rest[:1], rest[1:])
-        first = min([own[0].lineno, *(d.lineno for d in getattr(own[0], "decorator_list", ()))]) - 1
-        start, end = first - len(statement.leading_lines), (own[-1].end_lineno or 0) + _footer(statement)
+        first = own[0].first - 1
+        start, end = first - len(statement.leading_lines), own[-1].last + _footer(statement)
         if begin not in (None, start) or start < 0:
             raise _Disagree
         yield statement, Span(start, end, _SPACE.match(lines[first])[0])  # type: ignore[index]
