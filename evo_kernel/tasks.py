@@ -108,7 +108,7 @@ def mutate(task: Task, settings: Settings, most: int) -> bool:
     except WorkerLost as error:
         raise RunError(f"this machine cannot run mutants now: {error}") from error
     for one in found.tried:
-        if one.state in (mutating.SURVIVED, mutating.EQUAL, mutating.AS_RIGHT):
+        if one.state not in (mutating.KILLED, mutating.BROKEN):
             click.echo(f"  {one.state:<9} {one.of}, {one.mutant.said} ({one.detail})")
     share = mutating.share(found.tried)
     counts = ", ".join(
@@ -116,7 +116,7 @@ def mutate(task: Task, settings: Settings, most: int) -> bool:
         for state, said in ((mutating.KILLED, "killed"), (mutating.SURVIVED, "survived"),
                             (mutating.EQUAL, "give the original's very bytes in all trials"),
                             (mutating.AS_RIGHT, "differ and err no more than honest programs"),
-                            (mutating.BROKEN, "do not run"))
+                            (mutating.BROKEN, "do not run"), (mutating.UNTRIED, "launch nothing in any case"))
     )  # fmt: skip
     rest = f" (the others with a larger --most than {most})" if len(found.tried) < found.made else ""
     click.echo(f"mutants of {task.name}: {len(found.tried)} of {found.made} tried{rest}: {counts}")

@@ -6,6 +6,10 @@ nobody stores, say. It is as right where it differs and in no trial errs more th
 same in another way, as softmax does that takes away another number near a row's maximum. One that cannot be compiled,
 or raises in every trial, does not run and shows nothing. All others survive: they are worse, and the task does not see
 it.
+
+A launcher of too few programs is held against those cases alone where it launches some, and fewer than the original:
+that nothing is launched at all where there is one tile is no question to the task's data. Where there is no such case
+it is untried.
 """
 
 import ast
@@ -35,7 +39,8 @@ from suites.task import Input, pack
 from suites.trials import few, interpretable
 
 KILLED, EQUAL, AS_RIGHT, SURVIVED, BROKEN = "killed", "equal", "as right", "survived", "does not run"
-STATES = (KILLED, SURVIVED, EQUAL, AS_RIGHT, BROKEN)
+UNTRIED = "untried"
+STATES = (KILLED, SURVIVED, EQUAL, AS_RIGHT, BROKEN, UNTRIED)
 SECONDS = 600.0  # for all mutants of a reference; a mutant of a seed has a tenth
 MOST = 40  # mutants of the reference, and of each seed
 FIRST = 3  # trials that are run first: most mutants are killed by them
@@ -45,6 +50,7 @@ ALIKE = 1.25  # times the largest error of the original and the honest bank, in 
 _RAISED = (ArithmeticError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
 
 _NO_WORSE = "differs, and errs no more than honest programs in any trial"
+_NOTHING_LAUNCHED = "launches nothing in any case or edge: none has two of the tiles that it leaves out one of"
 
 Say = Callable[[str], None]
 Honest = dict[tuple[str, str], float]  # by case and trial: the largest error of the bank over its limit
@@ -216,70 +222,90 @@ class _Runner:
         # one case is compiled, so that what the compiler refuses is told from what the task refuses
         self._compiled = (first,)
         self._others = (*(c for c in cases if c is not first), *self._correctness.edges)
+        self._every = range(len(self._replays))
         self._plans: dict[str, LaunchPlan] = {}
         self._original: list[Any] = []
         self._most: list[float] = []  # what a mutant may err that is as right, trial by trial
 
     def begin(self, own: Seed) -> None:
         """Run the original, beside which its mutants are held."""
-        self._plans = self._launched(own.source)
+        built = self._builder.build(own.source, self._compiled, self._others)
+        self._plans = {r.case.name: r.check for r in (*built.recorded, *built.edges)}
         self._original = self._run(own.source, self._replays, self._plans)
         _, failure = self._correctness.judge(self._replays, self._original)
         if failure is not None:
             raise TaskError(f"task {self._task.name}, seed {own.name}: it fails itself: {failure.message}")
-        errors = zip(self._replays, self._ratios(self._original), strict=True)
+        errors = zip(self._replays, self._ratios(self._replays, self._original), strict=True)
         self._most = [ALIKE * max(e, self._honest.get((r.trial.case, r.trial.name), 0.0)) for r, e in errors]
-
-    def _launched(self, source: str) -> dict[str, LaunchPlan]:
-        """Return what a program launches in each case and edge; Refusal where it cannot be compiled in one."""
-        built = self._builder.build(source, self._compiled, self._others)
-        return {r.case.name: r.check for r in (*built.recorded, *built.edges)}
 
     def judge(self, mutant: Mutant) -> tuple[str, str]:
         """Say what becomes of a mutant."""
-        source, plans = mutant.source, self._plans
+        return self._of_launcher(mutant.source) if mutant.launcher else self._of_kernel(mutant.source)
+
+    def _of_kernel(self, source: str) -> tuple[str, str]:
+        """Hold a program with a changed kernel against all trials."""
         try:
             self._builder.build(source, self._compiled, ())
         except Refusal as refused:
             return BROKEN, refused.failure.message
-        made: list[Any] = []
-        for part in (self._replays[:FIRST], self._replays[FIRST:]):
+        state, detail = self._against(source, self._every, self._plans)
+        if state != KILLED:
+            try:  # the interpreter also runs what Triton cannot compile in some other case
+                self._builder.build(source, self._compiled, self._others)
+            except Refusal as refused:
+                return BROKEN, refused.failure.message
+        return state, detail
+
+    def _of_launcher(self, source: str) -> tuple[str, str]:
+        """Hold a program that launches its kernels otherwise against the cases where it launches some, and fewer."""
+        launched: dict[str, LaunchPlan] = {}
+        for case in (*self._compiled, *self._others):
+            with contextlib.suppress(Refusal):  # a grid of none, or of less
+                launched[case.name] = self._builder.build(source, (), (case,)).edges[0].check
+        whole = {n: p for n, p in launched.items() if len(p.launches) == len(self._plans[n].launches)}
+        fewer = {n: p for n, p in whole.items() if _grids(p) != _grids(self._plans[n])}
+        if fewer:
+            places = [n for n in self._every if self._replays[n].trial.case in fewer]
+            state, detail = self._against(source, places, fewer)
+            return state, f"{detail}; it launches fewer in {len(fewer)} of {len(self._plans)} cases and edges"
+        return (EQUAL, "wherever it launches anything") if whole else (UNTRIED, _NOTHING_LAUNCHED)
+
+    def _against(self, source: str, places: Sequence[int], plans: dict[str, LaunchPlan]) -> tuple[str, str]:
+        """Hold a program, launched as the plans say, against some trials beside the original."""
+        replays, made = [self._replays[n] for n in places], list[Any]()
+        for part in (replays[:FIRST], replays[FIRST:]):
             try:
-                plans = self._launched(source) if mutant.launcher and not made else plans
                 made += self._run(source, part, plans)
             except Refusal as refused:
                 return KILLED, refused.failure.message
-            _, failure = self._correctness.judge(self._replays[: len(made)], made)
+            _, failure = self._correctness.judge(replays[: len(made)], made)
             if failure is not None:
                 return KILLED, failure.message
-        return self._unkilled(source, made)
-
-    def _unkilled(self, source: str, made: list[Any]) -> tuple[str, str]:
-        """Tell apart what no trial refused; the interpreter also runs what Triton cannot compile in some other case."""
-        try:
-            self._builder.build(source, self._compiled, self._others)
-        except Refusal as refused:
-            return BROKEN, refused.failure.message
-        if made == self._original:
+        if made == [self._original[n] for n in places]:
             return EQUAL, "in all trials"
-        if all(error <= most for error, most in zip(self._ratios(made), self._most, strict=True)):
+        most = [self._most[n] for n in places]
+        if all(error <= limit for error, limit in zip(self._ratios(replays, made), most, strict=True)):
             return AS_RIGHT, _NO_WORSE
         return SURVIVED, "worse within its limits"
 
-    def _ratios(self, made: list[Any]) -> list[float]:
+    def _ratios(self, replays: Sequence[Replay], made: Sequence[Any]) -> list[float]:
         """Return the largest error of each trial over its limit."""
         return [
             tolerance.compare(out, self._correctness.given(r.trial).outputs, POISONS[r.poison].floats).ratio
-            for r, out in zip(self._replays, made, strict=True)
+            for r, out in zip(replays, made, strict=True)
         ]
 
-    def _run(self, source: str, replays: list[Replay], plans: dict[str, LaunchPlan]) -> list[Any]:
+    def _run(self, source: str, replays: Sequence[Replay], plans: dict[str, LaunchPlan]) -> list[Any]:
         """Run some trials, launched as the plans say."""
         checks = self._correctness.checks(replays, plans)
         payload = {"source": source, "checks": checks, "profiles": [], "in_place": self._task.in_place}
         outcome = self._interpreter.run("interpret", payload, self._limits)
         made, _ = value(outcome, Stage.CORRECTNESS, self._task)
         return list(made)
+
+
+def _grids(plan: LaunchPlan) -> list[list[tuple[int, int, int]]]:
+    return [[variant.grid for variant in launch.variants] for launch in plan.launches]
 
 
 def _elements(replay: Replay) -> int:

@@ -8,7 +8,7 @@ import pytest
 from evo_kernel import tasks
 from evo_kernel.config import Settings
 from fitness import grids, mutating, mutation
-from fitness.mutating import AS_RIGHT, BROKEN, EQUAL, KILLED, SURVIVED, Tried, held, references, share
+from fitness.mutating import AS_RIGHT, BROKEN, EQUAL, KILLED, SURVIVED, UNTRIED, Tried, held, references, share
 from suites import load, names, read
 from suites.loading import parts
 from suites.parsing import parse
@@ -151,6 +151,34 @@ def test_too_few_programs_are_run_as_the_launcher_says(capsys: pytest.CaptureFix
     assert (one.state, one.mutant.said) == (KILLED, "skip a tile, line 15: x.shape[0] -> (x.shape[0]) - 1")
     assert found.made == len(found.tried)
     assert f"reference: {sum(t.of == 'reference' for t in found.tried)} of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rows", "states"),
+    [
+        (4, [KILLED]),
+        (1, [UNTRIED]),  # without its one program it launches nothing, whatever the data
+    ],
+)
+def test_a_launcher_of_too_few_programs_is_held_against_cases_where_it_launches_some(
+    rows: int, states: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    task = read(TASK.replace("(4, cols)", f"({rows}, cols)"), "twice")
+    assert [t.state for t in mutating.mutate(task, "mi300", 40).tried if t.mutant.launcher] == states
+    tasks.mutate(task, Settings(target="mi300"), 40)
+    said = "untried   plain, skip a tile, line 15: x.shape[0] -> (x.shape[0]) - 1 (launches nothing in any case or edge"
+    assert (said in capsys.readouterr().out) == (UNTRIED in states)
+
+
+def test_a_program_too_few_that_wrote_nothing_new_is_no_kill() -> None:
+    ahead = TASK.replace(
+        "tl.program_id(0)", "tl.minimum(tl.program_id(0), 3)"
+    )  # the fifth writes the fourth's row again
+    task = read(ahead.replace("[(x.shape[0],)]", "[(x.shape[0] + 1,)]"), "twice")
+    found = [t for t in mutating.mutate(task, "mi300", 40).tried if t.mutant.launcher]
+    assert [(t.state, t.detail) for t in found] == [
+        (EQUAL, "in all trials; it launches fewer in 2 of 2 cases and edges")
+    ]
 
 
 def test_where_no_mutant_counts_there_is_no_share(

@@ -223,7 +223,8 @@ def record(payload: Any, report: Report) -> Any:
         except Refused as refusal:
             raise Refused(refusal.kind, f"case {name}: {refusal}") from refusal
         recorded.append([name, *[None if p is None else plans.pack(p) for p in (timed, check)], notes])
-    repeat(plans.unpack(recorded[0][1]), payload["cases"][0][1])  # after a dozen other calls
+    (_, full, small), (_, timed, check, _) = payload["cases"][0], recorded[0]
+    repeat(plans.unpack(check if full is None else timed), small if full is None else full)  # after a dozen other calls
     before.verify()
     return recorded
 
