@@ -131,9 +131,10 @@ def _end(child: "subprocess.Popen[str]") -> None:
 
 def ours(root: Path, suite: str, chosen: list[str], options: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Judge references as `evo-kernel suite judge` does, but for its last question, which GEAK-eval does not ask."""
-    from evo_kernel import suite_survey, suite_theirs
+    from evo_kernel.suite import survey
+    from evo_kernel.suite import theirs as suite_theirs
 
-    tasks = suite_survey.chosen(suite_survey.survey(suite, root).tasks, tuple(chosen))
+    tasks = survey.chosen(survey.survey(suite, root).tasks, tuple(chosen))
     for one in suite_theirs.judged(
         [(t, t.source) for t in tasks], suite_theirs.gpu(options.on), options.seconds, options.workers, flagging=False
     ):

@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import config_files, machine, suite_ours, suite_tasks
+from evo_kernel import config_files, machine
 from evo_kernel.config import Settings
+from evo_kernel.suite import ours as suite_ours
+from evo_kernel.suite import tasks as suite_tasks
 from fitness import ours, theirs
 from fitness.jail import Jail
 from suites.foreign import Loaded

@@ -137,7 +137,9 @@ def search(task: str, root: Path | None, run: Path | None, config_file: str | No
     On a GPU, programs run and times are measured, interleaved with the seed and the best so far. Without one,
     correctness is checked under Triton's interpreter and times are predicted from compiled code.
     """
-    from evo_kernel import api, config_files, idle, isolation, machine, rules, runs, suite_folder, suite_tasks, talks
+    from evo_kernel import api, config_files, idle, isolation, machine, rules, runs, talks
+    from evo_kernel.suite import folder as suite_folder
+    from evo_kernel.suite import tasks as suite_tasks
 
     if both := set(without) & set(having):
         raise click.UsageError(f"--with and --without both name {', '.join(sorted(both))}")

@@ -56,7 +56,8 @@ def judge(file: Path, task: str, root: Path | None, held_out: bool, as_json: boo
       evo-kernel judge mine.py --task softmax --basis measured --json
       evo-kernel judge theirs.py --task softmax --mode open        a launcher that computes on the host
     """
-    from evo_kernel import config_files, isolation, machine, suite_tasks, tasks
+    from evo_kernel import config_files, isolation, machine, tasks
+    from evo_kernel.suite import tasks as suite_tasks
 
     settings = machine.resolve(config_files.load(None, {**given, "pool": "inline"}), say)
     try:
@@ -97,8 +98,8 @@ def tasks_list() -> None:
 @root_option
 def tasks_show(task: str, root: Path | None) -> None:
     """Show a task: words, cases, held-out cases, seed kernels."""
-    from evo_kernel import suite_tasks
     from evo_kernel import tasks as module
+    from evo_kernel.suite import tasks as suite_tasks
 
     click.echo(module.describe(suite_tasks.find(task, root)))
 

@@ -137,9 +137,9 @@ def say(line: str) -> None:
 
 def remark(suite: str, notes: Sequence[str]) -> None:
     """Tell a person on stderr in one line what is to be known of a checkout, if anything is."""
-    from evo_kernel import suite_survey
+    from evo_kernel.suite import survey
 
-    if told := suite_survey.remark(suite, notes):
+    if told := survey.remark(suite, notes):
         say(told)
 
 

@@ -27,8 +27,8 @@ def suite_list() -> None:
     """
     import sys
 
-    from evo_kernel import suite_survey
     from evo_kernel.cli_options import say
+    from evo_kernel.suite import survey as suite_survey
 
     found, broken = suite_survey.known()
     for name, about, looks_for in found:
@@ -56,7 +56,7 @@ def suite_show(name: str, root: Path | None, every: bool, as_json: bool) -> None
 
     Files are read as text; nothing of theirs is run.
     """
-    from evo_kernel import suite_survey
+    from evo_kernel.suite import survey as suite_survey
 
     found = suite_survey.survey(name, root)
     click.echo(json.dumps(suite_survey.plain(found), indent=2) if as_json else suite_survey.text(found, every))
@@ -92,12 +92,13 @@ def suite_check(name: str, root: Path | None, names: tuple[str, ...], limit: int
     our own gates too, since nothing of its test is in our task.
     Exits with 0 once all was checked, whatever was found; what was lost with its jail is asked again the next time.
     """
-    from evo_kernel import suite_check as module
-    from evo_kernel import suite_folder, suite_survey
     from evo_kernel.cli_options import remark, say
     from evo_kernel.errors import RunError
+    from evo_kernel.suite import check as module
+    from evo_kernel.suite import folder
+    from evo_kernel.suite import survey as suite_survey
 
-    suite_folder.require_outside(name, root, {"results file": results})
+    folder.require_outside(name, root, {"results file": results})
     survey = suite_survey.survey(name, root)
     tasks = suite_survey.chosen(survey.tasks, names)[:limit]
     suite_survey.require_theirs(tasks, root)

@@ -77,24 +77,24 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     """
     import sys
 
-    from evo_kernel import suite_begin, suite_drive, suite_report
     from evo_kernel.cli_llm import priced
     from evo_kernel.cli_running import terminated_like_interrupted
     from evo_kernel.errors import RunError
+    from evo_kernel.suite import begin, drive, report
 
     given["models"] = priced(given["models"], given.pop("prices")) or None
     talk = (lambda _: None) if quiet else say
     try:
         with terminated_like_interrupted():
-            asked = suite_begin.begin(out, name, root, names, budget, given, config_file)
+            asked = begin.begin(out, name, root, names, budget, given, config_file)
             if rest := asked.budget % asked.turn:
                 talk(f"{rest} of {asked.budget} evaluations are less than a turn of {asked.turn}, and nobody's")
             remark(name, asked.notes)
-            left = suite_drive.drive(out, asked, at_once or suite_drive.usual(asked.settings), talk, theirs)
+            left = drive.drive(out, asked, at_once or drive.usual(asked.settings), talk, theirs)
     except KeyboardInterrupt:
         say("\nstopped; nothing is lost. The same command goes on.")
         sys.exit(130)
-    click.echo(suite_report.write(out, out))
+    click.echo(report.write(out, out))
     if left:
         raise RunError("; ".join(place.left_alone for place in left))
 
@@ -137,8 +137,10 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
     import json
     import sys
 
-    from evo_kernel import suite_survey, suite_theirs, suite_timed
     from evo_kernel.errors import RunError
+    from evo_kernel.suite import survey as suite_survey
+    from evo_kernel.suite import theirs as suite_theirs
+    from evo_kernel.suite import timed as suite_timed
 
     try:
         source = None if file is None else file.read_text(encoding="utf-8")
@@ -178,8 +180,8 @@ def suite_report(folder: Path, other: Path | None, out: Path | None, as_json: bo
 
     Accuracies and pass@k count the programs that the searches made; speedups are over each task's seed.
     """
-    from evo_kernel import suite_folder
-    from evo_kernel import suite_report as module
+    from evo_kernel.suite import folder as suite_folder
+    from evo_kernel.suite import report as module
 
     place = out or (folder if other is None else folder / "compared")
     runs = [suite_folder.read(one) for one in (folder, other) if one is not None]

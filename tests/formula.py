@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from evo_kernel import api, suite_held_out
+from evo_kernel import api
 from evo_kernel.pools import Done
+from evo_kernel.suite import held_out
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 
 
@@ -51,7 +52,5 @@ class Formula:
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have suite runs judge so."""
     monkeypatch.setattr(api, "inline", Formula)
-    monkeypatch.setattr(
-        suite_held_out, "one_judge", lambda *_: SimpleNamespace(judge=Formula().judge, close=lambda: None)
-    )
+    monkeypatch.setattr(held_out, "one_judge", lambda *_: SimpleNamespace(judge=Formula().judge, close=lambda: None))
     monkeypatch.setattr(Formula, "left", float("inf"))

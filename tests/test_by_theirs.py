@@ -15,10 +15,11 @@ import their_clock
 from click.testing import CliRunner, Result
 
 from archives.journal import FILE, Journal
-from evo_kernel import config_files, prompts, runs, suite_tasks
+from evo_kernel import config_files, prompts, runs
 from evo_kernel.cli import main
 from evo_kernel.errors import Unsettled
 from evo_kernel.pools import InlinePool
+from evo_kernel.suite import tasks as suite_tasks
 from fitness import by_theirs as judging
 from fitness import evaluation, targets
 from fitness.by_theirs import TheirsJudge

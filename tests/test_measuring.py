@@ -16,21 +16,7 @@ from archives.archive import Archive
 from archives.candidate import Candidate, fingerprint
 from archives.events import Judged, Measured, Proposed, Stopped
 from archives.journal import Journal
-from evo_kernel import (
-    api,
-    display,
-    export,
-    gpus,
-    machine,
-    measurement,
-    merging,
-    pools,
-    report,
-    runs,
-    stopping,
-    suite_drive,
-    verdict,
-)
+from evo_kernel import api, display, export, gpus, machine, measurement, merging, pools, report, runs, stopping, verdict
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
@@ -39,6 +25,7 @@ from evo_kernel.measuring import MeasuringPool, make_builder
 from evo_kernel.pools import Done
 from evo_kernel.population import Population
 from evo_kernel.search import Search
+from evo_kernel.suite import drive
 from fitness import build, targets, verification
 from fitness.build import Built, Recorded, Refusal
 from fitness.correctness import Limits
@@ -811,13 +798,13 @@ def test_searches_of_a_suite_are_dealt_out_to_all_gpus_and_share_the_memory_of_e
     assert machine.require("h200") == 1
     asked = Settings(target="h200", basis="measured", pool="inline")
     monkeypatch.setattr("os.cpu_count", lambda: 32)
-    assert suite_drive.shared(asked, 7).judges == 4
-    assert suite_drive.shared(asked, 7).workers == 4, "all searches together have as many builders as there are cores"
-    assert suite_drive.shared(asked, 32).workers == 2
-    assert suite_drive.shared(asked.model_copy(update={"workers": 9}), 7).workers == 9
-    assert suite_drive.shared(asked.model_copy(update={"judges": 9}), 7).judges == 9
-    assert suite_drive.shared(asked.model_copy(update={"basis": "predicted"}), 7) == asked.model_copy(
+    assert drive.shared(asked, 7).judges == 4
+    assert drive.shared(asked, 7).workers == 4, "all searches together have as many builders as there are cores"
+    assert drive.shared(asked, 32).workers == 2
+    assert drive.shared(asked.model_copy(update={"workers": 9}), 7).workers == 9
+    assert drive.shared(asked.model_copy(update={"judges": 9}), 7).judges == 9
+    assert drive.shared(asked.model_copy(update={"basis": "predicted"}), 7) == asked.model_copy(
         update={"basis": "predicted"}
     )
-    assert 1 <= suite_drive.usual({"target": "h200", "basis": "measured"}) <= 2 * suite_drive.SHARING
-    assert suite_drive.usual({"target": "mi300", "basis": "measured"}) >= 1  # a cluster has them
+    assert 1 <= drive.usual({"target": "h200", "basis": "measured"}) <= 2 * drive.SHARING
+    assert drive.usual({"target": "mi300", "basis": "measured"}) >= 1  # a cluster has them

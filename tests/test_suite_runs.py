@@ -19,27 +19,23 @@ from llm_server import SECRET, LlmServer
 
 from archives.candidate import Candidate
 from archives.events import Answered, Judged, Proposed
-from evo_kernel import (
-    suite_eager,
-    suite_handed,
-    suite_held_out,
-    suite_report,
-    suite_rows,
-    suite_standing,
-    suite_tasks,
-    suite_timed,
-    talks,
-)
+from evo_kernel import talks
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import Unsettled
 from evo_kernel.population import Population
 from evo_kernel.progress import Progress
-from evo_kernel.suite_cells import table
-from evo_kernel.suite_differing import differing
-from evo_kernel.suite_folder import EAGER, HELD_OUT, Member, SuiteRun, run_of
-from evo_kernel.suite_schedule import Standing, ready
-from evo_kernel.suite_stop import Stop
+from evo_kernel.suite import eager, rows, standing
+from evo_kernel.suite import handed as suite_handed
+from evo_kernel.suite import held_out as suite_held_out
+from evo_kernel.suite import report as suite_report
+from evo_kernel.suite import tasks as suite_tasks
+from evo_kernel.suite import timed as suite_timed
+from evo_kernel.suite.cells import table
+from evo_kernel.suite.differing import differing
+from evo_kernel.suite.folder import EAGER, HELD_OUT, Member, SuiteRun, run_of
+from evo_kernel.suite.schedule import Standing, ready
+from evo_kernel.suite.stop import Stop
 from fitness.evaluation import Evaluation, Failure, Stage
 from suites import Task, TaskError, load
 
@@ -97,16 +93,12 @@ def test_what_a_search_had_spent_is_told_at_the_first_right_program_and_at_the_b
             events.append(Answered(number, tokens=100 * number, dollars=number * 10**10, calls=1))
         events.append(Proposed(number, Candidate(source, operator, "", (), source, "")))
         events.append(Judged(number, judge.judge(source), gpu_seconds=0.5))
-    made = suite_rows.fold(events, events[-2].candidate.id)
+    made = rows.fold(events, events[-2].candidate.id)
     assert (made.evaluations, made.ran, made.correct) == (3, 3, 2)
-    assert made.to_first == suite_rows.Spent(evaluations=2, calls=2, tokens=300, dollars=0.03, gpu_seconds=1.5)
-    assert (
-        made.to_best
-        == made.spent
-        == suite_rows.Spent(evaluations=3, calls=2, tokens=300, dollars=0.03, gpu_seconds=2.0)
-    )
-    seed_is_best = suite_rows.fold(events, events[0].candidate.id)
-    assert seed_is_best.to_best == suite_rows.Spent(gpu_seconds=0.5)
+    assert made.to_first == rows.Spent(evaluations=2, calls=2, tokens=300, dollars=0.03, gpu_seconds=1.5)
+    assert made.to_best == made.spent == rows.Spent(evaluations=3, calls=2, tokens=300, dollars=0.03, gpu_seconds=2.0)
+    seed_is_best = rows.fold(events, events[0].candidate.id)
+    assert seed_is_best.to_best == rows.Spent(gpu_seconds=0.5)
 
 
 def options(tasks: Path, out: Path, *more: object) -> tuple:
@@ -333,7 +325,7 @@ def test_held_out_cases_are_judged_beside_as_many_judges_as_there_are_now(
     assert run(*options(tasks, out, "--task", "a")).exit_code == 0
     (run_of(out, member) / HELD_OUT).unlink()
     monkeypatch.setattr(suite_held_out, "one_judge", one_judge)
-    place = suite_standing.read(out, member)
+    place = standing.read(out, member)
     now = place.state.settings.model_copy(update={"judges": 3})
     suite_held_out.judge(out, place, now, threading.Event())
     assert (place.state.settings.judges, seen) == (1, [3])
@@ -524,25 +516,25 @@ def test_what_a_failed_program_says_stays_in_its_cell() -> None:
 
 def test_a_seed_that_nothing_beats_is_no_speedup_of_what_was_generated() -> None:
     handed = suite_handed.Verdicts("x", "optimize", True, True, "", "sealed", (("a", 40.0), ("b", 25.0)), None)
-    made = suite_rows.Made(evaluations=1, ran=1, correct=1)
-    cases = tuple(suite_rows.CaseRow(case, 20.0, 20.0, 10.0) for case in "ab")  # the best is the seed
-    row = suite_rows.Row("add", None, None, "open", "", made, 20.0, 20.0, speedup=1.0, cases=cases, handed=handed,
+    made = rows.Made(evaluations=1, ran=1, correct=1)
+    cases = tuple(rows.CaseRow(case, 20.0, 20.0, 10.0) for case in "ab")  # the best is the seed
+    row = rows.Row("add", None, None, "open", "", made, 20.0, 20.0, speedup=1.0, cases=cases, handed=handed,
                          references=(("a", 20.0), ("b", 20.0)))  # fmt: skip
     assert suite_report.measures([row])["geak_speedup"] == pytest.approx((0.5 + 0.8) / 2)
     assert suite_report.measures([replace(row, made=replace(made, correct=0))])["geak_speedup"] is None
 
 
 def test_what_came_with_pytorch_alone_is_held_against_pytorch_where_that_was_timed(tmp_path: Path) -> None:
-    made = suite_rows.Made(evaluations=2, ran=2, correct=1)
-    row = suite_rows.Row("relu", "level1", None, "open", "", made, best_us=20.0, eager_us=30.0)
+    made = rows.Made(evaluations=2, ran=2, correct=1)
+    row = rows.Row("relu", "level1", None, "open", "", made, best_us=20.0, eager_us=30.0)
     assert suite_report.measures([row])["fast_p"]["1"] is None  # nothing to be faster than
     (tmp_path / EAGER).write_text('{"theirs": 48.0, "half": 24.0}')
-    times = suite_eager.times(tmp_path)
-    cases = tuple(suite_rows.CaseRow(case, us, 20.0, 10.0) for case, us in times.items())
+    times = eager.times(tmp_path)
+    cases = tuple(rows.CaseRow(case, us, 20.0, 10.0) for case, us in times.items())
     timed = suite_report.measures([replace(row, cases=cases, references=tuple(times.items()))])
     assert timed["fast_p"] == {"1": 1.0, "1.5": 1.0, "2": 0.0}  # 72 us over 40
     assert timed["geak_speedup"] == pytest.approx((2.4 + 1.2) / 2)
     for torn in ("torn", '{"theirs": 0.0}', '{"theirs": null}', "[]"):
         (tmp_path / EAGER).write_text(torn)
-        assert suite_eager.times(tmp_path) == {}  # so that PyTorch is timed again
+        assert eager.times(tmp_path) == {}  # so that PyTorch is timed again
         assert suite_handed.damage(tmp_path).startswith("eager.json is damaged, run the suite again to time PyTorch")

@@ -26,22 +26,20 @@ from click.testing import CliRunner, Result
 from conftest import Borrowed
 
 import fitness.foreign
-from evo_kernel import (
-    runs,
-    suite_check,
-    suite_flags,
-    suite_folder,
-    suite_handed,
-    suite_jails,
-    suite_survey,
-    suite_tasks,
-    suite_theirs,
-)
+from evo_kernel import runs
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from evo_kernel.suite_folder import Member, SuiteRun
-from evo_kernel.suite_ours import Ours, differing
+from evo_kernel.suite import check as suite_check
+from evo_kernel.suite import flags as suite_flags
+from evo_kernel.suite import folder as suite_folder
+from evo_kernel.suite import handed as suite_handed
+from evo_kernel.suite import jails as suite_jails
+from evo_kernel.suite import survey
+from evo_kernel.suite import tasks as suite_tasks
+from evo_kernel.suite import theirs as suite_theirs
+from evo_kernel.suite.folder import Member, SuiteRun
+from evo_kernel.suite.ours import Ours, differing
 from fitness import modules, ours, results, their_times, theirs
 from fitness.foreign import FLAVOUR, Checked, check
 from fitness.jail import Jail, WorkerLost
@@ -174,7 +172,7 @@ def jail(jails: Callable[[str], Jail]) -> Jail:
 
 def lend(jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have commands use this module's fork server where they would start one like it."""
-    for user in ("evo_kernel.suite_jails", "fitness.jail", "fitness.judge"):
+    for user in ("evo_kernel.suite.jails", "fitness.jail", "fitness.judge"):
         monkeypatch.setattr(f"{user}.Jail", lambda flavour: Borrowed(jail) if flavour == FLAVOUR else Jail(flavour))
 
 
@@ -594,7 +592,7 @@ class TestTheirOwnRules:
     def test_native_tasks_go_by_the_rocm_benchmarks_names_too(self) -> None:
         told = run("suite", "run", "native", "--task", "gemm", "--task", "nothing", "--out", "unused", "--budget", 16)
         assert "no task named 'nothing'" in told.stderr
-        found = suite_survey.chosen(suite_survey.survey("native", None).tasks, ("gemm", "add"))
+        found = survey.chosen(survey.survey("native", None).tasks, ("gemm", "add"))
         assert sorted(t.name for t in found) == ["gemm_fp16", "vector_add"]
 
     @pytest.mark.parametrize(
@@ -748,7 +746,7 @@ class TestASuiteRunOfOthers:
         (out / "suite.json").write_text(json.dumps({k: v for k, v in asked.items() if k != "notes"}))
         assert "note on" not in run("suite", "report", out).output  # an older version kept none
         assert note in run("suite", "run", *searched, *budget).stderr
-        assert suite_survey.remark("x", list("abcdefg")).endswith(": a; b; c; d; e; and 2 more, see `suite show x`")
+        assert survey.remark("x", list("abcdefg")).endswith(": a; b; c; d; e; and 2 more, see `suite show x`")
 
     def test_it_ends_within_seconds_of_being_told_to_while_a_task_is_made_and_nothing_is_kept_of_that_task(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -944,13 +942,13 @@ class TestWhatCannotBeRead:
         shutil.copytree(HERE / folder, tmp_path / "root")
         with open(next((tmp_path / "root").rglob(file)), "ab") as damaged:
             damaged.write(b"\xff")
-        found = suite_survey.survey(suite, tmp_path / "root")
+        found = survey.survey(suite, tmp_path / "root")
         one = next(t for t in found.tasks if t.name == name)
         assert one.problem is None
         why = their_times.lacking(one)
         assert why.startswith(f"what takes its times cannot be read: {words}")
         assert f"'{file}' cannot be read: 'utf-8' codec" in why
-        assert f"{one.untimed}: {name}" in suite_survey.text(found)
+        assert f"{one.untimed}: {name}" in survey.text(found)
 
     def test_a_file_that_tests_need_and_that_cannot_be_read_is_the_problem_of_those_tasks(self, tmp_path: Path) -> None:
         shutil.copytree(HERE / "kernelbenchx", tmp_path / "x")

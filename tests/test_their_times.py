@@ -12,8 +12,9 @@ import formula
 import pytest
 from click.testing import CliRunner, Result
 
-from evo_kernel import metrics, suite_begin, suite_drive, suite_handed, suite_timed
+from evo_kernel import metrics
 from evo_kernel.cli import main
+from evo_kernel.suite import begin, drive, handed, timed
 from fitness import their_times
 from fitness.foreign import FLAVOUR
 from fitness.jail import Jail, Outcome
@@ -157,8 +158,8 @@ def test_a_task_whose_suite_has_nothing_that_times_it_says_so(tmp_path: Path) ->
 def test_a_suite_run_notices_another_timer_and_goes_on_from_before_there_were_any() -> None:
     one = task("rocm")
     ((path, text),) = one.timing
-    assert suite_begin.digest([one]) != suite_begin.digest([replace(one, timing=((path, f"{text}\n"),))])
-    assert suite_begin.digest([one], timed=False) == suite_begin.digest([replace(one, timing=())], timed=False)
+    assert begin.digest([one]) != begin.digest([replace(one, timing=((path, f"{text}\n"),))])
+    assert begin.digest([one], timed=False) == begin.digest([replace(one, timing=())], timed=False)
 
 
 def run(*arguments: object) -> Result:
@@ -167,10 +168,10 @@ def run(*arguments: object) -> Result:
 
 def by_the_hosts_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have commands that want a GPU take times by the host's clock, where tests have none."""
-    take = suite_timed.timed
-    monkeypatch.setattr(suite_timed, "device", lambda _: None)
-    monkeypatch.setattr(suite_timed, "timed", lambda programs, _, seconds: take(programs, None, seconds))
-    monkeypatch.setattr(suite_drive, "gpu", lambda _: "the host")
+    take = timed.timed
+    monkeypatch.setattr(timed, "device", lambda _: None)
+    monkeypatch.setattr(timed, "timed", lambda programs, _, seconds: take(programs, None, seconds))
+    monkeypatch.setattr(drive, "gpu", lambda _: "the host")
 
 
 class TestJudgeWithTimes:
@@ -219,19 +220,19 @@ def test_a_suite_run_keeps_their_times_and_its_report_says_whose_its_speedups_ar
 ) -> None:
     formula.install(monkeypatch)
     by_the_hosts_clock(monkeypatch)
-    out, keep = tmp_path / "out", suite_handed._keep
+    out, keep = tmp_path / "out", handed._keep
     asked = ("tritonbench-g", "--root", HERE / "tritonbench", "--out", out, "--budget", 8, "--population", 2)
     command = ("suite", "run", *asked, "--generations", 1, "--at-once", 1)
 
-    def killed(place: Path, one: suite_handed.Said) -> None:
+    def killed(place: Path, one: handed.Said) -> None:
         if one.times is not None:
             raise KeyboardInterrupt
         keep(place, one)
 
     with monkeypatch.context() as patch:
-        patch.setattr(suite_handed, "_keep", killed)
+        patch.setattr(handed, "_keep", killed)
         assert run(*command, "--quiet").exit_code == 130
-    (kept,) = out.rglob(suite_handed.THEIRS)
+    (kept,) = out.rglob(handed.THEIRS)
     verdict = json.loads(kept.read_text())
     assert (verdict["passed"], verdict.pop("times")) == (True, None)
     kept.write_text(json.dumps(verdict))  # as older versions wrote it
@@ -242,7 +243,7 @@ def test_a_suite_run_keeps_their_times_and_its_report_says_whose_its_speedups_ar
     assert "[1/1] their times: negate  GEAK speedup " in again.stderr
     report = json.loads((out / "report.json").read_text())
     negate, whole = report["tasks"][0], report["all"]["theirs"]
-    times = suite_timed.read(negate["handed"]["theirs"]["times"])
+    times = timed.read(negate["handed"]["theirs"]["times"])
     assert times is not None
     assert whole["geak_speedup"] == negate["their_geak_speedup"] == metrics.speedup(times.result)
     assert (whole["timed_by_theirs"], whole["timed_by_ours"]) == (1, 0)
@@ -264,5 +265,5 @@ def test_a_suite_run_keeps_their_times_and_its_report_says_whose_its_speedups_ar
 
 def test_times_that_are_kept_cannot_lack_a_test() -> None:
     with pytest.raises(ValueError, match="no time of the program for"):
-        suite_timed.read({"reference": [["a", 1.0]], "program": [], "why": "", "device": "", "mode": ""})
-    assert suite_timed.read(None) is None
+        timed.read({"reference": [["a", 1.0]], "program": [], "why": "", "device": "", "mode": ""})
+    assert timed.read(None) is None

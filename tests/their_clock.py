@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from evo_kernel import machine, suite_tasks
+from evo_kernel import machine
+from evo_kernel.suite import tasks
 from fitness import by_theirs, their_times
 from fitness.their_times import Times
 
@@ -22,4 +23,4 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(by_theirs, "timed", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(machine, "own", lambda target: None)
     monkeypatch.setattr(machine, "check_resumable", lambda settings: None)
-    monkeypatch.setattr(suite_tasks, "on_device", lambda settings: True)
+    monkeypatch.setattr(tasks, "on_device", lambda settings: True)

@@ -12,7 +12,7 @@ from typing import Any
 from archives.journal import FILE
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
-from evo_kernel.suite_survey import ROOTLESS
+from evo_kernel.suite.survey import ROOTLESS
 
 ABOUT = "suite.json"
 HELD_OUT = "held_out.json"

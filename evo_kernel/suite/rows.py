@@ -8,10 +8,13 @@ from pathlib import Path
 from archives.archive import Entry
 from archives.events import Answered, Event, Judged, Proposed
 from archives.journal import Journal
-from evo_kernel import measurement, metrics, suite_eager, suite_handed, suite_held_out, suite_pick, suite_standing
+from evo_kernel import measurement, metrics
 from evo_kernel.search import GIVEN
-from evo_kernel.suite_folder import SuiteRun, run_of
-from evo_kernel.suite_handed import Verdicts
+from evo_kernel.suite import eager, pick, standing
+from evo_kernel.suite import handed as suite_handed
+from evo_kernel.suite import held_out as suite_held_out
+from evo_kernel.suite.folder import SuiteRun, run_of
+from evo_kernel.suite.handed import Verdicts
 from fitness.evaluation import Failure
 from suites.foreign import by_theirs
 
@@ -140,16 +143,16 @@ class Row:
 
 def rows(folder: Path, asked: SuiteRun) -> tuple[Row, ...]:
     """Fold every task of a suite run."""
-    searched = [_row(folder, suite_standing.read(folder, m)) for m in asked.searched]
+    searched = [_row(folder, standing.read(folder, m)) for m in asked.searched]
     left = [
-        Row(m.name, m.group, m.category, suite_standing.HOPELESS, m.left_out, Made())
+        Row(m.name, m.group, m.category, standing.HOPELESS, m.left_out, Made())
         for m in asked.members
         if m.left_out is not None
     ]
     return (*searched, *left)
 
 
-def _row(folder: Path, place: suite_standing.Place) -> Row:
+def _row(folder: Path, place: standing.Place) -> Row:
     member, state = place.member, place.state
     if state is None:
         why = place.in_the_way or place.why
@@ -157,7 +160,7 @@ def _row(folder: Path, place: suite_standing.Place) -> Row:
     run, archive = run_of(folder, member), state.search.archive
     with Journal.read(run) as journal:
         made = fold(journal.events(), archive.best)
-    found = suite_pick.of(run, archive.best)
+    found = pick.of(run, archive.best)
     handed = None if found is None else suite_handed.verdicts(run, found)
     damage, no_task = suite_handed.damage(run), by_theirs.why(state.task)
     told = [place.in_the_way] if place.alone else []
@@ -168,8 +171,8 @@ def _row(folder: Path, place: suite_standing.Place) -> Row:
     seed, best = measurement.baseline(state), archive[archive.best] if archive.best else None
     made_own = found if found is not None and found.success and not no_task else None
     held_out = None if made_own is None else suite_held_out.said(run, made_own)
-    times = suite_eager.times(run) if seed is None else {c.case: c.time_us for c in seed.evaluation.cases}
-    status = suite_standing.DAMAGED if damage else place.status
+    times = eager.times(run) if seed is None else {c.case: c.time_us for c in seed.evaluation.cases}
+    status = standing.DAMAGED if damage else place.status
     row = Row(
         member.name, member.group, member.category, status, "; ".join(told), made, alone=place.alone, handed=handed,
         references=tuple(times.items()), by="theirs" if no_task else "ours", task=state.task.digest,
@@ -250,7 +253,7 @@ class _Tally:
         if not own:
             return
         self.evaluations += 1
-        self.ran += failure is None or failure.stage in suite_pick.RUNS
+        self.ran += failure is None or failure.stage in pick.RUNS
         self.correct += failure is None
         if failure is None and self.to_first is None:
             self.to_first = self.spent

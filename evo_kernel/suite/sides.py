@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from evo_kernel import metrics
-from evo_kernel.suite_cells import FAST, Cell, parts, percent, share, table, times
-from evo_kernel.suite_rows import Row
-from evo_kernel.suite_survey import ROOTLESS
+from evo_kernel.suite.cells import FAST, Cell, parts, percent, share, table, times
+from evo_kernel.suite.rows import Row
+from evo_kernel.suite.survey import ROOTLESS
 
 THEIRS = (
     "What each search hands in: its best program, else its fastest right one, else its newest that ran; where it made "

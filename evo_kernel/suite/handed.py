@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import suite_eager, suite_held_out, suite_kept, suite_theirs, suite_timed
 from evo_kernel.runs import State
-from evo_kernel.suite_folder import put
-from evo_kernel.suite_kept import flag, words
-from evo_kernel.suite_pick import Handed, of
-from evo_kernel.suite_timed import Timed
+from evo_kernel.suite import eager, held_out, kept, timed
+from evo_kernel.suite import theirs as suite_theirs
+from evo_kernel.suite.folder import put
+from evo_kernel.suite.kept import flag, words
+from evo_kernel.suite.pick import Handed, of
+from evo_kernel.suite.timed import Timed
 from fitness import their_times
 from fitness.gpu import discover
 from suites.foreign import Loaded, handing
@@ -41,25 +42,25 @@ class Said:
 
 def said(run: Path, handed: Handed | None) -> Said | None:
     """Return what the suite's test was seen to say of a program; None where nobody asked it, or it cannot be read."""
-    found = suite_kept.whole(_kept, run)
+    found = kept.whole(_kept, run)
     return found if handed is not None and found is not None and found.candidate == handed.candidate.id else None
 
 
 def damage(run: Path) -> str:
     """Say which of the files that are kept beside a run are damaged; empty where none is."""
-    return suite_kept.damage(run, _kept, suite_held_out.kept, suite_eager.kept)
+    return kept.damage(run, _kept, held_out.kept, eager.kept)
 
 
 def _kept(run: Path) -> Said | None:
     """Read what the suite's test said; None where there is no file, RunError where it is damaged."""
-    return suite_kept.read(run / THEIRS, _said, "ask its test again")
+    return kept.read(run / THEIRS, _said, "ask its test again")
 
 
 def _said(plain: Any) -> Said:
     """Make what a test said of what its file holds."""
     passed = None if plain["passed"] is None else flag(plain["passed"])
     candidate, why, device, mode = (words(plain[part]) for part in ("candidate", "why", "device", "mode"))
-    times, flagged = suite_timed.read(plain.get("times")), plain.get("flagged")
+    times, flagged = timed.read(plain.get("times")), plain.get("flagged")
     return Said(candidate, flag(plain["called"]), passed, why, device, mode, times,
                 None if flagged is None else flag(flagged))  # fmt: skip
 
@@ -117,11 +118,11 @@ def clock(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], found
         if handed is not None and handed.own and one is not None and one.passed and one.times is None:
             asked.append((task.name, run, one))
             programs.append((task, _as_theirs(state, handed.candidate.source)))
-    taken = suite_timed.timed(programs, found, their_times.TIMES)
+    taken = timed.timed(programs, found, their_times.TIMES)
     for number, ((name, run, one), times) in enumerate(zip(asked, taken, strict=True), 1):
         if not times.why.startswith(suite_theirs.LOST):
             _keep(run, replace(one, times=times))
-        say(f"[{number}/{len(asked)}] their times: {suite_timed.line(name, times)}")
+        say(f"[{number}/{len(asked)}] their times: {timed.line(name, times)}")
         if stop.is_set():
             return
 

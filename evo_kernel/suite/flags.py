@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from evo_kernel.suite_jails import Jails
+from evo_kernel.suite.jails import Jails
 from fitness.gpu.discover import Found
 from fitness.open_mode import visible
 from suites.foreign import Loaded

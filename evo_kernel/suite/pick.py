@@ -7,8 +7,8 @@ from pathlib import Path
 from archives.candidate import Candidate
 from archives.events import Event, Judged, Measured, Proposed
 from archives.journal import Journal
-from evo_kernel import suite_ours
 from evo_kernel.search import GIVEN
+from evo_kernel.suite import ours
 from fitness.evaluation import Evaluation, Stage
 
 RUNS = (Stage.CORRECTNESS, Stage.PREDICT, Stage.TIMING)  # a program that fails there has run
@@ -25,7 +25,7 @@ class Handed:
     @property
     def right(self) -> bool | None:
         """What our judge says of its results."""
-        return suite_ours.right(self.evaluation)
+        return ours.right(self.evaluation)
 
     @property
     def success(self) -> bool:

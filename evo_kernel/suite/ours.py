@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evo_kernel import suite_tasks
 from evo_kernel.config import Settings
 from evo_kernel.pools import judge_now, one_judge
+from evo_kernel.suite import tasks
 from fitness.evaluation import Basis, Evaluation, Stage
 from fitness.theirs import Theirs
 from suites import Task, TaskError
@@ -27,10 +27,10 @@ class Ours:
 
 def judge(suite: str, task: Loaded, source: str | None, settings: Settings) -> Ours:
     """Make a task of ours of theirs and judge a program by it; without one, the suite's own."""
-    if (why := suite_tasks.why_not(task, models=True)) is not None:
+    if (why := tasks.why_not(task, models=True)) is not None:
         return Ours(None, why)
     try:
-        own = suite_tasks.turned(suite, task)
+        own = tasks.turned(suite, task)
     except TaskError as error:
         return Ours(None, str(error))
     oracle = "the suite's own kernel" if own.interpreted else "PyTorch"

@@ -7,8 +7,8 @@ from archives.journal import JournalError
 from evo_kernel import runs, stopping
 from evo_kernel.errors import RunError
 from evo_kernel.runs import State
-from evo_kernel.suite_folder import Member, SuiteRun, begun, put, run_of
-from evo_kernel.suite_schedule import Standing
+from evo_kernel.suite.folder import Member, SuiteRun, begun, put, run_of
+from evo_kernel.suite.schedule import Standing
 from fitness.words import clean
 
 LEFT_OUT = "left_out.txt"  # in a task's folder: why it cannot be searched

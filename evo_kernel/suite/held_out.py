@@ -8,14 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import measurement, metrics, runs, suite_eager, suite_kept, suite_pick
+from evo_kernel import measurement, metrics, runs
 from evo_kernel.config import MACHINE, Settings
 from evo_kernel.pools import judge_now, one_judge
 from evo_kernel.runs import State
-from evo_kernel.suite_folder import HELD_OUT, put, run_of
-from evo_kernel.suite_kept import flag, words
-from evo_kernel.suite_pick import Handed
-from evo_kernel.suite_standing import Place
+from evo_kernel.suite import eager, pick
+from evo_kernel.suite import kept as suite_kept
+from evo_kernel.suite.folder import HELD_OUT, put, run_of
+from evo_kernel.suite.kept import flag, words
+from evo_kernel.suite.pick import Handed
+from evo_kernel.suite.standing import Place
 from fitness.evaluation import Failure, Stage
 
 logger = logging.getLogger(__name__)
@@ -54,9 +56,9 @@ def judge(folder: Path, place: Place, settings: Settings, stop: threading.Event)
         state = runs.read(run)
     state = replace(state, settings=here)
     seed, best = measurement.baseline(state), state.search.archive.best
-    if seed is None and best is not None and suite_eager.wanted(state):
-        suite_eager.keep(run, state)
-    made = suite_pick.of(run, best)
+    if seed is None and best is not None and eager.wanted(state):
+        eager.keep(run, state)
+    made = pick.of(run, best)
     if made is None or not made.success or said(run, made) is not None or stop.is_set():
         return
     given = None if seed is None else seed.candidate.source  # None: the reference, which is what right means

@@ -6,12 +6,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import suite_kept
 from evo_kernel.errors import RunError
 from evo_kernel.pools import make_measuring_judge
 from evo_kernel.runs import State
-from evo_kernel.suite_folder import EAGER, put
-from evo_kernel.suite_kept import microseconds, words
+from evo_kernel.suite import kept as suite_kept
+from evo_kernel.suite.folder import EAGER, put
+from evo_kernel.suite.kept import microseconds, words
 from fitness.gpu.errors import DeviceUnavailable
 from fitness.jail import WorkerLost
 from suites.loading import TaskError

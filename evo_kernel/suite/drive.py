@@ -8,27 +8,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import (
-    api,
-    config_files,
-    machine,
-    measurement,
-    runs,
-    suite_handed,
-    suite_held_out,
-    suite_share,
-    suite_standing,
-    suite_tasks,
-    talks,
-)
+from evo_kernel import api, config_files, machine, measurement, runs, talks
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed, Unsettled
-from evo_kernel.suite_folder import Member, SuiteRun, run_of
-from evo_kernel.suite_schedule import ready
-from evo_kernel.suite_standing import Place
-from evo_kernel.suite_stop import Stop
-from evo_kernel.suite_survey import ROOTLESS
-from evo_kernel.suite_theirs import gpu
+from evo_kernel.suite import handed, held_out, share, standing
+from evo_kernel.suite import tasks as suite_tasks
+from evo_kernel.suite.folder import Member, SuiteRun, run_of
+from evo_kernel.suite.schedule import ready
+from evo_kernel.suite.standing import Place
+from evo_kernel.suite.stop import Stop
+from evo_kernel.suite.survey import ROOTLESS
+from evo_kernel.suite.theirs import gpu
 from suites import Task
 from suites.foreign import SuiteError
 from suites.loading import TaskError
@@ -45,7 +35,7 @@ def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = 
     `theirs`: at the end the suite's own tests judge what was found.
     """
     settings = shared(config_files.load(None, dict(asked.settings)), at_once)
-    places = {m.name: suite_standing.take_up(folder, m) for m in asked.searched}
+    places = {m.name: standing.take_up(folder, m) for m in asked.searched}
     stop, pool = Stop(), ThreadPoolExecutor(at_once)
     try:
         _search(folder, asked, settings, places, pool, at_once, stop, say)
@@ -110,24 +100,24 @@ def _turn(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
 
 
 def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, stop: Stop) -> Place:
-    run, place = run_of(folder, member), suite_standing.read(folder, member)
+    run, place = run_of(folder, member), standing.read(folder, member)
     if place.damaged:
         return place
     if place.state is None:
         try:
             task, settings = _task(asked, member, settings, stop)
         except suite_tasks.JailLost as error:  # nobody's verdict
-            return place if stop.is_set() else suite_standing.leave_alone(folder, member, str(error))
+            return place if stop.is_set() else standing.leave_alone(folder, member, str(error))
         except (TaskError, SuiteError) as error:
-            return suite_standing.leave_out(folder, member, str(error))
+            return standing.leave_out(folder, member, str(error))
         talks.require(settings, task)
-        part = suite_share.limits(settings, 1, asked.turns)
+        part = share.limits(settings, 1, asked.turns)
         runs.begin(run, settings.model_copy(update=part), task)
         talks.settle(run, settings, task)
     elif place.drained:
         generations = place.state.search.generations + asked.settings["generations"]
         given = generations // asked.settings["generations"]
-        runs.extend(run, generations, suite_share.limits(settings, given, asked.turns))
+        runs.extend(run, generations, share.limits(settings, given, asked.turns))
     try:
         with api.driver(run, settings) as running:
             while not stop.is_set() and not running.advance().done:
@@ -135,8 +125,8 @@ def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
     except SeedFailed as error:
         logger.info("%s: %s", member.name, error)
     except (Unsettled, TaskError) as error:  # the others go on; whoever runs the suite again asks for this one again
-        return suite_standing.leave_alone(folder, member, str(error))
-    return suite_standing.read(folder, member)
+        return standing.leave_alone(folder, member, str(error))
+    return standing.read(folder, member)
 
 
 def _task(asked: SuiteRun, member: Member, settings: Settings, stop: Stop) -> tuple[Task, Settings]:
@@ -164,23 +154,23 @@ def _finish(folder: Path, number: int, place: Place, settings: Settings, stop: t
     """Judge a task's seed and its best on what no operator saw, once for each best."""
     try:
         with machine.dealt(number):
-            suite_held_out.judge(folder, place, settings, stop)
+            held_out.judge(folder, place, settings, stop)
     except TaskError as error:
         why = f"held-out cases were not judged: {error}"
-        return place if place.alone else suite_standing.leave_alone(folder, place.member, why)
+        return place if place.alone else standing.leave_alone(folder, place.member, why)
     return place
 
 
 def _ask_theirs(folder: Path, asked: SuiteRun, places: dict[str, Place], workers: int, stop: threading.Event,
                 say: Say) -> None:  # fmt: skip
     """Have the suite's own tests judge what the searches hand in, and where there is a GPU time it."""
-    searched = {name: (run_of(folder, p.member), suite_standing.read(folder, p.member)) for name, p in places.items()}
+    searched = {name: (run_of(folder, p.member), standing.read(folder, p.member)) for name, p in places.items()}
     found = {name: (run, place.state) for name, (run, place) in searched.items() if place.state is not None}
     if found:
         tasks = suite_tasks.members(asked.suite, None if asked.root is None else Path(asked.root), tuple(found))
-        suite_handed.ask(found, tasks, workers, stop, say)
+        handed.ask(found, tasks, workers, stop, say)
         if (device := gpu("auto")) is not None:
-            suite_handed.clock(found, tasks, device, stop, say)
+            handed.clock(found, tasks, device, stop, say)
 
 
 def line(place: Place, used: int, turns: int) -> str:

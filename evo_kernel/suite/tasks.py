@@ -5,8 +5,8 @@ from pathlib import Path
 
 from evo_kernel import machine
 from evo_kernel.config import Settings
-from evo_kernel.suite_stop import Stop
-from evo_kernel.suite_survey import chosen, lacks, survey
+from evo_kernel.suite.stop import Stop
+from evo_kernel.suite.survey import chosen, lacks, survey
 from suites import Task, load
 from suites.foreign import Loaded, by_theirs
 from suites.loading import TaskError

@@ -8,11 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import config_files, isolation, machine, suite_folder, suite_share, suite_survey, suite_tasks, talks
+from evo_kernel import config_files, isolation, machine, talks
 from evo_kernel.config import BEFORE, Settings
 from evo_kernel.errors import RunError
-from evo_kernel.suite_differing import differing
-from evo_kernel.suite_folder import Member, SuiteRun
+from evo_kernel.suite import folder as suite_folder
+from evo_kernel.suite import share
+from evo_kernel.suite import survey as suite_survey
+from evo_kernel.suite import tasks as suite_tasks
+from evo_kernel.suite.differing import differing
+from evo_kernel.suite.folder import Member, SuiteRun
 from suites.foreign import Loaded
 
 USUAL = {"pool": "inline", "stop_at_roofline": 0.95, "stop_after_stagnation": 48}
@@ -40,7 +44,7 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
     )
     if budget < asked.turn:
         raise RunError(f"a budget of {budget} evaluations is less than one turn of a task, which is {asked.turn}")
-    suite_share.require(settings, asked.turns)
+    share.require(settings, asked.turns)
     hopeless = [_hopeless(t, settings) for t in tasks]
     if all(hopeless):
         raise RunError(f"no task of {suite} can be searched; of {tasks[0].name}: {hopeless[0]}")

@@ -7,14 +7,16 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import metrics, suite_plot, suite_rows
+from evo_kernel import metrics
 from evo_kernel.errors import RunError
-from evo_kernel.suite_cells import FAST, Cell, parts, percent, share, table, times, us
-from evo_kernel.suite_folder import put, read
-from evo_kernel.suite_rows import Row
-from evo_kernel.suite_sides import by_theirs, verdicts
-from evo_kernel.suite_standing import DAMAGED, WORDS
-from evo_kernel.suite_survey import remark
+from evo_kernel.suite import plot
+from evo_kernel.suite import rows as suite_rows
+from evo_kernel.suite.cells import FAST, Cell, parts, percent, share, table, times, us
+from evo_kernel.suite.folder import put, read
+from evo_kernel.suite.rows import Row
+from evo_kernel.suite.sides import by_theirs, verdicts
+from evo_kernel.suite.standing import DAMAGED, WORDS
+from evo_kernel.suite.survey import remark
 from fitness.ours import QUARANTINED
 
 KS = (1, 5, 10)  # of pass@k
@@ -120,7 +122,7 @@ def write(folder: Path, out: Path, other: Path | None = None) -> str:
     told = markdown(reports)
     data: Any = reports if other is not None else reports[own]
     curves = {name: [_gained(t) for t in one["tasks"]] for name, one in reports.items()}
-    for name, text in zip(NAMES, (json.dumps(data, indent=1) + "\n", told, suite_plot.svg(curves)), strict=True):
+    for name, text in zip(NAMES, (json.dumps(data, indent=1) + "\n", told, plot.svg(curves)), strict=True):
         put(out / name, text)
     return told
 

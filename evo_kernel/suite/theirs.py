@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evo_kernel import config_files, machine, suite_flags, suite_ours
+from evo_kernel import config_files, machine
 from evo_kernel.errors import RunError
-from evo_kernel.suite_jails import Jails
-from evo_kernel.suite_ours import Ours
-from evo_kernel.suite_survey import chosen, lacks, survey
+from evo_kernel.suite import flags as suite_flags
+from evo_kernel.suite import ours as suite_ours
+from evo_kernel.suite.jails import Jails
+from evo_kernel.suite.ours import Ours
+from evo_kernel.suite.survey import chosen, lacks, survey
 from fitness.gpu import discover
 from fitness.jail import WorkerLost
 from fitness.open_mode import visible

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from evo_kernel.errors import RunError
-from evo_kernel.suite_jails import Jails
-from evo_kernel.suite_tasks import quarantined_by_its_test, why_not
-from evo_kernel.suite_theirs import LOST
+from evo_kernel.suite.jails import Jails
+from evo_kernel.suite.tasks import quarantined_by_its_test, why_not
+from evo_kernel.suite.theirs import LOST
 from fitness import modules, ours
 from fitness.foreign import FLAVOUR, SECONDS, Checked, check
 from fitness.jail import Jail, WorkerLost

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from evo_kernel.suite_folder import Member, SuiteRun
-from evo_kernel.suite_survey import ROOTLESS
+from evo_kernel.suite.folder import Member, SuiteRun
+from evo_kernel.suite.survey import ROOTLESS
 from fitness.words import clean
 
 NAMED, LONGEST = 5, 200  # tasks that are named, and letters of a value

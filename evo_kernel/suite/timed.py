@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evo_kernel import metrics, suite_theirs
+from evo_kernel import metrics
 from evo_kernel.errors import RunError
-from evo_kernel.suite_jails import Jails
-from evo_kernel.suite_kept import microseconds, words
+from evo_kernel.suite import theirs
+from evo_kernel.suite.jails import Jails
+from evo_kernel.suite.kept import microseconds, words
 from fitness import their_times
 from fitness.gpu import discover
 from fitness.jail import Jail, WorkerLost
@@ -70,7 +71,7 @@ def device(on: str) -> discover.Found | None:
     """Return the GPU that times are taken on; RunError where there is none."""
     if on == "interpreter":
         raise RunError("--times needs a GPU: what the interpreter takes is no time of a program; leave out one of both")
-    return suite_theirs.gpu("gpu")
+    return theirs.gpu("gpu")
 
 
 def timed(programs: Sequence[tuple[Loaded, str]], found: discover.Found | None, seconds: float) -> Iterator[Timed]:
@@ -103,7 +104,7 @@ def _both(task: Loaded, source: str, jails: Jails, found: discover.Found | None,
         made = taken(source)
         again = Times((), 0.0) if made.why else taken(task.source)
     except WorkerLost as error:
-        return Timed((), (), f"{suite_theirs.LOST}{error}", where)
+        return Timed((), (), f"{theirs.LOST}{error}", where)
     return Timed(before.by_test, made.by_test, made.why or _lost(before, made), where, again=again.by_test)
 
 
