@@ -22,7 +22,7 @@ from typing import Any
 
 import native_rows  # beside this file
 
-from fitness import checking, mutating
+from fitness import checking, mutating, mutation
 from fitness.build import Builder, Purpose, Refusal
 from fitness.child import Limits
 from fitness.judge import Judge
@@ -71,16 +71,16 @@ def _compiled(task: Task, source: str, target: str) -> str:
 def mutated(task: Task, target: str, most: int) -> Row:
     """Try mutants of one task's reference and seeds."""
     found = mutating.mutate(task, target, most)
-    counts = {state: sum(t.state == state for t in found.tried) for state in mutating.STATES}
-    left = [f"{t.of}, {t.mutant.said}" for t in found.tried if t.state == mutating.SURVIVED]
+    counts = {state: sum(t.state == state for t in found.tried) for state in mutation.STATES}
+    left = [f"{t.of}, {t.mutant.said}" for t in found.tried if t.state == mutation.SURVIVED]
     whole = {"made": found.made, "share": mutating.share(found.tried)}
     return {"task": task.name, **counts, **whole, "survivors": left}
 
 
 def said(row: Row) -> str:
     """Say in a few lines what became of mutants."""
-    counts = ", ".join(f"{row[state]} {state}" for state in mutating.STATES)
-    tried = sum(row[state] for state in mutating.STATES)
+    counts = ", ".join(f"{row[state]} {state}" for state in mutation.STATES)
+    tried = sum(row[state] for state in mutation.STATES)
     head = f"{row['task']:<22} {percent(row['share'])} killed of {tried} tried of {row['made']}: {counts}"
     return "\n    ".join([head, *row["survivors"]])
 
@@ -92,13 +92,14 @@ def percent(share: float | None) -> str:
 
 def mutants(rows: list[Row]) -> str:
     """Return the table of all tasks' mutants."""
-    head = f"| task | {' | '.join(mutating.STATES)} | share killed |\n|---|{'---|' * (len(mutating.STATES) + 1)}"
+    head = f"| task | {' | '.join(mutation.STATES)} | share killed |\n|---|{'---|' * (len(mutation.STATES) + 1)}"
     rows = sorted(rows, key=lambda row: row["task"])
-    whole = {"task": "all", **{state: sum(row[state] for row in rows) for state in mutating.STATES}}
-    counted = whole[mutating.KILLED] + whole[mutating.SURVIVED]
-    whole["share"] = whole[mutating.KILLED] / counted if counted else None
+    whole = {"task": "all", **{state: sum(row[state] for row in rows) for state in mutation.STATES}}
+    killed = whole[mutation.KILLED] + whole[mutation.FAULTED]
+    counted = killed + whole[mutation.SURVIVED]
+    whole["share"] = killed / counted if counted else None
     lines = [
-        f"| {row['task']} | {' | '.join(str(row[state]) for state in mutating.STATES)} | {percent(row['share'])} |"
+        f"| {row['task']} | {' | '.join(str(row[state]) for state in mutation.STATES)} | {percent(row['share'])} |"
         for row in (*rows, whole)
     ]
     return "\n".join([head, *lines]) + "\n"

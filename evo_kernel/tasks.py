@@ -100,7 +100,7 @@ def lint(name_or_path: str) -> Task | None:
 
 def mutate(task: Task, settings: Settings, most: int) -> bool:
     """Print which mutants of a task's reference and seeds its cases do not kill; return whether enough are killed."""
-    from fitness import mutating
+    from fitness import mutating, mutation
     from fitness.jail import WorkerLost
 
     try:
@@ -108,15 +108,16 @@ def mutate(task: Task, settings: Settings, most: int) -> bool:
     except WorkerLost as error:
         raise RunError(f"this machine cannot run mutants now: {error}") from error
     for one in found.tried:
-        if one.state not in (mutating.KILLED, mutating.BROKEN):
+        if one.state not in (mutation.KILLED, mutation.FAULTED, mutation.BROKEN):
             click.echo(f"  {one.state:<9} {one.of}, {one.mutant.said} ({one.detail})")
     share = mutating.share(found.tried)
     counts = ", ".join(
         f"{sum(t.state == state for t in found.tried)} {said}"
-        for state, said in ((mutating.KILLED, "killed"), (mutating.SURVIVED, "survived"),
-                            (mutating.EQUAL, "give the original's very bytes in all trials"),
-                            (mutating.AS_RIGHT, "differ and err no more than honest programs"),
-                            (mutating.BROKEN, "do not run"), (mutating.UNTRIED, "launch nothing in any case"))
+        for state, said in ((mutation.KILLED, "killed by their values"), (mutation.FAULTED, "by a fault alone"),
+                            (mutation.SURVIVED, "survived"),
+                            (mutation.EQUAL, "give the original's very bytes in all trials"),
+                            (mutation.AS_RIGHT, "differ and err no more than honest programs"),
+                            (mutation.BROKEN, "do not run"), (mutation.UNTRIED, "cannot be tried"))
     )  # fmt: skip
     rest = f" (the others with a larger --most than {most})" if len(found.tried) < found.made else ""
     click.echo(f"mutants of {task.name}: {len(found.tried)} of {found.made} tried{rest}: {counts}")

@@ -22,6 +22,12 @@ KINDS = (
     "swap an axis",
     "exchange an operation",
 )
+KILLED, EQUAL, AS_RIGHT, SURVIVED, BROKEN = "killed", "equal", "as right", "survived", "does not run"
+FAULTED, UNTRIED = "faults", "untried"
+STATES = (KILLED, FAULTED, SURVIVED, EQUAL, AS_RIGHT, BROKEN, UNTRIED)  # what may become of a mutant
+ALIKE = 1.25  # times the largest error of the original and the honest bank, in each trial: roundings fall otherwise
+NO_WORSE = "differs, and errs no more than honest programs in any trial"
+
 _ROUND = {"tl": "({}).to(tl.bfloat16).to(tl.float32)", "torch": "({}).bfloat16().float()"}
 _AXES = ("axis", "dim", "dims")
 

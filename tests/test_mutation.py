@@ -8,7 +8,9 @@ import pytest
 from evo_kernel import tasks
 from evo_kernel.config import Settings
 from fitness import grids, mutating, mutation
-from fitness.mutating import AS_RIGHT, BROKEN, EQUAL, KILLED, SURVIVED, UNTRIED, Tried, held, references, share
+from fitness.mutated import held, references
+from fitness.mutating import Tried, share
+from fitness.mutation import AS_RIGHT, BROKEN, EQUAL, FAULTED, KILLED, SURVIVED, UNTRIED
 from suites import load, names, read
 from suites.loading import parts
 from suites.parsing import parse
@@ -166,7 +168,7 @@ def test_a_launcher_of_too_few_programs_is_held_against_cases_where_it_launches_
     task = read(TASK.replace("(4, cols)", f"({rows}, cols)"), "twice")
     assert [t.state for t in mutating.mutate(task, "mi300", 40).tried if t.mutant.launcher] == states
     tasks.mutate(task, Settings(target="mi300"), 40)
-    said = "untried   plain, skip a tile, line 15: x.shape[0] -> (x.shape[0]) - 1 (launches nothing in any case or edge"
+    said = "untried   plain, skip a tile, line 15: x.shape[0] -> (x.shape[0]) - 1 ("
     assert (said in capsys.readouterr().out) == (UNTRIED in states)
 
 
@@ -179,6 +181,16 @@ def test_a_program_too_few_that_wrote_nothing_new_is_no_kill() -> None:
     assert [(t.state, t.detail) for t in found] == [
         (EQUAL, "in all trials; it launches fewer in 2 of 2 cases and edges")
     ]
+
+
+def test_what_only_writes_outside_is_counted_apart_from_what_gives_wrong_values(capsys: pytest.CaptureFixture) -> None:
+    found = mutating.mutate(read(TASK, "twice"), "mi300", 40)
+    faults = {t.mutant.said.partition(":")[0]: t.detail for t in found.tried if t.state == FAULTED}
+    outside = "the kernel writes outside an allocation of 512 bytes"
+    assert faults == {"drop a mask, line 10": outside, "change a constant, line 10": outside}
+    assert share(found.tried) == 1.0
+    assert tasks.mutate(read(TASK, "twice"), Settings(target="mi300"), 40)
+    assert "9 killed by their values, 2 by a fault alone, 0 survived" in capsys.readouterr().out
 
 
 def test_where_no_mutant_counts_there_is_no_share(
@@ -195,7 +207,7 @@ def test_where_no_mutant_counts_there_is_no_share(
 
 def test_equal_ones_those_as_right_and_those_that_do_not_run_are_no_evidence_for_a_task() -> None:
     mutant = mutation.mutants(parts(TASK)[1], lambda f: f.name == "reference")[0]
-    states = [KILLED] * 3 + [SURVIVED] + [EQUAL] * 5 + [AS_RIGHT] * 4 + [BROKEN] * 7
+    states = [KILLED] * 2 + [FAULTED] + [SURVIVED] + [EQUAL] * 5 + [AS_RIGHT] * 4 + [BROKEN] * 7
     assert share([Tried("reference", mutant, state, "") for state in states]) == 0.75
 
 

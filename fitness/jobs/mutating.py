@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from fitness.child import Report
-from fitness.mutating import held, references
+from fitness.mutated import held, references
 from suites.task import unpack
 
 
