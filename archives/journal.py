@@ -10,6 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
@@ -224,6 +225,16 @@ def _check(folder: Path) -> None:
             f"{folder / FILE} was written by a newer evo-kernel (format {version}; this one reads up to {SCHEMA}): "
             "upgrade evo-kernel to open it"
         )
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only process that works below a folder; JournalError says which other one does."""
+    lock = _take_lock(folder)
+    try:
+        yield
+    finally:
+        _give_up(lock)
 
 
 def _take_lock(folder: Path) -> IO[str]:

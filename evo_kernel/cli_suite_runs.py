@@ -185,8 +185,8 @@ def suite_report(folder: Path, other: Path | None, out: Path | None, as_json: bo
 
     place = out or (folder if other is None else folder / "compared")
     runs = [suite_folder.read(one) for one in (folder, other) if one is not None]
-    for asked in runs:  # one that an older version began within its checkout keeps its report there
-        suite_folder.require_outside(asked.suite, asked.root, {"the folder of the report": out})
+    for n, asked in enumerate(runs):  # one that an older version began within its checkout keeps its report there
+        suite_folder.require_outside(asked.suite, asked.root, {"the folder of the report": place if n else out})
     told = module.write(folder, place, other)
     for asked in runs:
         remark(asked.suite, asked.notes)

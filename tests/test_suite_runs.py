@@ -19,6 +19,7 @@ from llm_server import SECRET, LlmServer
 
 from archives.candidate import Candidate
 from archives.events import Answered, Judged, Proposed
+from archives.journal import Journal, alone
 from evo_kernel import talks
 from evo_kernel.cli import main
 from evo_kernel.config import Settings
@@ -155,6 +156,29 @@ def test_a_task_whose_jails_are_lost_is_left_alone_and_made_by_the_next_run(
     assert "\n- a: left alone: its jail was lost; run the suite again\n" in told
     assert run(*options(tasks, tmp_path / "out", *given)).exit_code == 0
     one, same = ((tmp_path / out / "report.json").read_bytes() for out in ("whole", "out"))
+    assert one == same
+
+
+def test_a_task_whose_run_somebody_holds_is_left_alone_and_nobody_else_works_on_the_same_suite_run(
+    tasks: Path, tmp_path: Path
+) -> None:
+    out, given = tmp_path / "out", ("--task", "a", "--task", "b")
+    assert run(*options(tasks, tmp_path / "whole", *given)).exit_code == 0
+    Formula.left = 3
+    assert run(*options(tasks, out, *given)).exit_code == 130
+    Formula.left = float("inf")
+    with Journal.append_to(out / "tasks" / "a"):
+        held = run(*options(tasks, out, *given))
+        assert (held.exit_code, "a was left alone: " in held.stderr, "in use by" in held.stderr) == (1, True, True)
+        report = json.loads((out / "report.json").read_text())
+        assert (report["left_alone"], report["tasks"][1]["made"]["evaluations"]) == (["a"], 8)
+    with alone(out):  # as another process that works on it: the reasons of the last one stay
+        beside = run(*options(tasks, out, *given))
+        assert (beside.exit_code, beside.output.count("\n"), "in use by another" in beside.output) == (1, 1, True)
+    run("suite", "report", out)
+    assert json.loads((out / "report.json").read_text())["left_alone"] == ["a"]
+    assert run(*options(tasks, out, *given)).exit_code == 0
+    one, same = ((tmp_path / name / "report.json").read_bytes() for name in ("whole", "out"))
     assert one == same
 
 
@@ -401,8 +425,11 @@ def test_damaged_times_of_theirs_are_damage_whichever_number_or_word_it_is(tmp_p
 def test_what_a_test_of_theirs_said_elsewhere_stays_where_it_says_another_thing_here() -> None:
     times = suite_timed.Timed((("a", 1.0),), (("a", 2.0),), "", "GPU")
     older = suite_handed.Said("0f", True, True, "", "GPU", "open", times)
-    wrong = suite_handed.Said("0f", True, False, "not equal", "GPU", "open", flagged=False)
-    assert suite_handed._joined(None, wrong) == wrong
+    wrong = suite_handed.Said("0f", True, False, "not equal", "GPU", "open")
+    nothing = suite_handed.Said("0f", False, None, "the suite's own reference fails", "GPU", "open")
+    assert [suite_handed._joined(before, wrong) for before in (None, nothing)] == [wrong, wrong]
+    assert [suite_handed._joined(before, nothing) for before in (older, wrong)] == [older, wrong]
+    assert [one.open for one in (older, wrong, nothing, replace(older, flagged=False))] == [True, False, True, False]
     assert suite_handed._joined(older, replace(wrong, device="interpreter")) == older
     assert suite_handed._joined(older, wrong) == replace(wrong, times=times)
 

@@ -769,7 +769,7 @@ class TestASuiteRunOfOthers:
         timers.pop().cancel()
         assert (stopped.exit_code, len(sent)) == (130, 1), stopped.output
         assert time.monotonic() - sent[0] < 5
-        assert [f.name for f in (tmp_path / "out").rglob("*") if f.is_file()] == ["suite.json"]
+        assert {f.name for f in (tmp_path / "out").rglob("*") if f.is_file()} == {"lock", "suite.json"}
 
 
 def interrupted(*_: object) -> None:
@@ -833,6 +833,12 @@ class TestWhatCannotBeRead:
             assert (told.exit_code, told.output.count("\n")) == (1, 1)
             assert f"{root / 'report'} lies in the checkout {root}, which is never written to" in told.output
         assert not (root / "report").exists()
+        suite_folder.write(root / "native", SuiteRun("native", None, (other,), 8, settings))
+        told = run("suite", "report", root / "native", "--compare", out)
+        assert (told.exit_code, f"{root / 'native' / 'compared'} lies in the checkout {root}" in told.output) == (
+            1,
+            True,
+        )
         assert run("suite", "report", root / "older").exit_code == 0  # as an older version began it
         assert run("suite", "report", tmp_path / "native", "--out", root / "report").exit_code == 0
 

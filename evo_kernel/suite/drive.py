@@ -8,6 +8,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+from archives import journal
+from archives.journal import JournalError
 from evo_kernel import api, config_files, machine, measurement, runs, talks
 from evo_kernel.config import Settings
 from evo_kernel.errors import SeedFailed, Unsettled
@@ -26,6 +28,8 @@ from suites.loading import TaskError
 logger = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
+LEFT_ALONE = (Unsettled, TaskError, JournalError)  # of one task, and nobody's verdict: its run may be in use, say
+NOT_HELD_OUT = "held-out cases were not judged"
 SHARING = 4  # searches on each GPU: builders of one work while another is at the clock
 
 
@@ -35,19 +39,20 @@ def drive(folder: Path, asked: SuiteRun, at_once: int, say: Say, theirs: bool = 
     `theirs`: at the end the suite's own tests judge what was found.
     """
     settings = shared(config_files.load(None, dict(asked.settings)), at_once)
-    places = {m.name: standing.take_up(folder, m) for m in asked.searched}
-    stop, pool = Stop(), ThreadPoolExecutor(at_once)
-    try:
-        _search(folder, asked, settings, places, pool, at_once, stop, say)
-        finished = [pool.submit(_finish, folder, n, place, settings, stop) for n, place in enumerate(places.values())]
-        places = {done.result().member.name: done.result() for done in finished}
-        if theirs and asked.suite != ROOTLESS:
-            _ask_theirs(folder, asked, places, at_once, stop, say)
-    finally:
-        # an interrupt comes here: no task is made any more, searches stop at the next verdict and keep what they had
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-    return tuple(place for place in places.values() if place.left_alone)
+    with journal.alone(folder):
+        places = {m.name: standing.read(folder, m, again=True) for m in asked.searched}
+        stop, pool = Stop(), ThreadPoolExecutor(at_once)
+        try:
+            _search(folder, asked, settings, places, pool, at_once, stop, say)
+            finished = [pool.submit(_finish, folder, n, p, settings, stop) for n, p in enumerate(places.values())]
+            places = {done.result().member.name: done.result() for done in finished}
+            if theirs and asked.suite != ROOTLESS:
+                _ask_theirs(folder, asked, places, at_once, stop, say)
+        finally:
+            # an interrupt comes here: no task is made any more, searches stop at their next verdict and keep it
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+        return tuple(place for place in places.values() if place.left_alone)
 
 
 def usual(settings: Mapping[str, Any]) -> int:
@@ -100,7 +105,7 @@ def _turn(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
 
 
 def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, stop: Stop) -> Place:
-    run, place = run_of(folder, member), standing.read(folder, member)
+    run, place = run_of(folder, member), standing.read(folder, member, again=True)
     if place.damaged:
         return place
     if place.state is None:
@@ -114,19 +119,19 @@ def _used(folder: Path, asked: SuiteRun, member: Member, settings: Settings, sto
         part = share.limits(settings, 1, asked.turns)
         runs.begin(run, settings.model_copy(update=part), task)
         talks.settle(run, settings, task)
-    elif place.drained:
-        generations = place.state.search.generations + asked.settings["generations"]
-        given = generations // asked.settings["generations"]
-        runs.extend(run, generations, share.limits(settings, given, asked.turns))
     try:
+        if place.state is not None and place.drained:
+            generations = place.state.search.generations + asked.settings["generations"]
+            given = generations // asked.settings["generations"]
+            runs.extend(run, generations, share.limits(settings, given, asked.turns))
         with api.driver(run, settings) as running:
             while not stop.is_set() and not running.advance().done:
                 pass
     except SeedFailed as error:
         logger.info("%s: %s", member.name, error)
-    except (Unsettled, TaskError) as error:  # the others go on; whoever runs the suite again asks for this one again
+    except LEFT_ALONE as error:  # the others go on; whoever runs the suite again asks for this one again
         return standing.leave_alone(folder, member, str(error))
-    return standing.read(folder, member)
+    return standing.read(folder, member) if stop.is_set() else standing.tried(folder, member)
 
 
 def _task(asked: SuiteRun, member: Member, settings: Settings, stop: Stop) -> tuple[Task, Settings]:
@@ -155,10 +160,10 @@ def _finish(folder: Path, number: int, place: Place, settings: Settings, stop: t
     try:
         with machine.dealt(number):
             held_out.judge(folder, place, settings, stop)
-    except TaskError as error:
-        why = f"held-out cases were not judged: {error}"
+    except LEFT_ALONE as error:
+        why = f"{NOT_HELD_OUT}: {error}"
         return place if place.alone else standing.leave_alone(folder, place.member, why)
-    return place
+    return place if place.alone or stop.is_set() else standing.tried(folder, place.member, NOT_HELD_OUT)
 
 
 def _ask_theirs(folder: Path, asked: SuiteRun, places: dict[str, Place], workers: int, stop: threading.Event,

@@ -39,6 +39,11 @@ class Said:
         """Whether it takes a program for right, and nobody asked whether that says anything."""
         return self.passed is True and self.flagged is None
 
+    @property
+    def open(self) -> bool:
+        """Whether it is to be asked again: it could not be asked, or says less than it can."""
+        return self.passed is None or self.unasked
+
 
 def said(run: Path, handed: Handed | None) -> Said | None:
     """Return what the suite's test was seen to say of a program; None where nobody asked it, or it cannot be read."""
@@ -69,7 +74,8 @@ def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers
         say: Callable[[str], None]) -> None:  # fmt: skip
     """Have the suite's own tests judge what runs hand in, several at once, and each program once.
 
-    What an older version kept of a program that is right is asked again for whether that says anything.
+    What could not be judged is asked again, and of a program that is right, where an older version did not ask it,
+    whether that says anything.
     """
     asked: dict[str, tuple[Path, str, Said | None]] = {}
     programs: list[tuple[Loaded, str]] = []
@@ -77,30 +83,31 @@ def ask(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], workers
         run, state = runs[task.name]
         handed = of(run, state.search.archive.best)
         before = said(run, handed)
-        if handed is None or (before is not None and not before.unasked):
+        if handed is None or (before is not None and not before.open):
             continue
         try:
             programs.append((task, _as_theirs(state, handed.candidate.source)))
             asked[task.name] = run, handed.candidate.id, before
         except handing.Unhandable as error:
-            _keep(run, Said(handed.candidate.id, False, None, str(error), "", ""))
+            _keep(run, _joined(before, Said(handed.candidate.id, False, None, str(error), "", "")))
     for found in suite_theirs.judged(programs, suite_theirs.gpu("auto"), their_times.TEST, workers):
         if not found.why.startswith(suite_theirs.LOST):  # else it is the machine's fault, and asked again
             run, identity, before = asked[found.name]
             told = Said(identity, found.called, found.passed, found.why, found.device, found.mode)
-            _keep(run, _joined(before, replace(told, flagged=found.flagged)))
+            _keep(run, _joined(before, replace(told, flagged=found.flagged if found.passed else None)))
         say(f"their test: {suite_theirs.line(found)}")
         if stop.is_set():
             return
 
 
 def _joined(before: Said | None, now: Said) -> Said:
-    """Return what a test says now, with what is kept of it: its times, and what it said on another device."""
-    if before is None:
+    """Return what a test says now, with what is kept of it: its times, and what it said where it could be asked."""
+    if before is None or before.passed is None:
         return now
     if now.passed:
         return replace(before, flagged=now.flagged)
-    return replace(now, times=before.times) if now.device == before.device else before
+    wrong = now.passed is False and now.device == before.device
+    return replace(now, times=before.times) if wrong else before
 
 
 def clock(runs: Mapping[str, tuple[Path, State]], tasks: Sequence[Loaded], found: discover.Found,

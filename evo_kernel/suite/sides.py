@@ -40,7 +40,7 @@ def by_theirs(rows: Sequence[Row]) -> dict[str, Any] | None:
     said = [one.theirs for one in asked if one.theirs is not None]
     flagged, unasked = sum(one.flagged is True for one in said), sum(one.unasked for one in said)
     return {
-        "judged": len(asked),
+        "judged": sum(one.passed is not None for one in said),
         "flagged": None if unasked and unasked == sum(one.passed is True for one in said) else flagged,
         "flags_not_asked": unasked,
         "timed_by_theirs": timed,

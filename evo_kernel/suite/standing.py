@@ -79,13 +79,13 @@ class Place:
         return Standing(used if closed else given, busy=not self.drained, closed=closed)
 
 
-def read(folder: Path, member: Member) -> Place:
-    """Read one task's place."""
+def read(folder: Path, member: Member, again: bool = False) -> Place:
+    """Read one task's place; `again`: as one that is to be tried, whatever was in its way."""
     run = run_of(folder, member)
     try:
         if (why := _told(run / LEFT_OUT)) is not None:
             return Place(member, None, why)
-        alone = _told(run / LEFT_ALONE) or ""
+        alone = "" if again else _told(run / LEFT_ALONE) or ""
         return Place(member, runs.read(run) if begun(folder, member) else None, alone, alone=bool(alone))
     except (JournalError, RunError) as error:
         return _damaged(member, run, str(error))
@@ -101,10 +101,12 @@ def leave_alone(folder: Path, member: Member, why: str) -> Place:
     return _left(folder, member, LEFT_ALONE, why)
 
 
-def take_up(folder: Path, member: Member) -> Place:
-    """Return the place of a task that is tried again, whatever was in its way."""
+def tried(folder: Path, member: Member, of: str = "") -> Place:
+    """Return the place of a task that was gone on with: what was in its way (that began with `of`) is no more."""
+    file = run_of(folder, member) / LEFT_ALONE
     try:
-        (run_of(folder, member) / LEFT_ALONE).unlink(missing_ok=True)
+        if (_told(file) or "").startswith(of):
+            file.unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"cannot forget why {member.name} was left alone: {error}") from error
     return read(folder, member)

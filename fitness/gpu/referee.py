@@ -94,7 +94,7 @@ class Referee:
         if others > OTHERS:
             part = f"it takes more memory than its judge's part, one of {self._judges} of the GPU: {held}"
             return ["memory", f"{part}, others {gib[3]}; fewer judges on one GPU would leave it more"]
-        return ["memory", f"it takes more memory than the GPU has: {held}"]
+        return ["memory", f"it takes more memory than the GPU has: {held}, others {gib[3]}"]
 
     def begin(self, packed: Any, seed: int) -> Any:
         """Take up a task; `seed` is secret to the judges of one run."""
