@@ -1,4 +1,4 @@
-"""Writes syntax trees as `ast.dump` does, in half the time: what that asks of every node is asked once for each kind.
+"""Writes syntax trees as `ast.dump` does, and faster: what that asks of every node is asked once for each kind.
 
 Which empty fields are left out differs between versions of Python, so `ast.dump` itself is asked.
 """
@@ -12,7 +12,7 @@ _MISSING = object()
 _NOTHING: Mapping[str, str] = {}
 # of each kind of node its fields, and for each whether nothing and an empty list are written
 _ROWS: dict[type, tuple[tuple[str, bool, bool], ...]] = {}
-_BARE: dict[type, str] = {}  # of kinds without fields, and what becomes of Load where it is the last field
+_BARE: dict[type, str] = {}  # texts of kinds without fields
 _PLAIN = frozenset({str, int, float, bool, bytes, complex, type(...)})
 
 

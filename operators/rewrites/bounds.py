@@ -8,10 +8,11 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import of_kind
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, dotted, keyword, with_parentheses
+from operators.rewrites.program import Program, dotted, keyword
 from operators.rewrites.sums import addends
+from operators.rewrites.templates import with_parentheses
+from operators.walking import of_kind
 
 DEEPEST = 8  # names in what names stand for: a mask of m & m, where m is of l & l, has twice the parts at each
 _HINTS = ("multiple_of", "max_contiguous")

@@ -7,11 +7,13 @@ from typing import Any
 
 import libcst as cst
 
-from operators.program_tree import Edit, Path, named, of_kind
+from operators.program_tree import Edit, Path
 from operators.rewrites.bounds import Bound, Masks, accesses, masks, with_mask
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, bound, dotted, expression
+from operators.rewrites.program import Program, Site, bound, dotted
 from operators.rewrites.special import each_replaced, replaced
+from operators.rewrites.templates import expression
+from operators.walking import named, of_kind
 
 Known = Callable[[Bound], bool]
 

@@ -8,13 +8,14 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Launch
-from operators.program_tree import descend, named, of_kind
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, bound, dotted, expression, removed, statement
+from operators.rewrites.program import Insertion, Program, Site, bound, dotted, removed
 from operators.rewrites.programs import launched, own_numbers
 from operators.rewrites.renaming import renamed
 from operators.rewrites.sharing import passed_texts, shared
 from operators.rewrites.special import line_of
+from operators.rewrites.templates import expression, statement
+from operators.walking import descend, named, of_kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from operators.rewrites.bounds import DEEPEST
 from operators.rewrites.extents import covers
 from operators.rewrites.hints import loop_of, sized
 from operators.rewrites.printing import code
-from operators.rewrites.program import ATOMS, Program, Site, dotted, keyword
+from operators.rewrites.program import Program, Site, dotted, keyword
 from operators.rewrites.programs import axis_of
 from operators.rewrites.reductions import bounds
 from operators.rewrites.special import Choice, passed, replaced, specialised
+from operators.rewrites.templates import ATOMS
 
 ONCE, LOOP, GRID = "once", "loop", "grid"
 

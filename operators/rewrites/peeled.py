@@ -8,14 +8,15 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import of_kind
 from operators.rewrites.bounds import Masks, accesses, masks
 from operators.rewrites.full import whole_steps, without_known
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, bound, dotted, expression, statement
+from operators.rewrites.program import Program, Site, bound, dotted
 from operators.rewrites.reductions import bounds
 from operators.rewrites.special import Choice, passed, replaced, specialised
 from operators.rewrites.sums import addends
+from operators.rewrites.templates import expression, statement
+from operators.walking import of_kind
 
 UNIT = 16  # elements: Triton itself sees where 16 divides a stride
 NEW = ("begin", "first", "head", "steps", "lanes")

@@ -7,19 +7,12 @@ from functools import lru_cache, partial
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, Scope, descend, edited, names_in, passing
+from operators.program_tree import Edit, Path, Scope, edited, names_in, passing
 from operators.rewrites.printing import code
-from operators.rewrites.program import (
-    Insertion,
-    Program,
-    dotted,
-    expression,
-    numbered,
-    open_to_keywords,
-    statement,
-    statements,
-)  # fmt: skip
+from operators.rewrites.program import Insertion, Program, dotted, numbered, open_to_keywords
 from operators.rewrites.special import passed, replaced, walk
+from operators.rewrites.templates import expression, statement, statements
+from operators.walking import descend
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, descend, edited, passing, steps
-from operators.rewrites.program import Insertion, Program, Site, expression, statements
+from operators.program_tree import Edit, Path, edited, passing
+from operators.rewrites.program import Insertion, Program, Site
+from operators.rewrites.templates import expression, statements
+from operators.walking import descend, size, steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +97,24 @@ def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]"
 def _paths(function: cst.CSTNode, found: Callable[[cst.CSTNode], bool]) -> Iterator[tuple[Path, cst.CSTNode]]:
     """Give every node that is wanted, each with the steps down to it."""
     places = [place for place, node in enumerate(descend(function)) if found(node)]
-    return _placed(function, 0, (), places)
+    return _placed(function, 0, (), places) if places else iter(())
 
 
 def _placed(node: cst.CSTNode, at: int, path: Path, places: Sequence[int]) -> Iterator[tuple[Path, cst.CSTNode]]:
-    """Give the nodes of some places in the order of the text below a node that is in place `at`."""
-    first = bisect_left(places, at)
-    if first == len(places) or places[first] >= at + len(descend(node)):
-        return
-    if places[first] == at:
+    """Give the nodes of some places, all of them in or below a node that is in place `at`."""
+    first = int(places[0] == at)
+    if first:
         yield path, node
     at += 1
-    for name, index, child in steps(node):
-        yield from _placed(child, at, (*path, (name, index)), places)
-        at += len(descend(child))
+    for name, index, child in steps(node) if first < len(places) else ():
+        end = at + size(child)
+        if places[first] < end:
+            last = bisect_left(places, end, first)
+            yield from _placed(child, at, (*path, (name, index)), places[first:last])
+            first = last
+            if first == len(places):
+                return
+        at = end
 
 
 def _module_place(program: Program, function: cst.FunctionDef) -> tuple[cst.CSTNode, int]:

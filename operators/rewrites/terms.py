@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend, of_kind
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.floats import STATEMENTS, own_names
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program
+from operators.walking import descend, of_kind
 from suites.parsing import parse
 
 LONGEST = 4000  # characters, or nodes; names that stand for sums of others may double with every step

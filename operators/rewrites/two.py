@@ -8,14 +8,15 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import children, of_kind
 from operators.rewrites.bounds import accesses, masks
 from operators.rewrites.lanes import HINTS, REDUCING, lanes
 from operators.rewrites.printing import code
-from operators.rewrites.program import ATOMS, Program, Site, constexpr_added, dotted, expression, fresh_name
+from operators.rewrites.program import Program, Site, constexpr_added, dotted, fresh_name
 from operators.rewrites.programs import own_numbers
 from operators.rewrites.special import Choice, passed, replaced, specialised
+from operators.rewrites.templates import ATOMS, expression
 from operators.rewrites.whole import LARGEST, Over, flattened, over
+from operators.walking import children, of_kind
 
 JOINED = {"sum": "(x + y)", "max": "tl.maximum(x, y)", "min": "tl.minimum(x, y)"}
 MADE = ("arange", "zeros", "full")  # blocks out of nothing
