@@ -1,7 +1,7 @@
 """What masks say, part by part: that the offsets of a block stay below an end that one number tells."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import Any
 
@@ -47,10 +47,11 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Masks:
-    """Reads the masks of a kernel; `variables` are those of its loops."""
+    """Reads the masks of a kernel; `variables` are those of its loops, `told` says which other names are numbers."""
 
     kernel: Kernel
     variables: frozenset[str]
+    told: dict[str, bool] = field(default_factory=dict)
 
     def bounds(self, mask: cst.BaseExpression) -> tuple[Bound, ...]:
         """Return the parts of a mask that are bounds."""
@@ -125,21 +126,20 @@ class Masks:
         """Return what a name is bound to, where it is the same in every place."""
         return _value(self.kernel, node.value) if isinstance(node, cst.Name) else None
 
-    def _is_number(self, node: cst.BaseExpression, told: dict[str, bool] | None = None) -> bool:
-        """Tell whether an expression is surely one number and no block of them; `told` says it of names."""
-        told = {} if told is None else told
+    def _is_number(self, node: cst.BaseExpression) -> bool:
+        """Tell whether an expression is surely one number and no block of them."""
         if not all(map(_gives_number, of_kind(node, cst.Call))):
             return False
-        return all(self._names_number(part.value, told) for part in of_kind(node, cst.Name))
+        return all(self._names_number(part.value) for part in of_kind(node, cst.Name))
 
-    def _names_number(self, name: str, told: dict[str, bool]) -> bool:
+    def _names_number(self, name: str) -> bool:
         if name in self.kernel.positional or name in self.kernel.constexprs or name in self.variables:
             return True
-        if name not in told:
-            told[name] = False  # of a name within its own value
+        if name not in self.told:
+            self.told[name] = False  # of a name within its own value: none on the way to it is a number either
             values = self.kernel.scope.bindings.get(name, ())  # none of a module or a type
-            told[name] = all(isinstance(one, cst.BaseExpression) and self._is_number(one, told) for one in values)
-        return told[name]
+            self.told[name] = all(isinstance(one, cst.BaseExpression) and self._is_number(one) for one in values)
+        return self.told[name]
 
 
 @lru_cache(maxsize=2048)
