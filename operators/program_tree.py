@@ -1,6 +1,6 @@
 """A program's syntax tree with what a search for its numbers asks of it: parents, scopes and bindings."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from operators.outline import Lines, outlined
 from operators.walking import Below, Order, remember, steps
 from suites import parsing
 
-T = TypeVar("T")
+Node = TypeVar("Node", bound=cst.CSTNode)
 Step = tuple[str, int | None]
 Path = tuple[Step, ...]
 Edit = Callable[[Any], Any]  # a node in, the node that takes its place out
@@ -239,7 +239,7 @@ def edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
         items[index] = edited(items[index], deeper)
         if items[index] is cst.RemovalSentinel.REMOVE:
             shrunk.add(name)
-    node = _copied(node, changed) if changed else node
+    node = copied(node, changed) if changed else node
     for path, edit in edits:
         node = node if path else edit(node)
     for name in shrunk:
@@ -248,7 +248,7 @@ def edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
     return node
 
 
-def _copied(node: cst.CSTNode, changed: dict[str, Any]) -> cst.CSTNode:
+def copied(node: Node, changed: Mapping[str, Any]) -> Node:
     """Return a node with other children: `with_changes` looks at all of them, and takes ten times as long.
 
     What a rewrite makes is parsed before anybody runs it.

@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
+from operators.program_tree import copied
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, dotted, keyword
 from operators.rewrites.sums import addends
@@ -69,7 +70,7 @@ class Masks:
     def read(self, mask: cst.BaseExpression) -> Iterator[tuple[cst.BaseExpression, Bound | None]]:
         """Give the parts of a mask, each with the bound that it is."""
         for part in self._parts(mask):
-            yield part, self._bound(part)
+            yield part, _bound(self, part)
 
     def _parts(self, mask: cst.BaseExpression, within: tuple[cst.CSTNode, ...] = ()) -> Iterator[cst.BaseExpression]:
         """Give the parts that must all hold, also those that a name stands for; a name of which none is read stays."""
@@ -80,9 +81,10 @@ class Masks:
         value = self._value(mask)
         known = isinstance(value, (cst.BinaryOperation, cst.Comparison)) and value not in within
         inner = list(self._parts(value, (*within, value))) if value and known and len(within) < DEEPEST else []
-        yield from inner if any(self._bound(part) for part in inner) else [mask]
+        yield from inner if any(_bound(self, part) for part in inner) else [mask]
 
-    def _bound(self, part: cst.BaseExpression) -> Bound | None:
+    def bound(self, part: cst.BaseExpression) -> Bound | None:
+        """Return the bound that a part of a mask is."""
         if isinstance(part, cst.Subscript):  # mask[:, None]
             part = self._value(part.value) or part.value
         if not isinstance(part, cst.Comparison) or len(part.comparisons) != 1:
@@ -152,6 +154,11 @@ def _value(kernel: Kernel, name: str) -> cst.BaseExpression | None:
 
 
 @lru_cache(maxsize=2048)
+def _bound(own: Masks, part: cst.BaseExpression) -> Bound | None:
+    return own.bound(part)
+
+
+@lru_cache(maxsize=2048)
 def _read(own: Masks, mask: cst.BaseExpression) -> tuple[tuple[cst.BaseExpression, Bound | None], ...]:
     return tuple(own.read(mask))
 
@@ -177,8 +184,9 @@ def with_mask(call: cst.Call, mask: cst.BaseExpression | None) -> cst.Call:
     gone = () if mask is not None else ("mask", "other")
     kept: list[Any] = [a for a in call.args if a.keyword is None or a.keyword.value not in gone]
     if mask is not None:
-        kept = [a.with_changes(value=mask) if a.keyword is not None and a.keyword.value == "mask" else a for a in kept]
-    return call.with_changes(args=(*kept[:-1], kept[-1].with_changes(comma=call.args[-1].comma)))
+        kept = [copied(a, {"value": mask}) if a.keyword is not None and a.keyword.value == "mask" else a for a in kept]
+    last = copied(kept[-1], {"comma": call.args[-1].comma})
+    return copied(call, {"args": (*kept[:-1], last)})
 
 
 def _gives_number(call: cst.Call) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
+from operators.program_tree import copied
 from operators.rewrites.bounds import Masks, accesses, masks
 from operators.rewrites.full import whole_steps, without_known
 from operators.rewrites.printing import code
@@ -181,12 +182,12 @@ def _three(one: _Loop, rows: _Rows, own: Masks) -> list[Any]:
 
 def _ranging(loop: Any, start: str, end: str, **changes: Any) -> Any:
     first, last, *rest = loop.iter.args
-    args = (first.with_changes(value=expression(start)), last.with_changes(value=expression(end)), *rest)
-    return loop.with_changes(iter=loop.iter.with_changes(args=args), **changes)
+    args = (copied(first, {"value": expression(start)}), copied(last, {"value": expression(end)}), *rest)
+    return copied(loop, {"iter": copied(loop.iter, {"args": args}), **changes})
 
 
 def _headed(name: cst.Name) -> cst.Name:
-    return name.with_changes(value="head")
+    return copied(name, {"value": "head"})
 
 
 def _wide(pointers: Mapping[cst.CSTNode, str], node: cst.CSTNode) -> cst.BaseExpression:

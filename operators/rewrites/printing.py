@@ -136,6 +136,9 @@ class Pen:
         return f"{before}:{self.space(node.whitespace_after_indicator)}{self.text(node.annotation)}"
 
     def _around(self, token: str, node: Any) -> str:
+        before, after = node.whitespace_before, node.whitespace_after
+        if type(before) is type(after) is cst.SimpleWhitespace:
+            return f"{before.value}{token}{after.value}"
         return f"{self.space(node.whitespace_before)}{token}{self.space(node.whitespace_after)}"
 
     def _comma(self, node: Any) -> str:
