@@ -52,11 +52,11 @@ def _splits(node: cst.CSTNode, own: Masks) -> bool:
 
 def _stepped(block: Any, own: Masks) -> Any:
     """Split every loop of a block that has whole steps without masks."""
-    return replaced(block, lambda n: _has_loop(n, own), partial(_split, own=own))
+    return replaced(block, partial(_has_loop, own=own), partial(_split, own=own), (cst.IndentedBlock,))
 
 
 def _has_loop(node: cst.CSTNode, own: Masks) -> bool:
-    return type(node) is cst.IndentedBlock and any(whole_steps(s, own) is not None for s in node.body)
+    return any(whole_steps(s, own) is not None for s in getattr(node, "body", ()))
 
 
 @lru_cache(maxsize=1024)

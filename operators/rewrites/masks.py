@@ -55,7 +55,7 @@ class Unmasked:
             if not wanted or kernel.name.endswith("_full"):
                 continue
             said = " and ".join(sorted({one.test(one.size, one.block) for one in wanted}))
-            unmasked = partial(replaced, found=_masked, edit=_bare)
+            unmasked = partial(replaced, found=_masked, edit=_bare, kinds=(cst.Call,))
             site = specialised(program, kernel, "full", unmasked, partial(_divides, wanted=wanted), said)
             if site is not None:
                 yield site

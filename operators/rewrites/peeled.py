@@ -164,7 +164,7 @@ def _beginning(rows: _Rows) -> list[Any]:
 
 def _three(one: _Loop, rows: _Rows, own: Masks) -> list[Any]:
     """Return a loop up to the first aligned element, one over whole steps, and one over the rest."""
-    before = replaced(one.loop.body, lambda n: isinstance(n, cst.Name) and n.value == rows.size, _headed)  # type: ignore[arg-type]
+    before = replaced(one.loop.body, lambda n: n.value == rows.size, _headed, (cst.Name,))  # type: ignore[arg-type, attr-defined]
     known = whole_steps(one.loop, own)
     assert known is not None
     steps: Any = replaced(

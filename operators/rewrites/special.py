@@ -1,7 +1,7 @@
 """A second kernel for the cases that allow it, and launches that choose between both by what they are given."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -74,16 +74,18 @@ def passed(launch: Launch, parameter: str) -> cst.BaseExpression | None:
     return None
 
 
-def replaced(function: cst.FunctionDef, found: Callable[[cst.CSTNode], bool], edit: Edit) -> cst.FunctionDef:
-    """Return a function with an edit made wherever something is found."""
-    edits = [(path, edit) for path, _ in _paths(function, found)]
+def replaced(function: cst.FunctionDef, found: Callable[[cst.CSTNode], bool], edit: Edit,
+             kinds: Collection[type] = ()) -> cst.FunctionDef:  # fmt: skip
+    """Return a function with an edit made wherever something is found, looked for among nodes of some `kinds`."""
+    edits = [(path, edit) for path, _ in _paths(function, found, kinds)]
     changed: cst.FunctionDef = edited(function, edits)
     return changed
 
 
 def each_replaced(node: Any, changes: Mapping[cst.CSTNode, Edit]) -> Any:
     """Return a node with an edit of its own made at each of some nodes in it; one may stand within another."""
-    return edited(node, [(path, changes[one]) for path, one in _paths(node, changes.__contains__)])
+    kinds = {type(one) for one in changes}
+    return edited(node, [(path, changes[one]) for path, one in _paths(node, changes.__contains__, kinds)])
 
 
 def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]":
@@ -94,9 +96,11 @@ def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]"
     return every
 
 
-def _paths(function: cst.CSTNode, found: Callable[[cst.CSTNode], bool]) -> Iterator[tuple[Path, cst.CSTNode]]:
+def _paths(function: cst.CSTNode, found: Callable[[cst.CSTNode], bool], kinds: Collection[type]
+           ) -> Iterator[tuple[Path, cst.CSTNode]]:  # fmt: skip
     """Give every node that is wanted, each with the steps down to it."""
-    places = [place for place, node in enumerate(descend(function)) if found(node)]
+    every = enumerate(descend(function))
+    places = [place for place, node in every if (not kinds or type(node) in kinds) and found(node)]
     return _placed(function, 0, (), places) if places else iter(())
 
 

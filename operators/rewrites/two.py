@@ -195,11 +195,11 @@ class _Pair:
         """Return a line for both blocks, or once with what it joins of both."""
         if self._each(line.body[0]):
             return [line, copied(self.second(line), {"leading_lines": ()})]
-        return [replaced(line, _joins, self._joined)]
+        return [replaced(line, _joins, self._joined, (cst.Call,))]
 
     def second(self, node: Any) -> Any:
         """Return what a line or an expression is for the second block."""
-        return replaced(node, self._differs, self._changed)
+        return replaced(node, self._differs, self._changed, (cst.Name, cst.Call))
 
     def _each(self, part: Any) -> bool:
         """Tell whether a line does something to each element of a block."""

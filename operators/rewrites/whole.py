@@ -85,7 +85,7 @@ def _short(launch: Launch, over: Over) -> Choice | None:
 @lru_cache(maxsize=64)
 def flattened(function: cst.FunctionDef) -> cst.FunctionDef:
     """Put the bodies of loops in their place, with the variable at 0."""
-    return replaced(function, _has_loops, _inlined)
+    return replaced(function, _has_loops, _inlined, (cst.IndentedBlock,))
 
 
 def _has_loops(node: cst.CSTNode) -> bool:
