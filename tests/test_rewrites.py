@@ -1,6 +1,7 @@
 """Rewrites of Triton programs: what each changes, that nothing else changes, and that none of them raises."""
 
 import ast
+import gc
 import importlib.util
 import re
 import sys
@@ -473,6 +474,18 @@ def test_a_proposal_of_an_awkward_program_calls_few_functions(kind: str, name: s
 
     assert counted(propose) < most  # up to 151,000 were where all was gone through anew
     assert not program.faults
+
+
+def test_nothing_is_collected_while_a_rewrite_is_proposed() -> None:
+    enabled = []
+
+    def known(mark: str) -> bool:
+        enabled.append(gc.isenabled())
+        return False
+
+    Rewriting((family("exp-to-exp2"),)).propose([candidate(BEFORE)], replace(context(), known=known))
+    assert enabled == [False]
+    assert gc.isenabled()
 
 
 def calls_of(program: Program) -> int:
