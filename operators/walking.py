@@ -8,6 +8,7 @@ from typing import TypeVar
 import libcst as cst
 
 T = TypeVar("T")
+Step = tuple[str, int | None]
 Order = list[cst.CSTNode]
 Below = dict[cst.CSTNode, tuple[int, int]]  # where a node and all below it are in an order
 
@@ -20,6 +21,7 @@ _TOKENS = {
 }  # fmt: skip
 # what holds statements: each is gone through on its own, and only once
 _HOLDING = (cst.BaseCompoundStatement, cst.BaseSuite, cst.SimpleStatementLine, cst.Else, cst.ExceptHandler, cst.Finally)
+_LINES = {cst.SimpleStatementLine, cst.SimpleStatementSuite}
 _LEAVES = {cst.Name, cst.Integer, cst.Float, cst.SimpleString}
 _known: dict[cst.CSTNode, tuple[tuple[cst.CSTNode, ...], int, int]] = {}
 
@@ -58,6 +60,15 @@ def descend(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
             if type(inner) not in _LEAVES:
                 waiting += [below for _, _, below in reversed(steps(inner))]
     return tuple(found)
+
+
+def blocks(node: cst.CSTNode, above: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], cst.IndentedBlock]]:
+    """Give the blocks in a statement or a block, each with the steps down to it; no expression is gone through."""
+    if isinstance(node, cst.IndentedBlock):
+        yield above, node
+    for name, index, child in steps(node):
+        if isinstance(child, (*_HOLDING, cst.MatchCase, cst.ExceptStarHandler)) and type(child) not in _LINES:
+            yield from blocks(child, (*above, (name, index)))
 
 
 def size(node: cst.CSTNode) -> int:

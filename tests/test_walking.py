@@ -42,5 +42,17 @@ def test_trees_that_are_forgotten_are_gone_through_again(monkeypatch: pytest.Mon
     assert {len(walking.descend(module)) for module in modules} == {walking.size(modules[0])}
 
 
+def test_blocks_are_found_without_going_through_expressions() -> None:
+    source = (
+        "def f(x):\n  for i in x:\n    if a: b\n    elif c:\n      d\n    else:\n      while e:\n        g\n"
+        "  try:\n    with h:\n      i\n  except j:\n    k\n  else:\n    l\n  finally:\n    m\n"
+        "  try:\n    n\n  except* o:\n    p\n  match q:\n    case r:\n      s\nclass t:\n  def u(): v\n"
+    )
+    tree = parse(source)
+    found = list(walking.blocks(tree.module))
+    assert [block for _, block in found] == list(walking.of_kind(tree.module, cst.IndentedBlock))
+    assert all(tree.at(path) is block and tree.path(block) == path for path, block in found)
+
+
 def _shown(node: cst.CSTNode) -> str:
     return f"{type(node).__name__} {getattr(node, 'value', '') if isinstance(node, (cst.Name, cst.Integer)) else ''}"
