@@ -1,14 +1,16 @@
 """A program without comments, docstrings and formatting, made of its top-level statements one by one.
 
-Most of a rewritten program is its parent's text. Each piece of it is parsed once, and each line of a kernel dumped
-once, so that to tell whether a program is new costs what is new in it.
+Most of a rewritten program is its parent's text. Each piece of it is parsed once, and each line of a kernel read and
+dumped once, so that to tell whether a program is new costs what is new in it.
 """
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
+from archives.dumping import dumped
 from suites.parsing import parse
 
 REMEMBERED = 8192  # dumps of simple statements, by their text
@@ -18,7 +20,24 @@ _OPENED = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.If, ast.With)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # lists of statements, or of what has such
 _PARTED = (ast.Match,)  # compound, and without a body of its own
 _known: dict[str, str] = {}
+Place = tuple[int, int]
+_NONE: Mapping[Place, str] = {}
+_SPACE = " \t\f\r\n"
+_TEXT = "Expr(value=Constant("
 _STARTS = re.compile(r"^(?=[@\w])(?!(?:else|elif|except|finally)\b)", re.MULTILINE)
+
+
+class _Within(Exception):
+    """A line that something stands for is no statement."""
+
+
+@dataclass(slots=True)
+class _Text:
+    """The lines of statements, what stands for others and how many of those were met."""
+
+    lines: list[bytes]
+    stand: Mapping[Place, str]
+    met: int = 0
 
 
 def canonical(source: str) -> str:
@@ -28,9 +47,15 @@ def canonical(source: str) -> str:
         for piece in _pieces(source):
             found += _dumped(piece, first=not found)
     except SyntaxError:  # a line begins inside a text or brackets, or the program is wrong
-        found = _dumps(parse(source), True, source)
+        found = _dumps(parse(source), True, _lines(source))
     kept = [statement for statement in found if statement] or ["Pass()"] * bool(found)
     return f"Module(body=[{', '.join(kept)}], type_ignores=[])"
+
+
+def forget() -> None:
+    """Forget what was read and dumped before, so that a measure begins with nothing."""
+    _known.clear()
+    _dumped.cache_clear()
 
 
 def _pieces(source: str) -> Iterator[str]:
@@ -46,16 +71,47 @@ def _pieces(source: str) -> Iterator[str]:
 
 @lru_cache(maxsize=256)
 def _dumped(piece: str, first: bool) -> tuple[str, ...]:
-    return tuple(_dumps(parse(piece), first, piece))
+    lines = _lines(piece)
+    return tuple(_shortly(lines, first) or _dumps(parse(piece), first, lines))
 
 
-def _dumps(tree: ast.Module, first: bool, source: str) -> list[str]:
-    """Dump statements; where they are the `first` of a program, its docstring gives an empty text."""
+def _lines(source: str) -> list[str]:
+    return _LINES.findall(source)
+
+
+def _shortly(lines: Sequence[str], first: bool) -> list[str] | None:
+    """Dump statements of which a number takes the place of every line that is dumped already: a parser reads less.
+
+    Where such a line is within a longer statement or a text, that cannot be done.
+    """
+    short, stand = list(lines), {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip(_SPACE)
+        found = _known.get(text, _TEXT)
+        if not found.startswith(_TEXT):  # one may be a docstring
+            at = line.index(text)
+            short[number - 1] = f"{line[:at]}0{line[at + len(text) :]}"
+            stand[number, at] = found
+    if not stand:
+        return None
+    try:
+        return _dumps(parse("".join(short)), first, short, stand)
+    except (SyntaxError, _Within):
+        return None
+
+
+def _dumps(tree: ast.Module, first: bool, lines: Sequence[str], stand: Mapping[Place, str] = _NONE) -> list[str]:
+    """Dump statements; where they are the `first` of a program, its docstring gives an empty text.
+
+    `stand` holds, by line and column, the dumps of statements that something shorter stands for.
+    """
     for node in _definitions(tree):
         if _documented(node):
             node.body = node.body[1:] or [ast.Pass()]
-    lines = [line.encode() for line in _LINES.findall(source)]
-    dumps = [_dump(statement, lines) for statement in tree.body]
+    text = _Text([line.encode() for line in lines], stand)
+    dumps = [_dump(statement, text) for statement in tree.body]
+    if text.met < len(stand):
+        raise _Within
     return ["", *dumps[1:]] if first and _documented(tree) else dumps
 
 
@@ -68,18 +124,17 @@ def _definitions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.ClassDef]:
             yield from _definitions(inner)
 
 
-def _dump(node: ast.stmt, lines: Sequence[bytes]) -> str:
+def _dump(node: ast.stmt, text: _Text) -> str:
     """Dump a statement: what is in its blocks one by one, so that a kernel costs what is new in it."""
     blocks = [name for name in ("body", "orelse") if getattr(node, name, None)] if isinstance(node, _OPENED) else []
-    if not blocks:
-        return _remembered(node, lines)
-    inner = {name: ", ".join([_dump(one, lines) for one in getattr(node, name)]) for name in blocks}
-    for name in blocks:
-        setattr(node, name, [ast.Constant(f"\0{name}")])
-    plain = ast.dump(node)
-    for name, dumps in inner.items():
-        plain = plain.replace(ast.dump(ast.Constant(f"\0{name}")), dumps, 1)
-    return plain
+    if blocks:
+        inner = {name: ", ".join([_dump(one, text) for one in getattr(node, name)]) for name in blocks}
+        return dumped(node, {name: f"[{dumps}]" for name, dumps in inner.items()})
+    found = text.stand.get((node.lineno, node.col_offset)) if text.stand and hasattr(node, "lineno") else None
+    if found is None:
+        return _remembered(node, text.lines)
+    text.met += 1
+    return found
 
 
 def _remembered(node: ast.stmt, lines: Sequence[bytes]) -> str:
@@ -87,7 +142,7 @@ def _remembered(node: ast.stmt, lines: Sequence[bytes]) -> str:
     text = "" if hasattr(node, "body") or isinstance(node, _PARTED) else _segment(node, lines)
     found = _known.get(text)
     if found is None:
-        found = ast.dump(node)
+        found = dumped(node)
         if text:
             if len(_known) >= REMEMBERED:
                 _known.clear()

@@ -28,6 +28,7 @@ from statistics import geometric_mean
 import numpy as np
 from rewrites_long import written  # beside this file
 
+from archives import canonical
 from archives.candidate import Candidate, fingerprint
 from fitness.judge import Judge
 from operators import program_tree
@@ -201,6 +202,8 @@ def milliseconds(source: str, seeds: range, operator: Rewriting | None = None, a
 
     `ahead`: with all that a search finds out of its elites beside its work.
     """
+    fingerprint.cache_clear()
+    canonical.forget()  # or a repeat knew what it proposes before
     parent = Candidate(source, "seed", "", (), fingerprint(source), "s")
     alone = {f.name for f in operator.families} if operator else set()
     chip = ("h200", "cuda") if alone <= set(ELSEWHERE["hip"]) and alone else ("mi300", "hip")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import libcst as cst
 
 from operators import knob_values
-from operators.program_tree import Scope, Tree, children, descend, last_name
+from operators.program_tree import Scope, Tree, last_name
+from operators.walking import children, descend
 
 # A number inside such a call still counts programs; the one in x.size(1) does not.
 _COUNTING = {"cdiv", "min", "max", "ceil", "int"}

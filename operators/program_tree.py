@@ -1,6 +1,6 @@
 """A program's syntax tree with what a search for its numbers asks of it: parents, scopes and bindings."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
 from typing import Any, TypeVar
@@ -8,19 +8,14 @@ from typing import Any, TypeVar
 import libcst as cst
 
 from operators.outline import Lines, outlined
+from operators.walking import Below, Order, remember, steps
 from suites import parsing
 
-T = TypeVar("T")
+Node = TypeVar("Node", bound=cst.CSTNode)
 Step = tuple[str, int | None]
 Path = tuple[Step, ...]
 Edit = Callable[[Any], Any]  # a node in, the node that takes its place out
 
-# Tokens and space hold no numbers, and most of libcst's nodes are just that.
-_TOKENS = {
-    "comma", "lpar", "rpar", "lbracket", "rbracket", "lbrace", "rbrace", "equal", "operator", "semicolon",
-    "dot", "first_colon", "second_colon", "leading_lines", "lines_after_decorators", "header", "footer", "newline",
-    "keyword", "attr", "trailing_whitespace",
-}  # fmt: skip
 _TARGETS = {
     (cst.AssignTarget, "target"), (cst.AnnAssign, "target"), (cst.AugAssign, "target"), (cst.Del, "target"),
     (cst.NamedExpr, "target"), (cst.For, "target"), (cst.CompFor, "target"), (cst.AsName, "name"),
@@ -29,9 +24,6 @@ _TARGETS = {
 }  # fmt: skip
 _EQUAL = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
 _COMMA = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-# what holds statements: each is gone through on its own, and only once
-_HOLDING = (cst.BaseCompoundStatement, cst.BaseSuite, cst.SimpleStatementLine, cst.Else, cst.ExceptHandler, cst.Finally)
-_LEAVES = {cst.Name, cst.Integer, cst.Float, cst.SimpleString}
 _UNPACKED = (cst.Tuple, cst.List, cst.Element, cst.StarredElement)
 
 
@@ -90,7 +82,10 @@ class Tree:
         self.reads: dict[tuple[Scope, str], list[tuple[cst.Name, Scope]]] = {}
         self._parents: dict[cst.CSTNode, tuple[cst.CSTNode, str, int | None]] = {}
         self._scopes = [self.top]
-        self._visit(module, self.top, stored=False)
+        order: Order = []
+        below: Below = {}
+        self._visit(module, self.top, False, order, below)
+        remember(order, below)
         self._resolve()
 
     def parent(self, node: cst.CSTNode) -> tuple[cst.CSTNode, str]:
@@ -131,8 +126,9 @@ class Tree:
             node = getattr(node, name) if index is None else getattr(node, name)[index]
         return node
 
-    def _visit(self, node: cst.CSTNode, scope: Scope, stored: bool) -> None:
-        kind = type(node)
+    def _visit(self, node: cst.CSTNode, scope: Scope, stored: bool, order: Order, below: Below) -> None:
+        kind, begin = type(node), len(order)
+        order.append(node)
         if isinstance(node, cst.Name):
             self._name(node, scope, stored)
             return
@@ -156,7 +152,8 @@ class Tree:
         stored = stored and isinstance(node, _UNPACKED)
         for name, index, child in steps(node):
             self._parents[child] = (node, name, index)
-            self._visit(child, _place(kind, name, scope, inner), stored or (kind, name) in _TARGETS)
+            self._visit(child, _place(kind, name, scope, inner), stored or (kind, name) in _TARGETS, order, below)
+        below[node] = begin, len(order)
 
     def _name(self, node: cst.Name, scope: Scope, stored: bool) -> None:
         if not stored:
@@ -242,7 +239,7 @@ def edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
         items[index] = edited(items[index], deeper)
         if items[index] is cst.RemovalSentinel.REMOVE:
             shrunk.add(name)
-    node = _copied(node, changed) if changed else node
+    node = copied(node, changed) if changed else node
     for path, edit in edits:
         node = node if path else edit(node)
     for name in shrunk:
@@ -251,7 +248,7 @@ def edited(node: Any, edits: Sequence[tuple[Path, Edit]]) -> Any:
     return node
 
 
-def _copied(node: cst.CSTNode, changed: dict[str, Any]) -> cst.CSTNode:
+def copied(node: Node, changed: Mapping[str, Any]) -> Node:
     """Return a node with other children: `with_changes` looks at all of them, and takes ten times as long.
 
     What a rewrite makes is parsed before anybody runs it.
@@ -283,73 +280,6 @@ def last_name(node: cst.CSTNode) -> str:
     if isinstance(node, cst.Attribute):
         return node.attr.value
     return node.value if isinstance(node, cst.Name) else ""
-
-
-def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """Give the nodes right below one, tokens and space left out."""
-    for _, _, child in steps(node):
-        yield child
-
-
-# Rewrites go through the same kernels again and again; some three programs of 300 lines.
-@lru_cache(maxsize=16384)
-def descend(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
-    """Return a node and everything below it, in the order of the text."""
-    found = [node]
-    for _, _, child in steps(node):
-        if _holds(type(child)):
-            found += descend(child)
-            continue
-        waiting = [child]
-        while waiting:
-            inner = waiting.pop()
-            found.append(inner)
-            if type(inner) not in _LEAVES:
-                waiting += [below for _, _, below in reversed(steps(inner))]
-    return tuple(found)
-
-
-@cache
-def _holds(kind: type[cst.CSTNode]) -> bool:
-    return issubclass(kind, _HOLDING)
-
-
-@lru_cache(maxsize=16384)
-def of_kind(node: cst.CSTNode, *kinds: type[T]) -> tuple[T, ...]:
-    """Return what is of some kinds in a node and below it, in the order of the text."""
-    return tuple(found for found in descend(node) if type(found) in kinds)  # type: ignore[misc]
-
-
-@lru_cache(maxsize=16384)
-def named(node: cst.CSTNode) -> frozenset[str]:
-    """Return the names in a node."""
-    return frozenset(name.value for name in of_kind(node, cst.Name))
-
-
-# also some three programs of 300 lines
-@lru_cache(maxsize=32768)
-def steps(node: cst.CSTNode) -> tuple[tuple[str, int | None, cst.CSTNode], ...]:
-    """Return the nodes right below one with the field and place that hold each, tokens and space left out."""
-    return tuple(_steps(node))
-
-
-def _steps(node: cst.CSTNode) -> Iterator[tuple[str, int | None, cst.CSTNode]]:
-    for name in _fields(type(node)):
-        value = getattr(node, name)
-        if type(value) in (list, tuple):
-            for index, item in enumerate(value):
-                if isinstance(item, cst.CSTNode):
-                    yield name, index, item
-        elif type(value) is not str and isinstance(value, cst.CSTNode):
-            yield name, None, value
-
-
-@cache
-def _fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
-    names = [f.name for f in fields(kind)]
-    if kind is cst.FunctionDef:
-        names.sort(key=lambda name: name != "decorators")
-    return tuple(name for name in names if name not in _TOKENS and not name.startswith("whitespace"))
 
 
 def _place(kind: type[cst.CSTNode], name: str, scope: Scope, inner: Scope) -> Scope:

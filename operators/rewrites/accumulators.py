@@ -7,7 +7,8 @@ from functools import partial
 import libcst as cst
 
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, keyword, open_to_keywords, statement
+from operators.rewrites.program import Program, Site, keyword, open_to_keywords
+from operators.rewrites.templates import statement
 
 CHOICES = ("", ", out_dtype=tl.float16")
 

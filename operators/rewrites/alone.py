@@ -7,7 +7,8 @@ from itertools import chain
 import libcst as cst
 
 from operators.launches import Kernel, Launch, decorating, is_jit
-from operators.program_tree import Scope, Tree, last_name, of_kind
+from operators.program_tree import Scope, Tree, last_name
+from operators.walking import of_kind
 
 KNOWN = ("autotune", "heuristics", "staticmethod")  # decorators that change nothing of what a kernel does
 _WITHIN = (cst.SimpleStatementSuite, cst.Lambda, cst.GeneratorExp, cst.ListComp, cst.SetComp, cst.DictComp)

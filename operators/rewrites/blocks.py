@@ -10,8 +10,9 @@ from operators.launches import Kernel
 from operators.program_tree import Edit, Path
 from operators.rewrites.bounds import DEEPEST
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, dotted, expression, keyword, open_to_keywords
+from operators.rewrites.program import Program, Site, dotted, keyword, open_to_keywords
 from operators.rewrites.sums import addends, joined
+from operators.rewrites.templates import expression
 from operators.rewrites.widths import is_wide
 
 NEW, PLACES = ("None", ":"), {"[:, None]": 0, "[None, :]": 1}

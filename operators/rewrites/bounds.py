@@ -1,17 +1,19 @@
 """What masks say, part by part: that the offsets of a block stay below an end that one number tells."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import of_kind
+from operators.program_tree import copied
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, dotted, keyword, with_parentheses
+from operators.rewrites.program import Program, dotted, keyword
 from operators.rewrites.sums import addends
+from operators.rewrites.templates import with_parentheses
+from operators.walking import of_kind
 
 DEEPEST = 8  # names in what names stand for: a mask of m & m, where m is of l & l, has twice the parts at each
 _HINTS = ("multiple_of", "max_contiguous")
@@ -46,10 +48,11 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Masks:
-    """Reads the masks of a kernel; `variables` are those of its loops."""
+    """Reads the masks of a kernel; `variables` are those of its loops, `told` says which other names are numbers."""
 
     kernel: Kernel
     variables: frozenset[str]
+    told: dict[str, bool] = field(default_factory=dict)
 
     def bounds(self, mask: cst.BaseExpression) -> tuple[Bound, ...]:
         """Return the parts of a mask that are bounds."""
@@ -67,7 +70,7 @@ class Masks:
     def read(self, mask: cst.BaseExpression) -> Iterator[tuple[cst.BaseExpression, Bound | None]]:
         """Give the parts of a mask, each with the bound that it is."""
         for part in self._parts(mask):
-            yield part, self._bound(part)
+            yield part, _bound(self, part)
 
     def _parts(self, mask: cst.BaseExpression, within: tuple[cst.CSTNode, ...] = ()) -> Iterator[cst.BaseExpression]:
         """Give the parts that must all hold, also those that a name stands for; a name of which none is read stays."""
@@ -78,9 +81,10 @@ class Masks:
         value = self._value(mask)
         known = isinstance(value, (cst.BinaryOperation, cst.Comparison)) and value not in within
         inner = list(self._parts(value, (*within, value))) if value and known and len(within) < DEEPEST else []
-        yield from inner if any(self._bound(part) for part in inner) else [mask]
+        yield from inner if any(_bound(self, part) for part in inner) else [mask]
 
-    def _bound(self, part: cst.BaseExpression) -> Bound | None:
+    def bound(self, part: cst.BaseExpression) -> Bound | None:
+        """Return the bound that a part of a mask is."""
         if isinstance(part, cst.Subscript):  # mask[:, None]
             part = self._value(part.value) or part.value
         if not isinstance(part, cst.Comparison) or len(part.comparisons) != 1:
@@ -124,21 +128,20 @@ class Masks:
         """Return what a name is bound to, where it is the same in every place."""
         return _value(self.kernel, node.value) if isinstance(node, cst.Name) else None
 
-    def _is_number(self, node: cst.BaseExpression, told: dict[str, bool] | None = None) -> bool:
-        """Tell whether an expression is surely one number and no block of them; `told` says it of names."""
-        told = {} if told is None else told
+    def _is_number(self, node: cst.BaseExpression) -> bool:
+        """Tell whether an expression is surely one number and no block of them."""
         if not all(map(_gives_number, of_kind(node, cst.Call))):
             return False
-        return all(self._names_number(part.value, told) for part in of_kind(node, cst.Name))
+        return all(self._names_number(part.value) for part in of_kind(node, cst.Name))
 
-    def _names_number(self, name: str, told: dict[str, bool]) -> bool:
+    def _names_number(self, name: str) -> bool:
         if name in self.kernel.positional or name in self.kernel.constexprs or name in self.variables:
             return True
-        if name not in told:
-            told[name] = False  # of a name within its own value
+        if name not in self.told:
+            self.told[name] = False  # of a name within its own value: none on the way to it is a number either
             values = self.kernel.scope.bindings.get(name, ())  # none of a module or a type
-            told[name] = all(isinstance(one, cst.BaseExpression) and self._is_number(one, told) for one in values)
-        return told[name]
+            self.told[name] = all(isinstance(one, cst.BaseExpression) and self._is_number(one) for one in values)
+        return self.told[name]
 
 
 @lru_cache(maxsize=2048)
@@ -148,6 +151,11 @@ def _value(kernel: Kernel, name: str) -> cst.BaseExpression | None:
     if not found or len(found) < len(values):
         return None
     return found[0] if len(found) == 1 or len(set(map(code, found))) == 1 else None
+
+
+@lru_cache(maxsize=2048)
+def _bound(own: Masks, part: cst.BaseExpression) -> Bound | None:
+    return own.bound(part)
 
 
 @lru_cache(maxsize=2048)
@@ -176,8 +184,9 @@ def with_mask(call: cst.Call, mask: cst.BaseExpression | None) -> cst.Call:
     gone = () if mask is not None else ("mask", "other")
     kept: list[Any] = [a for a in call.args if a.keyword is None or a.keyword.value not in gone]
     if mask is not None:
-        kept = [a.with_changes(value=mask) if a.keyword is not None and a.keyword.value == "mask" else a for a in kept]
-    return call.with_changes(args=(*kept[:-1], kept[-1].with_changes(comma=call.args[-1].comma)))
+        kept = [copied(a, {"value": mask}) if a.keyword is not None and a.keyword.value == "mask" else a for a in kept]
+    last = copied(kept[-1], {"comma": call.args[-1].comma})
+    return copied(call, {"args": (*kept[:-1], last)})
 
 
 def _gives_number(call: cst.Call) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import libcst as cst
 
 from operators.launches import Launch, grid
-from operators.program_tree import descend
 from operators.rewrites.program import Program, Site
 from operators.rewrites.special import Choice, Choosing, line_of, passed
+from operators.walking import descend
 
 WIDE = 4  # bytes of an element from which on a launch stays as it is
 MORE = 2  # times as many elements at first; the tuner moves each launch's block

@@ -10,9 +10,10 @@ import libcst as cst
 from operators.launches import Kernel
 from operators.rewrites.lanes import lanes
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, adding_constexpr, expression, fresh_name, statement
+from operators.rewrites.program import Program, Site, adding_constexpr, fresh_name
 from operators.rewrites.programs import own_numbers
 from operators.rewrites.sharing import disturbed
+from operators.rewrites.templates import expression, statement
 
 PARTS = 2  # at first; the tuner moves it
 

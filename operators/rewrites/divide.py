@@ -9,11 +9,11 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, named, of_kind
+from operators.program_tree import Edit, Path
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.floats import is_narrow_float
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, bound, dotted, fresh_name, statement
+from operators.rewrites.program import Insertion, Program, Site, bound, dotted, fresh_name
 from operators.rewrites.programs import (
     asking_first,
     counted,
@@ -24,6 +24,8 @@ from operators.rewrites.programs import (
     with_parameter,
 )
 from operators.rewrites.special import line_of, passed
+from operators.rewrites.templates import statement
+from operators.walking import named, of_kind
 
 CUTS = 16  # looked at in a kernel: each is a pass over its lines
 JOINING = ("sum", "max", "min")

@@ -4,9 +4,10 @@ from functools import lru_cache
 
 import libcst as cst
 
-from operators.program_tree import last_name, of_kind
+from operators.program_tree import last_name
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, dotted
+from operators.walking import of_kind
 
 PLAIN = ("float", "int", "min", "max", "abs", "len")  # Python's own, which compute
 # words of the names of such calls, of tl's as of a descriptor's: atomic_add, inline_asm_elementwise, desc.load

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from operators.rewrites.program import Program, Site, expression
+from operators.rewrites.program import Program, Site
+from operators.rewrites.templates import expression
 
 LOG2_E = "1.4426950408889634"
 

@@ -8,8 +8,10 @@ import libcst as cst
 
 from operators import knob_values
 from operators.launches import Kernel
-from operators.program_tree import Edit, Path, descend
-from operators.rewrites.program import Program, Site, adding_constexpr, dotted, expression, fresh_name, keyword, removed
+from operators.program_tree import Edit, Path
+from operators.rewrites.program import Program, Site, adding_constexpr, dotted, fresh_name, keyword, removed
+from operators.rewrites.templates import expression
+from operators.walking import descend
 
 SMALLEST = 16  # lanes; an equal number below may be any count
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import libcst as cst
 
 from operators.launches import Launch
-from operators.program_tree import last_name, of_kind
+from operators.program_tree import last_name
 from operators.rewrites.printing import code
 from operators.rewrites.special import passed
+from operators.walking import of_kind
 
 
 def covers(launch: Launch, size: str, block: str, axis: int | None) -> bool:

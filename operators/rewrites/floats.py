@@ -6,8 +6,9 @@ from functools import reduce
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import last_name, of_kind
+from operators.program_tree import last_name
 from operators.rewrites.program import Program, bound, dotted
+from operators.walking import of_kind
 
 # NUMBER: a parameter, of which only the launch tells whether it is an integer or a float; Triton passes floats in 32
 # bits. SAME: what is asked for, read by one of its own values. UNKNOWN may have 64 bits.

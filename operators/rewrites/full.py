@@ -7,11 +7,13 @@ from typing import Any
 
 import libcst as cst
 
-from operators.program_tree import Edit, Path, named, of_kind
+from operators.program_tree import Edit, Path, edited
 from operators.rewrites.bounds import Bound, Masks, accesses, masks, with_mask
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, bound, dotted, expression
-from operators.rewrites.special import each_replaced, replaced
+from operators.rewrites.program import Program, Site, bound, dotted
+from operators.rewrites.special import each_replaced
+from operators.rewrites.templates import expression
+from operators.walking import blocks, named, of_kind
 
 Known = Callable[[Bound], bool]
 
@@ -50,11 +52,12 @@ def _splits(node: cst.CSTNode, own: Masks) -> bool:
 
 def _stepped(block: Any, own: Masks) -> Any:
     """Split every loop of a block that has whole steps without masks."""
-    return replaced(block, lambda n: _has_loop(n, own), partial(_split, own=own))
+    split = partial(_split, own=own)
+    return edited(block, [(path, split) for path, one in blocks(block) if _has_loop(one, own)])
 
 
-def _has_loop(node: cst.CSTNode, own: Masks) -> bool:
-    return type(node) is cst.IndentedBlock and any(whole_steps(s, own) is not None for s in node.body)
+def _has_loop(block: cst.IndentedBlock, own: Masks) -> bool:
+    return any(whole_steps(line, own) is not None for line in block.body)
 
 
 @lru_cache(maxsize=1024)

@@ -8,13 +8,14 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Launch
-from operators.program_tree import descend, named, of_kind
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, bound, dotted, expression, removed, statement
+from operators.rewrites.program import Insertion, Program, Site, bound, dotted, removed
 from operators.rewrites.programs import launched, own_numbers
 from operators.rewrites.renaming import renamed
 from operators.rewrites.sharing import passed_texts, shared
 from operators.rewrites.special import line_of
+from operators.rewrites.templates import expression, statement
+from operators.walking import descend, named, of_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +118,10 @@ def _kernel(program: Program, first: Launch, second: Launch, one: dict[str, str]
 
 def _is_read(program: Program, first: Launch, second: Launch, text: str) -> bool:
     """Tell whether a launcher's value is in use besides two launches."""
-    passing = {node for launch in (first, second) for node in descend(launch.call)}
     home = first.scope.home(text)
-    return home is not None and any(name not in passing for name, _ in program.tree.reads.get((home, text), ()))
+    reads = program.tree.reads.get((home, text), ()) if home is not None else ()
+    passing = {node for launch in (first, second) for node in of_kind(launch.call, cst.Name)} if reads else set()
+    return any(name not in passing for name, _ in reads)
 
 
 def _changed(names: dict[str, str]) -> dict[str, cst.BaseExpression]:

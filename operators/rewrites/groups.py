@@ -9,9 +9,10 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, expression, fresh_name, keyword, statements
+from operators.rewrites.program import Insertion, Program, Site, fresh_name, keyword
 from operators.rewrites.programs import becoming
 from operators.rewrites.sums import addends, counted_from, depend, joined
+from operators.rewrites.templates import expression, statements
 
 SPREAD = {
     "": "tl.reshape(tl.broadcast_to({0}[:, None], ({0}.shape[0], {1} // {0}.shape[0])), ({1},))",

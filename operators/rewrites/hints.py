@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from operators.program_tree import descend
-from operators.rewrites.program import Program, Site, binds, dotted, expression
+from operators.rewrites.program import Program, Site, binds, dotted
+from operators.rewrites.templates import expression
+from operators.walking import descend
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.program import Insertion, Program, Site, binds, removed
+from operators.walking import descend
 
 
 @dataclass(frozen=True, slots=True)

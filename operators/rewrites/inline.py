@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import Path, of_kind
-from operators.rewrites.program import ATOMS, Insertion, Program, Site, expression, fresh_name, statement
+from operators.program_tree import Path
+from operators.rewrites.program import Insertion, Program, Site, fresh_name
 from operators.rewrites.renaming import renamed
+from operators.rewrites.templates import ATOMS, expression, statement
+from operators.walking import of_kind
 
 GUARDED = (cst.IfExp, cst.BooleanOperation, cst.Lambda, cst.BaseComp, cst.NamedExpr)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import named, of_kind
 from operators.rewrites.program import Program, dotted, keyword
+from operators.walking import named, of_kind
 
 EACH_ALONE = (
     "exp", "exp2", "log", "log2", "sqrt", "rsqrt", "sqrt_rn", "abs", "maximum", "minimum", "where", "sigmoid", "fma",

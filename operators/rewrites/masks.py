@@ -13,10 +13,11 @@ from operators.rewrites.bounds import DEEPEST
 from operators.rewrites.extents import covers
 from operators.rewrites.hints import loop_of, sized
 from operators.rewrites.printing import code
-from operators.rewrites.program import ATOMS, Program, Site, dotted, keyword
+from operators.rewrites.program import Program, Site, dotted, keyword
 from operators.rewrites.programs import axis_of
 from operators.rewrites.reductions import bounds
 from operators.rewrites.special import Choice, passed, replaced, specialised
+from operators.rewrites.templates import ATOMS
 
 ONCE, LOOP, GRID = "once", "loop", "grid"
 
@@ -54,7 +55,7 @@ class Unmasked:
             if not wanted or kernel.name.endswith("_full"):
                 continue
             said = " and ".join(sorted({one.test(one.size, one.block) for one in wanted}))
-            unmasked = partial(replaced, found=_masked, edit=_bare)
+            unmasked = partial(replaced, found=_masked, edit=_bare, kinds=(cst.Call,))
             site = specialised(program, kernel, "full", unmasked, partial(_divides, wanted=wanted), said)
             if site is not None:
                 yield site

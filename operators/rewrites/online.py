@@ -9,11 +9,12 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend
 from operators.rewrites.effects import shows_effects
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, bound, dotted, expression, fresh_name, statement
+from operators.rewrites.program import Program, Site, bound, dotted, fresh_name
 from operators.rewrites.reductions import bounds
+from operators.rewrites.templates import expression, statement
+from operators.walking import descend
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from operators.rewrites.families import FAMILIES, refused
 from operators.rewrites.idle import reached
 from operators.rewrites.program import Program, Rewrite, Site, read
 from operators.rewrites.telling import left, tell, tell_unread
+from operators.uncollected import uncollected
 
 USUAL, GUESSED = 0.05, 2.0  # logarithm of a gain that is expected of a family, and how many seen ones that is worth
 CURIOSITY = 0.1  # share of proposals for which families are drawn alike, so that none vanishes
@@ -40,11 +41,12 @@ class Rewriting:
     def propose(self, parents: Sequence[Candidate], context: Context) -> Proposal:
         """Rewrite a parent until the program is new; a family that raises on it is left out."""
         (parent,) = parents
-        program = _read(parent)
-        try:
-            return self._drawn(program, parent, context)
-        finally:
-            tell(program, parent.id)
+        with uncollected():
+            program = _read(parent)
+            try:
+                return self._drawn(program, parent, context)
+            finally:
+                tell(program, parent.id)
 
     def _drawn(self, program: Program, parent: Candidate, context: Context) -> Proposal:
         tried = 0

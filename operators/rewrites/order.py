@@ -7,19 +7,12 @@ from functools import partial
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import Path, descend
+from operators.program_tree import Path
 from operators.rewrites.printing import code
-from operators.rewrites.program import (
-    Insertion,
-    Program,
-    Site,
-    adding_constexpr,
-    dotted,
-    expression,
-    fresh_name,
-    statements,
-)
+from operators.rewrites.program import Insertion, Program, Site, adding_constexpr, dotted, fresh_name
 from operators.rewrites.programs import axis_of
+from operators.rewrites.templates import expression, statements
+from operators.walking import descend
 
 GROUP = 8  # rows of tiles that are taken together at first; the tuner moves it
 

@@ -9,10 +9,11 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import of_kind
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, dotted, expression, fresh_name, statement
+from operators.rewrites.program import Program, Site, dotted, fresh_name
 from operators.rewrites.sums import addends, counted_from, depend
+from operators.rewrites.templates import expression, statement
+from operators.walking import of_kind
 
 HALVES = {"": "({0}.shape[0] // 2, 2)", "[None, :]": "({0}.shape[0], {0}.shape[1] // 2, 2)"}
 

@@ -8,14 +8,16 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import of_kind
+from operators.program_tree import copied
 from operators.rewrites.bounds import Masks, accesses, masks
 from operators.rewrites.full import whole_steps, without_known
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, bound, dotted, expression, statement
+from operators.rewrites.program import Program, Site, bound, dotted
 from operators.rewrites.reductions import bounds
 from operators.rewrites.special import Choice, passed, replaced, specialised
 from operators.rewrites.sums import addends
+from operators.rewrites.templates import expression, statement
+from operators.walking import of_kind
 
 UNIT = 16  # elements: Triton itself sees where 16 divides a stride
 NEW = ("begin", "first", "head", "steps", "lanes")
@@ -162,7 +164,7 @@ def _beginning(rows: _Rows) -> list[Any]:
 
 def _three(one: _Loop, rows: _Rows, own: Masks) -> list[Any]:
     """Return a loop up to the first aligned element, one over whole steps, and one over the rest."""
-    before = replaced(one.loop.body, lambda n: isinstance(n, cst.Name) and n.value == rows.size, _headed)  # type: ignore[arg-type]
+    before = replaced(one.loop.body, lambda n: n.value == rows.size, _headed, (cst.Name,))  # type: ignore[arg-type, attr-defined]
     known = whole_steps(one.loop, own)
     assert known is not None
     steps: Any = replaced(
@@ -180,12 +182,12 @@ def _three(one: _Loop, rows: _Rows, own: Masks) -> list[Any]:
 
 def _ranging(loop: Any, start: str, end: str, **changes: Any) -> Any:
     first, last, *rest = loop.iter.args
-    args = (first.with_changes(value=expression(start)), last.with_changes(value=expression(end)), *rest)
-    return loop.with_changes(iter=loop.iter.with_changes(args=args), **changes)
+    args = (copied(first, {"value": expression(start)}), copied(last, {"value": expression(end)}), *rest)
+    return copied(loop, {"iter": copied(loop.iter, {"args": args}), **changes})
 
 
 def _headed(name: cst.Name) -> cst.Name:
-    return name.with_changes(value="head")
+    return copied(name, {"value": "head"})
 
 
 def _wide(pointers: Mapping[cst.CSTNode, str], node: cst.CSTNode) -> cst.BaseExpression:

@@ -8,8 +8,9 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.rewrites.program import Program, Site, adding_constexpr, bound, fresh_name, statement
+from operators.rewrites.program import Program, Site, adding_constexpr, bound, fresh_name
 from operators.rewrites.programs import becoming, own_numbers, relaunched, with_parameter
+from operators.rewrites.templates import statement
 
 UNITS = (132, 304)  # of an H200 and of an MI300X
 PER_UNIT = 8  # programs on each at first; the tuner moves it

@@ -6,10 +6,11 @@ from functools import lru_cache
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Scope, last_name, of_kind
+from operators.program_tree import Scope, last_name
 from operators.rewrites.effects import EFFECTS, READING
 from operators.rewrites.program import Program, dotted
 from operators.rewrites.special import passed
+from operators.walking import of_kind
 
 ADDRESSED = ("base", "pointer")  # what tl calls an address that it is passed by name
 _COMPARED = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)

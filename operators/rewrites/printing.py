@@ -12,7 +12,7 @@ from typing import Any
 import libcst as cst
 
 _PLAIN = cst.Module([])
-_ENDED = (cst.Arg, cst.Element, cst.SubscriptElement)  # alone they have a comma, which what is around them writes here
+_ENDED = {cst.Arg, cst.Element, cst.SubscriptElement}  # alone they have a comma, which what is around them writes here
 _DEFAULT = cst.MaybeSentinel.DEFAULT
 
 
@@ -24,7 +24,7 @@ class Unknown(Exception):
 def code(node: cst.CSTNode) -> str:
     """Return a node's text."""
     try:
-        return _PEN.text(node) if not isinstance(node, _ENDED) else _PLAIN.code_for_node(node)
+        return _PEN.text(node) if type(node) not in _ENDED else _PLAIN.code_for_node(node)
     except Unknown:
         return _PLAIN.code_for_node(node)
 
@@ -136,6 +136,9 @@ class Pen:
         return f"{before}:{self.space(node.whitespace_after_indicator)}{self.text(node.annotation)}"
 
     def _around(self, token: str, node: Any) -> str:
+        before, after = node.whitespace_before, node.whitespace_after
+        if type(before) is type(after) is cst.SimpleWhitespace:
+            return f"{before.value}{token}{after.value}"
         return f"{self.space(node.whitespace_before)}{token}{self.space(node.whitespace_after)}"
 
     def _comma(self, node: Any) -> str:

@@ -7,10 +7,12 @@ from functools import partial
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import Edit, Path, named
+from operators.program_tree import Edit, Path
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, bound, dotted, expression, removed
+from operators.rewrites.program import Program, Site, bound, dotted, removed
 from operators.rewrites.programs import becoming, launched
+from operators.rewrites.templates import expression
+from operators.walking import named
 
 LEAST = 16  # rows and columns of a tile that matrix units take
 CHOICES = (("ieee", True), ("ieee", False), ("tf32", True))  # the precision; whether operands keep their own dtype

@@ -3,30 +3,19 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property, lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch, kernels, launches
-from operators.program_tree import (
-    Edit,
-    Path,
-    Scope,
-    Tree,
-    Unreadable,
-    descend,
-    edited,
-    last_name,
-    names_in,
-    parse,
-    passing,
-    steps,
-)
+from operators.program_tree import Edit, Path, Scope, Tree, Unreadable, last_name, names_in, parse, passing
 from operators.rewrites.alone import alone
 from operators.rewrites.printing import code
 from operators.rewrites.splicing import inserting, spliced
+from operators.rewrites.templates import expression
+from operators.walking import descend
 
 _BINDING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
 T = TypeVar("T")
@@ -209,63 +198,9 @@ def _ranges(node: cst.CSTNode) -> bool:
     return (isinstance(node, cst.Name) and node.value == "range") or dotted(node, "range", "static_range")
 
 
-@cache
-def _expression(text: str) -> cst.BaseExpression:
-    return cst.parse_expression(text)
-
-
-def expression(text: str, **parts: cst.BaseExpression) -> cst.BaseExpression:
-    """Parse an expression and put others in the place of its names; parentheses are added where they may matter."""
-    found: cst.BaseExpression = _filled(_expression(text), parts)
-    return found
-
-
-def statement(text: str, **parts: cst.BaseExpression) -> cst.BaseStatement:
-    """Parse a statement and put expressions in the place of its names."""
-    found: cst.BaseStatement = _filled(_statement(text), parts)
-    return found
-
-
-def statements(*texts: str) -> tuple[cst.BaseStatement, ...]:
-    """Parse lines, one statement each."""
-    return tuple(statement(text) for text in texts)
-
-
 def removed(line: cst.SimpleStatementLine) -> Any:
     """Leave nothing of a line."""
     return cst.RemoveFromParent()
-
-
-@cache
-def _statement(text: str) -> cst.BaseStatement:
-    return cst.parse_statement(text)
-
-
-ATOMS = (cst.Name, cst.Attribute, cst.Call, cst.Subscript, cst.Integer, cst.Float, cst.SimpleString)
-
-
-def _filled(template: Any, parts: Mapping[str, cst.BaseExpression]) -> Any:
-    """Put expressions in the place of names; those of attributes and keywords stay."""
-    given = {
-        name: part if isinstance(part, ATOMS) or part.lpar else with_parentheses(part) for name, part in parts.items()
-    }
-    return edited(template, [(path, partial(_instead, part=given[n])) for path, n in _names(template) if n in given])
-
-
-def _instead(node: cst.CSTNode, part: cst.BaseExpression) -> cst.BaseExpression:
-    return part
-
-
-@lru_cache(maxsize=1024)
-def _names(node: cst.CSTNode, above: Path = ()) -> tuple[tuple[Path, str], ...]:
-    """Return the names in a node, each with the steps down to it."""
-    own = ((above, node.value),) if isinstance(node, cst.Name) else ()
-    return own + tuple(found for name, index, child in steps(node) for found in _names(child, (*above, (name, index))))
-
-
-def with_parentheses(node: cst.BaseExpression) -> cst.BaseExpression:
-    """Return an expression in parentheses of its own."""
-    return node.with_changes(lpar=[cst.LeftParen(), *node.lpar], rpar=[*node.rpar, cst.RightParen()])
 
 
 def keyword(call: cst.Call, name: str) -> cst.Arg | None:
@@ -280,7 +215,7 @@ def open_to_keywords(call: cst.Call) -> bool:
 
 def adding(name: str, value: str) -> Callable[[cst.Call], cst.Call]:
     """Return the edit that passes one more keyword argument."""
-    return lambda call: passing(call, name, _expression(value))
+    return lambda call: passing(call, name, expression(value))
 
 
 def adding_constexpr(program: Program, kernel: Kernel, name: str, value: int) -> tuple[Path, Edit]:

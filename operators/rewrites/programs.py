@@ -7,19 +7,12 @@ from functools import lru_cache, partial
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, Scope, descend, edited, names_in, passing
+from operators.program_tree import Edit, Path, Scope, edited, names_in, passing
 from operators.rewrites.printing import code
-from operators.rewrites.program import (
-    Insertion,
-    Program,
-    dotted,
-    expression,
-    numbered,
-    open_to_keywords,
-    statement,
-    statements,
-)  # fmt: skip
+from operators.rewrites.program import Insertion, Program, dotted, numbered, open_to_keywords
 from operators.rewrites.special import passed, replaced, walk
+from operators.rewrites.templates import expression, statement, statements
+from operators.walking import descend
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +64,14 @@ def asking_first(program: Program, kernel: Kernel, name: str, text: str | None =
 def launched(program: Program, kernel: Kernel) -> tuple[Launch, ...]:
     """Return the launches of a kernel, none where it may also be reached in another way."""
     found = tuple(launch for launch in program.launches if launch.kernel.scope is kernel.scope)
-    called = any(isinstance(c.func, cst.Name) and c.func.value == kernel.name for c, _ in program.tree.calls)
     plain = kernel.set_above is not None and all(open_to_keywords(launch.call) for launch in found)
-    return found if plain and not called else ()
+    return found if plain and kernel.name not in _called(program) else ()
+
+
+@lru_cache(maxsize=32)
+def _called(program: Program) -> frozenset[str]:
+    """Return the names of all functions that are called by a name."""
+    return frozenset(call.func.value for call, _ in program.tree.calls if isinstance(call.func, cst.Name))
 
 
 def counted(program: Program, launch: Launch) -> Count | None:

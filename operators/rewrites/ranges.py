@@ -13,11 +13,11 @@ from operators.rewrites.program import (
     adding,
     adding_constexpr,
     dotted,
-    expression,
     fresh_name,
     keyword,
     open_to_keywords,
 )
+from operators.rewrites.templates import expression
 
 STAGES = (2, 3, 4)
 

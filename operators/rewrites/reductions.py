@@ -8,10 +8,11 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend, last_name, named, of_kind
+from operators.program_tree import last_name
 from operators.rewrites.effects import shows_effects
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
+from operators.walking import descend, named, of_kind
 
 DTYPES = ("float32", "int32")
 _PLAIN = (cst.Name, cst.Integer, cst.BinaryOperation, cst.BaseBinaryOp)  # of what a loop's size may be made

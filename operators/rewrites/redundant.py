@@ -6,11 +6,11 @@ from typing import Any
 
 import libcst as cst
 
-from operators.program_tree import descend, named
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, removed
 from operators.rewrites.stores import overwritten
+from operators.walking import descend, named
 
 
 @dataclass(frozen=True, slots=True)

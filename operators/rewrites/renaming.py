@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 import libcst as cst
 
-from operators.program_tree import Edit, of_kind
-from operators.rewrites.program import ATOMS, expression
+from operators.program_tree import Edit
 from operators.rewrites.special import each_replaced
+from operators.rewrites.templates import ATOMS, expression
+from operators.walking import of_kind
 
 Node = TypeVar("Node", bound=cst.CSTNode)
 

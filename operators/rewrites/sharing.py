@@ -12,12 +12,13 @@ from functools import lru_cache
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Scope, last_name, named
+from operators.program_tree import Scope, last_name
 from operators.rewrites.effects import EFFECTS, PLAIN, READING
 from operators.rewrites.pointers import Addresses, address_of
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, dotted
 from operators.rewrites.terms import Terms, Untold
+from operators.walking import named
 from suites.parsing import parse
 
 _FRESH = ("empty", "zeros", "ones", "full", "rand", "randn")  # of torch, also with new_ or _like

@@ -1,7 +1,7 @@
 """A second kernel for the cases that allow it, and launches that choose between both by what they are given."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -9,8 +9,10 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, descend, edited, passing, steps
-from operators.rewrites.program import Insertion, Program, Site, expression, statements
+from operators.program_tree import Edit, Path, edited, passing
+from operators.rewrites.program import Insertion, Program, Site
+from operators.rewrites.templates import expression, statements
+from operators.walking import descend, size, steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +74,18 @@ def passed(launch: Launch, parameter: str) -> cst.BaseExpression | None:
     return None
 
 
-def replaced(function: cst.FunctionDef, found: Callable[[cst.CSTNode], bool], edit: Edit) -> cst.FunctionDef:
-    """Return a function with an edit made wherever something is found."""
-    edits = [(path, edit) for path, _ in _paths(function, found)]
+def replaced(function: cst.FunctionDef, found: Callable[[cst.CSTNode], bool], edit: Edit,
+             kinds: Collection[type] = ()) -> cst.FunctionDef:  # fmt: skip
+    """Return a function with an edit made wherever something is found, looked for among nodes of some `kinds`."""
+    edits = [(path, edit) for path, _ in _paths(function, found, kinds)]
     changed: cst.FunctionDef = edited(function, edits)
     return changed
 
 
 def each_replaced(node: Any, changes: Mapping[cst.CSTNode, Edit]) -> Any:
     """Return a node with an edit of its own made at each of some nodes in it; one may stand within another."""
-    return edited(node, [(path, changes[one]) for path, one in _paths(node, changes.__contains__)])
+    kinds = {type(one) for one in changes}
+    return edited(node, [(path, changes[one]) for path, one in _paths(node, changes.__contains__, kinds)])
 
 
 def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]":
@@ -92,23 +96,29 @@ def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]"
     return every
 
 
-def _paths(function: cst.CSTNode, found: Callable[[cst.CSTNode], bool]) -> Iterator[tuple[Path, cst.CSTNode]]:
+def _paths(function: cst.CSTNode, found: Callable[[cst.CSTNode], bool], kinds: Collection[type]
+           ) -> Iterator[tuple[Path, cst.CSTNode]]:  # fmt: skip
     """Give every node that is wanted, each with the steps down to it."""
-    places = [place for place, node in enumerate(descend(function)) if found(node)]
-    return _placed(function, 0, (), places)
+    every = enumerate(descend(function))
+    places = [place for place, node in every if (not kinds or type(node) in kinds) and found(node)]
+    return _placed(function, 0, (), places) if places else iter(())
 
 
 def _placed(node: cst.CSTNode, at: int, path: Path, places: Sequence[int]) -> Iterator[tuple[Path, cst.CSTNode]]:
-    """Give the nodes of some places in the order of the text below a node that is in place `at`."""
-    first = bisect_left(places, at)
-    if first == len(places) or places[first] >= at + len(descend(node)):
-        return
-    if places[first] == at:
+    """Give the nodes of some places, all of them in or below a node that is in place `at`."""
+    first = int(places[0] == at)
+    if first:
         yield path, node
     at += 1
-    for name, index, child in steps(node):
-        yield from _placed(child, at, (*path, (name, index)), places)
-        at += len(descend(child))
+    for name, index, child in steps(node) if first < len(places) else ():
+        end = at + size(child)
+        if places[first] < end:
+            last = bisect_left(places, end, first)
+            yield from _placed(child, at, (*path, (name, index)), places[first:last])
+            first = last
+            if first == len(places):
+                return
+        at = end
 
 
 def _module_place(program: Program, function: cst.FunctionDef) -> tuple[cst.CSTNode, int]:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from operators.program_tree import named
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
+from operators.walking import named
 
 Address = tuple[str, ...]  # the text of everything that a store is passed but the value
 

@@ -6,9 +6,10 @@ from functools import reduce
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import of_kind
 from operators.rewrites.printing import code
-from operators.rewrites.program import dotted, expression
+from operators.rewrites.program import dotted
+from operators.rewrites.templates import expression
+from operators.walking import of_kind
 
 
 def addends(node: cst.BaseExpression) -> list[cst.BaseExpression]:

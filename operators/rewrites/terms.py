@@ -2,18 +2,21 @@
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend, of_kind
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.floats import STATEMENTS, own_names
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program
+from operators.walking import descend, of_kind
 from suites.parsing import parse
 
 LONGEST = 4000  # characters, or nodes; names that stand for sums of others may double with every step
+Sized = tuple[ast.expr, int]  # a tree, and how many nodes it has
 DEEPEST = 20  # names that stand for one another
 
 
@@ -32,18 +35,18 @@ class Terms:
         for node in of_kind(program.function(kernel).body, *STATEMENTS):
             for name in own_names(node):
                 self.values.setdefault(name, []).append(node)
-        self.known: dict[str, ast.expr] = {}
+        self.known: dict[str, Sized] = {}
 
     def of(self, node: cst.BaseExpression) -> str:
         """Return an expression's text."""
-        text = ast.unparse(self._written(node, ()))
+        text = ast.unparse(self._written(node, ())[0])
         if len(text) > LONGEST:
             raise Untold
         return text
 
     def parts(self, node: cst.BaseExpression) -> set[str]:
         """Return the texts of what has to hold for a mask to be true."""
-        return {ast.unparse(part) for part in _conjoined(self._written(node, ()))}
+        return {ast.unparse(part) for part in _conjoined(self._written(node, ())[0])}
 
     def conditions(self, node: cst.CSTNode) -> Iterator[str]:
         """Give the conditions of the branches that a node is in."""
@@ -53,46 +56,51 @@ class Terms:
             if isinstance(outer, cst.If):
                 yield f"{node in {*descend(outer.body)}} {self.of(outer.test)}"
 
-    def _written(self, node: cst.BaseExpression, above: tuple[str, ...]) -> ast.expr:
-        if has_effects(self.program, node) or reads_memory(node):
-            raise Untold
-        tree = _read(code(node))
-        written: ast.expr = _Replacing(self, above).visit(tree)
-        if sum(1 for _ in ast.walk(written)) > LONGEST:
-            raise Untold
-        return written
-
-    def named(self, name: str, above: tuple[str, ...]) -> ast.expr | None:
+    def named(self, name: str, above: tuple[str, ...]) -> Sized | None:
         """Return what a name stands for, None where that is itself."""
         if name in self.known:
             return self.known[name]
         found = self.values.get(name, [])
         if name in above or len(above) > DEEPEST or (found and name in self.given):
             raise Untold
-        texts = {ast.unparse(self._given(node, (*above, name))) for node in found}
-        texts |= {self.given[name]} if name in self.given else set()
-        if len(texts) > 1:
+        every = [self._given(node, (*above, name)) for node in found]
+        if len(every) > 1 and len({ast.unparse(tree) for tree, _ in every}) > 1:
             raise Untold
-        if texts:
-            self.known[name] = _read(texts.pop())
+        every += [_read(self.given[name])] if name in self.given else []
+        if every:
+            self.known[name] = every[0]
         return self.known.get(name)
 
-    def _given(self, node: cst.CSTNode, above: tuple[str, ...]) -> ast.expr:
+    def _written(self, node: cst.BaseExpression, above: tuple[str, ...]) -> Sized:
+        if has_effects(self.program, node) or reads_memory(node):
+            raise Untold
+        written = self._filled(_read(code(node))[0], above)
+        if written[1] > LONGEST:
+            raise Untold
+        return written
+
+    def _filled(self, node: Any, above: tuple[str, ...]) -> tuple[Any, int]:
+        """Return a tree with its names written out, and how many nodes that has; the tree itself stays as it is."""
+        if isinstance(node, ast.Name):
+            return self.named(node.id, above) or (node, 2)
+        size, changed = 1, {}
+        for name in node._fields:
+            value = getattr(node, name, None)
+            items = value if isinstance(value, list) else [value]
+            filled = [self._filled(one, above) if isinstance(one, ast.AST) else (one, 0) for one in items]
+            size += sum(more for _, more in filled)
+            if any(new is not old for (new, _), old in zip(filled, items, strict=True)):
+                changed[name] = [new for new, _ in filled] if isinstance(value, list) else filled[0][0]
+        return type(node)(**{**vars(node), **changed}) if changed else node, size
+
+    def _given(self, node: cst.CSTNode, above: tuple[str, ...]) -> Sized:
         if isinstance(node, cst.For) and isinstance(node.iter, cst.Call):
-            depth = len(self.program.within(node))
+            name = ast.Name(f"turn_{len(self.program.within(node))}", ast.Load())
             over = [self._written(a.value, above) for a in node.iter.args if a.keyword is None and not a.star]
-            return ast.Call(ast.Name(f"turn_{depth}"), over, [])
+            return ast.Call(name, [tree for tree, _ in over], []), 3 + sum(size for _, size in over)
         if isinstance(node, cst.Assign) and all(isinstance(t.target, cst.Name) for t in node.targets):
             return self._written(node.value, above)
         raise Untold
-
-
-class _Replacing(ast.NodeTransformer):
-    def __init__(self, terms: Terms, above: tuple[str, ...]) -> None:
-        self.terms, self.above = terms, above
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self.terms.named(node.id, self.above) or node
 
 
 def _conjoined(node: ast.expr) -> Iterator[ast.expr]:
@@ -104,9 +112,11 @@ def _conjoined(node: ast.expr) -> Iterator[ast.expr]:
         yield node
 
 
-def _read(text: str) -> ast.expr:
-    """Return the tree of an expression."""
+# Kernels beside each other have many of the same lines.
+@lru_cache(maxsize=2048)
+def _read(text: str) -> Sized:
+    """Return the tree of an expression, which nobody changes, and how many nodes it has."""
     (statement,) = parse(f"({text})").body
     if not isinstance(statement, ast.Expr):
         raise Untold
-    return statement.value
+    return statement.value, sum(1 for _ in ast.walk(statement.value))

@@ -8,14 +8,16 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import children, of_kind
+from operators.program_tree import copied
 from operators.rewrites.bounds import accesses, masks
 from operators.rewrites.lanes import HINTS, REDUCING, lanes
 from operators.rewrites.printing import code
-from operators.rewrites.program import ATOMS, Program, Site, constexpr_added, dotted, expression, fresh_name
+from operators.rewrites.program import Program, Site, constexpr_added, dotted, fresh_name
 from operators.rewrites.programs import own_numbers
 from operators.rewrites.special import Choice, passed, replaced, specialised
+from operators.rewrites.templates import ATOMS, expression
 from operators.rewrites.whole import LARGEST, Over, flattened, over
+from operators.walking import children, named, of_kind
 
 JOINED = {"sum": "(x + y)", "max": "tl.maximum(x, y)", "min": "tl.minimum(x, y)"}
 MADE = ("arange", "zeros", "full")  # blocks out of nothing
@@ -157,6 +159,8 @@ def _outside(node: cst.CSTNode) -> frozenset[str]:
     """Return the names that an expression reads outside of reductions, and BLOCK if it makes a block there."""
     if type(node) is cst.Name:
         return frozenset((node.value,))
+    if not any(dotted(call.func, *MADE, *REDUCING) for call in of_kind(node, cst.Call)):
+        return named(node)
     if type(node) is cst.Call and dotted(node.func, *MADE):
         return frozenset((BLOCK,))
     return frozenset() if _joins(node) else frozenset().union(*(_outside(child) for child in children(node)))
@@ -181,21 +185,21 @@ class _Pair:
             joined = bool(joining)
         else:
             joined = sum(_joins(inner) for call in joining for inner in of_kind(call, cst.Call)) != len(joining)
-        named = [name for name in of_kind(part, cst.Name) if name.value == self.block]
-        made = [call for call in calls if dotted(call.func, *MADE, *HINTS)] if named else []
+        blocks = [name for name in of_kind(part, cst.Name) if name.value == self.block]
+        made = [call for call in calls if dotted(call.func, *MADE, *HINTS)] if blocks else []
         inside = {name for call in made for name in of_kind(call, cst.Name)}
-        if joined or not inside.issuperset(named):
+        if joined or not inside.issuperset(blocks):
             raise _Other
 
     def both(self, line: Any) -> list[Any]:
         """Return a line for both blocks, or once with what it joins of both."""
         if self._each(line.body[0]):
-            return [line, self.second(line).with_changes(leading_lines=[])]
-        return [replaced(line, _joins, self._joined)]
+            return [line, copied(self.second(line), {"leading_lines": ()})]
+        return [replaced(line, _joins, self._joined, (cst.Call,))]
 
     def second(self, node: Any) -> Any:
         """Return what a line or an expression is for the second block."""
-        return replaced(node, self._differs, self._changed)
+        return replaced(node, self._differs, self._changed, (cst.Name, cst.Call))
 
     def _each(self, part: Any) -> bool:
         """Tell whether a line does something to each element of a block."""
@@ -210,8 +214,8 @@ class _Pair:
     def _changed(self, node: Any) -> cst.BaseExpression:
         if type(node) is cst.Call:
             return expression(f"({self.block} + x)", x=node)
-        named: cst.Name = node.with_changes(value="REST" if node.value == self.block else self.rest[node.value])
-        return named
+        other: Any = copied(node, {"value": "REST" if node.value == self.block else self.rest[node.value]})
+        return other  # type: ignore[no-any-return]
 
     def _joined(self, call: Any) -> cst.BaseExpression:
         return expression(JOINED[call.func.attr.value], x=call, y=self.second(call))

@@ -7,8 +7,9 @@ from itertools import islice
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import descend
-from operators.rewrites.program import Program, Site, dotted, expression
+from operators.rewrites.program import Program, Site, dotted
+from operators.rewrites.templates import expression
+from operators.walking import descend
 
 MOST = 32  # turns; more make code that no instruction cache holds
 

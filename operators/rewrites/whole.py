@@ -8,10 +8,11 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import of_kind
 from operators.rewrites.printing import code
-from operators.rewrites.program import Program, Site, statement
+from operators.rewrites.program import Program, Site
 from operators.rewrites.special import Choice, passed, replaced, specialised
+from operators.rewrites.templates import statement
+from operators.walking import of_kind
 
 LARGEST = 16384  # elements of one block; more do not fit the registers of one program
 
@@ -84,7 +85,7 @@ def _short(launch: Launch, over: Over) -> Choice | None:
 @lru_cache(maxsize=64)
 def flattened(function: cst.FunctionDef) -> cst.FunctionDef:
     """Put the bodies of loops in their place, with the variable at 0."""
-    return replaced(function, _has_loops, _inlined)
+    return replaced(function, _has_loops, _inlined, (cst.IndentedBlock,))
 
 
 def _has_loops(node: cst.CSTNode) -> bool:

@@ -6,8 +6,8 @@ from functools import lru_cache
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import children, of_kind
 from operators.rewrites.program import Program, dotted
+from operators.walking import children, of_kind
 
 _ATOMICS = (
     "atomic_add",

@@ -109,7 +109,7 @@ def _spans(block: Sequence[Any], trees: Sequence[Lines], lines: Sequence[str], b
     """Give the span of every statement of a block and below it; they follow each other without a gap."""
     rest = list(trees)
     for statement in block:
-        simple = isinstance(statement, cst.SimpleStatementLine)
+        simple = type(statement) is cst.SimpleStatementLine
         own, rest = (rest[: len(statement.body)], rest[len(statement.body) :]) if simple else (rest[:1], rest[1:])
         first = own[0].first - 1
         start, end = first - len(statement.leading_lines), own[-1].last + _footer(statement)
@@ -135,6 +135,8 @@ def _below(node: Any, tree: Any, lines: Sequence[str]) -> Iterator[tuple[cst.CST
 
 def _footer(node: Any) -> int:
     """Count the lines of comments that end a statement, after the last one within it."""
+    if type(node) is cst.SimpleStatementLine:
+        return 0
     for name in ("finalbody", "orelse", "handlers", "cases", "body"):
         last = getattr(node, name, None)
         if isinstance(last, cst.IndentedBlock):

@@ -1,0 +1,120 @@
+"""Goes through a syntax tree: what is below a node, in the order of the text."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache, lru_cache
+from typing import TypeVar
+
+import libcst as cst
+
+T = TypeVar("T")
+Step = tuple[str, int | None]
+Order = list[cst.CSTNode]
+Below = dict[cst.CSTNode, tuple[int, int]]  # where a node and all below it are in an order
+
+REMEMBERED = 65536  # nodes, of some eight programs of 300 lines
+# Tokens and space hold no numbers, and most of libcst's nodes are just that.
+_TOKENS = {
+    "comma", "lpar", "rpar", "lbracket", "rbracket", "lbrace", "rbrace", "equal", "operator", "semicolon",
+    "dot", "first_colon", "second_colon", "leading_lines", "lines_after_decorators", "header", "footer", "newline",
+    "keyword", "attr", "trailing_whitespace",
+}  # fmt: skip
+# what holds statements: each is gone through on its own, and only once
+_HOLDING = (cst.BaseCompoundStatement, cst.BaseSuite, cst.SimpleStatementLine, cst.Else, cst.ExceptHandler, cst.Finally)
+_LINES = {cst.SimpleStatementLine, cst.SimpleStatementSuite}
+_LEAVES = {cst.Name, cst.Integer, cst.Float, cst.SimpleString}
+_known: dict[cst.CSTNode, tuple[tuple[cst.CSTNode, ...], int, int]] = {}
+
+
+def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """Give the nodes right below one, tokens and space left out."""
+    for _, _, child in steps(node):
+        yield child
+
+
+def remember(order: Order, below: Below) -> None:
+    """Take note of the order of a whole tree: what is below a node of it is a part of that."""
+    if len(_known) >= REMEMBERED:
+        _known.clear()
+    whole = tuple(order)
+    _known.update({node: (whole, begin, end) for node, (begin, end) in below.items()})
+
+
+# Rewrites go through the same kernels again and again; some three programs of 300 lines.
+@lru_cache(maxsize=16384)
+def descend(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
+    """Return a node and everything below it, in the order of the text."""
+    known = _known.get(node)
+    if known is not None:
+        whole, begin, end = known
+        return whole[begin:end]
+    found = [node]
+    for _, _, child in steps(node):
+        if _holds(type(child)):
+            found += descend(child)
+            continue
+        waiting = [child]
+        while waiting:
+            inner = waiting.pop()
+            found.append(inner)
+            if type(inner) not in _LEAVES:
+                waiting += [below for _, _, below in reversed(steps(inner))]
+    return tuple(found)
+
+
+def blocks(node: cst.CSTNode, above: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], cst.IndentedBlock]]:
+    """Give the blocks in a statement or a block, each with the steps down to it; no expression is gone through."""
+    if isinstance(node, cst.IndentedBlock):
+        yield above, node
+    for name, index, child in steps(node):
+        if isinstance(child, (*_HOLDING, cst.MatchCase, cst.ExceptStarHandler)) and type(child) not in _LINES:
+            yield from blocks(child, (*above, (name, index)))
+
+
+def size(node: cst.CSTNode) -> int:
+    """Count a node and what is below it."""
+    known = _known.get(node)
+    return known[2] - known[1] if known is not None else 1 if type(node) in _LEAVES else len(descend(node))
+
+
+@cache
+def _holds(kind: type[cst.CSTNode]) -> bool:
+    return issubclass(kind, _HOLDING)
+
+
+@lru_cache(maxsize=16384)
+def of_kind(node: cst.CSTNode, *kinds: type[T]) -> tuple[T, ...]:
+    """Return what is of some kinds in a node and below it, in the order of the text."""
+    return tuple(found for found in descend(node) if type(found) in kinds)  # type: ignore[misc]
+
+
+@lru_cache(maxsize=16384)
+def named(node: cst.CSTNode) -> frozenset[str]:
+    """Return the names in a node."""
+    return frozenset(name.value for name in of_kind(node, cst.Name))
+
+
+# also some three programs of 300 lines
+@lru_cache(maxsize=32768)
+def steps(node: cst.CSTNode) -> tuple[tuple[str, int | None, cst.CSTNode], ...]:
+    """Return the nodes right below one with the field and place that hold each, tokens and space left out."""
+    return tuple(_steps(node))
+
+
+def _steps(node: cst.CSTNode) -> Iterator[tuple[str, int | None, cst.CSTNode]]:
+    for name in _fields(type(node)):
+        value = getattr(node, name)
+        if type(value) in (list, tuple):
+            for index, item in enumerate(value):
+                if isinstance(item, cst.CSTNode):
+                    yield name, index, item
+        elif type(value) is not str and isinstance(value, cst.CSTNode):
+            yield name, None, value
+
+
+@cache
+def _fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
+    names = [f.name for f in fields(kind)]
+    if kind is cst.FunctionDef:
+        names.sort(key=lambda name: name != "decorators")
+    return tuple(name for name in names if name not in _TOKENS and not name.startswith("whitespace"))
