@@ -53,10 +53,16 @@ def _allowed(task: Task) -> tuple[tuple[str, str], ...]:
     """Say what the task asks of results, and what it allows."""
     return (
         ("exact", "from inputs of -1, 0 and 1 every result must be right bit for bit" if task.exact else ""),
+        ("rounded once", _rounded_once(task)),
         ("atomics", "results may differ between runs in their last bits" if task.atomics else ""),
         ("in place", f"{', '.join(task.in_place)} may be overwritten and returned" if task.in_place else ""),
         ("tf32", "dots of float32 may round their operands to tf32" if task.tf32 else ""),
     )
+
+
+def _rounded_once(task: Task) -> str:
+    share = task.misrounded
+    return "" if share is None else f"all but {100 * share:g}% of the elements, where sums are exact"
 
 
 def _case(case: Case) -> str:

@@ -123,7 +123,7 @@ class Correctness:
         missing = {_key(t): t for t in trials if _key(t) not in self._given}
         payload = {
             "task": pack(self._task),
-            "trials": [[t.name, t.case, pack_arguments(t.arguments), t.exact] for t in missing.values()],
+            "trials": [[t.name, t.case, pack_arguments(t.arguments), t.exact, t.misrounded] for t in missing.values()],
             "seed": self._seed,
         }
         outcome = self._jail.run("truth", payload, child.Limits(seconds=TRUTH_SECONDS, output=2 << 30))

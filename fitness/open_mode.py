@@ -164,7 +164,7 @@ class OpenJudge:
         trial = _base(self.task, case)
         payload = {
             "task": pack(self.task),
-            "trials": [[trial.name, trial.case, pack_arguments(trial.arguments), trial.exact]],
+            "trials": [[trial.name, trial.case, pack_arguments(trial.arguments), trial.exact, trial.misrounded]],
             "seed": self._seed,
             "device": "cuda",
             "visible": self._visible,

@@ -4,11 +4,12 @@ The limits (a Yardstick, made by fitness.yardstick) are multiples of what a bank
 the same inputs, plus a rounding of the output. There is no absolute constant and no share of elements that may be
 wrong: the global, per-row, largest and per-element errors must all hold, and the signed error pooled over a case's
 trials. Non-finite values must be where the truth has them. Integers must be equal, and floats too where a trial is
-exact and the truth is a number the dtype has.
+exact and the truth is a number the dtype has. Where a task says that sums are exact, all but a share of the elements
+must be the truth rounded once: a second rounding is no larger than the last one, so no limit on errors tells it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ LARGEST = {"float64": 1.7e308, "float32": 3.4028235e38, "float16": 65504.0, "bfl
 # rounded once; a float32 result was rounded at every step of its sum, and n steps after its largest term err by
 # 0.3 sqrt(n) of them in the mean: one in a thousand passes 60 where 4096 follow.
 ROUNDINGS = {"float16": 8, "bfloat16": 8, "float32": 64, "float64": 64}
+
+FEW = 4  # elements that chance may round otherwise, beside a task's share: of one element that is none or all
+EXPONENT = 0x7FF << 52  # of a float64; what has these bits alone is a power of two
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Yardstick:
     noise: float  # what chance makes of the mean signed error
     floor: float  # the mean signed error that honest rounding may have
     scale: float  # root mean square of the truth
+    misrounded: float | None = None  # the share of elements that may be other than the truth rounded once
 
     @property
     def relative(self) -> float:
@@ -60,7 +65,19 @@ class Yardstick:
     def figures(self) -> tuple[float, ...]:
         """The limits in a few numbers, to tell whether they moved."""
         rows = (float(self.rows.max()), float(self.allowed.max())) if len(self.rows) else (0.0, 0.0)
-        return (self.whole, self.peak, *rows, self.noise, self.floor)
+        share = () if self.misrounded is None else (self.misrounded,)
+        return (self.whole, self.peak, *rows, self.noise, self.floor, *share)
+
+    def excess(self, count: float, size: int) -> float:
+        """Return how many elements are other than the truth rounded once, over how many of so many may be."""
+        return 0.0 if self.misrounded is None else count / (self.misrounded * size + FEW)
+
+    def told(self, count: float, size: int) -> str:
+        """Say that too many are."""
+        return (
+            f"{100 * count / size:.3g}% of elements are not the correctly rounded result where sums are exact "
+            f"({100 * (self.misrounded or 0):g}% may be otherwise), so something is rounded before the end"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +94,15 @@ def pack(yardstick: Yardstick) -> list[Any]:
     """Turn a yardstick of numpy arrays into plain data for the wire."""
     y = yardstick
     arrays = [a.tobytes() for a in (y.truth, y.rows, y.allowed)]
-    return [y.dtype, y.shape, arrays, [y.whole, y.peak, y.noise, y.floor, y.scale], y.exact]
+    return [y.dtype, y.shape, arrays, [y.whole, y.peak, y.noise, y.floor, y.scale], y.exact, y.misrounded]
 
 
 def unpack(plain: Any) -> Yardstick:
     """Rebuild what `pack` made."""
-    dtype, shape, (truth, rows, allowed), (whole, peak, noise, floor, scale), exact = plain
+    dtype, shape, (truth, rows, allowed), (whole, peak, noise, floor, scale), exact, share = plain
     values = np.frombuffer(truth, np.float64 if dtype in EPSILON else np.int64).reshape(tuple(shape))
     limits = np.frombuffer(rows, np.float64), np.frombuffer(allowed, np.float64)
-    return Yardstick(dtype, tuple(shape), values, whole, peak, *limits, exact, noise, floor, scale)
+    return Yardstick(dtype, tuple(shape), values, whole, peak, *limits, exact, noise, floor, scale, share)
 
 
 def compare(outputs: Any, wanted: Sequence[Yardstick], poisons: Mapping[str, float] | None = None) -> Verdict:
@@ -148,7 +165,15 @@ def _compare_one(
         wrong = (error != 0) & (round_to(truth, dtype) == truth)
         if wrong.any():
             return complain(np.inf, "not exact, and for these inputs every result can be", wrong)
-    return _within(error, np.where(finite, np.abs(truth), 0.0), want, complain)
+    verdict = _within(error, np.where(finite, np.abs(truth), 0.0), want, complain)
+    if want.misrounded is None:
+        return verdict
+    missed = misrounded(np.abs(error), np.where(finite, np.abs(truth), 0.0), dtype, (np.int64, np.float64))
+    count = int(missed.sum())
+    excess = want.excess(count, missed.size)
+    if excess > 1.0 and not verdict.complaint:
+        return complain(excess, want.told(count, missed.size), missed)
+    return replace(verdict, ratio=max(verdict.ratio, excess))
 
 
 def _within(error: np.ndarray, size: np.ndarray, want: Yardstick, complain: Any) -> Verdict:
@@ -172,6 +197,16 @@ def _within(error: np.ndarray, size: np.ndarray, want: Yardstick, complain: Any)
     verdict: Verdict = complain(ratio, f"{name} is {own:.3g} times the limit".replace("elements is", "elements are"),
                                 wrong.reshape(error.shape))  # fmt: skip
     return verdict
+
+
+def misrounded(off: Any, size: Any, dtype: str, kinds: tuple[Any, Any]) -> Any:
+    """Tell which elements are farther than half a step of a dtype from truths of these sizes: no rounding goes so far.
+
+    Arrays of numpy's or torch's, whose int64 and float64 `kinds` are. Truths of 0 are left out: terms that cancel out
+    leave there what honest programs round on the way.
+    """
+    power = (size.view(kinds[0]) & EXPONENT).view(kinds[1])
+    return (off > (power * (EPSILON[dtype] / 2)).clip(TINY[dtype])) & (size != 0)
 
 
 def decode(data: bytes, dtype: str) -> np.ndarray:

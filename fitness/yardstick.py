@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from fitness.tolerance import EPSILON, LARGEST, TINY, Yardstick
+from fitness.tolerance import EPSILON, LARGEST, TINY, Yardstick, misrounded
 from suites.loading import Functions
 from suites.task import ITEM_BYTES
 from suites.trials import Trial
@@ -96,7 +96,7 @@ def compute(functions: Functions, arguments: Mapping[str, Any], trial: Trial, de
         bank.append([None if e is None or not math.isfinite(e.whole) else _Spread(e, reach) for e in found])
     members = zip(*bank, strict=True)
     return tuple(
-        _yardstick(truth, dtype, [m for m in spreads if m is not None], trial.exact)
+        _yardstick(truth, dtype, [m for m in spreads if m is not None], trial)
         for truth, (dtype, _), spreads in zip(truths, schema, members, strict=True)
     )
 
@@ -128,12 +128,16 @@ def ratio(yardstick: Yardstick, output: torch.Tensor) -> tuple[float, float]:
     width = want.shape[-1] if want.shape else 1
     mean, off = float(error.mean()), error.abs_().reshape(-1, width)
     size = torch.nan_to_num(want.truth, 0.0, 0.0, 0.0).abs_().reshape(-1, width)
+    excess = 0.0
+    if want.misrounded is not None:
+        missed = misrounded(off, size, want.dtype, (torch.int64, torch.float64))
+        excess = want.excess(float(missed.sum()), missed.numel())
     limits = size.mul_(want.relative).add_(want.allowed[:, None] + TINY[want.dtype])
     single = float(torch.div(off, limits, out=limits).max())
     peak = float(off.max()) / want.peak
     squares = off.square_().mean(dim=1)
     rows = float((squares.sqrt() / want.rows).max())
-    return max(single, peak, rows, math.sqrt(float(squares.mean())) / want.whole), mean
+    return max(single, peak, rows, math.sqrt(float(squares.mean())) / want.whole, excess), mean
 
 
 def outputs(value: Any, name: str = "reference") -> list[torch.Tensor]:
@@ -209,13 +213,13 @@ def _is_float32(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.dtype == torch.float32
 
 
-def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool) -> Yardstick:
+def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], trial: Trial) -> Yardstick:
     """Set every limit on one output."""
     shape = tuple(truth.shape)
     if dtype not in EPSILON or not truth.numel():
         empty = truth.new_zeros(0, dtype=torch.float64)
         kept = truth.double() if dtype in EPSILON else truth.long()
-        return Yardstick(dtype, shape, kept.contiguous(), 0.0, 0.0, empty, empty, exact, 0.0, 0.0, 0.0)
+        return Yardstick(dtype, shape, kept.contiguous(), 0.0, 0.0, empty, empty, trial.exact, 0.0, 0.0, 0.0)
     real = [m for m in bank if m.reach is None]
     if not real:
         raise ValueError("no implementation of the task gives finite results where the float64 truth is finite")
@@ -245,13 +249,14 @@ def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], exact: bool
         peak=4 * factor * max(m.errors.peak for m in bank) + most_floor * largest + tiny,
         rows=2 * factor * rows + most_floor * squares.sqrt() + tiny,
         allowed=allowed,
-        exact=exact,
+        exact=trial.exact,
         # the elements of a row share its statistics' errors, so it is rows that are independent, where there are many
         noise=4 * max(m.errors.whole for m in bank) / math.sqrt(len(rows) if len(rows) > 1 else truth.numel()),
         floor=2 * max(abs(m.errors.mean) for m in bank)
         + (0.5 * epsilon + mean_floor / math.sqrt(len(rows))) * mean_size
         + tiny,
         scale=scale,
+        misrounded=trial.misrounded,
     )
 
 

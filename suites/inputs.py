@@ -7,9 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from suites.task import SPECIAL, Argument, Input, Scalar
+from suites.task import SPECIAL, WHOLE, Argument, Input, Scalar
 
 SPECIAL_EACH, SPECIAL_SHARE = 4, 64  # of each kind at most so many, and at most one to so many elements
+# Of `whole`: numbers of three bits, which float8_e5m2 has too, and 0 in place of so many that some 64 products are left
+# of a sum along longer rows. So sums need more than bfloat16's 8 bits (their root mean square is 1300), and hardly one
+# in 2^24 more than 14, which even a matrix unit that cuts sums 13 bits behind the first adds without an error.
+NUMBERS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28)
+LEFT = 64
 LARGE = {"float64": 1e150}  # its square must be finite, for limits are made of squares in float64
 
 
@@ -62,6 +67,10 @@ def on_device(spec: Input, shape: tuple[int, ...], rng: torch.Generator) -> torc
         return torch.randint(*_span(spec), shape, **made)
     if spec.distribution == "signs":
         return torch.randint(-1, 2, shape, dtype=torch.int8, **made)
+    if spec.distribution == WHOLE:
+        table = torch.tensor([*NUMBERS, *(-n for n in NUMBERS)], dtype=kind, device=rng.device)
+        signed = table[torch.randint(0, len(table), shape, **made)]
+        return signed.mul_(torch.rand(shape, dtype=torch.float32, **made) < _share(shape))
     if spec.distribution == "uniform":
         return torch.rand(shape, dtype=kind, **made)
     values = torch.randn(shape, dtype=kind, **made)
@@ -80,6 +89,11 @@ def on_device(spec: Input, shape: tuple[int, ...], rng: torch.Generator) -> torc
         flat[torch.randint(0, flat.numel(), (max(1, flat.numel() // 4096),), **made)] = 1000.0
         flat[-1] = 1000.0
     return values
+
+
+def _share(shape: tuple[int, ...]) -> float:
+    """Return the share of `whole` numbers that are drawn, and not 0."""
+    return min(1.0, (LEFT / max(1, shape[-1])) ** 0.5) if shape else 1.0
 
 
 def _span(spec: Input) -> tuple[int, int]:
@@ -105,6 +119,9 @@ def _values(spec: Input, shape: tuple[int, ...], rng: np.random.Generator) -> np
         return rng.integers(*_span(spec), shape)
     if spec.distribution == "signs":
         return rng.integers(-1, 2, shape).astype(np.float64)
+    if spec.distribution == WHOLE:
+        signed = np.array([*NUMBERS, *(-n for n in NUMBERS)], np.float64)[rng.integers(0, 2 * len(NUMBERS), shape)]
+        return np.where(rng.random(shape) < _share(shape), signed, 0.0)
     if spec.distribution == "uniform":
         return rng.random(shape)
     if spec.distribution == "heavy":

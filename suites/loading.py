@@ -12,7 +12,7 @@ from typing import Any
 
 from suites.interruption import noted
 from suites.parsing import parse
-from suites.task import CATEGORIES, LEVELS, Case, Input, Seed, Task
+from suites.task import CATEGORIES, LEVELS, WHOLE, Case, Input, Seed, Task
 
 NATIVE = Path(__file__).parent / "native"
 # Names under which other benchmarks know a native task.
@@ -84,6 +84,7 @@ def read(text: str, name: str, origin: str = "<task>") -> Task:
         source=text,
         honest=tuple(f.__name__ for f in scope.get("honest", ())),
         exact=scope.get("exact", False),
+        misrounded=scope.get("misrounded"),
         atomics=scope.get("atomics", False),
         in_place=tuple(scope.get("in_place", ())),
         tf32=scope.get("tf32", False),
@@ -226,7 +227,7 @@ def _option_faults(scope: dict[str, Any]) -> list[str]:
         faults.append(f"honest functions share a name: {', '.join(_repeated([f.__name__ for f in honest]))}")
     flags = [(name, scope.get(name, False)) for name in ("exact", "atomics", "tf32")]
     faults += [f"`{name}` must be True or False; got {flag!r}" for name, flag in flags if not isinstance(flag, bool)]
-    faults += _place_faults(scope)
+    faults += _rounding_faults(scope) + _place_faults(scope)
     edges = scope.get("edges", ())
     if not isinstance(edges, (list, tuple)) or not all(isinstance(c, Case) for c in edges):
         faults.append("`edges` must be a list of Case(...) (cases for correctness alone)")
@@ -236,6 +237,19 @@ def _option_faults(scope: dict[str, Any]) -> list[str]:
     every = [c for part in _PARTS for c in _cases(scope.get(part))]
     missing = [n for n in names if not all(isinstance(c.inputs.get(n), Input) for c in every)]
     return faults + ([f"in_place names what is no tensor argument: {', '.join(missing)}"] if missing else [])
+
+
+def _rounding_faults(scope: dict[str, Any]) -> list[str]:
+    """Name what is wrong with the share of elements that may be rounded otherwise, which a task may leave out."""
+    share = scope.get("misrounded")
+    if share is None:
+        return []
+    if type(share) is not float or not 0 < share < 1:
+        return [f"`misrounded` must be a share of elements between 0.0 and 1.0; got {share!r}"]
+    inputs = [a for c in _cases(scope.get("cases")) for a in c.inputs.values() if isinstance(a, Input)]
+    if not any(WHOLE in (a.distribution, *(a.trials or ())) for a in inputs):
+        return [f"`misrounded` is about inputs drawn as `{WHOLE}`, and none of a public case names that in its trials"]
+    return []
 
 
 def _place_faults(scope: dict[str, Any]) -> list[str]:

@@ -12,8 +12,10 @@ ITEM_BYTES = {
 }  # fmt: skip
 FLOATING = ("normal", "uniform", "offset", "heavy", "spike", "signs")  # what a floating-point input can be drawn from
 SPECIAL = ("nonfinite", "special")  # what it may be drawn from besides, where it says so: see Input
+WHOLE = "whole"
+NAMED = (*SPECIAL, WHOLE)
 INTEGER = ("indices", "integers", "signs")  # what an integer input can be drawn from
-DISTRIBUTIONS = (*FLOATING, *SPECIAL, "indices", "integers")
+DISTRIBUTIONS = (*FLOATING, *NAMED, "indices", "integers")
 # What a task may call itself: the kind of work it is, and how hard a fast kernel of it is to write, 1 to 5.
 CATEGORIES = (
     "elementwise", "data movement", "reduction", "normalization", "matrix product", "attention", "quantization",
@@ -33,7 +35,9 @@ class Input:
     `indices` integers in [low, high); `integers` every number that an integer dtype of at most 32 bits has. And, only
     where `trials` names it, `nonfinite`: N(0, 1) with a few NaN, infinities
     and -0.0; `special`: the same with a few of the dtype's largest numbers. Results must then be NaN or infinite
-    exactly where the reference's are, which not every honest kernel of every task can promise.
+    exactly where the reference's are, which not every honest kernel of every task can promise. `whole`, likewise only
+    where it is named: whole numbers from -28 to 28, which every dtype has and whose products add up without an error;
+    in long rows most are 0.
     """
 
     shape: tuple[int, ...]
@@ -76,13 +80,13 @@ class Input:
         if self.low and (self.high is None or not 0 <= self.low < self.high):
             raise ValueError(f"low= of an `indices` input must be at least 0 and below high; got {self.low!r}")
         integer = "int" in self.dtype or self.dtype == "bool"
-        allowed = INTEGER if integer else (*FLOATING, *SPECIAL)
+        allowed = INTEGER if integer else (*FLOATING, *NAMED)
         if self.distribution not in allowed or (self.distribution == "integers" and self.dtype in ("int64", "bool")):
             raise ValueError(f"values drawn as `{self.distribution}` cannot be {self.dtype}")
         bits = 1 if self.dtype == "bool" else 8 * ITEM_BYTES[self.dtype] - (self.dtype != "uint8")
         if self.high is not None and self.high > 2**bits:
             raise ValueError(f"{self.dtype} cannot hold indices up to {self.high - 1}")
-        able = (*FLOATING, *SPECIAL)
+        able = (*FLOATING, *NAMED)
         if self.trials is not None and (integer or not set(self.trials) <= set(able)):
             raise ValueError(f"trials of a floating-point input are some of {', '.join(able)}; got {self.trials!r}")
 
@@ -189,10 +193,12 @@ class Task:
     """What to compute. `source` is the task file's text; its functions run only in trusted processes.
 
     `honest` names other honest PyTorch implementations, whose errors set the limits beside the reference's. `exact`:
-    from inputs of -1, 0 and 1 the result must be right bit for bit. `atomics`: results may differ from run to run in
-    their last bits. `in_place` names the inputs that a launcher may overwrite and return. `tf32`: dots of float32
-    may round their operands to tf32. `edges` are cases for correctness alone, never timed. `category` and `level` say
-    what kind of work it is and how hard, for tables: one of CATEGORIES, and 1 (a copy) to 5; empty where unsaid.
+    from inputs of -1, 0 and 1 the result must be right bit for bit. `misrounded`: from inputs drawn as `whole` sums are
+    exact, and at most this share of the elements may be other than the truth rounded once. `atomics`: results may
+    differ from run to run in their last bits. `in_place` names the inputs that a launcher may overwrite and return.
+    `tf32`: dots of float32 may round their operands to tf32. `edges` are cases for correctness alone, never timed.
+    `category` and `level` say what kind of work it is and how hard, for tables: one of CATEGORIES, and 1 (a copy) to 5;
+    empty where unsaid.
     `interpreted`: its reference is a Triton program, which runs under Triton's interpreter where there is no GPU.
     `judged_by`: what another suite's own test is made of where that judges in place of cases, of which it has none
     (suites/foreign/by_theirs.py); empty where our judge does.
@@ -207,6 +213,7 @@ class Task:
     source: str = field(repr=False)
     honest: tuple[str, ...] = ()
     exact: bool = False
+    misrounded: float | None = None
     atomics: bool = False
     in_place: tuple[str, ...] = ()
     tf32: bool = False
@@ -276,6 +283,7 @@ def pack(task: Task) -> dict[str, Any]:
         **{part: [pack_case(c) for c in getattr(task, part)] for part in _CASES},
         "seeds": [[s.name, s.source] for s in task.seeds],
         **({"judged_by": dict(task.judged_by)} if task.judged_by else {}),
+        **({"misrounded": task.misrounded} if task.misrounded is not None else {}),
     }
 
 
@@ -283,7 +291,7 @@ def unpack(plain: dict[str, Any]) -> Task:
     """Rebuild a task from `pack`."""
     parts: dict[str, Any] = {part: plain[part] for part in _PLAIN}
     parts |= {part: plain.get(part, unsaid) for part, unsaid in _LATER.items()}
-    parts["judged_by"] = plain.get("judged_by", {})
+    parts |= {"judged_by": plain.get("judged_by", {}), "misrounded": plain.get("misrounded")}
     parts |= {part: tuple(plain[part]) for part in _NAMES}
     parts |= {part: tuple(unpack_case(c) for c in plain[part]) for part in _CASES}
     return Task(seeds=tuple(Seed(*s) for s in plain["seeds"]), **parts)

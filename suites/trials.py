@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from suites.task import FLOATING, SPECIAL, Argument, Case, Input, Scalar, Task
+from suites.task import FLOATING, NAMED, WHOLE, Argument, Case, Input, Scalar, Task
 
 if TYPE_CHECKING:
     import torch
@@ -21,12 +21,16 @@ LAST_TILE = 8  # the large element lies in the last eighth of its input
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One set of values for one case. `exact`: the result must be right bit for bit."""
+    """One set of values for one case. `exact`: the result must be right bit for bit.
+
+    `misrounded`: the share of elements that may be other than the truth rounded once; None: any.
+    """
 
     name: str  # base, a distribution, or influence
     case: str
     arguments: Mapping[str, Argument]
     exact: bool = False
+    misrounded: float | None = None
 
     @property
     def said(self) -> str:
@@ -42,15 +46,13 @@ def trials(task: Task, case: Case, small: bool) -> tuple[Trial, ...]:
     """Return every trial of a case, the base distribution first."""
     base = case.arguments(small)
     found = {BASE: base}
-    for distribution in (*FLOATING, *SPECIAL):
+    for distribution in (*FLOATING, *NAMED):
         changed = {name: _taking(a, distribution) for name, a in base.items()}
         if changed not in found.values():
             found[distribution] = changed
     if any(isinstance(a, Input) and a.floating and a.elements for a in base.values()):
         found[INFLUENCE] = base
-    return tuple(
-        Trial(name, case.name, a, task.exact and name != INFLUENCE and _representable(a)) for name, a in found.items()
-    )
+    return tuple(_trial(task, case.name, name, a) for name, a in found.items())
 
 
 def few(task: Task, cases: tuple[Case, ...]) -> dict[str, tuple[Trial, ...]]:
@@ -61,9 +63,17 @@ def few(task: Task, cases: tuple[Case, ...]) -> dict[str, tuple[Trial, ...]]:
     every = {c.name: trials(task, c, small=True) for c in cases}
     chosen = {name: [group[0]] for name, group in every.items()}
     seen = {kind for group in chosen.values() for kind in _kinds(group[0])}
-    wanted = [kind for kind in (*FLOATING, *SPECIAL, INFLUENCE) if kind not in seen]
+    wanted = [kind for kind in (*FLOATING, *NAMED, INFLUENCE) if kind not in seen]
     for kind in wanted:
-        able = [(len(chosen[name]), _cost(t), name, t) for name, g in every.items() for t in g if t.name == kind]
+        counted = (
+            kind == WHOLE
+        )  # of what is counted in a result of none or one nothing is seen, however few trials it has
+        able = [
+            (0 if counted else len(chosen[name]), _cost(t), name, t)
+            for name, g in every.items()
+            for t in g
+            if t.name == kind
+        ]
         if able:
             *_, name, trial = min(able, key=lambda a: a[:3])
             chosen[name].append(trial)
@@ -94,6 +104,14 @@ def draw(trial: Trial, seed: int, device: str = "cpu") -> "dict[str, torch.Tenso
                 first = value.numel() - max(1, value.numel() // LAST_TILE)
                 _set(value, int(rng.integers(first, value.numel())), AMPLITUDE[spec.dtype])
     return values
+
+
+def _trial(task: Task, case: str, name: str, arguments: Mapping[str, Argument]) -> Trial:
+    """Say what the results of one set of values must be."""
+    if name == INFLUENCE:  # one element is large, so sums are not exact
+        return Trial(name, case, arguments)
+    whole = any(isinstance(a, Input) and a.distribution == WHOLE for a in arguments.values())
+    return Trial(name, case, arguments, task.exact and _representable(arguments), task.misrounded if whole else None)
 
 
 def _set(tensor: "torch.Tensor", place: int, number: float) -> None:

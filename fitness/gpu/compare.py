@@ -4,6 +4,7 @@ One pass of a kernel of our own reads the output and the truth once; the same in
 long, and a candidate is compared some thirty times.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from fitness.tolerance import EPSILON, TINY, Yardstick
+from fitness.tolerance import EPSILON, EXPONENT, TINY, Yardstick, misrounded
 from fitness.yardstick import Errors
 
 TILE = 1024  # elements one program looks at in one step: more would not fit into registers
@@ -22,7 +23,9 @@ STEPS = 16  # of one program along a row
 WORDS = 4096  # of eight bytes that one program compares in one step
 SPREAD = 512  # programs that share the bytes of one pair
 MOST_PROGRAMS = 32768  # along a row
+FIGURES = 5  # of one output
 NARROW = (16, 256)  # tiles of few forms: each one is compiled, which takes half a second
+EXPONENT_BITS = tl.constexpr(EXPONENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,12 @@ class Found:
     ratio: float
     strange: int = 0  # elements finite where they should not be, or the other way round
     inexact: int = 0  # elements that differ although the result can be represented
+    missed: int = 0  # elements that are not the truth rounded once, where they are too many
 
 
 @triton.jit(do_not_specialize=["rows", "width", "steps"])  # one compilation for all shapes
 def _figures(out_ptr, truth_ptr, allowed_ptr, squares_ptr, worst_ptr, rows, width, steps, relative, tiny,
-             R: tl.constexpr, C: tl.constexpr):  # fmt: skip
+             half, R: tl.constexpr, C: tl.constexpr, ONCE: tl.constexpr):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
     first = tl.program_id(1).to(tl.int64) * C * steps
     last = tl.minimum(first + C * steps, width)
@@ -46,6 +50,7 @@ def _figures(out_ptr, truth_ptr, allowed_ptr, squares_ptr, worst_ptr, rows, widt
     single = tl.zeros((R, C), tl.float64)
     strange = tl.zeros((R, C), tl.int32)
     inexact = tl.zeros((R, C), tl.int32)
+    missed = tl.zeros((R, C), tl.int32)
     for start in range(first, last, C):
         col = start + tl.arange(0, C)
         mask = (row < rows)[:, None] & (col < width)[None, :]
@@ -65,40 +70,44 @@ def _figures(out_ptr, truth_ptr, allowed_ptr, squares_ptr, worst_ptr, rows, widt
         if raw.dtype != tl.float64:
             rounded = truth.to(tl.float32).to(raw.dtype).to(tl.float64)
         inexact += ((error != 0.0) & (rounded == truth)).to(tl.int32)
+        if ONCE:
+            power = (truth.to(tl.int64, bitcast=True) & EXPONENT_BITS).to(tl.float64, bitcast=True)
+            missed += (finite & (truth != 0.0) & (error > tl.maximum(power * half, tiny))).to(tl.int32)
     place = tl.program_id(1).to(tl.int64) * rows + row
     tl.store(squares_ptr + place, tl.sum(squares, 1), mask=row < rows)
     program = tl.program_id(1).to(tl.int64) * tl.num_programs(0) + tl.program_id(0)
-    tl.store(worst_ptr + program * 4 + 0, tl.max(tl.max(peak, 1), 0))
-    tl.store(worst_ptr + program * 4 + 1, tl.max(tl.max(single, 1), 0))
-    tl.store(worst_ptr + program * 4 + 2, tl.sum(tl.sum(strange, 1), 0).to(tl.float64))
-    tl.store(worst_ptr + program * 4 + 3, tl.sum(tl.sum(inexact, 1), 0).to(tl.float64))
+    tl.store(worst_ptr + program * 5 + 0, tl.max(tl.max(peak, 1), 0))
+    tl.store(worst_ptr + program * 5 + 1, tl.max(tl.max(single, 1), 0))
+    tl.store(worst_ptr + program * 5 + 2, tl.sum(tl.sum(strange, 1), 0).to(tl.float64))
+    tl.store(worst_ptr + program * 5 + 3, tl.sum(tl.sum(inexact, 1), 0).to(tl.float64))
+    tl.store(worst_ptr + program * 5 + 4, tl.sum(tl.sum(missed, 1), 0).to(tl.float64))
 
 
 def figures(output: torch.Tensor, want: Yardstick) -> torch.Tensor:
-    """Return four numbers on the device; the limits are those of tolerance.compare.
+    """Return five numbers on the device; the limits are those of tolerance.compare.
 
     They are the ratio of mean errors, whole or of a row, to their limits; that of the largest error and of single
-    elements; the number of strange elements; the number of inexact ones.
+    elements; the number of strange elements; the number of inexact ones; where that is asked, the number of those that
+    are not the truth rounded once.
     """
     if not output.numel():
-        return torch.zeros(4, dtype=torch.float64, device=output.device)
+        return torch.zeros(FIGURES, dtype=torch.float64, device=output.device)
     if want.dtype not in EPSILON:
         wrong = (output.long() != want.truth).sum().double()
-        return torch.stack([wrong * 0, wrong * 0, wrong * 0, wrong])
+        return torch.stack([wrong * 0, wrong * 0, wrong * 0, wrong, wrong * 0])
     width = want.shape[-1] if want.shape else 1
     rows = output.numel() // width
     height, columns, steps, grid = _tiles(rows, width)
     squares = torch.empty((grid[1], rows), dtype=torch.float64, device=output.device)
-    worst = torch.empty((grid[0] * grid[1], 4), dtype=torch.float64, device=output.device)
+    worst = torch.empty((grid[0] * grid[1], FIGURES), dtype=torch.float64, device=output.device)
     _figures[grid](
         output, want.truth, want.allowed, squares, worst, rows, width, steps, want.relative,
-        TINY[want.dtype], R=height, C=columns, num_warps=4,
+        TINY[want.dtype], EPSILON[want.dtype] / 2, R=height, C=columns, ONCE=want.misrounded is not None, num_warps=4,
     )  # fmt: skip
     mean = squares.sum(0) / width
     average = torch.maximum(mean.mean().sqrt() / want.whole, (mean.sqrt() / want.rows).max())
     peak, single = worst[:, :2].amax(0)
-    strange, inexact = worst[:, 2:].sum(0)
-    return torch.stack([average, torch.maximum(peak / want.peak, single), strange, inexact])
+    return torch.cat([torch.stack([average, torch.maximum(peak / want.peak, single)]), worst[:, 2:].sum(0)])
 
 
 @triton.jit(do_not_specialize=["rows", "width", "steps"])
@@ -213,11 +222,12 @@ def warm_up(device: str) -> None:
 
 def found(numbers: list[float], want: Yardstick) -> Found:
     """Read the figures of one output."""
-    average, single, strange, inexact = numbers
+    average, single, strange, inexact, missed = numbers
     whole = want.dtype in EPSILON
     if strange or (inexact and (want.exact or not whole)):
         return Found(float("inf"), int(strange), int(inexact))
-    return Found(max(average, single))
+    excess = want.excess(missed, math.prod(want.shape))
+    return Found(max(average, single, excess), missed=int(missed) if excess > 1.0 >= max(average, single) else 0)
 
 
 def describe(found: Found, output: torch.Tensor, want: Yardstick) -> str:
@@ -230,6 +240,8 @@ def describe(found: Found, output: torch.Tensor, want: Yardstick) -> str:
         return f"{found.strange} elements are not finite where they should be, or finite where not: {where}"
     if found.inexact:
         return f"{found.inexact} of {output.numel()} elements differ where the result is exact: {where}"
+    if found.missed:
+        return f"{want.told(found.missed, output.numel())}: {where}"
     return f"error is {found.ratio:.3g} times the limit, {count} of {output.numel()} elements stand out: {where}"
 
 
@@ -246,6 +258,8 @@ def _first(found: Found, output: torch.Tensor, want: Yardstick) -> tuple[int, in
             bad = ~same
         elif want.dtype not in EPSILON or found.inexact:
             bad = error != 0
+        elif found.missed:
+            bad = misrounded(error, high.abs(), want.dtype, (torch.int64, torch.float64))
         else:
             bad = error > high.abs() * want.relative + want.allowed[start : start + step, None]
         here = int(bad.sum())
@@ -271,7 +285,7 @@ def read(views: list[torch.Tensor], wanted: list[Yardstick], numbers: list[float
     """Read the figures of all outputs, as kind, complaint and ratio; the first that is wrong is described."""
     worst = 0.0
     for number, (view, want) in enumerate(zip(views, wanted, strict=True)):
-        one = found(numbers[4 * number : 4 * number + 4], want)
+        one = found(numbers[FIGURES * number : FIGURES * (number + 1)], want)
         if one.ratio > 1.0:
             where = f"output {number}: " if len(views) > 1 else ""
             return ["wrong", where + describe(one, view, want), min(one.ratio, 1e30)]

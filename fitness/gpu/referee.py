@@ -211,7 +211,7 @@ class Referee:
         """Read the findings of one replay."""
         _, inputs, guards, outputs, same = part
         changed, differing = (list(islice(flags, len(group))) for group in (inputs, same))
-        figures = list(islice(numbers, 4 * len(outputs)))
+        figures = list(islice(numbers, compare.FIGURES * len(outputs)))
         if any(broken):
             return ["out-of-bounds", f"the kernel writes outside {guards[broken.index(1.0)][2]}", 0.0]
         if any(changed):

@@ -28,9 +28,9 @@ def truth(payload: Any, report: Report) -> Any:
     task = unpack(payload["task"])
     own = functions(task)
     made = []
-    for name, case, arguments, exact in payload["trials"]:
+    for name, case, arguments, *must in payload["trials"]:
         report.stage(f"truth:{case}")
-        trial = Trial(name, case, unpack_arguments(arguments), exact)
+        trial = Trial(name, case, unpack_arguments(arguments), *must)
         values = draw(trial, payload["seed"], device)
         yardsticks = yardstick.compute(own, values, trial, device, payload["seed"])
         inputs = [[key, storage(values[key], spec)] for key, spec in trial.arguments.items() if isinstance(spec, Input)]
