@@ -65,14 +65,9 @@ def few(task: Task, cases: tuple[Case, ...]) -> dict[str, tuple[Trial, ...]]:
     seen = {kind for group in chosen.values() for kind in _kinds(group[0])}
     wanted = [kind for kind in (*FLOATING, *NAMED, INFLUENCE) if kind not in seen]
     for kind in wanted:
-        counted = (
-            kind == WHOLE
-        )  # of what is counted in a result of none or one nothing is seen, however few trials it has
+        turns = kind != WHOLE  # a share of elements is counted there, and shows nothing in a result of one
         able = [
-            (0 if counted else len(chosen[name]), _cost(t), name, t)
-            for name, g in every.items()
-            for t in g
-            if t.name == kind
+            (turns * len(chosen[name]), _cost(t), name, t) for name, g in every.items() for t in g if t.name == kind
         ]
         if able:
             *_, name, trial = min(able, key=lambda a: a[:3])
