@@ -18,7 +18,7 @@ from archives.ranking import Roster
 if TYPE_CHECKING:
     from archives.archive import Archive, Entry
 
-EPSILON = 0.02  # relative: times of one case closer than this are a tie
+EPSILON = 0.02  # of log2: times of one case within 1.4% of the best are a tie
 HELP = 1.01  # a second program helps where both together would be so many times faster at least
 POOL = 32  # programs among which lexicase and NSGA-II choose
 
@@ -66,7 +66,7 @@ def stranger(archive: "Archive", parent: str, rng: np.random.Generator, lexical:
 
 
 def complement(archive: "Archive", parent: str, rng: np.random.Generator) -> str | None:
-    """Return the program with which a parent would be fastest, were each case the faster one's; None if none helps."""
+    """Draw a program by how much faster a parent would be, were each case the faster one's; None if none helps."""
     own = _logs(archive[parent])
     pool = [archive[i] for i in archive.front.draw(POOL, rng) if i != parent]
     # one that is slower everywhere, but for the clock's noise, is no help

@@ -67,7 +67,7 @@ class Settings(BaseModel):
     # auto: measured where the target is this machine's GPU; recorded: only in replays of tables
     basis: Literal["auto", "predicted", "measured", "recorded"] = "auto"
     mode: Literal["sealed", "open"] = "sealed"  # open: launchers run themselves, on a GPU; nothing they say is trusted
-    seconds: float = Field(30.0, gt=0.0)  # wall clock of one step of judging one candidate
+    seconds: float = Field(30.0, gt=0.0)  # of one step of judging one candidate, but those without a processor
     memory_gb: float = Field(6.0, gt=0.0)  # address space of one candidate beyond torch and triton
     require_isolation: Literal["process", "landlock", "namespaces"] = "process"  # refuse to judge with less
     pool: Literal["ray", "inline"] = "ray"

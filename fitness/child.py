@@ -15,6 +15,7 @@ from fitness.handed_on import CACHE
 from fitness.walls import kernel
 
 TRACE_LIMIT = 6000
+PATIENCE = 4  # how many times its seconds a child may have in all, where it waits for a processor that others use
 # A GPU's driver reserves more address space than any machine has memory, so what is limited is what may be written to.
 # It may start programs, so their number is limited: of all of this user's where there is no user namespace.
 _GPU_LIMITS = ((resource.RLIMIT_DATA, 64 << 30), (resource.RLIMIT_NPROC, 4096))
@@ -24,7 +25,7 @@ _GPU_LIMITS = ((resource.RLIMIT_DATA, 64 << 30), (resource.RLIMIT_NPROC, 4096))
 class Limits:
     """What one child may use."""
 
-    seconds: float = 30.0  # wall clock
+    seconds: float = 30.0  # wall clock, less what it waits for a processor
     memory: int = 6 << 30  # bytes of address space on top of what the server has
     output: int = 512 << 20  # bytes over the result channel
     file: int = 32 << 20  # bytes of any one file, standard output among them

@@ -56,7 +56,7 @@ class Resources:
     vgprs: int  # per lane; accumulation registers included on AMD
     sgprs: int | None
     agprs: int | None
-    spills: int  # registers spilled to memory (hip) or bytes of stack per thread (cuda)
+    spills: int  # registers a lane spilled to memory; on cuda the words of its stack, where arrays may be too
     shared_bytes: int  # LDS or shared memory of one program
     waves_per_program: int
     occupancy: int  # waves a scheduler can hold, limited by registers, LDS and slots

@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from fitness import removal, wire
-from fitness.child import Limits
+from fitness.child import PATIENCE, Limits
 from fitness.scratch import Scratch
 from fitness.walls import standing
 from fitness.walls.standing import Standing
@@ -102,7 +102,7 @@ class Jail:
                 self._await(_START_SECONDS)
                 self._ready = True
             self._socket().sendall(wire.encode([job, payload, astuple(limits), keep, take]))
-            stage, ending, log, seconds, left = self._await(limits.seconds + _GRACE_SECONDS)
+            stage, ending, log, seconds, left = self._await(PATIENCE * limits.seconds + _GRACE_SECONDS)
         except (EOFError, OSError, wire.WireError, ValueError) as error:
             self.close()
             raise WorkerLost(f"the {self._flavour} fork server was lost: {error}") from error

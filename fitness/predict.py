@@ -4,10 +4,11 @@ A launch takes about as long as the slowest of what it must do: move bytes from 
 cache, issue its memory instructions, do its vector, matrix and LDS work, and wait for its own dependent loads.
 The terms are joined by a 4-norm, because they overlap well but not fully. Nothing is fitted to any measurement.
 
-Ignored: bank conflicts, cache associativity and thrashing, TLB misses, clock and power limits, instruction cache,
-atomics' contention, differences between programs beyond a few drawn at random, data-dependent control flow, the overlap
-of one launch with the next. Rankings of programs that differ by little mean little. A prediction is never faster
-than the task's roofline.
+Ignored: the traffic of spilled registers, of which only the instructions count, so that a program that spills hundreds
+a lane looks far better than it is; bank conflicts, cache associativity and thrashing, TLB misses, clock and power
+limits, instruction cache, atomics' contention, differences between programs beyond a few drawn at random,
+data-dependent control flow, the overlap of one launch with the next. Rankings of programs that differ by little mean
+little. A prediction is never faster than the task's roofline.
 """
 
 import math

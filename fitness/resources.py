@@ -8,6 +8,7 @@ from fitness import cubin, elf, targets
 from fitness.evaluation import Resources
 from fitness.targets import Target
 
+WORD = 4  # bytes of a register
 _WIDTHS = {"b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "b32": 4, "u32": 4, "f32": 4, "b64": 8, "u64": 8}
 _AMD_WIDTHS = (
     ("dwordx4", 16), ("dwordx3", 12), ("dwordx2", 8), ("b128", 16), ("b96", 12), ("b64", 8), ("b32", 4),
@@ -63,7 +64,7 @@ def _read_nvidia(ptx: str, binary: bytes, metadata: Mapping[str, Any], symbol: s
         vgprs=registers,
         sgprs=None,
         agprs=None,
-        spills=stack,
+        spills=-(-stack // WORD),
         shared_bytes=shared,
         waves_per_program=waves,
         occupancy=occupancy(sheet, registers, shared, waves),

@@ -10,7 +10,6 @@ import contextlib
 import gc
 import os
 import resource
-import select
 import signal
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any, NoReturn
 from fitness import handed_on, wire
 from fitness.child import Limits, Report, adopt_orphans, confine, die_with_parent, report_exception
 from fitness.removal import remove
+from fitness.supervising import kill, supervise
 from fitness.walls import kernel, namespaces, probe, profiles, standing
 from fitness.walls.profiles import Walls
 
@@ -100,7 +100,7 @@ class Server:
             self._child(name, payload, limits, writer, scratch, home)
         os.close(writer)
         try:
-            stage, ending = _supervise(pid, reader, limits, started)
+            stage, ending = supervise(pid, reader, limits, started)
             log, seconds = _tail(os.path.join(scratch, "log")), time.monotonic() - started
         finally:
             os.close(reader)
@@ -133,76 +133,6 @@ class Server:
             os._exit(0)
 
 
-def _supervise(pid: int, reader: int, limits: Limits, started: float) -> tuple[str | None, list[Any]]:
-    """Wait for a result, a death or the deadline; then kill all that is left of the child."""
-    frames = wire.Frames(limits.output)
-    stage: str | None = None
-    poller = select.poll()
-    poller.register(reader, select.POLLIN | select.POLLHUP)
-    dead = False
-    status = 0
-    try:
-        while True:
-            left = started + limits.seconds - time.monotonic()
-            if left <= 0:
-                return stage, ["failure", "timeout", f"did not finish within {limits.seconds:g} s", ""]
-            ready = poller.poll(0 if dead else min(left, 0.05) * 1000)
-            data = os.read(reader, 1 << 20) if ready else b""
-            for body in frames.feed(data):
-                frame = _read(body)
-                if frame is None:
-                    return stage, ["failure", "malformed", "the child sent something that is no frame of ours", ""]
-                if frame[0] != "stage":
-                    return stage, list(frame)
-                stage = frame[1]
-            if dead and not data:
-                return stage, ["failure", *_obituary(status)]
-            if not dead and not (data and ready):
-                done, status = os.waitpid(pid, os.WNOHANG)
-                dead = done == pid
-                if ready and not dead:
-                    time.sleep(0.001)  # the channel is closed but the process lives: do not spin
-    except wire.WireError as error:
-        return stage, ["failure", "output", str(error), ""]
-    finally:
-        _kill(pid, dead)
-
-
-def _read(body: bytes) -> tuple[Any, ...] | None:
-    """Read a frame; None where it has not the form of one that Report sends."""
-    try:
-        wire.check_objects(body)
-        frame = wire.decode(body)
-    except wire.WireError:
-        return None
-    if not isinstance(frame, tuple) or not frame:
-        return None
-    kind, *rest = frame
-    texts = all(isinstance(r, str) for r in rest)
-    good = (kind == "result" and len(rest) == 1) or (texts and [kind, len(rest)] in (["stage", 1], ["failure", 3]))
-    return frame if good else None
-
-
-def _obituary(status: int) -> tuple[str, str, str]:
-    """Say how a child ended that gave no result."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        if number == signal.SIGXCPU:
-            return "timeout", "used up its processor time", ""
-        return "crash", f"was killed by {signal.Signals(number).name}", ""
-    return "exit", f"ended with exit status {os.WEXITSTATUS(status)} and gave no result", ""
-
-
-def _kill(pid: int, dead: bool) -> None:
-    """Kill a child and its process group, and collect it."""
-    for kill in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(pid, signal.SIGKILL)
-    if not dead:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-
-
 def _reap_orphans() -> None:
     """Kill what a child left behind: as a subreaper this process inherits even what called setsid."""
     for _ in range(1000):
@@ -211,7 +141,7 @@ def _reap_orphans() -> None:
         if not children:
             return
         for pid in children:
-            _kill(pid, dead=False)
+            kill(pid, dead=False)
 
 
 def _kill_all() -> None:

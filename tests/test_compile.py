@@ -174,7 +174,7 @@ def test_nvidia_figures_are_those_cuobjdump_prints(name: str, tmp_path: Path) ->
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     text = subprocess.run([tool, "--dump-resource-usage", cubin], capture_output=True, text=True, check=True).stdout
     printed = {k: int(v) for k, v in re.findall(r"(REG|STACK|SHARED):(\d+)", text)}
-    assert (read.vgprs, read.spills) == (printed["REG"], printed["STACK"])
+    assert (read.vgprs, read.spills) == (printed["REG"], -(-printed["STACK"] // 4))
     assert (read.matrix_ops > 0) == (name == "matmul")
     assert (read.spills > 0) == (name == "spilling")
 

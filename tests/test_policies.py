@@ -207,6 +207,15 @@ class TestBandit:
         chosen = [bandit.choose(names, rng) for _ in range(300)]
         assert chosen.count("bad") > 200
 
+    def test_misses_of_long_ago_weigh_as_little_as_gains(self) -> None:
+        bandit = Bandit()
+        for _ in range(100):
+            bandit.tell("late", False)
+        assert bandit.arms["late"].misses > 10
+        for _ in range(300):
+            bandit.tell("other", True)
+        assert bandit.arms["late"].misses < 0.2
+
     def test_shares_add_up_and_what_is_switched_off_has_none(self) -> None:
         rules = Rules(operators=("knob-step", "knob-cross", "knob-tune"), crossover=0.3, tuner=0.5)
         assert shares(rules, True, True) == pytest.approx({"knob-step": 0.35, "knob-tune": 0.35, "knob-cross": 0.3})

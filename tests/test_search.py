@@ -204,6 +204,27 @@ class TestArchive:
         assert set(chosen) == {"first", "second"}
         assert chosen == [selection.lexicase(entries, np.random.default_rng(i)).candidate.source for i in range(60)]
 
+    @pytest.mark.parametrize("unit", [0.1, 1.0, 1000.0])
+    def test_what_lexicase_takes_for_a_tie_is_a_share_of_the_time(self, unit: float) -> None:
+        archive = Archive()
+        for name, time_us in (("best", 1.0), ("near", 1.01), ("far", 1.03)):
+            archive.add(candidate(name), verdict(time_us * unit, float(len(name)), name))
+        entries = [archive[i] for i in archive.history]
+        assert len(entries) == 3
+        chosen = {selection.lexicase(entries, np.random.default_rng(i)).candidate.source for i in range(60)}
+        assert chosen == {"best", "near"}
+
+    def test_a_complement_is_drawn_by_how_much_it_helps(self) -> None:
+        archive = Archive()
+        parent = candidate("parent")
+        archive.add(parent, verdict(100.0, 4.0, second=0.01))
+        archive.add(candidate("much"), verdict(10.0, 8.0, second=0.2))  # of cases 100 and 1: 10 and 2
+        archive.add(candidate("little"), verdict(80.0, 16.0, second=0.015))  # 80 and 1.2
+        rng = np.random.default_rng(0)
+        drawn = [archive[selection.complement(archive, parent.id, rng) or ""].candidate.source for _ in range(300)]
+        # the logarithms of the gains, 10 and 1.25, are as 10.3 to 1
+        assert 0.85 < drawn.count("much") / 300 < 0.96
+
 
 class Halving:
     """An operator for tests: the child is a number drawn near the parent's."""

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from suites.foreign.sizes import LEAST, Sizes, module, stated
 
 ELEMENTS, FLOPS = 1 << 15, 1 << 22  # that the interpreter can work on in about a second
-SECONDS = 20.0  # for one search; what is found by then is taken
+SECONDS = 20.0  # of the processor, for one search; what is found by then is taken, however busy the machine is
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ def shrunk(source: str, most: Work = SMALL, first: Collection[int] = (), togethe
     The largest is halved first, and before any other those at the places named; with the equal ones that stand
     elsewhere where it does not work alone, or, `together`, wherever it works so.
     """
-    sizes, frozen, deadline = stated(source), set[int](), time.monotonic() + SECONDS
+    sizes, frozen, deadline = stated(source), set[int](), time.process_time() + SECONDS
     now = work(source, sizes, most=most)
-    while now is not None and not now.within(most) and time.monotonic() < deadline:
+    while now is not None and not now.within(most) and time.process_time() < deadline:
         free = [place for place in sizes if place not in frozen and sizes[place] >= LEAST]
         if not free:
             break
@@ -117,9 +117,9 @@ def _fewer(before: _Shapes | None, after: _Shapes | None) -> bool:
 
 def varied(source: str, sizes: Sizes, share: float, more: int) -> dict[int, int]:
     """Return sizes changed to this share and so many more, as far as it works at them."""
-    found, deadline = dict(sizes), time.monotonic() + SECONDS
+    found, deadline = dict(sizes), time.process_time() + SECONDS
     for place in sorted(sizes, key=lambda p: -sizes[p]):
-        if found[place] != sizes[place] or sizes[place] < LEAST or time.monotonic() > deadline:
+        if found[place] != sizes[place] or sizes[place] < LEAST or time.process_time() > deadline:
             continue
         wanted = max(2, math.floor(sizes[place] * share) + more)
         for tried in _together(found, place, wanted):
