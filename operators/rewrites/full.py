@@ -63,7 +63,7 @@ def _has_loop(block: cst.IndentedBlock, own: Masks) -> bool:
 @lru_cache(maxsize=1024)
 def whole_steps(loop: cst.CSTNode, own: Masks) -> Known | None:
     """Return what holds in the whole steps of a loop from 0 on, if that leaves out a mask."""
-    if not isinstance(loop, cst.For) or not isinstance(loop.target, cst.Name) or loop.orelse is not None:
+    if type(loop) is not cst.For or type(loop.target) is not cst.Name or loop.orelse is not None:
         return None
     given = _range(loop.iter)
     if given is None:
@@ -78,10 +78,10 @@ def whole_steps(loop: cst.CSTNode, own: Masks) -> Known | None:
 
 def _range(call: cst.BaseExpression) -> tuple[str, str] | None:
     """Return what a loop from 0 on runs over, and its step, if that is a name."""
-    if not isinstance(call, cst.Call) or not (code(call.func) == "range" or dotted(call.func, "range")):
+    if type(call) is not cst.Call or not (code(call.func) == "range" or dotted(call.func, "range")):
         return None
     values = [a.value for a in call.args if a.keyword is None and not a.star]
-    if len(values) != 3 or code(values[0]) != "0" or not isinstance(values[2], cst.Name):
+    if len(values) != 3 or code(values[0]) != "0" or type(values[2]) is not cst.Name:
         return None
     return code(values[1]), values[2].value
 
@@ -122,7 +122,7 @@ def _testing(program: Program, block: Any, own: Masks) -> tuple[Path, Edit] | No
     """
     place = next((n for n, line in enumerate(block.body) if accesses(line)), 0)
     after = block.body[place:]
-    if isinstance(after[0], cst.If) or any(_ends(line) for line in after):
+    if type(after[0]) is cst.If or any(_ends(line) for line in after):
         return None
     later = set().union(*(bound(line) for line in after))
     found = [one for line in after for _, mask in accesses(line) for one in own.bounds(mask)]
@@ -130,7 +130,7 @@ def _testing(program: Program, block: Any, own: Masks) -> tuple[Path, Edit] | No
     if tests:
         return program.tree.path(block), partial(_choosing, place=place, own=own, tests=tests)
     first, *others = after
-    inside = isinstance(first, cst.For) and not any(accesses(line) for line in others)
+    inside = type(first) is cst.For and not any(accesses(line) for line in others)
     return _testing(program, first.body, own) if inside and not _splits(first, own) else None
 
 

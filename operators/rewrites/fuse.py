@@ -69,7 +69,7 @@ def _buffers(first: Launch, one: dict[str, str], two: dict[str, str]) -> list[st
     """Name the buffers that the launcher makes itself and passes to both kernels."""
     shared = [text for text in one.values() if text in two.values()]
     made = {text: first.scope.bound(text) for text in shared if text.isidentifier()}
-    return [t for t, v in made.items() if any(isinstance(x, cst.Call) and code(x.func) == "torch.empty" for x in v)]
+    return [t for t, v in made.items() if any(type(x) is cst.Call and code(x.func) == "torch.empty" for x in v)]
 
 
 def _names(one: dict[str, str], two: dict[str, str]) -> dict[str, str]:
@@ -137,7 +137,7 @@ def _repeated(one: list[Any], two: list[Any], parameters: set[str]) -> set[str]:
         name = _target(line)
         if name and every[1].count(name) == 1 and code(line.body[0]) in known:
             read = named(line.body[0].value)
-            loads = any(isinstance(n, cst.Call) and dotted(n.func, "load") for n in descend(line))
+            loads = any(type(n) is cst.Call and dotted(n.func, "load") for n in descend(line))
             if not loads and not read & (set(every[1]) - same) and not read & (set(every[0]) - same - parameters):
                 same.add(name)
     return same
@@ -145,8 +145,8 @@ def _repeated(one: list[Any], two: list[Any], parameters: set[str]) -> set[str]:
 
 def _target(line: Any) -> str:
     one = line.body[0] if _single(line) else None
-    target = one.targets[0].target if isinstance(one, cst.Assign) and len(one.targets) == 1 else None
-    return target.value if isinstance(target, cst.Name) else ""
+    target = one.targets[0].target if type(one) is cst.Assign and len(one.targets) == 1 else None
+    return target.value if type(target) is cst.Name else ""
 
 
 def _joined(one: list[Any], two: list[Any], waiting: int, unread: set[str]) -> list[Any]:
@@ -185,21 +185,21 @@ def _lasts(line: Any, address: str, later: list[Any], two: list[Any]) -> bool:
 
 def _stored(line: Any) -> str | None:
     """Return the address of a line that stores a name there."""
-    call = line.body[0].value if _single(line) and isinstance(line.body[0], cst.Expr) else None
-    if not isinstance(call, cst.Call) or not dotted(call.func, "store") or len(call.args) != 2:
+    call = line.body[0].value if _single(line) and type(line.body[0]) is cst.Expr else None
+    if type(call) is not cst.Call or not dotted(call.func, "store") or len(call.args) != 2:
         return None
     return code(call.args[0].value)
 
 
 def _loaded(line: Any) -> str | None:
-    call = line.body[0].value if _single(line) and isinstance(line.body[0], cst.Assign) else None
-    if not isinstance(call, cst.Call) or not dotted(call.func, "load") or len(call.args) != 1:
+    call = line.body[0].value if _single(line) and type(line.body[0]) is cst.Assign else None
+    if type(call) is not cst.Call or not dotted(call.func, "load") or len(call.args) != 1:
         return None
     return code(call.args[0].value)
 
 
 def _single(line: Any) -> bool:
-    return isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1
+    return type(line) is cst.SimpleStatementLine and len(line.body) == 1
 
 
 def _base(line: Any) -> str:

@@ -191,7 +191,7 @@ def apply(program: Program, sites: Sequence[Site]) -> str:
 
 def dotted(node: cst.CSTNode, *names: str) -> bool:
     """Tell whether an expression is `tl.name` or `triton.language.name`."""
-    return isinstance(node, cst.Attribute) and node.attr.value in names and last_name(node.value) in ("tl", "language")
+    return type(node) is cst.Attribute and node.attr.value in names and last_name(node.value) in ("tl", "language")
 
 
 def _ranges(node: cst.CSTNode) -> bool:

@@ -51,9 +51,9 @@ class Terms:
     def conditions(self, node: cst.CSTNode) -> Iterator[str]:
         """Give the conditions of the branches that a node is in."""
         for outer in self.program.tree.around(node):
-            if isinstance(outer, cst.While):
+            if type(outer) is cst.While:
                 raise Untold
-            if isinstance(outer, cst.If):
+            if type(outer) is cst.If:
                 yield f"{node in {*descend(outer.body)}} {self.of(outer.test)}"
 
     def named(self, name: str, above: tuple[str, ...]) -> Sized | None:
@@ -94,11 +94,11 @@ class Terms:
         return type(node)(**{**vars(node), **changed}) if changed else node, size
 
     def _given(self, node: cst.CSTNode, above: tuple[str, ...]) -> Sized:
-        if isinstance(node, cst.For) and isinstance(node.iter, cst.Call):
+        if type(node) is cst.For and type(node.iter) is cst.Call:
             name = ast.Name(f"turn_{len(self.program.within(node))}", ast.Load())
             over = [self._written(a.value, above) for a in node.iter.args if a.keyword is None and not a.star]
             return ast.Call(name, [tree for tree, _ in over], []), 3 + sum(size for _, size in over)
-        if isinstance(node, cst.Assign) and all(isinstance(t.target, cst.Name) for t in node.targets):
+        if type(node) is cst.Assign and all(type(t.target) is cst.Name for t in node.targets):
             return self._written(node.value, above)
         raise Untold
 
