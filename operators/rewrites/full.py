@@ -7,7 +7,7 @@ from typing import Any
 
 import libcst as cst
 
-from operators.program_tree import Edit, Path, edited
+from operators.program_tree import Edit, Path, copied, edited
 from operators.rewrites.bounds import Bound, Masks, accesses, masks, with_mask
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted
@@ -91,18 +91,18 @@ def _split(block: Any, own: Masks) -> Any:
     for line in block.body:
         known = whole_steps(line, own)
         body += [line] if known is None else _halves(line, own, known)
-    return block.with_changes(body=body)
+    return copied(block, {"body": body})
 
 
 def _halves(loop: Any, own: Masks, known: Known) -> list[Any]:
     """Return a loop over the whole steps, and one for what is left, which takes a step or none."""
     first, over, step, *rest = loop.iter.args
     whole = expression("(x // y) * y", x=over.value, y=step.value)
-    most = loop.iter.with_changes(args=(first, over.with_changes(value=whole), step, *rest))
-    last = loop.iter.with_changes(args=(first.with_changes(value=whole), over, step, *rest))
+    most = copied(loop.iter, {"args": (first, copied(over, {"value": whole}), step, *rest)})
+    last = copied(loop.iter, {"args": (copied(first, {"value": whole}), over, step, *rest)})
     return [
-        loop.with_changes(iter=most, body=without_known(loop.body, own, known)),
-        loop.with_changes(iter=last, leading_lines=[]),
+        copied(loop, {"iter": most, "body": without_known(loop.body, own, known)}),
+        copied(loop, {"iter": last, "leading_lines": []}),
     ]
 
 
@@ -152,8 +152,8 @@ def _choosing(block: Any, place: int, own: Masks, tests: Sequence[Bound]) -> Any
     choice = cst.If(
         test, cst.IndentedBlock(_from(bare)), cst.Else(cst.IndentedBlock(_from(after))), after[0].leading_lines
     )
-    return block.with_changes(body=[*block.body[:place], choice])
+    return copied(block, {"body": [*block.body[:place], choice]})
 
 
 def _from(lines: list[Any]) -> list[Any]:
-    return [lines[0].with_changes(leading_lines=[]), *lines[1:]]
+    return [copied(lines[0], {"leading_lines": []}), *lines[1:]]

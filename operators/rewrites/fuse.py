@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Launch
+from operators.program_tree import copied
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, bound, dotted, removed
 from operators.rewrites.programs import launched, own_numbers
@@ -101,19 +102,16 @@ def _kernel(program: Program, first: Launch, second: Launch, one: dict[str, str]
     body = _joined(first_lines, [renamed(line, _changed({n: f"{n}_2" for n in own})) for line in kept], waiting, unread)
     parameters = functions[0].params
     known = {p.name.value for p in parameters.params}
-    more = [p.with_changes(name=cst.Name(n)) for p in functions[1].params.params
+    more = [copied(p, {"name": cst.Name(n)}) for p in functions[1].params.params
             if (n := names.get(p.name.value, p.name.value)) not in known]  # fmt: skip
     every = [*parameters.params, *more]
     every = [*(p for p in every if p.default is None), *(p for p in every if p.default is not None)]
     spaced = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-    every = [p.with_changes(comma=spaced, whitespace_after_param=cst.SimpleWhitespace("")) for p in every]
-    every[-1] = every[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
-    return (
-        functions[0].with_changes(
-            name=cst.Name(name), leading_lines=[cst.EmptyLine(indent=False)] * 2,
-            params=parameters.with_changes(params=every), body=functions[0].body.with_changes(body=body),
-        ),
-    )  # fmt: skip
+    every = [copied(p, {"comma": spaced, "whitespace_after_param": cst.SimpleWhitespace("")}) for p in every]
+    every[-1] = copied(every[-1], {"comma": cst.MaybeSentinel.DEFAULT})
+    head = {"name": cst.Name(name), "leading_lines": [cst.EmptyLine(indent=False)] * 2}
+    inside = {"params": parameters.with_changes(params=every), "body": copied(functions[0].body, {"body": body})}
+    return (copied(functions[0], {**head, **inside}),)
 
 
 def _is_read(program: Program, first: Launch, second: Launch, text: str) -> bool:
@@ -210,5 +208,5 @@ def _launch(line: Any, name: str, given: dict[str, str]) -> Any:
     call = line.body[0].value
     equal = cst.AssignEqual(*[cst.SimpleWhitespace("")] * 2)
     arguments = [cst.Arg(expression(text), cst.Name(key), equal) for key, text in given.items()]
-    new = call.with_changes(func=call.func.with_changes(value=cst.Name(name)), args=arguments)
-    return line.with_changes(body=[cst.Expr(new)])
+    new = copied(call, {"func": copied(call.func, {"value": cst.Name(name)}), "args": arguments})
+    return copied(line, {"body": [cst.Expr(new)]})

@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
+from operators.program_tree import copied
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, fresh_name, keyword
 from operators.rewrites.programs import becoming
@@ -127,18 +128,18 @@ def _counted(found: _Groups, starts: list[cst.BaseExpression], size: cst.BaseExp
 
 def _loading(kernel: Kernel, call: cst.Call, address: cst.BaseExpression, found: _Groups, lanes: _Lanes) -> Any:
     """Return the load of one element a group, None where its mask or what lies outside depends on more."""
-    mask, args = keyword(call, "mask"), [call.args[0].with_changes(value=address)]
+    mask, args = keyword(call, "mask"), [copied(call.args[0], {"value": address})]
     for argument in call.args[1:]:
         if argument is mask:
             value = _masked(kernel, argument.value, found, lanes)
             if value is None:
                 return None
-            args.append(argument.with_changes(value=value))
+            args.append(copied(argument, {"value": value}))
         elif depend(kernel, [argument.value], found.name):
             return None
         else:
             args.append(argument)
-    return call.with_changes(args=args)
+    return copied(call, {"args": args})
 
 
 def _masked(kernel: Kernel, mask: cst.BaseExpression, found: _Groups, lanes: _Lanes) -> cst.BaseExpression | None:

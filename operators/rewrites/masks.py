@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
+from operators.program_tree import copied
 from operators.rewrites.aligned import in_units
 from operators.rewrites.bounds import DEEPEST
 from operators.rewrites.extents import covers
@@ -68,7 +69,7 @@ def _masked(node: cst.CSTNode) -> bool:
 def _bare(call: cst.Call) -> cst.Call:
     kept = [a for a in call.args if a.keyword is None or a.keyword.value not in ("mask", "other")]
     comma: Any = call.args[-1].comma
-    return call.with_changes(args=(*kept[:-1], kept[-1].with_changes(comma=comma)))
+    return copied(call, {"args": (*kept[:-1], copied(kept[-1], {"comma": comma}))})
 
 
 def _wanted(program: Program, kernel: Kernel) -> set[Full] | None:

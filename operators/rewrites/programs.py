@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, Scope, edited, names_in, passing
+from operators.program_tree import Edit, Path, Scope, copied, edited, names_in, passing
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, dotted, numbered, open_to_keywords
 from operators.rewrites.special import passed, replaced, walk
@@ -57,7 +57,7 @@ def asking_first(program: Program, kernel: Kernel, name: str, text: str | None =
     function, asked = program.function(kernel), own_numbers(program, kernel)
     named = replaced(function, asked.__contains__, partial(becoming, text=text or name))
     body = [statement(f"{name} = tl.program_id(0)"), *named.body.body]
-    return named.with_changes(body=named.body.with_changes(body=body))
+    return copied(named, {"body": copied(named.body, {"body": body})})
 
 
 @lru_cache(maxsize=256)
@@ -149,10 +149,10 @@ def relaunching(call: cst.Call, grid: str, values: Mapping[str, str], kernel: st
     own = call.func.value if kernel is None else cst.Name(kernel)
     known = {a.keyword.value for a in call.args if a.keyword is not None}
     changed = [
-        a.with_changes(value=expression(values[a.keyword.value])) if a.keyword and a.keyword.value in values else a
+        copied(a, {"value": expression(values[a.keyword.value])}) if a.keyword and a.keyword.value in values else a
         for a in call.args
     ]
-    new = call.with_changes(func=call.func.with_changes(value=own, slice=[index]), args=changed)
+    new = copied(call, {"func": copied(call.func, {"value": own, "slice": [index]}), "args": changed})
     for name, text in values.items():
         if name not in known:
             new = passing(new, name, expression(text))

@@ -56,7 +56,7 @@ def specialised(program: Program, kernel: Kernel, suffix: str, changes: Callable
 
     def changed() -> tuple[cst.BaseStatement, ...]:
         lines = [cst.EmptyLine(indent=False)] * 2
-        return (changes(function).with_changes(name=cst.Name(name), leading_lines=lines),)
+        return (copied(changes(function), {"name": cst.Name(name), "leading_lines": lines}),)
 
     return Site(what, tuple(edits), (Insertion((), index + 1, name, changed), *added))
 
@@ -105,10 +105,7 @@ def _rebuilt(node: Any, at: int, places: Sequence[int], edit: Callable[[cst.CSTN
         end = child_at + size(child)
         if places[done] < end:
             last = bisect_left(places, end, done)
-            if end == child_at + 1:
-                new = edit(child)(child)
-            else:
-                new = _rebuilt(child, child_at, places[done:last], edit)
+            new = edit(child)(child) if end == child_at + 1 else _rebuilt(child, child_at, places[done:last], edit)
             if index is None:
                 changed[name] = new
             else:
@@ -151,11 +148,11 @@ class Choosing:
 
     def __call__(self, line: Any) -> cst.If:
         """Return the choice in the place of a launch's line."""
-        plain = _passing(line.with_changes(leading_lines=[]), {p: name for p, (name, _) in self.choice.both.items()})
+        plain = _passing(copied(line, {"leading_lines": []}), {p: name for p, (name, _) in self.choice.both.items()})
         other = _passing(plain, self.choice.changed)
         call = other.body[0].value
-        function = call.func.with_changes(value=cst.Name(self.name))
-        other = other.with_changes(body=[cst.Expr(call.with_changes(func=function))])
+        function = copied(call.func, {"value": cst.Name(self.name)})
+        other = copied(other, {"body": [cst.Expr(copied(call, {"func": function}))]})
         return cst.If(
             test=expression(self.choice.test),
             body=cst.IndentedBlock([other]),
@@ -168,13 +165,13 @@ def _passing(line: Any, values: Mapping[str, str]) -> Any:
     """Return a launch that passes other values for some of its keywords, or new ones."""
     call = line.body[0].value
     arguments = [
-        a.with_changes(value=expression(values[a.keyword.value]))
+        copied(a, {"value": expression(values[a.keyword.value])})
         if a.keyword is not None and a.keyword.value in values
         else a
         for a in call.args
     ]
-    call = call.with_changes(args=arguments)
+    call = copied(call, {"args": arguments})
     known = {a.keyword.value for a in arguments if a.keyword is not None}
     for name in (name for name in values if name not in known):
         call = passing(call, name, expression(values[name]))
-    return line.with_changes(body=[cst.Expr(call)])
+    return copied(line, {"body": [cst.Expr(call)]})

@@ -98,7 +98,7 @@ def _flat(call: cst.Call) -> str:
 def _second(function: cst.FunctionDef, pair: "_Pair") -> cst.FunctionDef:
     parameters = constexpr_added(function.params, "REST", 1)
     lines = [new for line in flattened(function).body.body for new in pair.both(line)]
-    return function.with_changes(params=parameters, body=function.body.with_changes(body=lines))
+    return copied(function, {"params": parameters, "body": copied(function.body, {"body": lines})})
 
 
 def _pair(program: Program, kernel: Kernel, block: str) -> "_Pair | None":

@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
+from operators.program_tree import copied
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site
 from operators.rewrites.special import Choice, passed, replaced, specialised
@@ -97,7 +98,7 @@ def _inlined(block: Any) -> Any:
     for one in block.body:
         if isinstance(one, cst.For) and isinstance(one.target, cst.Name) and one.orelse is None:
             first = statement(f"{one.target.value} = 0")
-            body += [first.with_changes(leading_lines=one.leading_lines), *one.body.body]
+            body += [copied(first, {"leading_lines": one.leading_lines}), *one.body.body]
         else:
             body.append(one)
-    return block.with_changes(body=body)
+    return copied(block, {"body": body})
