@@ -167,9 +167,9 @@ def _three(one: _Loop, rows: _Rows, own: Masks) -> list[Any]:
     before = replaced(one.loop.body, lambda n: n.value == rows.size, _headed, (cst.Name,))  # type: ignore[arg-type, attr-defined]
     known = whole_steps(one.loop, own)
     assert known is not None
-    steps: Any = replaced(
-        without_known(one.loop.body, own, known), one.pointers.__contains__, partial(_wide, one.pointers)
-    )
+    bare = without_known(one.loop.body, own, known)
+    kinds = {type(node) for node in one.pointers}
+    steps: Any = replaced(bare, one.pointers.__contains__, partial(_wide, one.pointers), kinds)
     lines: list[Any] = []
     for line in steps.body:
         lines += _lanes(line, one.line) if one.line in getattr(line, "body", ()) else [line]

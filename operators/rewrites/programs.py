@@ -55,7 +55,7 @@ def asking_first(program: Program, kernel: Kernel, name: str, text: str | None =
     `text` takes the places that the number had, the name where it is None.
     """
     function, asked = program.function(kernel), own_numbers(program, kernel)
-    named = replaced(function, asked.__contains__, partial(becoming, text=text or name))
+    named = replaced(function, asked.__contains__, partial(becoming, text=text or name), (cst.Call,))
     body = [statement(f"{name} = tl.program_id(0)"), *named.body.body]
     return copied(named, {"body": copied(named.body, {"body": body})})
 

@@ -1,13 +1,13 @@
 """Which numbers of a kernel have 64 bits, and which of those are more than addresses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import libcst as cst
 
 from operators.launches import Kernel
 from operators.rewrites.program import Program, dotted
-from operators.walking import children, of_kind
+from operators.walking import children, descend, of_kind
 
 _ATOMICS = (
     "atomic_add",
@@ -96,12 +96,13 @@ def _ends(program: Program, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         yield from (a.value for a in node.args)
 
 
-def _read(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """Give an expression and all that it is computed from; of a load only what is not its address or mask."""
-    yield node
-    reaching = isinstance(node, cst.Call) and dotted(node.func, *_REACHING)
-    for part in _beside_address(node) if isinstance(node, cst.Call) and reaching else children(node):
-        yield from _read(part)
+def _read(node: cst.CSTNode) -> Sequence[cst.CSTNode]:
+    """Return an expression and all that it is computed from; of a load only what is not its address or mask."""
+    if not any(dotted(call.func, *_REACHING) for call in of_kind(node, cst.Call)):
+        return descend(node)
+    reaching = type(node) is cst.Call and dotted(node.func, *_REACHING)
+    parts = _beside_address(node) if type(node) is cst.Call and reaching else children(node)
+    return [node, *(inner for part in parts for inner in _read(part))]
 
 
 def _beside_address(call: cst.Call) -> Iterator[cst.CSTNode]:
