@@ -15,7 +15,7 @@ from operators.rewrites.alone import alone
 from operators.rewrites.printing import code
 from operators.rewrites.splicing import inserting, spliced
 from operators.rewrites.templates import expression
-from operators.walking import descend
+from operators.walking import descend, of_kind
 
 _BINDING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
 T = TypeVar("T")
@@ -246,8 +246,8 @@ def binds(node: cst.CSTNode, name: str) -> bool:
 @lru_cache(maxsize=4096)
 def bound(node: cst.CSTNode) -> tuple[str, ...]:
     """List the names that a statement binds, again for every time."""
-    targets = (n.target for n in descend(node) if type(n) in _BINDING)  # type: ignore[attr-defined]
-    return tuple(p.value for target in targets for p in descend(target) if type(p) is cst.Name)
+    targets = [n.target for n in descend(node) if type(n) in _BINDING]  # type: ignore[attr-defined]
+    return tuple([p.value for target in targets for p in of_kind(target, cst.Name)])
 
 
 def fresh_name(program: Program, kernel: Kernel, wanted: str, given: Sequence[str] = ()) -> str:
