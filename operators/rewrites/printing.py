@@ -12,6 +12,7 @@ from typing import Any
 import libcst as cst
 
 _PLAIN = cst.Module([])
+_WORDS = {cst.Name, cst.Integer, cst.Float, cst.SimpleString}
 _ENDED = {cst.Arg, cst.Element, cst.SubscriptElement}  # alone they have a comma, which what is around them writes here
 _DEFAULT = cst.MaybeSentinel.DEFAULT
 
@@ -38,6 +39,8 @@ class Pen:
 
     def text(self, node: Any) -> str:
         """Return the text of an expression or a small statement."""
+        if type(node) in _WORDS and not node.lpar:
+            return str(node.value)
         write = _WRITERS.get(type(node))
         if write is None:
             return _in_one_line(node)
@@ -273,10 +276,7 @@ def _binary(pen: Pen, node: Any) -> str:
 _PEN = Pen("", "\n")
 _SIGNS = {cst.Minus: "-", cst.Plus: "+", cst.Not: "not", cst.BitInvert: "~"}
 _WRITERS: dict[type, Callable[[Pen, Any], str]] = {
-    cst.Name: _value,
-    cst.Integer: _value,
-    cst.Float: _value,
-    cst.SimpleString: _value,
+    **dict.fromkeys(_WORDS, _value),
     cst.Attribute: lambda pen, n: f"{pen.text(n.value)}{pen._around('.', n.dot)}{pen.text(n.attr)}",
     cst.BinaryOperation: _binary,
     cst.BooleanOperation: _binary,

@@ -83,14 +83,21 @@ class Terms:
         """Return a tree with its names written out, and how many nodes that has; the tree itself stays as it is."""
         if isinstance(node, ast.Name):
             return self.named(node.id, above) or (node, 2)
-        size, changed = 1, {}
+        size, changed = 1, dict[str, Any]()
         for name in node._fields:
             value = getattr(node, name, None)
-            items = value if isinstance(value, list) else [value]
-            filled = [self._filled(one, above) if isinstance(one, ast.AST) else (one, 0) for one in items]
-            size += sum(more for _, more in filled)
-            if any(new is not old for (new, _), old in zip(filled, items, strict=True)):
-                changed[name] = [new for new, _ in filled] if isinstance(value, list) else filled[0][0]
+            if isinstance(value, list):
+                filled = [self._filled(one, above) if isinstance(one, ast.AST) else (one, 0) for one in value]
+                size += sum([more for _, more in filled])
+                if any(new is not old for (new, _), old in zip(filled, value, strict=True)):
+                    changed[name] = [new for new, _ in filled]
+            elif isinstance(value, (ast.expr_context, ast.operator)):
+                size += 1  # a word without parts; half of a tree is such
+            elif isinstance(value, ast.AST):
+                new, more = self._filled(value, above)
+                size += more
+                if new is not value:
+                    changed[name] = new
         return type(node)(**{**vars(node), **changed}) if changed else node, size
 
     def _given(self, node: cst.CSTNode, above: tuple[str, ...]) -> Sized:
