@@ -78,6 +78,9 @@ class Masks:
             yield from self._parts(mask.left, within)
             yield from self._parts(mask.right, within)
             return
+        if type(mask) is not cst.Name:
+            yield mask
+            return
         value = self._value(mask)
         known = isinstance(value, (cst.BinaryOperation, cst.Comparison)) and value not in within
         inner = list(self._parts(value, (*within, value))) if value and known and len(within) < DEEPEST else []

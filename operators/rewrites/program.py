@@ -205,7 +205,10 @@ def removed(line: cst.SimpleStatementLine) -> Any:
 
 def keyword(call: cst.Call, name: str) -> cst.Arg | None:
     """Return the argument that a call passes by a name."""
-    return next((a for a in call.args if a.keyword is not None and a.keyword.value == name), None)
+    for argument in call.args:
+        if argument.keyword is not None and argument.keyword.value == name:
+            return argument
+    return None
 
 
 def open_to_keywords(call: cst.Call) -> bool:
