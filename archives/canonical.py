@@ -19,7 +19,9 @@ _LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 _OPENED = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.If, ast.With)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # lists of statements, or of what has such
 _PARTED = (ast.Match,)  # compound, and without a body of its own
+_HEADS = {ast.For: ("target", "iter"), ast.While: ("test",), ast.If: ("test",)}  # the last of each ends the head
 _known: dict[str, str] = {}
+_known_heads: dict[bytes, dict[str, str]] = {}
 Place = tuple[int, int]
 _NONE: Mapping[Place, str] = {}
 _SPACE = " \t\f\r\n"
@@ -55,6 +57,7 @@ def canonical(source: str) -> str:
 def forget() -> None:
     """Forget what was read and dumped before, so that a measure begins with nothing."""
     _known.clear()
+    _known_heads.clear()
     _dumped.cache_clear()
 
 
@@ -82,22 +85,35 @@ def _lines(source: str) -> list[str]:
 def _shortly(lines: Sequence[str], first: bool) -> list[str] | None:
     """Dump statements of which a number takes the place of every line that is dumped already: a parser reads less.
 
-    Where such a line is within a longer statement or a text, that cannot be done.
+    Such lines below one another are one number. Where one is within a longer statement or a text, that cannot be done.
     """
-    short, stand = list(lines), {}
+    short, stand = list(lines), dict[Place, str]()
+    above: tuple[Place, str] | None = None  # where the number above stands, and the space before it
     for number, line in enumerate(lines, 1):
         text = line.strip(_SPACE)
         found = _known.get(text, _TEXT)
-        if not found.startswith(_TEXT):  # one may be a docstring
-            at = line.index(text)
-            short[number - 1] = f"{line[:at]}0{line[at + len(text) :]}"
-            stand[number, at] = found
+        if found.startswith(_TEXT):  # one may be a docstring
+            above = None
+            continue
+        at = line.index(text)
+        if above is not None and above[1] == line[:at]:
+            short[number - 1] = "\n"
+            stand[above[0]] += f", {found}"
+            continue
+        short[number - 1] = f"{line[:at]}0{line[at + len(text) :]}"
+        stand[number, at] = found
+        above = None if _goes_on(lines, number - 1) else ((number, at), line[:at])
     if not stand:
         return None
     try:
         return _dumps(parse("".join(short)), first, short, stand)
     except (SyntaxError, _Within):
         return None
+
+
+def _goes_on(lines: Sequence[str], number: int) -> bool:
+    """Tell whether the line above ends in a backslash: after a head, what is below this line is in another block."""
+    return number > 0 and lines[number - 1].rstrip("\r\n").endswith("\\")
 
 
 def _dumps(tree: ast.Module, first: bool, lines: Sequence[str], stand: Mapping[Place, str] = _NONE) -> list[str]:
@@ -121,7 +137,8 @@ def _definitions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.ClassDef]:
         for inner in getattr(node, name, ()):
             if isinstance(inner, (ast.FunctionDef, ast.ClassDef)):
                 yield inner
-            yield from _definitions(inner)
+            if hasattr(inner, "body") or isinstance(inner, _PARTED):
+                yield from _definitions(inner)
 
 
 def _dump(node: ast.stmt, text: _Text) -> str:
@@ -129,12 +146,26 @@ def _dump(node: ast.stmt, text: _Text) -> str:
     blocks = [name for name in ("body", "orelse") if getattr(node, name, None)] if isinstance(node, _OPENED) else []
     if blocks:
         inner = {name: ", ".join([_dump(one, text) for one in getattr(node, name)]) for name in blocks}
-        return dumped(node, {name: f"[{dumps}]" for name, dumps in inner.items()})
+        return dumped(node, {**_head(node, text.lines), **{name: f"[{dumps}]" for name, dumps in inner.items()}})
     found = text.stand.get((node.lineno, node.col_offset)) if text.stand and hasattr(node, "lineno") else None
     if found is None:
         return _remembered(node, text.lines)
     text.met += 1
     return found
+
+
+def _head(node: ast.stmt, lines: Sequence[bytes]) -> Mapping[str, str]:
+    """Dump what the head of a loop or a branch holds, once for all heads of the same text in one line."""
+    names = _HEADS.get(type(node), ())
+    last = getattr(node, names[-1]) if names else None
+    if last is None or last.end_lineno != node.lineno or node.lineno > len(lines):
+        return {}
+    text = lines[node.lineno - 1][node.col_offset : last.end_col_offset]
+    if text not in _known_heads:
+        if len(_known_heads) >= REMEMBERED:
+            _known_heads.clear()
+        _known_heads[text] = {name: dumped(getattr(node, name)) for name in names}
+    return _known_heads[text]
 
 
 def _remembered(node: ast.stmt, lines: Sequence[bytes]) -> str:

@@ -277,9 +277,9 @@ def passing(call: cst.Call, name: str, value: cst.BaseExpression) -> cst.Call:
 
 def last_name(node: cst.CSTNode) -> str:
     """Return the last part of a dotted name, or nothing for another expression."""
-    if isinstance(node, cst.Attribute):
+    if type(node) is cst.Attribute:
         return node.attr.value
-    return node.value if isinstance(node, cst.Name) else ""
+    return node.value if type(node) is cst.Name else ""
 
 
 def _place(kind: type[cst.CSTNode], name: str, scope: Scope, inner: Scope) -> Scope:

@@ -27,6 +27,11 @@ WITHIN = [
     "try:\n  y = 1\nfinally:\n  f(x)\n", "match a:\n  case b:\n    y = 1\n", "if a:\n\ty = 1 \n\x0c\ty = 1 # why\n",
     "for i in a:\n  y = 1\n  f(x)\nelse:\n  y = 1; f(x)\n  y = 1;\n", "y = 1\r\nf(x)\r\n", "y = 1\rf(x)", "y = 1\n  f(x)\n", "f(x",
     "def g():\n  y = 1\n    f(x)\n", "return\ny = 1\n", "def g():\n  return\n  y = 1\n", "ä = 1\nif a: y = 1\n",
+    # several below one another, and heads that begin alike
+    "if a: \\\n  y = 1\n  f(x)\n", 'x = """\ny = 1\nf(x)\na\n"""\n', "(\ny = 1\nf(x)\n)\n", "[\na\nf(x)\n]\n", "a; \\\ny = 1\nf(x)\n",
+    "if a:\n  y = 1\n  f(x)\n  a\nelse:\n  f(x)\n  y = 1\ny = 1\nf(x)\n\n\na\n", "if a:\n\ty = 1\n\tf(x)\n        a\n",
+    "for i in (a):\n  y = 1\nfor i in (a, b):\n  y = 1\nfor i in (a).b: y = 1\nfor i in (a)(b):\n  y = 1\n",
+    "if (a): y = 1\nif (a\n): y = 1\nwhile {a:\nb}: y = 1\nwhile {a:\nc}: y = 1\nif a:\n  b\nelif a: c\nelif b:\n  y = 1\n",
 ]  # fmt: skip
 
 

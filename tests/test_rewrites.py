@@ -457,8 +457,9 @@ def test_what_is_looked_through_of_awkward_programs_grows_with_their_lines(kind:
 
 
 @pytest.mark.parametrize(("kind", "name", "most"), [
-    ("loops", "row-in-two-blocks", 125_000), ("masked", "full-blocks", 105_000), ("pairs", "fuse-kernels", 115_000),
-    ("products", "full-blocks", 115_000), ("attention", "drop-redundant", 57_000),
+    ("loops", "row-in-two-blocks", 95_000), ("masked", "full-blocks", 105_000), ("pairs", "fuse-kernels", 85_000),
+    ("products", "full-blocks", 75_000), ("loops", "aligned-start", 70_000), ("launched", "narrow-offsets", 46_000),
+    ("attention", "drop-redundant", 20_000), ("products", "drop-redundant", 20_000),
 ])  # fmt: skip
 def test_a_proposal_of_an_awkward_program_calls_few_functions(kind: str, name: str, most: int) -> None:
     operator = Rewriting((family(name),))
@@ -472,7 +473,7 @@ def test_a_proposal_of_an_awkward_program_calls_few_functions(kind: str, name: s
         with suppress(ProposalError):
             operator.propose([parent], context())
 
-    assert counted(propose) < most  # up to 151,000 were where all was gone through anew
+    assert counted(propose) < most  # a fifth more than there are; up to 151,000 were where all was gone through anew
     assert not program.faults
 
 

@@ -72,11 +72,11 @@ def _lengths(program: Program, kernel: Kernel, own: Masks, found: tuple[Launch, 
 
 def _of_shape(value: cst.BaseExpression | None) -> bool:
     """Tell whether a value is a stride or size of a tensor and nothing else."""
-    if isinstance(value, cst.Subscript):
+    if type(value) is cst.Subscript:
         value = value.value
-    elif isinstance(value, cst.Call):
+    elif type(value) is cst.Call:
         value = value.func
-    return isinstance(value, cst.Attribute) and value.attr.value in _SHAPES
+    return type(value) is cst.Attribute and value.attr.value in _SHAPES
 
 
 def _passed(launch: Launch, wanted: list[str]) -> dict[str, str]:
@@ -105,10 +105,10 @@ def _has_math(program: Program, found: tuple[Launch, ...]) -> bool:
     top = program.tree.top
     if any(launch.scope.home("math") not in (None, top) for launch in found):
         return False
-    lines = [line for line in program.tree.module.body if isinstance(line, cst.SimpleStatementLine)]
+    lines = [line for line in program.tree.module.body if type(line) is cst.SimpleStatementLine]
     parts = [part for line in lines for part in line.body]
-    plain = [one for part in parts if isinstance(part, cst.Import) for one in part.names if code(one.name) == "math"]
-    starred = any(isinstance(part, cst.ImportFrom) and isinstance(part.names, cst.ImportStar) for part in parts)
+    plain = [one for part in parts if type(part) is cst.Import for one in part.names if code(one.name) == "math"]
+    starred = any(type(part) is cst.ImportFrom and type(part.names) is cst.ImportStar for part in parts)
     return not starred and len(top.bindings.get("math", ())) == sum(one.asname is None for one in plain)
 
 
@@ -131,7 +131,7 @@ def _first(program: Program) -> int:
 
 def _leads(line: cst.CSTNode) -> bool:
     """Tell whether a line is a docstring or an import from __future__."""
-    (part,) = line.body if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else (None,)
-    if isinstance(part, cst.ImportFrom):
-        return isinstance(part.module, cst.Name) and part.module.value == "__future__"
-    return isinstance(part, cst.Expr) and isinstance(part.value, (cst.SimpleString, cst.ConcatenatedString))
+    (part,) = line.body if type(line) is cst.SimpleStatementLine and len(line.body) == 1 else (None,)
+    if type(part) is cst.ImportFrom:
+        return type(part.module) is cst.Name and part.module.value == "__future__"
+    return type(part) is cst.Expr and isinstance(part.value, (cst.SimpleString, cst.ConcatenatedString))

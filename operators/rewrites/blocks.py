@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import Edit, Path
+from operators.program_tree import Edit, Path, copied
 from operators.rewrites.bounds import DEEPEST
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, dotted, keyword, open_to_keywords
@@ -208,12 +208,12 @@ def _blocked(call: cst.Call, base: str, axes: list[Axis], mask: cst.BaseExpressi
     checked = "(0,)" if len(axes) == 1 else "(0, 1)"
     pointer = expression(f"tl.make_block_ptr({base}, {shape}, {strides}, {starts}, {sizes}, {order})")
     kept = [a for a in call.args if a.keyword is None or a.keyword.value not in ("mask", "other")]
-    kept[0] = kept[0].with_changes(value=pointer)
+    kept[0] = copied(kept[0], {"value": pointer})
     new = [cst.Arg(expression(checked), cst.Name("boundary_check"), cst.AssignEqual(*[cst.SimpleWhitespace("")] * 2))]
     if dotted(call.func, "load"):
         new.append(new[0].with_changes(value=expression('"zero"'), keyword=cst.Name("padding_option")))
-    bare = [a.with_changes(comma=cst.MaybeSentinel.DEFAULT) for a in (*kept, *new)]
-    made = call.with_changes(args=bare)
+    bare = [copied(a, {"comma": cst.MaybeSentinel.DEFAULT}) for a in (*kept, *new)]
+    made = copied(call, {"args": bare})
     # in float32, as Triton's interpreter has no infinity in bfloat16
     return made if outside is None else expression("tl.where(m, x.to(tl.float32), y)", m=mask, x=made, y=outside)
 
@@ -262,5 +262,5 @@ def _spelled(call: cst.Call, address: str, mask: str, zero: bool) -> cst.Call:
     equal = cst.AssignEqual(*[cst.SimpleWhitespace("")] * 2)
     new = [cst.Arg(expression(mask), cst.Name("mask"), equal)] if mask else []
     new += [cst.Arg(expression("0.0"), cst.Name("other"), equal)] if mask and zero else []
-    args = [first.with_changes(value=expression(address)), *kept, *new]
-    return call.with_changes(args=[a.with_changes(comma=cst.MaybeSentinel.DEFAULT) for a in args])
+    args = [copied(first, {"value": expression(address)}), *kept, *new]
+    return copied(call, {"args": [copied(a, {"comma": cst.MaybeSentinel.DEFAULT}) for a in args]})

@@ -64,7 +64,7 @@ class Masks:
         left = [part for part, bound in parts if bound is None or not known(bound)]
         if len(left) == len(parts):
             return mask
-        bare = [part if part.lpar or isinstance(part, cst.Name) else with_parentheses(part) for part in left]
+        bare = [part if part.lpar or type(part) is cst.Name else with_parentheses(part) for part in left]
         return reduce(lambda both, part: cst.BinaryOperation(both, cst.BitAnd(), part), bare) if bare else None
 
     def read(self, mask: cst.BaseExpression) -> Iterator[tuple[cst.BaseExpression, Bound | None]]:
@@ -74,9 +74,12 @@ class Masks:
 
     def _parts(self, mask: cst.BaseExpression, within: tuple[cst.CSTNode, ...] = ()) -> Iterator[cst.BaseExpression]:
         """Give the parts that must all hold, also those that a name stands for; a name of which none is read stays."""
-        if isinstance(mask, cst.BinaryOperation) and isinstance(mask.operator, cst.BitAnd):
+        if type(mask) is cst.BinaryOperation and type(mask.operator) is cst.BitAnd:
             yield from self._parts(mask.left, within)
             yield from self._parts(mask.right, within)
+            return
+        if type(mask) is not cst.Name:
+            yield mask
             return
         value = self._value(mask)
         known = isinstance(value, (cst.BinaryOperation, cst.Comparison)) and value not in within
@@ -85,16 +88,16 @@ class Masks:
 
     def bound(self, part: cst.BaseExpression) -> Bound | None:
         """Return the bound that a part of a mask is."""
-        if isinstance(part, cst.Subscript):  # mask[:, None]
+        if type(part) is cst.Subscript:  # mask[:, None]
             part = self._value(part.value) or part.value
-        if not isinstance(part, cst.Comparison) or len(part.comparisons) != 1:
+        if type(part) is not cst.Comparison or len(part.comparisons) != 1:
             return None
         only = part.comparisons[0]
         lanes, end = self._lanes(part.left), only.comparator
-        if lanes is None or not isinstance(only.operator, cst.LessThan) or not self._is_number(end):
+        if lanes is None or type(only.operator) is not cst.LessThan or not self._is_number(end):
             return None
         value = self._value(end) or end
-        if isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Subtract):
+        if type(value) is cst.BinaryOperation and type(value.operator) is cst.Subtract:
             return Bound(*lanes, code(end), code(value.left), code(value.right))
         return Bound(*lanes, code(end), code(end), "0")
 
@@ -106,27 +109,27 @@ class Masks:
             seen.add(inner)
             node, inner = inner, self._inner(inner)
         *starts, last = addends(node)
-        last = last.value if isinstance(last, cst.Subscript) else last
-        if not isinstance(last, cst.Call) or not dotted(last.func, "arange") or len(last.args) != 2:
+        last = last.value if type(last) is cst.Subscript else last
+        if type(last) is not cst.Call or not dotted(last.func, "arange") or len(last.args) != 2:
             return None
         first, size = (a.value for a in last.args)
-        if code(first) != "0" or not isinstance(size, cst.Name) or not all(map(self._is_number, starts)):
+        if code(first) != "0" or type(size) is not cst.Name or not all(map(self._is_number, starts)):
             return None
         return " + ".join(map(code, starts)) or "0", size.value
 
     def _inner(self, node: cst.BaseExpression) -> cst.BaseExpression | None:
         """Return what a view, a conversion, a hint or a name is of."""
-        if isinstance(node, cst.Subscript):
+        if type(node) is cst.Subscript:
             return node.value
-        if not isinstance(node, cst.Call):
+        if type(node) is not cst.Call:
             return self._value(node)
-        if isinstance(node.func, cst.Attribute) and node.func.attr.value == "to":
+        if type(node.func) is cst.Attribute and node.func.attr.value == "to":
             return node.func.value
         return node.args[0].value if dotted(node.func, *_HINTS) and node.args else None
 
     def _value(self, node: cst.BaseExpression) -> cst.BaseExpression | None:
         """Return what a name is bound to, where it is the same in every place."""
-        return _value(self.kernel, node.value) if isinstance(node, cst.Name) else None
+        return _value(self.kernel, node.value) if type(node) is cst.Name else None
 
     def _is_number(self, node: cst.BaseExpression) -> bool:
         """Tell whether an expression is surely one number and no block of them."""
@@ -168,7 +171,7 @@ def masks(program: Program) -> dict[str, Masks]:
     """Return what reads the masks of each kernel, by its name."""
     found: dict[str, set[str]] = {name: set() for name in program.kernels}
     for loop, _, kernel in program.loops():
-        found[kernel.name] |= {loop.target.value} if isinstance(loop.target, cst.Name) else set()
+        found[kernel.name] |= {loop.target.value} if type(loop.target) is cst.Name else set()
     return {name: Masks(kernel, frozenset(found[name])) for name, kernel in program.kernels.items()}
 
 
@@ -190,4 +193,4 @@ def with_mask(call: cst.Call, mask: cst.BaseExpression | None) -> cst.Call:
 
 
 def _gives_number(call: cst.Call) -> bool:
-    return dotted(call.func, *_NUMBERS) or (isinstance(call.func, cst.Attribute) and call.func.attr.value == "to")
+    return dotted(call.func, *_NUMBERS) or (type(call.func) is cst.Attribute and call.func.attr.value == "to")

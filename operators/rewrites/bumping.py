@@ -26,12 +26,12 @@ class Recomputed:
         """Find names that a loop moves on by the same amount in every turn, and that nothing reads later."""
         for loop, _, kernel in program.loops():
             told = bounds(loop)
-            if told is None or not isinstance(loop.target, cst.Name):
+            if told is None or type(loop.target) is not cst.Name:
                 continue
             turn, names = loop.target.value, set(bound(loop))
             for place, line in enumerate(loop.body.body):
-                one = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
-                if not isinstance(one, cst.AugAssign) or not isinstance(one.target, cst.Name):
+                one = line.body[0] if type(line) is cst.SimpleStatementLine and len(line.body) == 1 else None
+                if type(one) is not cst.AugAssign or type(one.target) is not cst.Name:
                     continue
                 every = program.tree.reads.get((kernel.scope, one.target.value), ())
                 reads = {name for name, scope in every if scope is kernel.scope}
@@ -59,8 +59,8 @@ class Bumped:
         for call, kernel in program.calls("load", "store"):
             loops = program.within(call)
             loop = loops[0] if loops else None
-            told = bounds(loop) if isinstance(loop, cst.For) else None
-            if told is None or not isinstance(loop, cst.For) or program.place(call)[0] is not loop.body:
+            told = bounds(loop) if type(loop) is cst.For else None
+            if told is None or type(loop) is not cst.For or program.place(call)[0] is not loop.body:
                 continue
             address, step = call.args[0].value, code(told[1])
             lane = _lane(address, loop, step)
@@ -95,7 +95,7 @@ def _lane(address: cst.BaseExpression, loop: cst.For, step: str) -> cst.BaseExpr
     names, parts = set(bound(loop)), addends(address)
     moving = [p for p in parts if not names.isdisjoint(named(p))]
     lane = moving[0] if len(moving) == 1 < len(parts) else None
-    if not isinstance(lane, cst.Name) or not isinstance(loop.target, cst.Name):
+    if type(lane) is not cst.Name or type(loop.target) is not cst.Name:
         return None
     values = [n.value for n in of_kind(loop, cst.Assign) if lane.value in bound(n)]
     offsets, turn = code(lanes_of(step)), loop.target.value
@@ -113,7 +113,7 @@ def _offset(amount: cst.BaseExpression, step: cst.BaseExpression, turn: str) -> 
     """Return how far a name has moved before a turn."""
     if code(amount) == code(step):
         return cst.Name(turn)
-    if isinstance(amount, cst.BinaryOperation) and isinstance(amount.operator, cst.Multiply):
+    if type(amount) is cst.BinaryOperation and type(amount.operator) is cst.Multiply:
         for one, other in ((amount.left, amount.right), (amount.right, amount.left)):
             if code(one) == code(step):
                 return expression(f"tl.cast({turn}, tl.int64) * x", x=other)

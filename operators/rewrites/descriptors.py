@@ -63,7 +63,8 @@ def _tiled(function: cst.FunctionDef, program: Program, kernel: Kernel, some: Se
     lines = [one for n, line in enumerate(function.body.body) for one in (*made.get(n, ()), line)]
     with_descriptors = function.with_changes(body=function.body.with_changes(body=lines))
     by_call: Mapping[int, Tile] = {id(t.call): t for t in some}
-    return replaced(with_descriptors, lambda n: id(n) in by_call, partial(_copied, some=by_call, names=names))
+    edit = partial(_copied, some=by_call, names=names)
+    return replaced(with_descriptors, lambda n: id(n) in by_call, edit, (cst.Call,))
 
 
 def _copied(call: cst.Call, some: Mapping[int, Tile], names: Mapping[tuple[object, ...], str]) -> cst.BaseExpression:

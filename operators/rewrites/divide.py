@@ -55,7 +55,7 @@ class Divided:
             if not asked or "kept_ptr" in kernel.positional or "parts_ptr" in kernel.positional:
                 continue
             body = program.function(kernel).body.body
-            loops = [n for n, line in enumerate(body) if isinstance(line, cst.For)]
+            loops = [n for n, line in enumerate(body) if type(line) is cst.For]
             for cut in loops[1 : CUTS + 1]:
                 halves = _halves(program, kernel, body, cut)
                 kept = halves and all(is_narrow_float(program, kernel, name) for name in halves.left)
@@ -72,9 +72,9 @@ def _halves(program: Program, kernel: Kernel, body: Sequence[Any], cut: int) -> 
     late: set[str] = set()
     needed: list[str] = []
     for line in body[cut:]:
-        needed += [name for name in _read(line) if name in early and name not in late]
-        late |= set() if isinstance(line, cst.For) else set(bound(line))
-    inner = {n for line in body[cut:] if isinstance(line, cst.For) for n in _first_bound(line)}
+        needed += [name for name in _each_read(line) if name in early and name not in late]
+        late |= set() if type(line) is cst.For else set(bound(line))
+    inner = {n for line in body[cut:] if type(line) is cst.For for n in _first_bound(line)}
     again: set[str] = set()
     left: list[str] = []
     queue = [name for name in dict.fromkeys(needed) if name not in inner]
@@ -109,17 +109,17 @@ def _first_bound(loop: cst.For) -> list[str]:
     read: set[str] = set()
     found = [n.value for n in of_kind(loop.target, cst.Name)]
     for line in loop.body.body:
-        one = line.body[0] if isinstance(line, cst.SimpleStatementLine) else line
-        read |= named(one) - (set(bound(one)) - set(_read(one.value)) if isinstance(one, cst.Assign) else set())
-        found += [n for n in bound(one) if n not in read] if isinstance(one, cst.Assign) else []
+        one = line.body[0] if type(line) is cst.SimpleStatementLine else line
+        read |= named(one) - (set(bound(one)) - set(_read(one.value)) if type(one) is cst.Assign else set())
+        found += [n for n in bound(one) if n not in read] if type(one) is cst.Assign else []
     return found
 
 
 def _named(line: cst.CSTNode) -> str:
     """Return the name that a line gives a value to, if that is all it does."""
-    one = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
-    target = one.targets[0].target if isinstance(one, cst.Assign) and len(one.targets) == 1 else None
-    return target.value if isinstance(target, cst.Name) else ""
+    one = line.body[0] if type(line) is cst.SimpleStatementLine and len(line.body) == 1 else None
+    target = one.targets[0].target if type(one) is cst.Assign and len(one.targets) == 1 else None
+    return target.value if type(target) is cst.Name else ""
 
 
 @lru_cache(maxsize=4096)
@@ -127,10 +127,16 @@ def _read(node: cst.CSTNode) -> tuple[str, ...]:
     return tuple(n.value for n in of_kind(node, cst.Name))
 
 
+@lru_cache(maxsize=4096)
+def _each_read(node: cst.CSTNode) -> tuple[str, ...]:
+    """List the names in a node once each: the lines after a cut are gone through for every cut."""
+    return tuple(dict.fromkeys(_read(node)))
+
+
 def _cheap(program: Program, value: cst.BaseExpression) -> bool:
     """Tell whether a value can be worked out again without effects, memory or joining of lanes."""
     calls = of_kind(value, cst.Call)
-    if any(isinstance(c.func, cst.Name) or dotted(c.func, "dot", "rand", *JOINING) for c in calls):
+    if any(type(c.func) is cst.Name or dotted(c.func, "dot", "rand", *JOINING) for c in calls):
         return False
     return not has_effects(program, value) and not reads_memory(value)
 
@@ -139,15 +145,15 @@ def _scalar(node: Any, known: Container[str]) -> bool:
     """Tell whether a value is one number, as some names are, in kernels whose blocks have one dimension."""
     if isinstance(node, (cst.Integer, cst.Float)):
         return True
-    if isinstance(node, cst.Name):
+    if type(node) is cst.Name:
         return node.value in known
-    if isinstance(node, cst.BinaryOperation):
+    if type(node) is cst.BinaryOperation:
         return _scalar(node.left, known) and _scalar(node.right, known)
-    if isinstance(node, cst.Call) and dotted(node.func, *JOINING):
+    if type(node) is cst.Call and dotted(node.func, *JOINING):
         return len(node.args) == 1 or (len(node.args) == 2 and code(node.args[1].value) == "0")
-    if isinstance(node, cst.Call) and dotted(node.func, *SCALAR):
+    if type(node) is cst.Call and dotted(node.func, *SCALAR):
         return all(_scalar(a.value, known) for a in node.args)
-    if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value == "to":
+    if type(node) is cst.Call and type(node.func) is cst.Attribute and node.func.attr.value == "to":
         return _scalar(node.func.value, known)
     return False
 
@@ -197,7 +203,7 @@ def _launched(program: Program, launch: Launch, halves: Halves) -> tuple[tuple[P
     near = next((v for p in launch.kernel.positional if "ptr" in p and (v := passed(launch, p))), None)
     place = sum(a.keyword is None for a in launch.call.args)
     names = [p.name.value for p in with_parameter(program.function(launch.kernel).params, "kept_ptr").params]
-    if count is None or line is None or not isinstance(near, cst.Name) or place > names.index("kept_ptr"):
+    if count is None or line is None or type(near) is not cst.Name or place > names.index("kept_ptr"):
         return None
     block, index = program.place(line)
     kept = fresh_in(program, launch.scope, "kept")

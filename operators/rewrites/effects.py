@@ -24,7 +24,7 @@ _KNOWN = ("triton", "math")
 @lru_cache(maxsize=8192)
 def has_effects(program: Program, node: cst.CSTNode) -> bool:
     """Tell whether anything in a statement may write to memory: also a call of a function of the program's own."""
-    own = (isinstance(call.func, cst.Name) and call.func.value not in PLAIN for call in of_kind(node, cst.Call))
+    own = (type(call.func) is cst.Name and call.func.value not in PLAIN for call in of_kind(node, cst.Call))
     return any(own) or shows_effects(program, node)
 
 
@@ -46,9 +46,9 @@ def reads_memory(node: cst.CSTNode) -> bool:
 def _may_act(program: Program, call: cst.Call, above: frozenset[str]) -> bool:
     """Tell whether a function has effects in its lines, or is another module's, of which nobody knows."""
     node: cst.CSTNode = call.func
-    while isinstance(node, cst.Attribute):
+    while type(node) is cst.Attribute:
         node = node.value
-    if not isinstance(node, cst.Name) or node.value in above:
+    if type(node) is not cst.Name or node.value in above:
         return False
     own = program.known.get(node.value)
     if own is not None:
@@ -61,9 +61,9 @@ def _known(program: Program) -> frozenset[str]:
     """Return the names that a program imports from nowhere but where it is known what functions do."""
     origins: dict[str, set[str]] = {}
     for line in of_kind(program.tree.module, cst.Import, cst.ImportFrom):
-        home = line.module if isinstance(line, cst.ImportFrom) else None
-        relative = isinstance(line, cst.ImportFrom) and bool(line.relative)
-        for one in () if isinstance(line.names, cst.ImportStar) else line.names:
+        home = line.module if type(line) is cst.ImportFrom else None
+        relative = type(line) is cst.ImportFrom and bool(line.relative)
+        for one in () if type(line.names) is cst.ImportStar else line.names:
             name = one.evaluated_alias or one.evaluated_name.partition(".")[0]
             root = "" if relative else (code(home) if home is not None else one.evaluated_name).partition(".")[0]
             origins.setdefault(name, set()).add(root)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
+from operators.program_tree import copied
 from operators.rewrites.program import Program, Site
 from operators.rewrites.templates import expression
 
@@ -27,7 +28,7 @@ class Exp2:
 
 def _powered(call: cst.Call) -> cst.BaseExpression:
     assert isinstance(call.func, cst.Attribute)
-    function = call.func.with_changes(attr=cst.Name("exp2"))
+    function = copied(call.func, {"attr": cst.Name("exp2")})
     argument = expression(f"x * {LOG2_E}", x=call.args[0].value)
     return call.with_changes(
         func=function, args=(call.args[0].with_changes(keyword=None, equal=cst.MaybeSentinel.DEFAULT, value=argument),)

@@ -7,7 +7,7 @@ from typing import Any
 
 import libcst as cst
 
-from operators.program_tree import Edit, Path, edited
+from operators.program_tree import Edit, Path, copied, edited
 from operators.rewrites.bounds import Bound, Masks, accesses, masks, with_mask
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted
@@ -63,7 +63,7 @@ def _has_loop(block: cst.IndentedBlock, own: Masks) -> bool:
 @lru_cache(maxsize=1024)
 def whole_steps(loop: cst.CSTNode, own: Masks) -> Known | None:
     """Return what holds in the whole steps of a loop from 0 on, if that leaves out a mask."""
-    if not isinstance(loop, cst.For) or not isinstance(loop.target, cst.Name) or loop.orelse is not None:
+    if type(loop) is not cst.For or type(loop.target) is not cst.Name or loop.orelse is not None:
         return None
     given = _range(loop.iter)
     if given is None:
@@ -78,10 +78,10 @@ def whole_steps(loop: cst.CSTNode, own: Masks) -> Known | None:
 
 def _range(call: cst.BaseExpression) -> tuple[str, str] | None:
     """Return what a loop from 0 on runs over, and its step, if that is a name."""
-    if not isinstance(call, cst.Call) or not (code(call.func) == "range" or dotted(call.func, "range")):
+    if type(call) is not cst.Call or not (code(call.func) == "range" or dotted(call.func, "range")):
         return None
     values = [a.value for a in call.args if a.keyword is None and not a.star]
-    if len(values) != 3 or code(values[0]) != "0" or not isinstance(values[2], cst.Name):
+    if len(values) != 3 or code(values[0]) != "0" or type(values[2]) is not cst.Name:
         return None
     return code(values[1]), values[2].value
 
@@ -91,18 +91,18 @@ def _split(block: Any, own: Masks) -> Any:
     for line in block.body:
         known = whole_steps(line, own)
         body += [line] if known is None else _halves(line, own, known)
-    return block.with_changes(body=body)
+    return copied(block, {"body": body})
 
 
 def _halves(loop: Any, own: Masks, known: Known) -> list[Any]:
     """Return a loop over the whole steps, and one for what is left, which takes a step or none."""
     first, over, step, *rest = loop.iter.args
     whole = expression("(x // y) * y", x=over.value, y=step.value)
-    most = loop.iter.with_changes(args=(first, over.with_changes(value=whole), step, *rest))
-    last = loop.iter.with_changes(args=(first.with_changes(value=whole), over, step, *rest))
+    most = copied(loop.iter, {"args": (first, copied(over, {"value": whole}), step, *rest)})
+    last = copied(loop.iter, {"args": (copied(first, {"value": whole}), over, step, *rest)})
     return [
-        loop.with_changes(iter=most, body=without_known(loop.body, own, known)),
-        loop.with_changes(iter=last, leading_lines=[]),
+        copied(loop, {"iter": most, "body": without_known(loop.body, own, known)}),
+        copied(loop, {"iter": last, "leading_lines": []}),
     ]
 
 
@@ -122,7 +122,7 @@ def _testing(program: Program, block: Any, own: Masks) -> tuple[Path, Edit] | No
     """
     place = next((n for n, line in enumerate(block.body) if accesses(line)), 0)
     after = block.body[place:]
-    if isinstance(after[0], cst.If) or any(_ends(line) for line in after):
+    if type(after[0]) is cst.If or any(_ends(line) for line in after):
         return None
     later = set().union(*(bound(line) for line in after))
     found = [one for line in after for _, mask in accesses(line) for one in own.bounds(mask)]
@@ -130,7 +130,7 @@ def _testing(program: Program, block: Any, own: Masks) -> tuple[Path, Edit] | No
     if tests:
         return program.tree.path(block), partial(_choosing, place=place, own=own, tests=tests)
     first, *others = after
-    inside = isinstance(first, cst.For) and not any(accesses(line) for line in others)
+    inside = type(first) is cst.For and not any(accesses(line) for line in others)
     return _testing(program, first.body, own) if inside and not _splits(first, own) else None
 
 
@@ -152,8 +152,8 @@ def _choosing(block: Any, place: int, own: Masks, tests: Sequence[Bound]) -> Any
     choice = cst.If(
         test, cst.IndentedBlock(_from(bare)), cst.Else(cst.IndentedBlock(_from(after))), after[0].leading_lines
     )
-    return block.with_changes(body=[*block.body[:place], choice])
+    return copied(block, {"body": [*block.body[:place], choice]})
 
 
 def _from(lines: list[Any]) -> list[Any]:
-    return [lines[0].with_changes(leading_lines=[]), *lines[1:]]
+    return [copied(lines[0], {"leading_lines": []}), *lines[1:]]

@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Launch
+from operators.program_tree import copied
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, bound, dotted, removed
 from operators.rewrites.programs import launched, own_numbers
@@ -69,7 +70,7 @@ def _buffers(first: Launch, one: dict[str, str], two: dict[str, str]) -> list[st
     """Name the buffers that the launcher makes itself and passes to both kernels."""
     shared = [text for text in one.values() if text in two.values()]
     made = {text: first.scope.bound(text) for text in shared if text.isidentifier()}
-    return [t for t, v in made.items() if any(isinstance(x, cst.Call) and code(x.func) == "torch.empty" for x in v)]
+    return [t for t, v in made.items() if any(type(x) is cst.Call and code(x.func) == "torch.empty" for x in v)]
 
 
 def _names(one: dict[str, str], two: dict[str, str]) -> dict[str, str]:
@@ -101,19 +102,16 @@ def _kernel(program: Program, first: Launch, second: Launch, one: dict[str, str]
     body = _joined(first_lines, [renamed(line, _changed({n: f"{n}_2" for n in own})) for line in kept], waiting, unread)
     parameters = functions[0].params
     known = {p.name.value for p in parameters.params}
-    more = [p.with_changes(name=cst.Name(n)) for p in functions[1].params.params
+    more = [copied(p, {"name": cst.Name(n)}) for p in functions[1].params.params
             if (n := names.get(p.name.value, p.name.value)) not in known]  # fmt: skip
     every = [*parameters.params, *more]
     every = [*(p for p in every if p.default is None), *(p for p in every if p.default is not None)]
     spaced = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-    every = [p.with_changes(comma=spaced, whitespace_after_param=cst.SimpleWhitespace("")) for p in every]
-    every[-1] = every[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
-    return (
-        functions[0].with_changes(
-            name=cst.Name(name), leading_lines=[cst.EmptyLine(indent=False)] * 2,
-            params=parameters.with_changes(params=every), body=functions[0].body.with_changes(body=body),
-        ),
-    )  # fmt: skip
+    every = [copied(p, {"comma": spaced, "whitespace_after_param": cst.SimpleWhitespace("")}) for p in every]
+    every[-1] = copied(every[-1], {"comma": cst.MaybeSentinel.DEFAULT})
+    head = {"name": cst.Name(name), "leading_lines": [cst.EmptyLine(indent=False)] * 2}
+    inside = {"params": parameters.with_changes(params=every), "body": copied(functions[0].body, {"body": body})}
+    return (copied(functions[0], {**head, **inside}),)
 
 
 def _is_read(program: Program, first: Launch, second: Launch, text: str) -> bool:
@@ -137,7 +135,7 @@ def _repeated(one: list[Any], two: list[Any], parameters: set[str]) -> set[str]:
         name = _target(line)
         if name and every[1].count(name) == 1 and code(line.body[0]) in known:
             read = named(line.body[0].value)
-            loads = any(isinstance(n, cst.Call) and dotted(n.func, "load") for n in descend(line))
+            loads = any(type(n) is cst.Call and dotted(n.func, "load") for n in descend(line))
             if not loads and not read & (set(every[1]) - same) and not read & (set(every[0]) - same - parameters):
                 same.add(name)
     return same
@@ -145,8 +143,8 @@ def _repeated(one: list[Any], two: list[Any], parameters: set[str]) -> set[str]:
 
 def _target(line: Any) -> str:
     one = line.body[0] if _single(line) else None
-    target = one.targets[0].target if isinstance(one, cst.Assign) and len(one.targets) == 1 else None
-    return target.value if isinstance(target, cst.Name) else ""
+    target = one.targets[0].target if type(one) is cst.Assign and len(one.targets) == 1 else None
+    return target.value if type(target) is cst.Name else ""
 
 
 def _joined(one: list[Any], two: list[Any], waiting: int, unread: set[str]) -> list[Any]:
@@ -185,21 +183,21 @@ def _lasts(line: Any, address: str, later: list[Any], two: list[Any]) -> bool:
 
 def _stored(line: Any) -> str | None:
     """Return the address of a line that stores a name there."""
-    call = line.body[0].value if _single(line) and isinstance(line.body[0], cst.Expr) else None
-    if not isinstance(call, cst.Call) or not dotted(call.func, "store") or len(call.args) != 2:
+    call = line.body[0].value if _single(line) and type(line.body[0]) is cst.Expr else None
+    if type(call) is not cst.Call or not dotted(call.func, "store") or len(call.args) != 2:
         return None
     return code(call.args[0].value)
 
 
 def _loaded(line: Any) -> str | None:
-    call = line.body[0].value if _single(line) and isinstance(line.body[0], cst.Assign) else None
-    if not isinstance(call, cst.Call) or not dotted(call.func, "load") or len(call.args) != 1:
+    call = line.body[0].value if _single(line) and type(line.body[0]) is cst.Assign else None
+    if type(call) is not cst.Call or not dotted(call.func, "load") or len(call.args) != 1:
         return None
     return code(call.args[0].value)
 
 
 def _single(line: Any) -> bool:
-    return isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1
+    return type(line) is cst.SimpleStatementLine and len(line.body) == 1
 
 
 def _base(line: Any) -> str:
@@ -210,5 +208,5 @@ def _launch(line: Any, name: str, given: dict[str, str]) -> Any:
     call = line.body[0].value
     equal = cst.AssignEqual(*[cst.SimpleWhitespace("")] * 2)
     arguments = [cst.Arg(expression(text), cst.Name(key), equal) for key, text in given.items()]
-    new = call.with_changes(func=call.func.with_changes(value=cst.Name(name)), args=arguments)
-    return line.with_changes(body=[cst.Expr(new)])
+    new = copied(call, {"func": copied(call.func, {"value": cst.Name(name)}), "args": arguments})
+    return copied(line, {"body": [cst.Expr(new)]})

@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
+from operators.program_tree import copied
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, Site, fresh_name, keyword
 from operators.rewrites.programs import becoming
@@ -85,7 +86,7 @@ def _site(program: Program, kernel: Kernel, call: cst.Call, each: str) -> Site |
 def _line(program: Program, call: cst.Call) -> cst.BaseSmallStatement | None:
     """Return the one statement of a call's line, if a line before it is run as often as the call."""
     for outer in program.tree.around(call):
-        if isinstance(outer, cst.SimpleStatementLine):
+        if type(outer) is cst.SimpleStatementLine:
             return outer.body[0] if len(outer.body) == 1 else None
         if isinstance(outer, (cst.IfExp, cst.BooleanOperation, cst.BaseComp)):
             return None
@@ -94,25 +95,25 @@ def _line(program: Program, call: cst.Call) -> cst.BaseSmallStatement | None:
 
 def _named(line: cst.BaseSmallStatement | None) -> str:
     """Return the name that a line gives a value to, or another word."""
-    target = line.targets[0].target if isinstance(line, cst.Assign) else None
-    return target.value if isinstance(target, cst.Name) else "group"
+    target = line.targets[0].target if type(line) is cst.Assign else None
+    return target.value if type(target) is cst.Name else "group"
 
 
 def _groups(kernel: Kernel, part: cst.BaseExpression) -> _Groups | None:
     """Read `(2 * offs // GROUP)[None, :]`, or the same with the view within."""
     view, node = "", part
-    if isinstance(node, cst.Subscript):
+    if type(node) is cst.Subscript:
         view, node = code(node)[len(code(node.value)) :], node.value
-    if not isinstance(node, cst.BinaryOperation) or not isinstance(node.operator, cst.FloorDivide):
+    if type(node) is not cst.BinaryOperation or type(node.operator) is not cst.FloorDivide:
         return None
     times, inner = 1, node.left
-    if isinstance(inner, cst.BinaryOperation) and isinstance(inner.operator, cst.Multiply):
-        times = inner.left.evaluated_value if isinstance(inner.left, cst.Integer) else 0
+    if type(inner) is cst.BinaryOperation and type(inner.operator) is cst.Multiply:
+        times = inner.left.evaluated_value if type(inner.left) is cst.Integer else 0
         inner = inner.right
-    if isinstance(inner, cst.Subscript) and not view:
+    if type(inner) is cst.Subscript and not view:
         view, inner = code(inner)[len(code(inner.value)) :], inner.value
-    plain = isinstance(inner, cst.Name) and code(node.right) in kernel.constexprs and times > 0 and view in SPREAD
-    return _Groups(inner.value, times, code(node.right), view) if plain and isinstance(inner, cst.Name) else None
+    plain = type(inner) is cst.Name and code(node.right) in kernel.constexprs and times > 0 and view in SPREAD
+    return _Groups(inner.value, times, code(node.right), view) if plain and type(inner) is cst.Name else None
 
 
 def _counted(found: _Groups, starts: list[cst.BaseExpression], size: cst.BaseExpression) -> _Lanes:
@@ -127,34 +128,34 @@ def _counted(found: _Groups, starts: list[cst.BaseExpression], size: cst.BaseExp
 
 def _loading(kernel: Kernel, call: cst.Call, address: cst.BaseExpression, found: _Groups, lanes: _Lanes) -> Any:
     """Return the load of one element a group, None where its mask or what lies outside depends on more."""
-    mask, args = keyword(call, "mask"), [call.args[0].with_changes(value=address)]
+    mask, args = keyword(call, "mask"), [copied(call.args[0], {"value": address})]
     for argument in call.args[1:]:
         if argument is mask:
             value = _masked(kernel, argument.value, found, lanes)
             if value is None:
                 return None
-            args.append(argument.with_changes(value=value))
+            args.append(copied(argument, {"value": value}))
         elif depend(kernel, [argument.value], found.name):
             return None
         else:
             args.append(argument)
-    return call.with_changes(args=args)
+    return copied(call, {"args": args})
 
 
 def _masked(kernel: Kernel, mask: cst.BaseExpression, found: _Groups, lanes: _Lanes) -> cst.BaseExpression | None:
     """Return a mask for groups: `offs < end` holds for some of a group where it holds for the first."""
     if not depend(kernel, [mask], found.name):
         return mask
-    if isinstance(mask, cst.Name):
+    if type(mask) is cst.Name:
         values = kernel.scope.bindings.get(mask.value, ())
         texts = {code(v) if isinstance(v, cst.BaseExpression) else "" for v in values}
         value = next(iter(values), None) if len(texts) == 1 else None
         return _masked(kernel, value, found, lanes) if isinstance(value, cst.BaseExpression) else None
-    if isinstance(mask, cst.BinaryOperation) and isinstance(mask.operator, cst.BitAnd):
+    if type(mask) is cst.BinaryOperation and type(mask.operator) is cst.BitAnd:
         sides = [_masked(kernel, side, found, lanes) for side in (mask.left, mask.right)]
         return None if None in sides else expression("x & y", x=sides[0], y=sides[1])  # type: ignore[arg-type]
-    ends = mask.comparisons if isinstance(mask, cst.Comparison) else ()
-    if len(ends) != 1 or not isinstance(ends[0].operator, cst.LessThan) or not isinstance(mask, cst.Comparison):
+    ends = mask.comparisons if type(mask) is cst.Comparison else ()
+    if len(ends) != 1 or type(ends[0].operator) is not cst.LessThan or type(mask) is not cst.Comparison:
         return None
     if code(mask.left) != f"{found.name}{found.view}" or depend(kernel, [ends[0].comparator], found.name):
         return None

@@ -39,27 +39,27 @@ class _Hinted:
 
 def sized(node: cst.BaseExpression) -> str | None:
     """Return the name of the size that a tl.arange from 0 on has."""
-    if not isinstance(node, cst.Call) or not dotted(node.func, "arange") or len(node.args) != 2:
+    if type(node) is not cst.Call or not dotted(node.func, "arange") or len(node.args) != 2:
         return None
     first, size = (a.value for a in node.args)
-    zero = isinstance(first, cst.Integer) and int(first.value, 0) == 0
-    return size.value if zero and isinstance(size, cst.Name) else None
+    zero = type(first) is cst.Integer and int(first.value, 0) == 0
+    return size.value if zero and type(size) is cst.Name else None
 
 
 def multiple(program: Program, node: cst.BaseExpression, block: str) -> bool:
     """Tell whether an expression is a product with a size, or the variable of a loop from 0 on that steps by it."""
-    if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.Multiply):
-        return any(isinstance(side, cst.Name) and side.value == block for side in (node.left, node.right))
+    if type(node) is cst.BinaryOperation and type(node.operator) is cst.Multiply:
+        return any(type(side) is cst.Name and side.value == block for side in (node.left, node.right))
     loop = loop_of(program, node)
-    return loop is not None and isinstance(loop.iter, cst.Call) and _steps(loop.iter, block)
+    return loop is not None and type(loop.iter) is cst.Call and _steps(loop.iter, block)
 
 
 def loop_of(program: Program, node: cst.BaseExpression) -> cst.For | None:
     """Return the loop around a name whose variable it is, if nothing else gives that a value in the loop."""
-    if not isinstance(node, cst.Name):
+    if type(node) is not cst.Name:
         return None
     for loop in program.within(node):
-        if isinstance(loop, cst.For) and isinstance(loop.target, cst.Name) and loop.target.value == node.value:
+        if type(loop) is cst.For and type(loop.target) is cst.Name and loop.target.value == node.value:
             return None if binds(loop.body, node.value) else loop
     return None
 
@@ -69,7 +69,5 @@ def _steps(call: cst.Call, block: str) -> bool:
     if len(given) != 3:
         return False
     start, _, step = given
-    zero = isinstance(start, cst.Integer) and int(start.value, 0) == 0
-    return (
-        zero and any(isinstance(p, cst.Name) and p.value == block for p in descend(step)) and isinstance(step, cst.Name)
-    )
+    zero = type(start) is cst.Integer and int(start.value, 0) == 0
+    return zero and any(type(p) is cst.Name and p.value == block for p in descend(step)) and type(step) is cst.Name

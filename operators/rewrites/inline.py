@@ -29,10 +29,10 @@ class Inlined:
         places = _places(program)
         for call, scope in program.tree.calls:
             kernel = homes.get(scope)
-            helper = program.kernels.get(call.func.value) if isinstance(call.func, cst.Name) else None
+            helper = program.kernels.get(call.func.value) if type(call.func) is cst.Name else None
             if kernel is None or helper is None or helper is kernel or not _reachable(program, call):
                 continue
-            nested = any(isinstance(n.func, cst.Name) and n.func.value in program.known
+            nested = any(type(n.func) is cst.Name and n.func.value in program.known
                          for a in call.args for n in of_kind(a, cst.Call))  # fmt: skip
             given = None if nested else _given(program, helper, call)
             lines = None if given is None else _lines(program, helper)
@@ -46,7 +46,7 @@ def _places(program: Program) -> dict[str, list[Path]]:
     """Return the places of all calls of plain names, by name and in order."""
     found: dict[str, list[Path]] = {}
     for call, _ in program.tree.calls:
-        if isinstance(call.func, cst.Name) and call.func.value in program.kernels:
+        if type(call.func) is cst.Name and call.func.value in program.kernels:
             found.setdefault(call.func.value, []).append(program.tree.path(call))
     return {name: sorted(paths) for name, paths in found.items()}
 
@@ -103,31 +103,27 @@ def _reachable(program: Program, call: cst.Call) -> bool:
     for outer in program.tree.around(call):
         if isinstance(outer, GUARDED):
             return False
-        if isinstance(outer, cst.SimpleStatementLine):
+        if type(outer) is cst.SimpleStatementLine:
             return len(outer.body) == 1
     return False
 
 
 def _lines(program: Program, helper: Kernel) -> tuple[cst.SimpleStatementLine, ...] | None:
     """Return a helper's lines without its docstring, the result last, where they are no more than assignments."""
-    body = [line for line in program.function(helper).body.body if isinstance(line, cst.SimpleStatementLine)]
+    body = [line for line in program.function(helper).body.body if type(line) is cst.SimpleStatementLine]
     if len(body) != len(program.function(helper).body.body) or any(len(line.body) != 1 for line in body):
         return None
-    if body and isinstance(body[0].body[0], cst.Expr):
+    if body and type(body[0].body[0]) is cst.Expr:
         body = body[1:]
     last = body[-1].body[0] if body else None
     plain = all(isinstance(line.body[0], (cst.Assign, cst.AugAssign)) for line in body[:-1])
-    return tuple(body) if plain and isinstance(last, cst.Return) and last.value is not None else None
+    return tuple(body) if plain and type(last) is cst.Return and last.value is not None else None
 
 
 def _given(program: Program, helper: Kernel, call: cst.Call) -> dict[str, cst.BaseExpression] | None:
     """Return what a call passes for every parameter of a helper."""
     parameters = program.function(helper).params
-    if (
-        any(a.star for a in call.args)
-        or parameters.kwonly_params
-        or not isinstance(parameters.star_arg, cst.MaybeSentinel)
-    ):
+    if any(a.star for a in call.args) or parameters.kwonly_params or type(parameters.star_arg) is not cst.MaybeSentinel:
         return None
     given = {p.name.value: p.default for p in parameters.params}
     for index, argument in enumerate(call.args):

@@ -43,8 +43,8 @@ def lanes(program: Program, kernel: Kernel, asked: tuple[cst.Call, ...]) -> Lane
     for line in lines:
         if line is None or _unsteady(line, own, shaped, looped):
             return None
-        for node in of_kind(line.iter if isinstance(line, cst.For) else line, cst.Call, *_REFUSED):
-            if not isinstance(node, cst.Call) or not _sorted(node, own, asked, found):
+        for node in of_kind(line.iter if type(line) is cst.For else line, cst.Call, *_REFUSED):
+            if type(node) is not cst.Call or not _sorted(node, own, asked, found):
                 return None
     return found
 
@@ -52,10 +52,10 @@ def lanes(program: Program, kernel: Kernel, asked: tuple[cst.Call, ...]) -> Lane
 def _lines(block: cst.BaseSuite) -> Iterator[cst.CSTNode | None]:
     """Give the statements of a kernel, loops before what is in them; None for one of another kind."""
     for statement in block.body:
-        if isinstance(statement, cst.For):
-            yield statement if isinstance(statement.target, cst.Name) and statement.orelse is None else None
+        if type(statement) is cst.For:
+            yield statement if type(statement.target) is cst.Name and statement.orelse is None else None
             yield from _lines(statement.body)
-        elif isinstance(statement, cst.SimpleStatementLine):
+        elif type(statement) is cst.SimpleStatementLine:
             known = (cst.Assign, cst.AugAssign, cst.Expr, cst.Pass)
             yield from (part if isinstance(part, known) else None for part in statement.body)
         else:
@@ -92,8 +92,8 @@ def _shaped(lines: list[cst.CSTNode | None], own: set[str], looped: set[cst.CSTN
     """Return the names that are given a value before loops which has no rows as those in loops have."""
     found: set[str] = set()
     for line in lines:
-        if isinstance(line, cst.Assign) and line not in looped:
-            made = isinstance(line.value, cst.Call) and dotted(line.value.func, "zeros", "full")
+        if type(line) is cst.Assign and line not in looped:
+            made = type(line.value) is cst.Call and dotted(line.value.func, "zeros", "full")
             rest = own & named(line.value)
             found.update(name for name in _targets(line) if not made and rest <= {name})
     return found
@@ -101,7 +101,7 @@ def _shaped(lines: list[cst.CSTNode | None], own: set[str], looped: set[cst.CSTN
 
 def _unsteady(line: cst.CSTNode, own: set[str], shaped: set[str], looped: set[cst.CSTNode]) -> bool:
     """Tell whether a loop's length differs from row to row, or a value would change its shape in a loop."""
-    if isinstance(line, cst.For):
+    if type(line) is cst.For:
         return not own.isdisjoint(named(line.iter))
     if not isinstance(line, (cst.Assign, cst.AugAssign)) or line not in looped:
         return False
@@ -148,11 +148,11 @@ def _first_axis(call: cst.Call) -> bool:
         return False
     axis = call.args[1] if len(call.args) == 2 else None
     named = axis is None or axis.keyword is None or axis.keyword.value == "axis"
-    return named and (axis is None or (isinstance(axis.value, cst.Integer) and int(axis.value.value, 0) == 0))
+    return named and (axis is None or (type(axis.value) is cst.Integer and int(axis.value.value, 0) == 0))
 
 
 def _plain(call: cst.Call) -> bool:
-    if isinstance(call.func, cst.Name):
+    if type(call.func) is cst.Name:
         return call.func.value in PLAIN
-    method = isinstance(call.func, cst.Attribute) and call.func.attr.value == "to"
+    method = type(call.func) is cst.Attribute and call.func.attr.value == "to"
     return method or dotted(call.func, *EACH_ALONE)

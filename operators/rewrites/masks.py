@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
+from operators.program_tree import copied
 from operators.rewrites.aligned import in_units
 from operators.rewrites.bounds import DEEPEST
 from operators.rewrites.extents import covers
@@ -62,13 +63,13 @@ class Unmasked:
 
 
 def _masked(node: cst.CSTNode) -> bool:
-    return isinstance(node, cst.Call) and dotted(node.func, "load", "store") and keyword(node, "mask") is not None
+    return type(node) is cst.Call and dotted(node.func, "load", "store") and keyword(node, "mask") is not None
 
 
 def _bare(call: cst.Call) -> cst.Call:
     kept = [a for a in call.args if a.keyword is None or a.keyword.value not in ("mask", "other")]
     comma: Any = call.args[-1].comma
-    return call.with_changes(args=(*kept[:-1], kept[-1].with_changes(comma=comma)))
+    return copied(call, {"args": (*kept[:-1], copied(kept[-1], {"comma": comma}))})
 
 
 def _wanted(program: Program, kernel: Kernel) -> set[Full] | None:
@@ -86,12 +87,12 @@ def _wanted(program: Program, kernel: Kernel) -> set[Full] | None:
 
 
 def _conditions(program: Program, kernel: Kernel, mask: cst.CSTNode, within: tuple[str, ...] = ()) -> set[Full] | None:
-    if isinstance(mask, cst.BinaryOperation) and isinstance(mask.operator, cst.BitAnd):
+    if type(mask) is cst.BinaryOperation and type(mask.operator) is cst.BitAnd:
         left, right = (_conditions(program, kernel, side, within) for side in (mask.left, mask.right))
         return None if left is None or right is None else left | right
-    if isinstance(mask, cst.Subscript):
+    if type(mask) is cst.Subscript:
         return _conditions(program, kernel, mask.value, within)
-    if isinstance(mask, cst.Name):
+    if type(mask) is cst.Name:
         if mask.value in within or len(within) == DEEPEST:
             return None
         found: set[Full] = set()
@@ -101,14 +102,14 @@ def _conditions(program: Program, kernel: Kernel, mask: cst.CSTNode, within: tup
                 return None
             found |= told
         return found
-    if not isinstance(mask, cst.Comparison) or len(mask.comparisons) != 1:
+    if type(mask) is not cst.Comparison or len(mask.comparisons) != 1:
         return None
     only = mask.comparisons[0]
-    offsets = mask.left.value if isinstance(mask.left, cst.Subscript) else mask.left
-    if not isinstance(only.operator, cst.LessThan) or not isinstance(offsets, cst.Name):
+    offsets = mask.left.value if type(mask.left) is cst.Subscript else mask.left
+    if type(only.operator) is not cst.LessThan or type(offsets) is not cst.Name:
         return None
     end = only.comparator
-    if isinstance(end, cst.Name):
+    if type(end) is cst.Name:
         full = _named(program, kernel, offsets.value, end.value)
     else:
         full = _every(program, kernel, offsets.value, end)
@@ -132,7 +133,7 @@ def _full(program: Program, kernel: Kernel, offsets: cst.CSTNode | None, end: cs
     taken = _sides(_only(kernel, end), cst.Subtract)
     size, done = (end, None) if taken is None else taken
     block = sized(lanes) if isinstance(lanes, cst.BaseExpression) else None
-    if block is None or not isinstance(size, cst.Name) or not _as_passed(kernel, size.value):
+    if block is None or type(size) is not cst.Name or not _as_passed(kernel, size.value):
         return None
     if start is None and done is None:
         return Full(size.value, block, ONCE)
@@ -145,8 +146,8 @@ def _sides(
     node: cst.CSTNode | None, kind: type[cst.BaseBinaryOp]
 ) -> tuple[cst.BaseExpression, cst.BaseExpression] | None:
     """Return both sides of an operation, if it is of a kind."""
-    same = isinstance(node, cst.BinaryOperation) and isinstance(node.operator, kind)
-    return (node.left, node.right) if same and isinstance(node, cst.BinaryOperation) else None
+    same = type(node) is cst.BinaryOperation and isinstance(node.operator, kind)
+    return (node.left, node.right) if same and type(node) is cst.BinaryOperation else None
 
 
 def _from(program: Program, kernel: Kernel, start: cst.BaseExpression, size: str, block: str) -> Full | None:
@@ -164,14 +165,14 @@ def _from(program: Program, kernel: Kernel, start: cst.BaseExpression, size: str
 def _axis(kernel: Kernel, number: cst.BaseExpression) -> int | None:
     """Return the axis of the grid that a block's number is the program's number on, None where it is computed."""
     value = _only(kernel, number)
-    if isinstance(value, cst.Call) and isinstance(value.func, cst.Attribute) and value.func.attr.value == "to":
+    if type(value) is cst.Call and type(value.func) is cst.Attribute and value.func.attr.value == "to":
         value = _only(kernel, value.func.value)
-    return axis_of(value) if isinstance(value, cst.Call) and dotted(value.func, "program_id") else None
+    return axis_of(value) if type(value) is cst.Call and dotted(value.func, "program_id") else None
 
 
 def _only(kernel: Kernel, node: cst.BaseExpression) -> cst.CSTNode:
     """Return what a name is bound to, where that is one thing, or an expression itself."""
-    values = kernel.scope.bindings.get(node.value, ()) if isinstance(node, cst.Name) else ()
+    values = kernel.scope.bindings.get(node.value, ()) if type(node) is cst.Name else ()
     return values[0] if len(values) == 1 and values[0] is not None else node
 
 
@@ -191,8 +192,8 @@ def _divides(launch: Launch, wanted: set[Full]) -> Choice | None:
         if one.kept_by == GRID and not covers(launch, one.size, one.block, one.axis):
             return None
         # one name for the number in test and launches, or the tuner would move one of them
-        name = by.value if isinstance(by, cst.Name) else f"{one.block.lower()}_size"
-        blocks[one.block] = (name, None if isinstance(by, cst.Name) else by.value)
+        name = by.value if type(by) is cst.Name else f"{one.block.lower()}_size"
+        blocks[one.block] = (name, None if type(by) is cst.Name else by.value)
         plain = code(given) if isinstance(given, ATOMS) else f"({code(given)})"
         tests.append(one.test(plain, name))
     return Choice(" and ".join(dict.fromkeys(tests)), both=blocks)

@@ -31,7 +31,7 @@ class Narrow:
             if not any(map(widens, kernel.scope.calls)) or kernel.name.endswith("_narrow"):
                 continue
             places = {call for call in kernel.scope.calls if widens(call)} - widened_data(program, kernel)
-            narrow = partial(replaced, found=places.__contains__, edit=_inner)
+            narrow = partial(replaced, found=places.__contains__, edit=_inner, kinds=(cst.Call,))
             reached = pointers(program, kernel) if places else None
             if reached is None:
                 continue

@@ -69,22 +69,22 @@ class TwoPass:
         for loop, _, kernel in program.loops():
             lines = _split_up(loop)
             block, index = program.place(loop)
-            if lines is not None and isinstance(block, cst.IndentedBlock):
+            if lines is not None and type(block) is cst.IndentedBlock:
                 body = (*block.body[:index], *lines, *block.body[index + 1 :])
                 yield Site(f"the pass of {kernel.name}", ((program.tree.path(block), partial(_with_body, body=body)),))
 
 
 def _passes(program: Program, kernel: Kernel) -> Iterator[Passes]:
     block = program.function(kernel).body
-    if not isinstance(block, cst.IndentedBlock):
+    if type(block) is not cst.IndentedBlock:
         return
-    places = [n for n, line in enumerate(block.body) if isinstance(line, cst.For)]
+    places = [n for n, line in enumerate(block.body) if type(line) is cst.For]
     for first, second in pairwise(places):
         passes = Passes(block, first, second)
         one, two = passes.loops
         alike = code(one.iter) == code(two.iter) and code(one.target) == code(two.target)
         plain = all(_one(line) is not None for loop in passes.loops for line in loop.body.body)
-        lines = all(isinstance(line, cst.SimpleStatementLine) for line in passes.between)
+        lines = all(type(line) is cst.SimpleStatementLine for line in passes.between)
         quiet = not any(shows_effects(program, line) for line in (one, *passes.between, two))  # what is read stays
         if alike and plain and bounds(one) and lines and quiet:
             yield passes
@@ -106,7 +106,7 @@ def _softmax(program: Program, kernel: Kernel, passes: Passes) -> Sequence[cst.B
     if len(tops) != 1 or len(zeros) != 1 or reads != 2 or code(value) not in _parts(term):
         return None
     top = bound(tops[0])[0]
-    if not {n.value for n in descend(_put(term, {code(value): "z"})) if isinstance(n, cst.Name)} <= {"tl", "z", top}:
+    if not {n.value for n in descend(_put(term, {code(value): "z"})) if type(n) is cst.Name} <= {"tl", "z", top}:
         return None
     new, held, kept = (fresh_name(program, kernel, n) for n in ("higher", "value", "kept"))
     power = {k: code(_put(term, {code(value): k, top: t})) for k, t in ((held, new), (name, new))}
@@ -129,7 +129,7 @@ def _moments(program: Program, kernel: Kernel, passes: Passes) -> Sequence[cst.B
     """Join `total += x` and `square += where(mask, x - mean, 0) ** 2`."""
     one, two = passes.loops
     last, more, centred = _one(one.body.body[-1]), _one(two.body.body[-1]), _one(two.body.body[-2])
-    if not _adds(last) or not _adds(more) or not isinstance(centred, cst.Assign):
+    if not _adds(last) or not _adds(more) or type(centred) is not cst.Assign:
         return None
     assert isinstance(last, cst.AugAssign)
     assert isinstance(more, cst.AugAssign)
@@ -141,10 +141,10 @@ def _moments(program: Program, kernel: Kernel, passes: Passes) -> Sequence[cst.B
     if len(means) != 1 or len(zeros) != 1 or len(start) != 1 or code(more.value) != f"{around} * {around}":
         return None
     mean, count = bound(means[0])[0], _value(means[0]).partition(" / ")[2]
-    if not isinstance(where, cst.Call) or not dotted(where.func, "where") or len(where.args) != 3:
+    if type(where) is not cst.Call or not dotted(where.func, "where") or len(where.args) != 3:
         return None
     mask, off = code(where.args[0].value), where.args[1].value
-    value = off.left if isinstance(off, cst.BinaryOperation) and isinstance(off.operator, cst.Subtract) else None
+    value = off.left if type(off) is cst.BinaryOperation and type(off.operator) is cst.Subtract else None
     if value is None or code(off.right) != mean or code(where.args[2].value) not in ("0.0", "0"):  # type: ignore[attr-defined]
         return None
     if (
@@ -178,21 +178,21 @@ def _split_up(loop: cst.For) -> Sequence[cst.BaseStatement] | None:
     """Return a loop for the maximum and one for the sum, where a loop holds both."""
     ends = [_one(line) for line in loop.body.body]
     moved = ends[-1] if len(ends) > 3 else None
-    if None in ends or not isinstance(moved, cst.Assign) or not isinstance(moved.value, cst.Name):
+    if None in ends or type(moved) is not cst.Assign or type(moved.value) is not cst.Name:
         return None
     new, top = moved.value.value, code(moved.targets[0].target)
     places = [n for n, end in enumerate(ends) if _sets(end, new)]
     made = ends[places[0]] if len(places) == 1 else None
-    larger = made.value if isinstance(made, cst.Assign) else None
-    if not isinstance(larger, cst.Call) or not dotted(larger.func, "maximum") or len(larger.args) != 2:
+    larger = made.value if type(made) is cst.Assign else None
+    if type(larger) is not cst.Call or not dotted(larger.func, "maximum") or len(larger.args) != 2:
         return None
     others = [code(a.value) for a in larger.args if code(a.value) != top]
     sums = ends[places[0] + 1 : -1]
     added = sums[-1] if sums else None
-    if len(others) != 1 or not isinstance(added, cst.Assign) or len(bound(loop)) < 4:
+    if len(others) != 1 or type(added) is not cst.Assign or len(bound(loop)) < 4:
         return None
     term, total = added.value, code(added.targets[0].target)
-    if not isinstance(term, cst.BinaryOperation) or not isinstance(term.operator, cst.Add):
+    if type(term) is not cst.BinaryOperation or type(term.operator) is not cst.Add:
         return None
     if total in _parts(term.right) or not all(total in _parts(_assigned(s)) for s in sums[:-1]):
         return None
@@ -209,10 +209,10 @@ def _split_up(loop: cst.For) -> Sequence[cst.BaseStatement] | None:
 
 
 def _one(line: cst.CSTNode) -> cst.BaseSmallStatement | None:
-    alone = isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1
-    small = line.body[0] if alone and isinstance(line, cst.SimpleStatementLine) else None
-    single = isinstance(small, cst.AugAssign) or (
-        isinstance(small, cst.Assign) and len(small.targets) == 1 and isinstance(small.targets[0].target, cst.Name)
+    alone = type(line) is cst.SimpleStatementLine and len(line.body) == 1
+    small = line.body[0] if alone and type(line) is cst.SimpleStatementLine else None
+    single = type(small) is cst.AugAssign or (
+        type(small) is cst.Assign and len(small.targets) == 1 and type(small.targets[0].target) is cst.Name
     )
     return small if single else None
 
@@ -222,12 +222,12 @@ def _assigned(small: cst.BaseSmallStatement | None) -> cst.BaseExpression:
 
 
 def _sets(small: cst.BaseSmallStatement | None, name: str) -> bool:
-    return isinstance(small, cst.Assign) and code(small.targets[0].target) == name
+    return type(small) is cst.Assign and code(small.targets[0].target) == name
 
 
 def _value(line: cst.CSTNode) -> str:
     one = _one(line)
-    return code(one.value) if isinstance(one, cst.Assign) else ""
+    return code(one.value) if type(one) is cst.Assign else ""
 
 
 def _texts(loop: cst.For) -> list[str]:
@@ -238,15 +238,15 @@ def _told(loop: cst.For, text: str) -> tuple[str, ...]:
     """Return an expression with the names that a loop binds replaced by their values, and how it ranges."""
     for line in reversed(loop.body.body):
         one = _one(line)
-        if isinstance(one, cst.Assign):
+        if type(one) is cst.Assign:
             text = code(_put(cst.parse_expression(text), {code(one.targets[0].target): f"({code(one.value)})"}))
     return (text.replace("(", "").replace(")", ""),)
 
 
 def _maximum(small: cst.BaseSmallStatement | None) -> tuple[str, cst.BaseExpression] | None:
     """Return the name and the value of `name = tl.maximum(name, value)`."""
-    value = small.value if isinstance(small, cst.Assign) else None
-    if not isinstance(value, cst.Call) or not dotted(value.func, "maximum") or len(value.args) != 2:
+    value = small.value if type(small) is cst.Assign else None
+    if type(value) is not cst.Call or not dotted(value.func, "maximum") or len(value.args) != 2:
         return None
     assert isinstance(small, cst.Assign)
     name = code(small.targets[0].target)
@@ -255,7 +255,7 @@ def _maximum(small: cst.BaseSmallStatement | None) -> tuple[str, cst.BaseExpress
 
 
 def _adds(small: cst.BaseSmallStatement | None) -> bool:
-    return isinstance(small, cst.AugAssign) and isinstance(small.operator, cst.AddAssign)
+    return type(small) is cst.AugAssign and type(small.operator) is cst.AddAssign
 
 
 def _parts(node: cst.BaseExpression) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel
+from operators.program_tree import copied
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, dotted, fresh_name
 from operators.rewrites.sums import addends, counted_from, depend
@@ -103,11 +104,11 @@ def _joined(parts: list[str]) -> str:
 def _loading(line: Any, name: str, address: cst.BaseExpression) -> Any:
     """Return a line that loads from another address under another name."""
     assign = line.body[0]
-    call = assign.value.with_changes(args=[assign.value.args[0].with_changes(value=address), *assign.value.args[1:]])
-    target = assign.targets[0].with_changes(target=cst.Name(name))
-    return line.with_changes(body=[assign.with_changes(targets=[target], value=call)])
+    call = copied(assign.value, {"args": [copied(assign.value.args[0], {"value": address}), *assign.value.args[1:]]})
+    target = copied(assign.targets[0], {"target": cst.Name(name)})
+    return copied(line, {"body": [copied(assign, {"targets": [target], "value": call})]})
 
 
 def _dealing(line: Any, names: tuple[str, str], both: str, shape: str) -> Any:
     made: Any = statement(f"{', '.join(names)} = tl.split(tl.reshape({both}, {shape.format(both)}))")
-    return line.with_changes(body=made.body)
+    return copied(line, {"body": made.body})

@@ -148,7 +148,7 @@ def _aligned(function: cst.FunctionDef, rows: _Rows, own: Masks) -> cst.Function
         if one is not None and one is rows.loops[0]:
             body += _beginning(rows)
         body += [line] if one is None else _three(one, rows, own)
-    return function.with_changes(body=function.body.with_changes(body=body))
+    return copied(function, {"body": copied(function.body, {"body": body})})
 
 
 def _beginning(rows: _Rows) -> list[Any]:
@@ -167,15 +167,15 @@ def _three(one: _Loop, rows: _Rows, own: Masks) -> list[Any]:
     before = replaced(one.loop.body, lambda n: n.value == rows.size, _headed, (cst.Name,))  # type: ignore[arg-type, attr-defined]
     known = whole_steps(one.loop, own)
     assert known is not None
-    steps: Any = replaced(
-        without_known(one.loop.body, own, known), one.pointers.__contains__, partial(_wide, one.pointers)
-    )
+    bare = without_known(one.loop.body, own, known)
+    kinds = {type(node) for node in one.pointers}
+    steps: Any = replaced(bare, one.pointers.__contains__, partial(_wide, one.pointers), kinds)
     lines: list[Any] = []
     for line in steps.body:
         lines += _lanes(line, one.line) if one.line in getattr(line, "body", ()) else [line]
     return [
         _ranging(one.loop, "0", "head", leading_lines=one.loop.leading_lines, body=before),
-        _ranging(one.loop, "0", "steps", leading_lines=[], body=steps.with_changes(body=lines)),
+        _ranging(one.loop, "0", "steps", leading_lines=[], body=copied(steps, {"body": lines})),
         _ranging(one.loop, "head + steps", rows.size, leading_lines=[]),
     ]
 
@@ -197,5 +197,5 @@ def _wide(pointers: Mapping[cst.CSTNode, str], node: cst.CSTNode) -> cst.BaseExp
 def _lanes(line: Any, offsets: cst.Assign) -> list[Any]:
     """Return the line of a loop's offsets for a loop that begins at the first aligned element."""
     name = code(offsets.targets[0].target)
-    counted = statement("lanes = x", x=offsets.value).with_changes(leading_lines=line.leading_lines)
+    counted = copied(statement("lanes = x", x=offsets.value), {"leading_lines": line.leading_lines})
     return [counted, statement(f"{name} = head + lanes")]

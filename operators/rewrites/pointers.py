@@ -54,7 +54,7 @@ def address_of(call: cst.Call) -> cst.BaseExpression | None:
 
 def _addresses(program: Program, call: cst.Call, above: frozenset[str]) -> list[cst.BaseExpression]:
     """List what a call takes as addresses; a function that is not the program's own may take any argument as one."""
-    if not isinstance(call.func, cst.Name):
+    if type(call.func) is not cst.Name:
         own = address_of(call)
         return [] if own is None else [own]
     if call.func.value in _PLAIN:
@@ -105,25 +105,25 @@ class Addresses:
         self.left -= 1
         if self.left < 0 or len(seen) > DEEPEST:
             return None
-        if isinstance(node, cst.Name):
+        if type(node) is cst.Name:
             own = {node.value} & self.parameters - self.numbers
             values = self.values.get(node.value, ()) if node.value not in seen else ()
             return _either([frozenset(own), *(self.of(v, seen | {node.value}) for v in values)])
-        if isinstance(node, cst.BinaryOperation):
+        if type(node) is cst.BinaryOperation:
             left = self.of(node.left, seen)
-            right = self.of(node.right, seen) if isinstance(node.operator, cst.Add) else NONE
+            right = self.of(node.right, seen) if type(node.operator) is cst.Add else NONE
             return _summed(left, right) if isinstance(node.operator, (cst.Add, cst.Subtract)) else NONE
-        if isinstance(node, cst.Subscript):
+        if type(node) is cst.Subscript:
             return self.of(node.value, seen)
-        if isinstance(node, cst.IfExp):
+        if type(node) is cst.IfExp:
             return _either([self.of(node.body, seen), self.of(node.orelse, seen)])
-        if isinstance(node, cst.Tuple):
+        if type(node) is cst.Tuple:
             return _either([self.of(e.value, seen) for e in node.elements])
-        return self._called(node, seen) if isinstance(node, cst.Call) else NONE
+        return self._called(node, seen) if type(node) is cst.Call else NONE
 
     def _called(self, call: cst.Call, seen: frozenset[str]) -> Found:
         values = [a.value for a in call.args]
-        if isinstance(call.func, cst.Name):
+        if type(call.func) is cst.Name:
             return _either([self.of(v, seen) for v in values])
         if dotted(call.func, "where"):
             return _either([self.of(v, seen) for v in values[1:]])
@@ -134,7 +134,7 @@ class Addresses:
             return self.of(values[0], seen) if values else None
         given = dotted(call.func, last_name(call.func)) or {*last_name(call.func).split("_")} & (EFFECTS | READING)
         number = given or last_name(call.func) == "to"  # a pointer stays none where it is given another type
-        return NONE if number or not isinstance(call.func, cst.Attribute) else self.of(call.func.value, seen)
+        return NONE if number or type(call.func) is not cst.Attribute else self.of(call.func.value, seen)
 
 
 def _either(every: Iterable[Found]) -> Found:
@@ -160,20 +160,20 @@ def _counting(nodes: Iterable[cst.CSTNode]) -> set[str]:
     """Return the names that are multiplied, compared or counted to, which a pointer is not."""
     found: set[str] = set()
     for node in nodes:
-        if isinstance(node, cst.BinaryOperation) and not isinstance(node.operator, (cst.Add, cst.Subtract)):
+        if type(node) is cst.BinaryOperation and not isinstance(node.operator, (cst.Add, cst.Subtract)):
             found |= _plain(node.left) | _plain(node.right)
-        elif isinstance(node, cst.Comparison) and all(isinstance(c.operator, _COMPARED) for c in node.comparisons):
+        elif type(node) is cst.Comparison and all(isinstance(c.operator, _COMPARED) for c in node.comparisons):
             found |= _plain(node.left).union(*(_plain(c.comparator) for c in node.comparisons))
-        elif isinstance(node, cst.Call) and last_name(node.func) in _COUNTED:
+        elif type(node) is cst.Call and last_name(node.func) in _COUNTED:
             found |= NONE.union(*(_plain(a.value) for a in node.args))
     return found
 
 
 def _plain(node: cst.BaseExpression) -> frozenset[str]:
     """Return the names that a sum is made of."""
-    if isinstance(node, cst.BinaryOperation):
+    if type(node) is cst.BinaryOperation:
         return _plain(node.left) | _plain(node.right)
-    return frozenset((node.value,)) if isinstance(node, cst.Name) else NONE
+    return frozenset((node.value,)) if type(node) is cst.Name else NONE
 
 
 def _measured(launches: Iterable[Launch], parameter: str) -> bool:
@@ -183,13 +183,13 @@ def _measured(launches: Iterable[Launch], parameter: str) -> bool:
 
 def _is_number(node: cst.CSTNode, scope: Scope, seen: frozenset[str] = NONE) -> bool:
     """Tell whether a launcher's expression is certainly a number."""
-    if isinstance(node, cst.BinaryOperation):
+    if type(node) is cst.BinaryOperation:
         return _is_number(node.left, scope, seen) and _is_number(node.right, scope, seen)
-    if isinstance(node, cst.Call):
-        return last_name(node.func) in (_PLAIN if isinstance(node.func, cst.Name) else _MEASURED)
-    if isinstance(node, cst.Subscript):
-        return last_name(node.value) == "shape" or (isinstance(node.value, cst.Call) and _is_number(node.value, scope))
-    if isinstance(node, cst.Name) and node.value not in seen:
+    if type(node) is cst.Call:
+        return last_name(node.func) in (_PLAIN if type(node.func) is cst.Name else _MEASURED)
+    if type(node) is cst.Subscript:
+        return last_name(node.value) == "shape" or (type(node.value) is cst.Call and _is_number(node.value, scope))
+    if type(node) is cst.Name and node.value not in seen:
         values = scope.bound(node.value)
         return bool(values) and all(v is not None and _is_number(v, scope, seen | {node.value}) for v in values)
     return isinstance(node, (cst.Integer, cst.Float))

@@ -12,6 +12,7 @@ from typing import Any
 import libcst as cst
 
 _PLAIN = cst.Module([])
+_WORDS = {cst.Name, cst.Integer, cst.Float, cst.SimpleString}
 _ENDED = {cst.Arg, cst.Element, cst.SubscriptElement}  # alone they have a comma, which what is around them writes here
 _DEFAULT = cst.MaybeSentinel.DEFAULT
 
@@ -38,6 +39,8 @@ class Pen:
 
     def text(self, node: Any) -> str:
         """Return the text of an expression or a small statement."""
+        if type(node) in _WORDS and not node.lpar:
+            return str(node.value)
         write = _WRITERS.get(type(node))
         if write is None:
             return _in_one_line(node)
@@ -77,16 +80,16 @@ class Pen:
         """Return the text of a compound statement before its block, which is an indented one."""
         if not isinstance(getattr(node, "body", None), cst.IndentedBlock):  # that of a match are its cases
             raise Unknown
-        if isinstance(node, cst.FunctionDef):
+        if type(node) is cst.FunctionDef:
             text = self._function(node)
-        elif isinstance(node, cst.If):
+        elif type(node) is cst.If:
             text = f"if{self.space(node.whitespace_before_test)}{self.text(node.test)}"
             text += self.space(node.whitespace_after_test)
-        elif isinstance(node, cst.For) and node.asynchronous is None:
+        elif type(node) is cst.For and node.asynchronous is None:
             text = f"for{self.space(node.whitespace_after_for)}{self.text(node.target)}"
             text += f"{self.space(node.whitespace_before_in)}in{self.space(node.whitespace_after_in)}"
             text += f"{self.text(node.iter)}{self.space(node.whitespace_before_colon)}"
-        elif isinstance(node, cst.Else):
+        elif type(node) is cst.Else:
             text = f"else{self.space(node.whitespace_before_colon)}"
         else:
             raise Unknown
@@ -94,7 +97,7 @@ class Pen:
         return f"{above}{self.indent}{text}:{self.end(node.body.header)}"
 
     def _decorators(self, node: Any) -> str:
-        if not isinstance(node, cst.FunctionDef):
+        if type(node) is not cst.FunctionDef:
             return ""
         written = [
             f"{self.above(d.leading_lines)}{self.indent}@{self.space(d.whitespace_after_at)}{self.text(d.decorator)}"
@@ -107,10 +110,10 @@ class Pen:
         params = node.params
         if node.asynchronous or node.returns or params.posonly_params or params.star_kwarg or node.type_parameters:
             raise Unknown
-        starred = isinstance(params.star_arg, cst.ParamStar)
+        starred = type(params.star_arg) is cst.ParamStar
         if not starred and (params.star_arg is not _DEFAULT or params.kwonly_params):
             raise Unknown
-        star = f"*{self._comma(params.star_arg.comma)}" if isinstance(params.star_arg, cst.ParamStar) else ""
+        star = f"*{self._comma(params.star_arg.comma)}" if type(params.star_arg) is cst.ParamStar else ""
         first = self._parameters(params.params, more=starred)
         inside = f"{self.space(node.whitespace_before_params)}{first}{star}{self._parameters(params.kwonly_params)}"
         name = f"{self.space(node.whitespace_after_def)}{node.name.value}{self.space(node.whitespace_after_name)}"
@@ -248,7 +251,7 @@ def _token(kind: Any) -> str:
 
 def _in_one_line(node: cst.CSTNode) -> str:
     """Have libcst write an expression, where it needs not know how far what is around it is indented."""
-    if not isinstance(node, cst.BaseExpression) or isinstance(node, cst.StarredElement):
+    if not isinstance(node, cst.BaseExpression) or type(node) is cst.StarredElement:
         raise Unknown
     text = _PLAIN.code_for_node(node)
     if "\n" in text or "\r" in text:
@@ -273,10 +276,7 @@ def _binary(pen: Pen, node: Any) -> str:
 _PEN = Pen("", "\n")
 _SIGNS = {cst.Minus: "-", cst.Plus: "+", cst.Not: "not", cst.BitInvert: "~"}
 _WRITERS: dict[type, Callable[[Pen, Any], str]] = {
-    cst.Name: _value,
-    cst.Integer: _value,
-    cst.Float: _value,
-    cst.SimpleString: _value,
+    **dict.fromkeys(_WORDS, _value),
     cst.Attribute: lambda pen, n: f"{pen.text(n.value)}{pen._around('.', n.dot)}{pen.text(n.attr)}",
     cst.BinaryOperation: _binary,
     cst.BooleanOperation: _binary,

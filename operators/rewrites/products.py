@@ -7,7 +7,7 @@ from functools import partial
 import libcst as cst
 
 from operators.launches import Kernel
-from operators.program_tree import Edit, Path
+from operators.program_tree import Edit, Path, copied
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted, removed
 from operators.rewrites.programs import becoming, launched
@@ -139,7 +139,7 @@ def _few(value: cst.BaseExpression) -> bool:
 
 def _passing(call: cst.Call, values: dict[str, str]) -> cst.Call:
     named = [(a, values.get(a.keyword.value if a.keyword is not None else "")) for a in call.args]
-    return call.with_changes(args=[a if text is None else a.with_changes(value=expression(text)) for a, text in named])
+    return copied(call, {"args": [a if text is None else copied(a, {"value": expression(text)}) for a, text in named]})
 
 
 def _inner(node: cst.BaseExpression) -> cst.BaseExpression:

@@ -15,7 +15,7 @@ from operators.rewrites.alone import alone
 from operators.rewrites.printing import code
 from operators.rewrites.splicing import inserting, spliced
 from operators.rewrites.templates import expression
-from operators.walking import descend
+from operators.walking import descend, of_kind
 
 _BINDING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For, cst.NamedExpr)
 T = TypeVar("T")
@@ -191,7 +191,7 @@ def apply(program: Program, sites: Sequence[Site]) -> str:
 
 def dotted(node: cst.CSTNode, *names: str) -> bool:
     """Tell whether an expression is `tl.name` or `triton.language.name`."""
-    return isinstance(node, cst.Attribute) and node.attr.value in names and last_name(node.value) in ("tl", "language")
+    return type(node) is cst.Attribute and node.attr.value in names and last_name(node.value) in ("tl", "language")
 
 
 def _ranges(node: cst.CSTNode) -> bool:
@@ -205,7 +205,10 @@ def removed(line: cst.SimpleStatementLine) -> Any:
 
 def keyword(call: cst.Call, name: str) -> cst.Arg | None:
     """Return the argument that a call passes by a name."""
-    return next((a for a in call.args if a.keyword is not None and a.keyword.value == name), None)
+    for argument in call.args:
+        if argument.keyword is not None and argument.keyword.value == name:
+            return argument
+    return None
 
 
 def open_to_keywords(call: cst.Call) -> bool:
@@ -246,8 +249,8 @@ def binds(node: cst.CSTNode, name: str) -> bool:
 @lru_cache(maxsize=4096)
 def bound(node: cst.CSTNode) -> tuple[str, ...]:
     """List the names that a statement binds, again for every time."""
-    targets = (n.target for n in descend(node) if type(n) in _BINDING)  # type: ignore[attr-defined]
-    return tuple(p.value for target in targets for p in descend(target) if type(p) is cst.Name)
+    targets = [n.target for n in descend(node) if type(n) in _BINDING]  # type: ignore[attr-defined]
+    return tuple([p.value for target in targets for p in of_kind(target, cst.Name)])
 
 
 def fresh_name(program: Program, kernel: Kernel, wanted: str, given: Sequence[str] = ()) -> str:

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, Scope, edited, names_in, passing
+from operators.program_tree import Edit, Path, Scope, copied, edited, names_in, passing
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, dotted, numbered, open_to_keywords
 from operators.rewrites.special import passed, replaced, walk
@@ -55,9 +55,9 @@ def asking_first(program: Program, kernel: Kernel, name: str, text: str | None =
     `text` takes the places that the number had, the name where it is None.
     """
     function, asked = program.function(kernel), own_numbers(program, kernel)
-    named = replaced(function, asked.__contains__, partial(becoming, text=text or name))
+    named = replaced(function, asked.__contains__, partial(becoming, text=text or name), (cst.Call,))
     body = [statement(f"{name} = tl.program_id(0)"), *named.body.body]
-    return named.with_changes(body=named.body.with_changes(body=body))
+    return copied(named, {"body": copied(named.body, {"body": body})})
 
 
 @lru_cache(maxsize=256)
@@ -71,7 +71,7 @@ def launched(program: Program, kernel: Kernel) -> tuple[Launch, ...]:
 @lru_cache(maxsize=32)
 def _called(program: Program) -> frozenset[str]:
     """Return the names of all functions that are called by a name."""
-    return frozenset(call.func.value for call, _ in program.tree.calls if isinstance(call.func, cst.Name))
+    return frozenset(call.func.value for call, _ in program.tree.calls if type(call.func) is cst.Name)
 
 
 def counted(program: Program, launch: Launch) -> Count | None:
@@ -84,7 +84,7 @@ def counted(program: Program, launch: Launch) -> Count | None:
     lines: list[str] = []
     edits: list[tuple[Path, Edit]] = []
     for path, node in walk(body):
-        if not isinstance(node, cst.Subscript) or not _is(node.value, meta):
+        if type(node) is not cst.Subscript or not _is(node.value, meta):
             continue
         name = _key(node)
         told = blocks.get(name) or given(program, launch, name, lines)
@@ -128,7 +128,7 @@ def given(program: Program, launch: Launch, name: str, lines: list[str]) -> str 
     The line that gives it joins `lines`.
     """
     value = _given(launch, name)
-    if value is None or isinstance(value, cst.Integer):
+    if value is None or type(value) is cst.Integer:
         new = fresh_in(program, launch.scope, f"{name.lower()}_size")
         lines += [f"{new} = {value.value}"] if value is not None else []
         return new if value is not None else None
@@ -149,10 +149,10 @@ def relaunching(call: cst.Call, grid: str, values: Mapping[str, str], kernel: st
     own = call.func.value if kernel is None else cst.Name(kernel)
     known = {a.keyword.value for a in call.args if a.keyword is not None}
     changed = [
-        a.with_changes(value=expression(values[a.keyword.value])) if a.keyword and a.keyword.value in values else a
+        copied(a, {"value": expression(values[a.keyword.value])}) if a.keyword and a.keyword.value in values else a
         for a in call.args
     ]
-    new = call.with_changes(func=call.func.with_changes(value=own, slice=[index]), args=changed)
+    new = copied(call, {"func": copied(call.func, {"value": own, "slice": [index]}), "args": changed})
     for name, text in values.items():
         if name not in known:
             new = passing(new, name, expression(text))
@@ -187,17 +187,17 @@ def _grid(launch: Launch) -> tuple[cst.BaseExpression, str] | None:
     assert isinstance(launch.call.func, cst.Subscript)
     parts = launch.call.func.slice
     only = parts[0].slice if len(parts) == 1 else None
-    node: cst.CSTNode | None = only.value if isinstance(only, cst.Index) else None
-    if isinstance(node, cst.Name):
+    node: cst.CSTNode | None = only.value if type(only) is cst.Index else None
+    if type(node) is cst.Name:
         values = launch.scope.bound(node.value)
         node = values[0] if len(values) == 1 else None
     meta = ""
-    if isinstance(node, cst.Lambda) and len(node.params.params) == 1:
+    if type(node) is cst.Lambda and len(node.params.params) == 1:
         meta, node = node.params.params[0].name.value, node.body
     if not isinstance(node, (cst.Tuple, cst.List)) or len(node.elements) != 1:
         return None
     element = node.elements[0]
-    return (element.value, meta) if isinstance(element, cst.Element) else None
+    return (element.value, meta) if type(element) is cst.Element else None
 
 
 def _given(launch: Launch, name: str) -> cst.BaseExpression | None:
@@ -210,8 +210,8 @@ def _given(launch: Launch, name: str) -> cst.BaseExpression | None:
 
 def _key(node: cst.Subscript) -> str:
     only = node.slice[0].slice if len(node.slice) == 1 else None
-    value = only.value if isinstance(only, cst.Index) else None
-    return str(value.raw_value) if isinstance(value, cst.SimpleString) else ""
+    value = only.value if type(only) is cst.Index else None
+    return str(value.raw_value) if type(value) is cst.SimpleString else ""
 
 
 def becoming(node: cst.CSTNode, text: str) -> cst.BaseExpression:
@@ -220,10 +220,10 @@ def becoming(node: cst.CSTNode, text: str) -> cst.BaseExpression:
 
 
 def _is(node: cst.CSTNode, name: str) -> bool:
-    return isinstance(node, cst.Name) and node.value == name
+    return type(node) is cst.Name and node.value == name
 
 
 def axis_of(call: cst.Call) -> int | None:
     """Return the axis of the grid that a call asks of."""
     value = call.args[0].value if len(call.args) == 1 else None
-    return int(value.value, 0) if isinstance(value, cst.Integer) else None
+    return int(value.value, 0) if type(value) is cst.Integer else None

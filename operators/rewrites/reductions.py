@@ -44,7 +44,7 @@ def reductions(program: Program, kernel: Kernel) -> Iterator[Reduction]:
     """Find the loops of a kernel that do nothing but add up, with nothing stored before them."""
     body = program.function(kernel).body.body
     for place, line in enumerate(body):
-        if isinstance(line, cst.For):
+        if type(line) is cst.For:
             found = _read(program, kernel, body, place)
             if found is not None:
                 yield found
@@ -59,7 +59,7 @@ def _read(program: Program, kernel: Kernel, body: Sequence[Any], place: int) -> 
     if (
         values is None
         or shows_effects(program, loop)
-        or any(not isinstance(s, cst.SimpleStatementLine) for s in loop.body.body)
+        or any(type(s) is not cst.SimpleStatementLine for s in loop.body.body)
     ):
         return None
     size, step = values
@@ -76,9 +76,9 @@ def _read(program: Program, kernel: Kernel, body: Sequence[Any], place: int) -> 
         start = _start(body[:place], name)
         found = {_sum(name, one, start) for one in changed}
         one = found.pop() if len(found) == 1 else None
-        if one is not None and sum(_reads(loop, name)) == sum(not isinstance(c, cst.AugAssign) for c in changed):
+        if one is not None and sum(_reads(loop, name)) == sum(type(c) is not cst.AugAssign for c in changed):
             sums.append(one)
-        elif len(changed) == 1 and isinstance(changed[0], cst.AugAssign) and moves_evenly(changed[0], names):
+        elif len(changed) == 1 and type(changed[0]) is cst.AugAssign and moves_evenly(changed[0], names):
             bumps.append(changed[0])
         else:
             return None
@@ -114,14 +114,14 @@ def bounds(loop: cst.For) -> tuple[cst.BaseExpression, cst.BaseExpression] | Non
     A loop that changes its variable, its size or its step has none.
     """
     over = loop.iter
-    if not isinstance(over, cst.Call) or not isinstance(loop.target, cst.Name) or loop.orelse is not None:
+    if type(over) is not cst.Call or type(loop.target) is not cst.Name or loop.orelse is not None:
         return None
     if not (named(loop.target) | named(over)).isdisjoint(bound(loop.body)):
         return None
-    if not (isinstance(over.func, cst.Name) and over.func.value == "range") and not dotted(over.func, "range"):
+    if not (type(over.func) is cst.Name and over.func.value == "range") and not dotted(over.func, "range"):
         return None
     given = [a.value for a in over.args if a.keyword is None and not a.star]
-    zero = len(given) in (2, 3) and isinstance(given[0], cst.Integer) and int(given[0].value, 0) == 0
+    zero = len(given) in (2, 3) and type(given[0]) is cst.Integer and int(given[0].value, 0) == 0
     if not zero or not all(isinstance(n, _PLAIN) for n in descend(given[1])):
         return None
     step = given[2] if len(given) == 3 else cst.Integer("1")
@@ -130,7 +130,7 @@ def bounds(loop: cst.For) -> tuple[cst.BaseExpression, cst.BaseExpression] | Non
 
 def _small(loop: cst.For) -> Iterator[cst.BaseSmallStatement]:
     for line in loop.body.body:
-        if isinstance(line, cst.SimpleStatementLine):
+        if type(line) is cst.SimpleStatementLine:
             yield from line.body
 
 
@@ -145,8 +145,8 @@ def _reads(loop: cst.For, name: str) -> Iterator[bool]:
 def _start(body: Sequence[Any], name: str) -> cst.Call | None:
     """Return the last value bound to a name, where that is a call."""
     lines = [line for line in body if name in bound(line)]
-    last = lines[-1].body[0] if lines and isinstance(lines[-1], cst.SimpleStatementLine) else None
-    return last.value if isinstance(last, cst.Assign) and isinstance(last.value, cst.Call) else None
+    last = lines[-1].body[0] if lines and type(lines[-1]) is cst.SimpleStatementLine else None
+    return last.value if type(last) is cst.Assign and type(last.value) is cst.Call else None
 
 
 def _sum(name: str, changed: cst.BaseSmallStatement, start: cst.Call | None) -> Sum | None:
@@ -154,12 +154,12 @@ def _sum(name: str, changed: cst.BaseSmallStatement, start: cst.Call | None) -> 
     if start is None or shape is None or dtype is None:
         return None
     zeros = dotted(start.func, "zeros")
-    if isinstance(changed, cst.AugAssign) and isinstance(changed.operator, cst.AddAssign) and zeros:
+    if type(changed) is cst.AugAssign and type(changed.operator) is cst.AddAssign and zeros:
         return Sum(name, "sum", shape, dtype)
-    value = changed.value if isinstance(changed, cst.Assign) and len(changed.targets) == 1 else None
-    if not isinstance(value, cst.Call) or not value.args:
+    value = changed.value if type(changed) is cst.Assign and len(changed.targets) == 1 else None
+    if type(value) is not cst.Call or not value.args:
         return None
-    named = [isinstance(a.value, cst.Name) and a.value.value == name for a in value.args]
+    named = [type(a.value) is cst.Name and a.value.value == name for a in value.args]
     if dotted(value.func, "dot") and zeros and len(named) > 2 and named[2]:
         return Sum(name, "sum", shape, dtype)
     least = dotted(start.func, "full") and len(start.args) > 1 and _least(start.args[1].value)
@@ -188,4 +188,4 @@ def moves_evenly(changed: cst.AugAssign, names: set[str]) -> bool:
     """Tell whether a name moves on by the same amount in every turn."""
     plain = not any(isinstance(n, (cst.Name, cst.Call)) and (isinstance(n, cst.Call) or n.value in names)
                     for n in descend(changed.value))  # fmt: skip
-    return plain and isinstance(changed.operator, cst.AddAssign)
+    return plain and type(changed.operator) is cst.AddAssign

@@ -118,14 +118,14 @@ def _accesses(program: Program, launch: Launch, given: Mapping[str, str]) -> Ite
     for call in launch.kernel.scope.calls:
         words = {*last_name(call.func).split("_")}
         reads, writes = bool(words & READING), bool(words & (EFFECTS - {"barrier", "print", "assert", "advance"}))
-        own = isinstance(call.func, cst.Name) and call.func.value not in (*PLAIN, "range")
+        own = type(call.func) is cst.Name and call.func.value not in (*PLAIN, "range")
         if not own and (not (reads or writes) or dotted(call.func, "gather")):
             continue
         plain = dotted(call.func, *_MASKS)
         place, masks = _reached(program, terms, call) if plain else (None, frozenset())
         reached = address_of(call)
         ends = [a.value for a in call.args] if own or reached is None else [reached]
-        if reached is None and not own and isinstance(call.func, cst.Attribute):
+        if reached is None and not own and type(call.func) is cst.Attribute:
             ends = [call.func.value]  # a descriptor
         tensors: frozenset[str] | None = frozenset()
         for end in ends:
@@ -171,7 +171,7 @@ def _roots(scope: Scope, name: str, seen: frozenset[str]) -> set[str]:
     values = scope.bound(name)
     others: set[str] = set()
     for value in values if name not in seen else ():
-        fresh = isinstance(value, cst.Call) and last_name(value.func).removesuffix("_like") in _FRESH
+        fresh = type(value) is cst.Call and last_name(value.func).removesuffix("_like") in _FRESH
         names = named(value) if value is not None and not fresh else set()
         others |= {root for n in names for root in _roots(scope, n, seen | {name})}
         if not fresh and not names:

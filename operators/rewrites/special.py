@@ -1,7 +1,7 @@
 """A second kernel for the cases that allow it, and launches that choose between both by what they are given."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -9,10 +9,10 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
-from operators.program_tree import Edit, Path, edited, passing
+from operators.program_tree import Edit, Path, copied, passing
 from operators.rewrites.program import Insertion, Program, Site
 from operators.rewrites.templates import expression, statements
-from operators.walking import descend, size, steps
+from operators.walking import descend, places_below, size, steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ def specialised(program: Program, kernel: Kernel, suffix: str, changes: Callable
         edits.append((program.tree.path(line), Choosing(name, told)))
         added += _named(program, line, told)
 
-    def copied() -> tuple[cst.BaseStatement, ...]:
+    def changed() -> tuple[cst.BaseStatement, ...]:
         lines = [cst.EmptyLine(indent=False)] * 2
-        return (changes(function).with_changes(name=cst.Name(name), leading_lines=lines),)
+        return (copied(changes(function), {"name": cst.Name(name), "leading_lines": lines}),)
 
-    return Site(what, tuple(edits), (Insertion((), index + 1, name, copied), *added))
+    return Site(what, tuple(edits), (Insertion((), index + 1, name, changed), *added))
 
 
 def passed(launch: Launch, parameter: str) -> cst.BaseExpression | None:
@@ -77,15 +77,15 @@ def passed(launch: Launch, parameter: str) -> cst.BaseExpression | None:
 def replaced(function: cst.FunctionDef, found: Callable[[cst.CSTNode], bool], edit: Edit,
              kinds: Collection[type] = ()) -> cst.FunctionDef:  # fmt: skip
     """Return a function with an edit made wherever something is found, looked for among nodes of some `kinds`."""
-    edits = [(path, edit) for path, _ in _paths(function, found, kinds)]
-    changed: cst.FunctionDef = edited(function, edits)
+    every = enumerate(descend(function))
+    places = [place for place, node in every if (not kinds or type(node) in kinds) and found(node)]
+    changed: cst.FunctionDef = _rebuilt(function, 0, places, lambda node: edit) if places else function
     return changed
 
 
 def each_replaced(node: Any, changes: Mapping[cst.CSTNode, Edit]) -> Any:
     """Return a node with an edit of its own made at each of some nodes in it; one may stand within another."""
-    kinds = {type(one) for one in changes}
-    return edited(node, [(path, changes[one]) for path, one in _paths(node, changes.__contains__, kinds)])
+    return _rebuilt(node, 0, places_below(node, changes), changes.__getitem__) if changes else node
 
 
 def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]":
@@ -96,29 +96,26 @@ def walk(node: cst.CSTNode, path: Path = ()) -> "list[tuple[Path, cst.CSTNode]]"
     return every
 
 
-def _paths(function: cst.CSTNode, found: Callable[[cst.CSTNode], bool], kinds: Collection[type]
-           ) -> Iterator[tuple[Path, cst.CSTNode]]:  # fmt: skip
-    """Give every node that is wanted, each with the steps down to it."""
-    every = enumerate(descend(function))
-    places = [place for place, node in every if (not kinds or type(node) in kinds) and found(node)]
-    return _placed(function, 0, (), places) if places else iter(())
-
-
-def _placed(node: cst.CSTNode, at: int, path: Path, places: Sequence[int]) -> Iterator[tuple[Path, cst.CSTNode]]:
-    """Give the nodes of some places, all of them in or below a node that is in place `at`."""
-    first = int(places[0] == at)
-    if first:
-        yield path, node
-    at += 1
-    for name, index, child in steps(node) if first < len(places) else ():
-        end = at + size(child)
-        if places[first] < end:
-            last = bisect_left(places, end, first)
-            yield from _placed(child, at, (*path, (name, index)), places[first:last])
-            first = last
-            if first == len(places):
-                return
-        at = end
+def _rebuilt(node: Any, at: int, places: Sequence[int], edit: Callable[[cst.CSTNode], Edit]) -> Any:
+    """Return a node that is in place `at`, with what is in some places below it edited, what is deeper first."""
+    first, child_at = int(places[0] == at), at + 1
+    changed: dict[str, Any] = {}
+    done = first
+    for name, index, child in steps(node) if done < len(places) else ():
+        end = child_at + size(child)
+        if places[done] < end:
+            last = bisect_left(places, end, done)
+            new = edit(child)(child) if end == child_at + 1 else _rebuilt(child, child_at, places[done:last], edit)
+            if index is None:
+                changed[name] = new
+            else:
+                changed.setdefault(name, list(getattr(node, name)))[index] = new
+            done = last
+            if done == len(places):
+                break
+        child_at = end
+    new = copied(node, changed) if changed else node
+    return edit(node)(new) if first else new
 
 
 def _module_place(program: Program, function: cst.FunctionDef) -> tuple[cst.CSTNode, int]:
@@ -131,8 +128,8 @@ def line_of(program: Program, call: cst.Call) -> cst.SimpleStatementLine | None:
     """Return the line that is nothing but a call."""
     parent, _ = program.tree.parent(call)
     line, _ = program.tree.parent(parent)
-    alone = isinstance(parent, cst.Expr) and isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1
-    return line if alone and isinstance(line, cst.SimpleStatementLine) else None
+    alone = type(parent) is cst.Expr and type(line) is cst.SimpleStatementLine and len(line.body) == 1
+    return line if alone and type(line) is cst.SimpleStatementLine else None
 
 
 def _named(program: Program, line: cst.SimpleStatementLine, choice: Choice) -> list[Insertion]:
@@ -151,11 +148,11 @@ class Choosing:
 
     def __call__(self, line: Any) -> cst.If:
         """Return the choice in the place of a launch's line."""
-        plain = _passing(line.with_changes(leading_lines=[]), {p: name for p, (name, _) in self.choice.both.items()})
+        plain = _passing(copied(line, {"leading_lines": []}), {p: name for p, (name, _) in self.choice.both.items()})
         other = _passing(plain, self.choice.changed)
         call = other.body[0].value
-        function = call.func.with_changes(value=cst.Name(self.name))
-        other = other.with_changes(body=[cst.Expr(call.with_changes(func=function))])
+        function = copied(call.func, {"value": cst.Name(self.name)})
+        other = copied(other, {"body": [cst.Expr(copied(call, {"func": function}))]})
         return cst.If(
             test=expression(self.choice.test),
             body=cst.IndentedBlock([other]),
@@ -168,13 +165,13 @@ def _passing(line: Any, values: Mapping[str, str]) -> Any:
     """Return a launch that passes other values for some of its keywords, or new ones."""
     call = line.body[0].value
     arguments = [
-        a.with_changes(value=expression(values[a.keyword.value]))
+        copied(a, {"value": expression(values[a.keyword.value])})
         if a.keyword is not None and a.keyword.value in values
         else a
         for a in call.args
     ]
-    call = call.with_changes(args=arguments)
+    call = copied(call, {"args": arguments})
     known = {a.keyword.value for a in arguments if a.keyword is not None}
     for name in (name for name in values if name not in known):
         call = passing(call, name, expression(values[name]))
-    return line.with_changes(body=[cst.Expr(call)])
+    return copied(line, {"body": [cst.Expr(call)]})

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from operators.program_tree import Edit, Path, edited
+from operators.program_tree import Edit, Path, copied, edited
 from operators.rewrites.writing import text_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def inserting(found: "Sequence[Insertion]") -> Edit:
         body = list(block.body)
         for one in _from_the_end(found):
             body[one.index : one.index] = one.make()
-        return block.with_changes(body=body)
+        return copied(block, {"body": body})
 
     return edit
 

@@ -158,7 +158,7 @@ class _Split:
         body: list[Any] = list(function.body.body[: found.place + 1])
         body.append(statement(f"part = {number} % SPLITS"))
         body += [cst.SimpleStatementLine([bump.with_changes(value=_ahead(bump.value))]) for bump in found.bumps]
-        loop: Any = replaced(found.loop, lambda n: n in found.bumps, _farther)  # type: ignore[arg-type]
+        loop: Any = replaced(found.loop, found.bumps.__contains__, _farther, (cst.AugAssign,))  # type: ignore[arg-type]
         body.append(loop.with_changes(iter=_dealt(loop.iter, found.step)))
         body += [statement(line) for line in self._stored(number)]
         return function.with_changes(body=function.body.with_changes(body=body))

@@ -31,11 +31,11 @@ def overwritten(program: Program, block: cst.IndentedBlock) -> Iterator[int]:
 
 def _store(line: cst.CSTNode) -> cst.Call | None:
     """Return the call of a line that is one plain `tl.store(...)`."""
-    if not isinstance(line, cst.SimpleStatementLine) or len(line.body) != 1 or not isinstance(line.body[0], cst.Expr):
+    if type(line) is not cst.SimpleStatementLine or len(line.body) != 1 or type(line.body[0]) is not cst.Expr:
         return None
     call = line.body[0].value
-    plain = isinstance(call, cst.Call) and dotted(call.func, "store") and len(call.args) > 1
-    return call if plain and isinstance(call, cst.Call) and all(_plain(n, a) for n, a in enumerate(call.args)) else None
+    plain = type(call) is cst.Call and dotted(call.func, "store") and len(call.args) > 1
+    return call if plain and type(call) is cst.Call and all(_plain(n, a) for n, a in enumerate(call.args)) else None
 
 
 def _plain(place: int, argument: cst.Arg) -> bool:
@@ -49,7 +49,7 @@ def _address(call: cst.Call) -> Address:
 
 
 def _assigns(line: cst.CSTNode) -> bool:
-    return isinstance(line, cst.SimpleStatementLine) and all(isinstance(one, cst.Assign) for one in line.body)
+    return type(line) is cst.SimpleStatementLine and all(type(one) is cst.Assign for one in line.body)
 
 
 def _may_read(program: Program, looked_at: cst.CSTNode | list[cst.BaseExpression]) -> bool:

@@ -14,7 +14,7 @@ from operators.walking import of_kind
 
 def addends(node: cst.BaseExpression) -> list[cst.BaseExpression]:
     """List the parts of a sum from left to right."""
-    if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.Add):
+    if type(node) is cst.BinaryOperation and type(node.operator) is cst.Add:
         return [*addends(node.left), *addends(node.right)]
     return [node]
 
@@ -37,7 +37,7 @@ def counted_from(kernel: Kernel, name: str) -> tuple[list[cst.BaseExpression], c
     if not isinstance(value, cst.BaseExpression):
         return None
     *starts, last = addends(value)
-    if not isinstance(last, cst.Call) or not dotted(last.func, "arange") or len(last.args) != 2:
+    if type(last) is not cst.Call or not dotted(last.func, "arange") or len(last.args) != 2:
         return None
     return (starts, last.args[1].value) if code(last.args[0].value) == "0" else None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import libcst as cst
 
-from operators.program_tree import Path, edited
+from operators.program_tree import Path, copied, edited
 from operators.walking import steps
 
 
@@ -61,4 +61,4 @@ def _names(node: cst.CSTNode, above: Path = ()) -> tuple[tuple[Path, str], ...]:
 
 def with_parentheses(node: cst.BaseExpression) -> cst.BaseExpression:
     """Return an expression in parentheses of its own."""
-    return node.with_changes(lpar=[cst.LeftParen(), *node.lpar], rpar=[*node.rpar, cst.RightParen()])
+    return copied(node, {"lpar": [cst.LeftParen(), *node.lpar], "rpar": [*node.rpar, cst.RightParen()]})

@@ -51,9 +51,9 @@ class Terms:
     def conditions(self, node: cst.CSTNode) -> Iterator[str]:
         """Give the conditions of the branches that a node is in."""
         for outer in self.program.tree.around(node):
-            if isinstance(outer, cst.While):
+            if type(outer) is cst.While:
                 raise Untold
-            if isinstance(outer, cst.If):
+            if type(outer) is cst.If:
                 yield f"{node in {*descend(outer.body)}} {self.of(outer.test)}"
 
     def named(self, name: str, above: tuple[str, ...]) -> Sized | None:
@@ -83,22 +83,29 @@ class Terms:
         """Return a tree with its names written out, and how many nodes that has; the tree itself stays as it is."""
         if isinstance(node, ast.Name):
             return self.named(node.id, above) or (node, 2)
-        size, changed = 1, {}
+        size, changed = 1, dict[str, Any]()
         for name in node._fields:
             value = getattr(node, name, None)
-            items = value if isinstance(value, list) else [value]
-            filled = [self._filled(one, above) if isinstance(one, ast.AST) else (one, 0) for one in items]
-            size += sum(more for _, more in filled)
-            if any(new is not old for (new, _), old in zip(filled, items, strict=True)):
-                changed[name] = [new for new, _ in filled] if isinstance(value, list) else filled[0][0]
+            if isinstance(value, list):
+                filled = [self._filled(one, above) if isinstance(one, ast.AST) else (one, 0) for one in value]
+                size += sum([more for _, more in filled])
+                if any(new is not old for (new, _), old in zip(filled, value, strict=True)):
+                    changed[name] = [new for new, _ in filled]
+            elif isinstance(value, (ast.expr_context, ast.operator)):
+                size += 1  # a word without parts; half of a tree is such
+            elif isinstance(value, ast.AST):
+                new, more = self._filled(value, above)
+                size += more
+                if new is not value:
+                    changed[name] = new
         return type(node)(**{**vars(node), **changed}) if changed else node, size
 
     def _given(self, node: cst.CSTNode, above: tuple[str, ...]) -> Sized:
-        if isinstance(node, cst.For) and isinstance(node.iter, cst.Call):
+        if type(node) is cst.For and type(node.iter) is cst.Call:
             name = ast.Name(f"turn_{len(self.program.within(node))}", ast.Load())
             over = [self._written(a.value, above) for a in node.iter.args if a.keyword is None and not a.star]
             return ast.Call(name, [tree for tree, _ in over], []), 3 + sum(size for _, size in over)
-        if isinstance(node, cst.Assign) and all(isinstance(t.target, cst.Name) for t in node.targets):
+        if type(node) is cst.Assign and all(type(t.target) is cst.Name for t in node.targets):
             return self._written(node.value, above)
         raise Untold
 

@@ -85,16 +85,16 @@ def _by_arithmetic(program: Program, kernel: Kernel, reader: Masks, call: cst.Ca
 
 def _moved(program: Program, kernel: Kernel, address: cst.BaseExpression, call: cst.Call) -> tuple[str, str] | None:
     """Return the variable of the loop that moves a pointer on, and by what in a turn; nothing twice where none does."""
-    values = kernel.scope.bindings.get(address.value, ()) if isinstance(address, cst.Name) else ()
+    values = kernel.scope.bindings.get(address.value, ()) if type(address) is cst.Name else ()
     if len(values) < 2:
         return "", ""
     block, at = program.place(call)
     for loop in program.within(call):
-        told = bounds(loop) if isinstance(loop, cst.For) else None
+        told = bounds(loop) if type(loop) is cst.For else None
         for number, line in enumerate(loop.body.body):
-            one = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
-            if isinstance(loop, cst.For) and isinstance(one, cst.AugAssign) and code(one.target) == code(address):
-                plain = isinstance(one.operator, cst.AddAssign) and len(values) == 2
+            one = line.body[0] if type(line) is cst.SimpleStatementLine and len(line.body) == 1 else None
+            if type(loop) is cst.For and type(one) is cst.AugAssign and code(one.target) == code(address):
+                plain = type(one.operator) is cst.AddAssign and len(values) == 2
                 if told is None or not plain or block is not loop.body or number < at:
                     return None
                 return code(loop.target), _times(one.value, code(told[1]))
@@ -105,7 +105,7 @@ def _times(amount: cst.BaseExpression, step: str) -> str:
     """Return the stride by which a pointer moves `step` elements on."""
     if code(amount) == step:
         return "1"
-    if isinstance(amount, cst.BinaryOperation) and isinstance(amount.operator, cst.Multiply):
+    if type(amount) is cst.BinaryOperation and type(amount.operator) is cst.Multiply:
         for one, other in ((amount.left, amount.right), (amount.right, amount.left)):
             if code(one) == step:
                 return code(other)
@@ -131,9 +131,9 @@ def _later(start: str, turn: str) -> str:
 def _by_block_pointer(program: Program, kernel: Kernel, call: cst.Call) -> Places | None:
     """Read a block pointer, also one that a loop moves on from turn to turn."""
     pointer, padding = call.args[0].value, keyword(call, "padding_option")
-    values = kernel.scope.bindings.get(pointer.value, ()) if isinstance(pointer, cst.Name) else (pointer,)
+    values = kernel.scope.bindings.get(pointer.value, ()) if type(pointer) is cst.Name else (pointer,)
     made, *moved = values or (None,)
-    if not isinstance(made, cst.Call) or not dotted(made.func, "make_block_ptr") or len(moved) > 1:
+    if type(made) is not cst.Call or not dotted(made.func, "make_block_ptr") or len(moved) > 1:
         return None
     given = [a.value for a in made.args if a.keyword is None and not a.star]
     parts = [[code(e.value) for e in one.elements] for one in given[1:5] if isinstance(one, (cst.Tuple, cst.List))]
@@ -156,8 +156,8 @@ def _advanced(program: Program, call: cst.Call, pointer: cst.BaseExpression, val
     """Return the variable of the loop that moves a block pointer on after a load, and where; None if it is not so."""
     block, at = program.place(call)
     loop = next((one for one in program.within(call) if one.body is block), None)
-    told = bounds(loop) if isinstance(loop, cst.For) else None
-    if told is None or not isinstance(loop, cst.For) or not isinstance(value, cst.Call) or len(value.args) != 2:
+    told = bounds(loop) if type(loop) is cst.For else None
+    if told is None or type(loop) is not cst.For or type(value) is not cst.Call or len(value.args) != 2:
         return None, ()
     offsets = value.args[1].value
     by = tuple(code(e.value) for e in offsets.elements) if isinstance(offsets, (cst.Tuple, cst.List)) else ()
@@ -181,5 +181,5 @@ def _home(program: Program, kernel: Kernel, call: cst.Call) -> int | None:
 def _changes(program: Program, kernel: Kernel, home: int, text: str) -> bool:
     """Tell whether a statement of a kernel with statements of its own gives any name of a text its value."""
     line = program.function(kernel).body.body[home]
-    inner = () if isinstance(line, cst.SimpleStatementLine) else bound(line)
+    inner = () if type(line) is cst.SimpleStatementLine else bound(line)
     return not set(inner).isdisjoint(_NAME.findall(text))

@@ -78,8 +78,8 @@ def _uneven(launch: Launch, row: Over, looping: bool) -> Choice | None:
     if size is None or block is None or not any(_is_named(a, row.block) for a in launch.call.args):
         return None
     text = code(size) if isinstance(size, ATOMS) else f"({code(size)})"
-    values = launch.scope.bound(block.value) if isinstance(block, cst.Name) else (block,)
-    whole = len(values) == 1 and isinstance(values[0], cst.Call) and f"next_power_of_2({text}" in _flat(values[0])
+    values = launch.scope.bound(block.value) if type(block) is cst.Name else (block,)
+    whole = len(values) == 1 and type(values[0]) is cst.Call and f"next_power_of_2({text}" in _flat(values[0])
     if not looping and not whole:
         return None
     half = f"triton.next_power_of_2({text}) // 2"
@@ -98,7 +98,7 @@ def _flat(call: cst.Call) -> str:
 def _second(function: cst.FunctionDef, pair: "_Pair") -> cst.FunctionDef:
     parameters = constexpr_added(function.params, "REST", 1)
     lines = [new for line in flattened(function).body.body for new in pair.both(line)]
-    return function.with_changes(params=parameters, body=function.body.with_changes(body=lines))
+    return copied(function, {"params": parameters, "body": copied(function.body, {"body": lines})})
 
 
 def _pair(program: Program, kernel: Kernel, block: str) -> "_Pair | None":
@@ -117,7 +117,7 @@ def _pair(program: Program, kernel: Kernel, block: str) -> "_Pair | None":
 
 def _small(line: cst.CSTNode) -> Any:
     """Return the one assignment or call that a line is."""
-    part = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
+    part = line.body[0] if type(line) is cst.SimpleStatementLine and len(line.body) == 1 else None
     target = _target(part)
     if not isinstance(part, (cst.Assign, cst.AugAssign, cst.Expr)) or not isinstance(target, (cst.Name, type(None))):
         raise _Other
@@ -125,9 +125,9 @@ def _small(line: cst.CSTNode) -> Any:
 
 
 def _target(part: cst.CSTNode | None) -> cst.CSTNode | None:
-    if isinstance(part, cst.Assign):
+    if type(part) is cst.Assign:
         return part.targets[0].target if len(part.targets) == 1 else part
-    return part.target if isinstance(part, cst.AugAssign) else None
+    return part.target if type(part) is cst.AugAssign else None
 
 
 def _wide(parts: Sequence[Any]) -> set[str]:
@@ -143,7 +143,7 @@ def _wide(parts: Sequence[Any]) -> set[str]:
                 left.append(part)
         waiting = left
     for part in parts:
-        if isinstance(part, cst.Assign) and part.targets[0].target.value in wide and not _is_wide(part.value, wide):  # type: ignore[attr-defined]
+        if type(part) is cst.Assign and part.targets[0].target.value in wide and not _is_wide(part.value, wide):  # type: ignore[attr-defined]
             raise _Other
     return wide
 

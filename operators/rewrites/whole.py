@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 
 from operators.launches import Kernel, Launch
+from operators.program_tree import copied
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site
 from operators.rewrites.special import Choice, passed, replaced, specialised
@@ -65,10 +66,10 @@ def _deep(program: Program, kernel: Kernel) -> bool:
 
 def _read(call: cst.Call, kernel: Kernel) -> Over | None:
     values = [a.value for a in call.args if a.keyword is None and not a.star]
-    if len(values) != 3 or not isinstance(values[0], cst.Integer) or int(values[0].value, 0):
+    if len(values) != 3 or type(values[0]) is not cst.Integer or int(values[0].value, 0):
         return None
     size, block = values[1:]
-    if not isinstance(size, cst.Name) or not isinstance(block, cst.Name) or block.value not in kernel.constexprs:
+    if type(size) is not cst.Name or type(block) is not cst.Name or block.value not in kernel.constexprs:
         return None
     return Over(size.value, block.value) if size.value in kernel.positional else None
 
@@ -89,15 +90,15 @@ def flattened(function: cst.FunctionDef) -> cst.FunctionDef:
 
 
 def _has_loops(node: cst.CSTNode) -> bool:
-    return isinstance(node, cst.IndentedBlock) and any(isinstance(s, cst.For) for s in node.body)
+    return type(node) is cst.IndentedBlock and any(type(s) is cst.For for s in node.body)
 
 
 def _inlined(block: Any) -> Any:
     body: list[Any] = []
     for one in block.body:
-        if isinstance(one, cst.For) and isinstance(one.target, cst.Name) and one.orelse is None:
+        if type(one) is cst.For and type(one.target) is cst.Name and one.orelse is None:
             first = statement(f"{one.target.value} = 0")
-            body += [first.with_changes(leading_lines=one.leading_lines), *one.body.body]
+            body += [copied(first, {"leading_lines": one.leading_lines}), *one.body.body]
         else:
             body.append(one)
-    return block.with_changes(body=body)
+    return copied(block, {"body": body})
