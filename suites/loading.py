@@ -22,6 +22,10 @@ TEMPLATE = Path(__file__).parent / "template.py"
 _PARTS = ("cases", "held_out", "edges")
 _SEED = re.compile(r"^#\s*evo-kernel:\s*seed\s+(?P<name>[\w.-]+)\s*$")
 _END = re.compile(r"^#\s*evo-kernel:\s*end\s*$")
+_KERNEL_ALONE = (
+    "; a kernel alone is no task: `evo-kernel tasks new NAME` begins a task file, and the kernel goes between its "
+    "'# evo-kernel: seed NAME' and '# evo-kernel: end'"
+)
 
 
 class TaskError(Exception):
@@ -155,7 +159,8 @@ def _execute(source: str, name: str, origin: str) -> dict[str, Any]:
             own = [f.lineno for f in frames if f.filename == origin]
             where = f", line {own[-1]}" if own else ""
             said = ": ".join(part for part in (type(error).__name__, str(error)) if part)
-            raise TaskError(f"task file {origin}{where}: {said}") from error
+            hint = _KERNEL_ALONE if "@triton.jit" in source else ""
+            raise TaskError(f"task file {origin}{where}: {said}{hint}") from error
     return scope
 
 

@@ -178,6 +178,12 @@ def test_whatever_a_reference_does_is_said(how: str, monkeypatch: pytest.MonkeyP
     assert said in str(caught.value)
 
 
+def test_a_kernel_alone_is_told_from_a_task() -> None:
+    kernel = "import triton\n\n@triton.jit\ndef k(x):\n    pass\n"
+    with pytest.raises(TaskError, match="a kernel alone is no task: `evo-kernel tasks new NAME` begins"):
+        read(kernel, "kernel", "kernel.py")
+
+
 def test_a_bank_of_fewer_than_three_is_refused_where_results_are_floating() -> None:
     more = "def one(x):\n    return x + x\nhonest = [one]"
     (fault,) = faults(tuple(findings("x * 2", more=more).values()))

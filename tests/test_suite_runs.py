@@ -434,6 +434,14 @@ def test_what_a_test_of_theirs_said_elsewhere_stays_where_it_says_another_thing_
     assert suite_handed._joined(older, wrong) == replace(wrong, times=times)
 
 
+def test_a_folder_of_a_search_is_left_to_it(tasks: Path, tmp_path: Path) -> None:
+    Journal.create(tmp_path / "search").close()
+    told = run(*options(tasks, tmp_path / "search", "--task", "a"))
+    assert (told.exit_code, told.output.count("\n")) == (1, 1)
+    assert "holds the run of a search: name another folder for the suite run" in told.output
+    assert not (tmp_path / "search" / "suite.json").exists()
+
+
 def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(
     tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

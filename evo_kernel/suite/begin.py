@@ -50,6 +50,7 @@ def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], b
         raise RunError(f"no task of {suite} can be searched; of {tasks[0].name}: {hopeless[0]}")
     if not suite_folder.exists(folder):
         suite_folder.require_outside(suite, root, suite_folder.places(folder, settings))
+        suite_folder.require_unused(folder)
         suite_folder.write(folder, asked)
     before = suite_folder.read(folder)
     unsaid = {k: v for k, v in _frozen(BEFORE).items() if k in asked.settings and k not in before.settings}

@@ -34,6 +34,12 @@ def require_outside(suite: str, root: str | Path | None, places: Mapping[str, st
             raise RunError(f"{what} {place} lies in the checkout {root}, which is never written to: name another")
 
 
+def require_unused(folder: Path) -> None:
+    """Refuse the folder of a search: its kernels and report would lie among those of the suite run."""
+    if (folder / FILE).exists():
+        raise RunError(f"{folder} holds the run of a search: name another folder for the suite run")
+
+
 def places(folder: Path, settings: Settings) -> dict[str, str | Path | None]:
     """Return where a search writes, by what it is for."""
     return {"the folder of the run": folder, "the file of lessons": settings.lessons,
