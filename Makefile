@@ -14,7 +14,7 @@ $(VENV)/.ready: pyproject.toml scripts/setup.sh
 	PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
 	@touch $@
 
-search: setup ## Set up and search the default task for MI300: no GPU, no key, no server
+search: setup ## Set up and search the default task: measured on a GPU, else predicted for MI300; no key, no server
 	$(BIN)/evo-kernel search --config quick
 
 test: setup ## Set up and run the tests that need no GPU

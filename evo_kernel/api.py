@@ -17,6 +17,7 @@ from evo_kernel.measurement import confirm_best
 from evo_kernel.measuring import inline
 from evo_kernel.population import Population
 from evo_kernel.progress import Progress
+from evo_kernel.search import GIVEN, Search
 from operators.llm.settings import priced, repriced
 from suites import Task, load
 from suites.loading import find
@@ -120,6 +121,8 @@ def reopened(
     state = runs.read(folder)
     if generations is not None and generations < 1:
         raise RunError(f"generations must be at least 1; got {generations}")
+    if generations is not None:
+        _require_more(folder, state.search, generations)
     given = {k: v for k, v in machine.items() if v is not None}
     changed = {k: v for k, v in (limits or {}).items() if v is not None}
     new_prices = priced([m.model for m in state.settings.models], prices)
@@ -133,6 +136,17 @@ def reopened(
         talks.require_prices(settings)
         runs.extend(folder, more, changed, new_prices)
     return settings
+
+
+def _require_more(folder: Path, search: Search, generations: int) -> None:
+    """Refuse a budget that is below what a run has made: it could neither be kept nor gone on from."""
+    made = search.evaluations + sum(c.operator not in GIVEN for c in search.pending.values())
+    least = -(-made // search.population)
+    if generations < least:
+        raise RunError(
+            f"{folder} has made {made} evaluations, which are {least} generations of {search.population}: generations "
+            f"are counted in all, and must be at least {least}; got {generations}"
+        )
 
 
 def drive(

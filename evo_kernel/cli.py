@@ -30,6 +30,7 @@ from evo_kernel.cli_running import drive
 from evo_kernel.cli_suite import suite
 
 DEFAULT_TASK = "softmax"
+UNDRIVEN = 30.0  # seconds that `watch` waits for a driver: a search starts its workers before it takes up its run
 
 
 class Cli(click.Group):
@@ -216,11 +217,13 @@ def show(run: Path, as_json: bool, operators: bool) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--every", type=Finite(min=0.1), default=2.0, show_default=True, help="Seconds between looks.")
 def watch(run: Path, every: float) -> None:
-    """Follow a RUN that another process drives, until it is done."""
-    from time import sleep
+    """Follow a RUN that another process drives, until it is done, or nobody has driven it for half a minute."""
+    from time import monotonic, sleep
 
     from evo_kernel import report, runs, stopping
+    from evo_kernel.errors import RunError
 
+    driven = monotonic()
     while True:
         state = runs.read(run)
         summary = report.summary(state)
@@ -232,6 +235,11 @@ def watch(run: Path, every: float) -> None:
         if summary["done"]:
             click.echo(f"ended: {stopping.WORDS[summary['stop']]}")
             return
+        if runs.driven(run):
+            driven = monotonic()
+        elif monotonic() - driven >= UNDRIVEN:
+            said = f"nobody has driven {run} for {UNDRIVEN:.0f} seconds, and it is not over"
+            raise RunError(f"{said}; go on with it: evo-kernel resume {run}")
         sleep(every)
 
 

@@ -111,7 +111,8 @@ def tasks_new(file: Path) -> None:
     from evo_kernel import tasks as module
 
     module.write_template(file)
-    click.echo(f"wrote {file}; edit it, then: evo-kernel tasks check {file}")
+    named = file if file.suffix == ".py" or len(file.parts) > 1 else f"./{file}"  # a bare name is a native task's
+    click.echo(f"wrote {file}; edit it, then: evo-kernel tasks check {named}")
 
 
 @tasks.command("check")

@@ -1,5 +1,6 @@
 """Writes the best programs as files that need torch and triton alone, after the held-out cases were passed."""
 
+import ast
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ from evo_kernel.runs import State
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Mode
 from fitness.verification import LEFT_OUT
 from suites import Task, TaskError, names
+from suites.loading import find
+from suites.parsing import parse
 from suites.trials import interpretable
 
+BLOCK_POINTERS = "make_block_ptr"
 HELD_OUT, ITSELF = "a held-out case", "when its own launcher runs (open mode, untrusted-host)"
 
 
@@ -115,9 +119,8 @@ def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path, laun
     """Say where the program comes from, what is known about it, and how to find out again."""
     target, versions, e = state.settings.target, state.started.versions, entry.evaluation
     today = strftime("%Y-%m-%d", gmtime())
-    task = state.task.name if state.task.name in names() else f"FILE_OF_TASK_{state.task.name}"
     mode = " --mode open" if e.mode is Mode.OPEN else ""
-    again = f"judge THIS_FILE --task {task} --target {target} --basis {e.basis}{mode} --held-out"
+    again = f"judge THIS_FILE --task {_task(state.task)} --target {target} --basis {e.basis}{mode} --held-out"
     if state.task.judged_by:
         suite, _, name = state.task.name.partition("/")
         again = f"suite judge {suite} THIS_FILE --task {name} --root CHECKOUT"
@@ -125,6 +128,7 @@ def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path, laun
         f"{state.task.name}: exported by evo-kernel {versions.get('evo-kernel', '?')} on {today}",
         f"candidate {entry.candidate.id} of run {folder.name}, seed {state.settings.seed}, for {target}",
         f"torch {versions.get('torch', '?')}, triton {versions.get('triton', '?')}",
+        *(("Needs a Triton before 3.9, which has no block pointers any more.",) if _points(entry) else ()),
         *(_measured(e) if e.basis is Basis.MEASURED else _predicted(entry, state)),
         *(() if launch is None else _launched(launch)),
         *_correct(e, held_out, state.task),
@@ -132,6 +136,20 @@ def _header(entry: Entry, held_out: Evaluation, state: State, folder: Path, laun
         f"Verify again: evo-kernel {again}",
     ]
     return "".join(f"# {line}\n" for line in lines) + "\n"
+
+
+def _task(task: Task) -> str:
+    """Return what finds this very task again: a native one's name is no name of another's file."""
+    if task.foreign:
+        return f"{task.name} --root CHECKOUT"
+    native = task.name in names() and find(task.name)[0] == task.source
+    return task.name if native else f"FILE_OF_TASK_{task.name}.py"
+
+
+def _points(entry: Entry) -> bool:
+    """Tell whether a program makes block pointers."""
+    tree = parse(entry.candidate.source)
+    return any(BLOCK_POINTERS in (getattr(n, "attr", ""), getattr(n, "name", "")) for n in ast.walk(tree))
 
 
 def _predicted(entry: Entry, state: State) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Says what would do nothing in a run, and why: what somebody asks for should not be without effect in silence."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from evo_kernel import policies
 from evo_kernel.config import Settings
@@ -11,17 +11,28 @@ from operators.catalogue import DISPATCH, KNOBS, TUNER
 
 PARENTS = ("history", "fallback", "broadening", "lexicase", "halving", "compromises")  # in the choice of parents
 TRIALS = ("trials", "giving-up", "macro")  # what is done with new structures
+OF_MODELS = ("max_calls", "max_tokens", "max_cost")  # limits of all models together
 
 
 def check(settings: Settings, asked: Collection[str], say: Callable[[str], None]) -> None:
-    """Say what would do nothing; refuse a limit of GPU seconds that limits nothing if `asked` for in no file."""
+    """Say what would do nothing; refuse limits that limit nothing if `asked` for in no file."""
     _say_mechanisms(settings, say)
-    if settings.max_gpu_seconds is None or settings.basis == "measured":
-        return
-    line = f"max_gpu_seconds limits nothing: times are {settings.basis}, and no GPU works for a verdict"
-    if "max_gpu_seconds" in asked:
-        raise ConfigError(f"{line}; leave it out, or limit the wall time (max_minutes)")
-    say(line)
+    found = {name: (f"{name} limits nothing: {why}", instead) for name, why, instead in _limiting_nothing(settings)}
+    refused = [f"{line}; leave it out, or {instead}" for name, (line, instead) in found.items() if name in asked]
+    if refused:
+        raise ConfigError("; ".join(refused))
+    for line, _ in found.values():
+        say(line)
+
+
+def _limiting_nothing(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield the limits of what a run does not use, each with the reason and with what to do instead."""
+    if settings.max_gpu_seconds is not None and settings.basis != "measured":
+        idle = f"times are {settings.basis}, and no GPU works for a verdict"
+        yield "max_gpu_seconds", idle, "limit the wall time (max_minutes)"
+    for name in OF_MODELS:
+        if getattr(settings, name) is not None and not settings.models:
+            yield name, "the run has no model that writes programs", "name a model"
 
 
 def _say_mechanisms(settings: Settings, say: Callable[[str], None]) -> None:

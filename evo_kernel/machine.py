@@ -35,7 +35,7 @@ def resolve(settings: Settings, say: Callable[[str], None] = logger.info) -> Set
         return settings.model_copy(update={"target": target, "basis": "predicted"})
     measured = settings.basis == "measured" or (settings.basis == "auto" and target in here)
     if settings.basis == "measured" and settings.address is None:
-        require(target)
+        require(target, instead="--basis predicted, or ")
     if settings.basis == "auto" and not measured:
         for gpu in discover.gpus()[:1]:
             say(f"times are predicted for {target}, not measured: the GPU here is {_described(gpu)}")
@@ -66,21 +66,20 @@ def own(target: str) -> discover.Found:
     return next(g for g in discover.gpus() if g.index == index and g.target is not None and g.target.name == target)
 
 
-def require(target: str) -> int:
+def require(target: str, instead: str = "") -> int:
     """Return the index of this machine's GPU of a target, of several that whose turn it is (`dealt`).
 
-    RunError says in one line why there is none.
+    RunError says in one line why there is none and what to do; `instead`: what would do as well, where anything does.
     """
+    advice = f"use {instead}a machine with a GPU of target {target}"
     gpus = discover.gpus()
     if not gpus:
         why = discover.complaint() or "this machine has none"
-        raise RunError(f"measuring needs a GPU: {why}; use --basis predicted, or a machine with a GPU")
+        raise RunError(f"measuring needs a GPU: {why}; {advice}")
     places = [gpu.index for gpu in gpus if gpu.target is not None and gpu.target.name == target]
     if places:
         return places[_number.get() % len(places)]
-    raise RunError(
-        f"cannot measure for {target}: the GPU here is {_described(gpus[0])}; use its own target, or --basis predicted"
-    )
+    raise RunError(f"cannot measure for {target}: the GPU here is {_described(gpus[0])}; {advice}")
 
 
 def count(target: str) -> int:

@@ -1,5 +1,6 @@
 """Turns a run's state into what a person or a machine reads: `show` and `--json`."""
 
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -7,6 +8,7 @@ from archives.archive import Archive, Entry
 from evo_kernel import measurement, model_report, stopping
 from evo_kernel.bandit import Arm
 from evo_kernel.runs import State
+from evo_kernel.search import PASSED, SAME_CODE, Search
 from fitness.evaluation import Basis, Evaluation, Mode
 from fitness.feedback import label
 from suites.foreign import by_theirs
@@ -43,10 +45,8 @@ def summary(state: State) -> dict[str, Any]:
         "best": None if best is None else entry(best),
         "not_run": measurement.not_run(state),
         "gain_over_seed": None if best is None or seed is None else _gain(best, seed),
-        "passed": len(archive),
-        "same_code": archive.twins,
+        **_fates(search),
         "nothing_new": search.refusals,
-        "failures": dict(sorted(archive.failures.items())),
         "coverage": archive.coverage,
         "qd_score": archive.qd_score,
         "elites": [entry(e) for e in archive.ranked()],
@@ -54,6 +54,24 @@ def summary(state: State) -> dict[str, Any]:
         "hall_of_fame": [_step(e) for e in archive.top(HALL)],
         "lineage": [] if best is None else [_step(e) for e in archive.lineage(best.candidate.id)],
         "measurements": [{"id": i, "failure": failure(e), **verdict(e)} for i, e in archive.measured.items()],
+    }
+
+
+def _fates(search: Search) -> dict[str, Any]:
+    """Return what became of the programs that count as evaluations, and apart from them of the seeds and imports."""
+    archive, given = search.archive, search.given
+    seeds = sum(seed in archive.history for seed in search.seeds)  # one that fails when measured has passed no more
+    failed = Counter({stage: count for stage, count in given.items() if stage not in (PASSED, SAME_CODE)})
+    return {
+        "passed": len(archive) - seeds,
+        "same_code": archive.twins - given[SAME_CODE],
+        "failures": dict(sorted((archive.failures - failed).items())),
+        "seeds": {
+            "given": len(search.seeds),
+            "passed": seeds,
+            "same_code": given[SAME_CODE],
+            "failures": dict(sorted(failed.items())),
+        },
     }
 
 
@@ -133,6 +151,7 @@ def text(state: State) -> str:
     lines += [
         f"{s['task']} on {s['target']}: {s['evaluations']} of {s['budget']} evaluations, {s['passed']} passed, "
         f"{s['same_code']} compiled to known code, {s['nothing_new']} proposals had nothing new"
+        + f"; seeds apart: {s['seeds']['passed']} of {s['seeds']['given']} passed"
         + (f"; ended: {stopping.WORDS[s['stop']]}" if s["stop"] else ""),
         f"policy {s['policy']}; {_used(state)}",
     ]

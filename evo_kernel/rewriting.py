@@ -13,6 +13,7 @@ from operators.rewrites.families import FAMILIES, refused
 from operators.rewrites.operator import sites_of
 from operators.rewrites.program import Program
 from suites import load, names
+from suites.loading import parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,18 @@ class Family:
 
 
 def source_of(program: str) -> str:
-    """Return the text of a file, or the first seed of a native task."""
+    """Return the text of a program's file, or the first seed of a native task or of a task's file."""
     path = Path(program)
     if path.suffix != ".py" and program in names():
         return load(program).seeds[0].source
     try:
-        return path.read_bytes().decode()  # with its own line ends
+        text = path.read_bytes().decode()  # with its own line ends
     except (OSError, UnicodeDecodeError) as error:
         close = difflib.get_close_matches(program, names(), n=1)
         why = _instead(close, str(error.strerror if isinstance(error, OSError) else error))
         raise RunError(f"{program} is no task, and no file that can be read{why}") from error
+    seeds, _ = parts(text)
+    return seeds[0].source if seeds else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Begins and reopens runs: a folder with a journal, from which settings, task and search are rebuilt."""
 
+import fcntl
 import logging
 import platform
 import subprocess
@@ -127,6 +128,18 @@ def read(folder: Path) -> State:
     """Read a run without disturbing whoever writes it."""
     with Journal.read(folder) as journal:
         return fold(journal)
+
+
+def driven(folder: Path) -> bool:
+    """Tell whether a process holds a run's lock, or might: where this one may not look, nobody knows."""
+    try:
+        with open(folder / "lock", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back with the file
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def extend(folder: Path, generations: int, limits: dict[str, Any] | None = None,

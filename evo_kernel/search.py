@@ -8,6 +8,7 @@ saving: a search rebuilt from its journal asks the same question next. Requests 
 asked again.
 """
 
+from collections import Counter
 from dataclasses import replace
 
 from archives.archive import Archive
@@ -41,6 +42,7 @@ from operators.catalogue import TUNER
 PATIENCE = 2  # generations without improvement before parents are chosen more broadly
 EXHAUSTED = 256  # requests in a row for which no operator had anything new
 GIVEN = ("seed", "imported")  # programs that came with the run: their verdicts cost no budget
+PASSED, SAME_CODE = "passed", "same code"  # what becomes of a program that does not fail
 
 
 class Search:
@@ -58,6 +60,7 @@ class Search:
         self.seeds: list[str] = []
         self.failed_seeds: list[tuple[Candidate, Failure]] = []
         self.generations, self.population = generations, population
+        self.given: Counter[str] = Counter()  # seeds by fate: PASSED, SAME_CODE, or the stage at which one failed
         self.evaluations = 0  # verdicts that count: all but those on seeds
         self.refusals = 0
         self.dry = 0  # refusals since the last proposal
@@ -165,6 +168,9 @@ class Search:
             self.failed_seeds.append((candidate, event.evaluation.failure))
         if self.archive.add(candidate, event.evaluation):
             self.improved_at = self.evaluations
+        if given:
+            failed, fate = event.evaluation.failure, PASSED if candidate.id in self.archive else SAME_CODE
+            self.given[fate if failed is None else failed.stage.value] += 1
         self._teach(event, candidate, given)
 
     def _teach(self, event: Judged, candidate: Candidate, given: bool) -> None:

@@ -1,7 +1,7 @@
 """Prints one program's verdict gate by gate: what each found, how long it took, and what to do about a refusal."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evo_kernel import report
@@ -49,27 +49,36 @@ def gates(task: Task, cases: tuple[Case, ...], e: Evaluation, seconds: Mapping[s
 
 def text(title: str, task: Task, cases: tuple[Case, ...], e: Evaluation, seconds: Mapping[str, float]) -> str:
     """Format a verdict for a person."""
-    said = feedback.feedback(e) if e.failure is not None else f"passed; {feedback.score(e)} (geometric mean)"
+    own, held_out = _parted(task, e)
+    said = feedback.feedback(e) if e.failure is not None else f"passed; {_score(own)}"
     lines = [f"{title}: {said}", f"  {_under(e)}"]
     for gate in gates(task, cases, e, seconds):
         took = "" if gate.seconds is None else f"{gate.seconds:.2f} s"
         lines.append(f"  {gate.name:<13}{gate.state:<8}{took:>8}  {gate.found}".rstrip())
     if e.failure is not None:
         return "\n".join(lines)
-    lines += [f"  {feedback.against(c)}" for c in e.against]
+    over = "" if held_out is None else ", held-out cases too"
+    lines += [f"  {feedback.against(c)}{over}" for c in e.against]
     width = max(len(c.case) for c in e.cases)
-    lines += [f"  {c.case:<{width}}  {feedback.case(e, c, task.case(c.case).bytes)}" for c in e.cases]
+    rows = {c.case: f"  {c.case:<{width}}  {feedback.case(e, c, task.case(c.case).bytes)}" for c in e.cases}
+    lines += [rows[c.case] for c in own.cases]
+    if held_out is not None:
+        lines.append(f"  held out: {_score(held_out)}")
+        lines += [rows[c.case] for c in held_out.cases]
     lines += [f"  {feedback.kernel(k)}" for k in e.kernels]
     lines += [f"  note: {note}" for note in e.notes]
     return "\n".join(lines)
 
 
 def plain(task: Task, cases: tuple[Case, ...], e: Evaluation, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """Return a verdict as plain data for `--json`."""
+    """Return a verdict as plain data for `--json`: `cases` are all, the score is of those that are not held out."""
     f = e.failure
+    own, held_out = _parted(task, e)
     return {
         "passed": e.passed,
-        **report.verdict(e),
+        **report.verdict(own),
+        "cases": report.verdict(e)["cases"],
+        "held_out": None if held_out is None else _held_out(held_out),
         "gates": [
             {"gate": g.name, "state": g.state, "seconds": g.seconds, "found": g.found}
             for g in gates(task, cases, e, seconds)
@@ -83,6 +92,30 @@ def plain(task: Task, cases: tuple[Case, ...], e: Evaluation, seconds: Mapping[s
         "kernels": [{n: getattr(k, n) for n in k.__slots__} for k in e.kernels],
         "notes": list(e.notes),
     }  # fmt: skip
+
+
+def _parted(task: Task, e: Evaluation) -> tuple[Evaluation, Evaluation | None]:
+    """Part the verdict on a task's own cases, whose mean is the score of a search, from that on its held-out ones."""
+    apart = {c.name for c in task.held_out}
+    held_out = tuple(c for c in e.cases if c.case in apart)
+    if e.failure is not None or not held_out:
+        return e, None
+    return replace(e, cases=tuple(c for c in e.cases if c.case not in apart)), replace(e, cases=held_out)
+
+
+def _score(e: Evaluation) -> str:
+    many = "s" if len(e.cases) > 1 else ""
+    return f"{feedback.score(e)} (geometric mean of {len(e.cases)} case{many})"
+
+
+def _held_out(e: Evaluation) -> dict[str, Any]:
+    """Return what was found on held-out cases; a rival is timed on these and the others together."""
+    return {
+        "cases": [c.case for c in e.cases],
+        f"{e.basis}_us": e.score_us,
+        "interval_us": e.interval_us,
+        "in_against": bool(e.against),
+    }
 
 
 def _under(e: Evaluation) -> str:
@@ -107,7 +140,7 @@ def _found(name: str, task: Task, cases: tuple[Case, ...], e: Evaluation) -> str
         worst = max(e.cases, key=lambda c: c.error or 0.0)
         return f"{_trials(task, cases, e)}; largest error {worst.error or 0.0:.2f} of the limit, in {worst.case}"
     if name in (Stage.TIMING, Stage.PREDICT):
-        return feedback.score(e) if e.cases else ""
+        return feedback.score(_parted(task, e)[0]) if e.cases else ""
     if name == CONFIRMATION:
         return "timed again in fresh processes on fresh data" if e.confirmed else "none: only measured winners have it"
     return ""

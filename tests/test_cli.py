@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -14,8 +15,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from archives.journal import FILE
+from archives.journal import FILE, Journal
+from evo_kernel import runs
 from evo_kernel.cli import main
+from evo_kernel.config import Settings
 from suites import Task
 
 EVO = [sys.executable, "-m", "evo_kernel"]
@@ -71,6 +74,15 @@ class TestTheWholeWay:
         assert "mean gain" in text
         assert all(row["name"] in text for row in rows)
 
+    def test_what_is_counted_as_passed_or_failed_is_of_the_evaluations(self, finished: Path) -> None:
+        found = json.loads(run("show", finished, "--json").stdout)
+        fates = found["passed"] + found["same_code"] + sum(found["failures"].values())
+        assert fates == found["evaluations"]
+        assert found["seeds"] == {"given": 1, "passed": 1, "same_code": 0, "failures": {}}
+        said = run("show", finished).stdout
+        assert f"{found['evaluations']} evaluations, {found['passed']} passed" in said
+        assert "seeds apart: 1 of 1 passed" in said
+
     def test_json_is_for_machines(self, finished: Path) -> None:
         summary = json.loads(run("show", finished, "--json").stdout)
         assert summary["basis"] == "predicted"
@@ -100,7 +112,9 @@ class TestTheWholeWay:
         (file,) = list((finished / "exported").glob("*.py"))[:1]
         result = run("judge", file, "--task", finished.parent / "double.py", "--held-out")
         assert result.exit_code == 0, result.output
-        assert "passed; predicted" in result.stdout
+        (mean,) = re.findall(r"^# geometric mean (\S+) ", file.read_text(), re.MULTILINE)
+        assert f"passed; predicted {mean} us on mi300 (geometric mean of 1 case)" in result.stdout
+        assert "held out: predicted" in result.stdout
         assert "odd" in result.stdout
 
     def test_a_run_ends_early_says_why_and_goes_on_under_another_limit(self, task_file: Path, tmp_path: Path) -> None:
@@ -128,6 +142,14 @@ class TestTheWholeWay:
         assert result.exit_code == 0, result.output
         assert json.loads(result.stdout)["evaluations"] == 9
 
+    def test_fewer_generations_than_were_made_are_refused(self, finished: Path) -> None:
+        made = json.loads(run("show", finished, "--json").stdout)["generations"]
+        result = run("resume", finished, "--generations", made - 1, "--pool", "inline")
+        refused(
+            result, 1, f"has made {3 * made} evaluations, which are {made} generations of 3", f"at least {made}; got"
+        )
+        assert json.loads(run("show", finished, "--json").stdout)["generations"] == made
+
     def test_two_runs_are_merged_and_the_result_is_a_run(self, finished: Path, tmp_path: Path) -> None:
         result = run("archive", "merge", finished, finished, "--out", tmp_path / "both")
         assert result.exit_code == 0, result.output
@@ -138,6 +160,28 @@ class TestTheWholeWay:
         watched = run("watch", finished)
         assert watched.exit_code == 0
         assert "ended: all evaluations are spent" in watched.stdout
+
+    def test_following_a_run_ends_where_nobody_drives_it(
+        self, tmp_path: Path, one_case_task: Task, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        runs.begin(tmp_path / "run", Settings(target="mi300", basis="predicted"), one_case_task)
+        monkeypatch.setattr("evo_kernel.cli.UNDRIVEN", 0.0)
+        looks: list[float] = []
+        with Journal.append_to(tmp_path / "run") as journal:
+
+            def look(seconds: float) -> None:
+                looks.append(seconds)
+                assert len(looks) <= 3, "it goes on though nobody drives the run"
+                if len(looks) == 3:
+                    journal.close()
+
+            monkeypatch.setattr(time, "sleep", look)
+            watched = run("watch", tmp_path / "run")
+        assert (watched.exit_code, len(looks)) == (1, 3)
+        assert (
+            f"nobody has driven {tmp_path / 'run'} for 0 seconds, and it is not over; go on with it: evo-kernel resume"
+            in watched.stderr
+        )
 
     def test_a_search_begins_with_anothers_elites(self, finished: Path, tmp_path: Path) -> None:
         result = run(
@@ -209,6 +253,15 @@ class TestTasks:
         again = run("tasks", "new", file)
         assert again.exit_code == 1
         assert "exists already" in again.output
+
+    def test_a_new_task_file_with_the_name_of_a_native_task_is_named_by_its_path(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        made = run("tasks", "new", "softmax")
+        assert "evo-kernel tasks check ./softmax\n" in made.stdout
+        assert "softmax" not in run("tasks", "show", "./softmax").stdout
+        assert "evo-kernel tasks check mine.py\n" in run("tasks", "new", "mine.py").stdout
 
     def test_a_wrong_seed_is_found_by_check(self, task_file: Path) -> None:
         task_file.write_text(task_file.read_text().replace("x * 2, mask", "x * 3, mask"))
@@ -339,8 +392,6 @@ class TestBadInput:
         assert list(tmp_path.iterdir()) == []
 
     def test_a_run_in_use_is_not_resumed(self, finished: Path) -> None:
-        from archives.journal import Journal
-
         with Journal.append_to(finished):
             refused(run("resume", finished, "--pool", "inline"), 1, f"in use by another process (pid {os.getpid()})")
 

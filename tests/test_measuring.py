@@ -41,7 +41,7 @@ from fitness.passed import Pointer
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Variant, View
 from fitness.race import Times
 from fitness.verification import Depth, Verifier
-from suites import Case, Input, Task, edge
+from suites import Case, Input, Task, edge, load
 from suites import task as tasks
 
 H200 = Found("NVIDIA H200", "cuda", 90, 0, targets.find("h200"), "0000:00:06.0")
@@ -666,6 +666,29 @@ class TestWhatIsShown:
             assert words in header
         assert "PREDICTED" not in header
 
+    def test_an_exported_header_names_a_task_by_what_finds_it_again(self, finished: Path) -> None:
+        state = runs.read(finished)
+        entry, found = state.search.archive.top(1)[0], measured(7.0)
+
+        def named(task: Task) -> str:
+            return export._header(entry, found, replace(state, task=task), finished)
+
+        native = load("softmax")
+        assert "--task softmax --target" in named(native)
+        assert "--task FILE_OF_TASK_softmax.py --target" in named(replace(state.task, name="softmax"))
+        assert "--task suite/softmax --root CHECKOUT --target" in named(replace(state.task, name="suite/softmax"))
+
+    def test_an_exported_header_says_that_block_pointers_need_an_older_triton(self, finished: Path) -> None:
+        state = runs.read(finished)
+        entry = state.search.archive.top(1)[0]
+        for text, told in (
+            ("import triton.language as tl\n\np = tl.make_block_ptr(x)", True),
+            ("from triton.language import make_block_ptr\n", True),
+            ("x = 1  # no make_block_ptr", False),
+        ):
+            header = export._header(replace(entry, candidate=candidate(text)), measured(7.0), state, finished)
+            assert ("# Needs a Triton before 3.9, which has no block pointers any more." in header) is told, text
+
 
 class TestFeedback:
     def test_a_refusal_says_where_why_what_to_do_and_the_line(self) -> None:
@@ -708,6 +731,27 @@ class TestFeedback:
         text = verdict.text("program", double_task, cases, measured(10.0), seconds)
         assert "sealed, isolation namespaces, target h200, device NVIDIA H200" in text
 
+    def test_held_out_cases_stand_apart_from_the_score(self, double_task: Task) -> None:
+        own = measured(10.0)
+        found = replace(
+            own, cases=(*own.cases, replace(own.cases[0], case="odd", time_us=0.01, low_us=0.01, high_us=0.01))
+        )
+        cases = (*double_task.cases, *double_task.held_out)
+        text = verdict.text("program", double_task, cases, found, {})
+        assert text.splitlines()[0].startswith("program: passed; measured 10.00 us [")
+        assert text.splitlines()[0].endswith("(geometric mean of 2 cases)")
+        assert "speed [1.961, 2.041], timed beside it in 192 pairs, held-out cases too" in text
+        assert "  held out: measured 0.01 us [0.01, 0.01] on NVIDIA H200 (geometric mean of 1 case)\n  odd " in text
+        gates = {g.name: g.found for g in verdict.gates(double_task, cases, found, {})}
+        assert gates["timing"].startswith("measured 10.00 us")
+        plain = verdict.plain(double_task, cases, found, {})
+        assert (plain["measured_us"], plain["interval_us"]) == (own.score_us, own.interval_us)
+        assert [c["case"] for c in plain["cases"]] == ["1M", "1M-fp16", "odd"]
+        assert (plain["held_out"]["cases"], plain["held_out"]["measured_us"]) == (["odd"], pytest.approx(0.01))
+        assert plain["held_out"]["in_against"]
+        assert verdict.plain(double_task, double_task.cases, own, {})["held_out"] is None
+        assert "held" not in verdict.text("program", double_task, double_task.cases, own, {})
+
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
@@ -732,6 +776,16 @@ class TestCommandsWithoutTheDevice:
             assert len(result.output.strip().splitlines()) == 1
             assert "GPU: this machine has none" in result.output
         assert not (tmp_path / "r").exists()
+
+    def test_predicting_is_advised_only_where_that_can_be_asked_for(
+        self, no_gpu: None, finished: Path, tmp_path: Path
+    ) -> None:
+        asked = run("search", "softmax", "--basis", "measured", "--target", "h200", "--run", tmp_path / "r").output
+        assert "use --basis predicted, or a machine with a GPU of target h200" in asked
+        for command in ("measure", "resume"):
+            said = run(command, finished).output
+            assert "this machine has none; use a machine with a GPU of target h200" in said
+            assert "--basis" not in said
 
     def test_a_target_that_is_not_this_device_is_one_line(self, gpu: None, finished: Path, tmp_path: Path) -> None:
         result = run("search", "softmax", "--basis", "measured", "--target", "mi300", "--run", tmp_path / "r")

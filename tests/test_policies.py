@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -188,6 +189,18 @@ class TestMechanisms:
         with pytest.raises(ConfigError, match="leave it out, or limit the wall time"):
             idle.check(settings, ("max_gpu_seconds",), told.append)
         idle.check(settings.model_copy(update={"basis": "measured"}), ("max_gpu_seconds",), told.append)
+        assert len(told) == 1
+
+    @pytest.mark.parametrize("limit", [{"max_calls": 5}, {"max_tokens": 100}, {"max_cost": "3"}])
+    def test_limits_of_models_are_refused_or_told_of_where_there_is_none(self, limit: dict[str, Any]) -> None:
+        settings, told = Settings(target="mi300", basis="predicted", **limit), []
+        (name,) = limit
+        idle.check(settings, (), told.append)
+        assert told == [f"{name} limits nothing: the run has no model that writes programs"]
+        with pytest.raises(ConfigError, match=f"{name} limits nothing: .*; leave it out, or name a model"):
+            idle.check(settings, limit, told.append)
+        given = {"models": [{"model": "openai:x", "price_input": "1", "price_output": "1"}]}
+        idle.check(Settings(target="mi300", basis="predicted", **limit, **given), limit, told.append)
         assert len(told) == 1
 
 

@@ -104,6 +104,13 @@ def test_what_cannot_be_done_is_one_line(arguments: tuple[str, ...], told: str) 
     assert "Traceback" not in result.output
 
 
+def test_of_a_tasks_file_its_first_seed_is_rewritten(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(load("softmax").source)
+    for more in ((), ("--apply", "exp-to-exp2")):
+        assert run(str(file), *more).output == run("softmax", *more).output
+
+
 def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     made = tmp_path / "mine.py"
     made.write_text("mine")

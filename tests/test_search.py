@@ -176,6 +176,30 @@ class TestArchive:
         assert archive.twins == 1
         assert archive.history == [candidate("a").id]
 
+    def test_what_became_of_seeds_and_imports_is_counted_apart(self, tmp_path: Path, numbers: Task) -> None:
+        given = [candidate("a", "imported"), candidate("b", "imported")]
+        runs.begin(tmp_path / "run", settled(generations=1, population=3), numbers, runs.Start(tuple(given)))
+        made = [candidate("c"), candidate("d"), candidate("e")]
+        found = [
+            verdict(9.0, program="p"),
+            verdict(9.0, program="p"),
+            failure(),
+            failure(),
+            verdict(8.0),
+            verdict(7.0, program="p"),
+        ]
+        with Journal.append_to(tmp_path / "run") as journal:
+            for number, evaluation in enumerate(found):
+                if number > 2:
+                    journal.append(Proposed(number, made[number - 3]))
+                journal.append(Judged(number, evaluation))
+        state = runs.read(tmp_path / "run")
+        told = report.summary(state)
+        assert (told["evaluations"], told["passed"], told["same_code"], told["failures"]) == (3, 1, 1, {"compile": 1})
+        assert told["seeds"] == {"given": 3, "passed": 1, "same_code": 1, "failures": {"compile": 1}}
+        assert "3 of 3 evaluations, 1 passed, 1 compiled to known code" in report.text(state)
+        assert "seeds apart: 1 of 3 passed" in report.text(state)
+
     def test_a_failure_is_counted_and_never_an_elite(self) -> None:
         archive = Archive()
         assert not archive.add(candidate("a"), failure(Stage.RECORD))
