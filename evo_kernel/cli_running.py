@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import click
 from evo_kernel.cli_options import say
 
 logger = logging.getLogger(__name__)
+
+NAME = "evo-kernel"
 
 
 def drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
@@ -35,7 +38,7 @@ def drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
             best = api.Run(folder).export()
     except KeyboardInterrupt:
         shown.close()
-        click.echo(f"\nstopped; nothing is lost. Go on with:\n  evo-kernel resume {folder}", err=True)
+        click.echo(f"\nstopped; nothing is lost. Go on with:\n  {command()} resume {folder}", err=True)
         sys.exit(130)
     finally:
         shown.close()
@@ -48,7 +51,15 @@ def drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
         return
     click.echo(report.text(state))
     tell_exported(best)
-    click.echo(f"next: evo-kernel resume {folder} --generations {2 * state.search.generations}")
+    click.echo(f"next: {command()} resume {folder} --generations {2 * state.search.generations}")
+
+
+def command() -> str:
+    """Return what calls this program again: its name, or the path that was typed where PATH does not lead to it."""
+    typed = Path(sys.argv[0])
+    found = shutil.which(NAME)
+    known = typed.name != NAME or (found is not None and Path(found).resolve() == typed.resolve())
+    return NAME if known else str(typed)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from archives.journal import FILE, Journal
 from evo_kernel import runs
 from evo_kernel.cli import main
+from evo_kernel.cli_running import command
 from evo_kernel.config import Settings
 from suites import Task
 
@@ -448,3 +449,17 @@ class TestHelp:
             "disk",
             "triton",
         } <= set(findings)
+
+
+def test_what_is_said_to_be_typed_next_is_found_by_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "bin" / "evo-kernel"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(script), "search"])
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert command() == str(script)
+    monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin")
+    assert command() == "evo-kernel"
+    monkeypatch.setattr(sys, "argv", ["-c", "search"])
+    assert command() == "evo-kernel"
