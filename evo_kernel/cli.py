@@ -26,7 +26,7 @@ from evo_kernel.cli_options import (
     say,
 )
 from evo_kernel.cli_rewrites import rewrites
-from evo_kernel.cli_running import command, drive
+from evo_kernel.cli_running import as_typed, drive
 from evo_kernel.cli_suite import suite
 
 DEFAULT_TASK = "softmax"
@@ -239,7 +239,7 @@ def watch(run: Path, every: float) -> None:
             driven = monotonic()
         elif monotonic() - driven >= UNDRIVEN:
             said = f"nobody has driven {run} for {UNDRIVEN:.0f} seconds, and it is not over"
-            raise RunError(f"{said}; go on with it: {command()} resume {run}")
+            raise RunError(f"{said}; go on with it: {as_typed()} resume {run}")
         sleep(every)
 
 

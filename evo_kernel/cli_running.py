@@ -38,7 +38,7 @@ def drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
             best = api.Run(folder).export()
     except KeyboardInterrupt:
         shown.close()
-        click.echo(f"\nstopped; nothing is lost. Go on with:\n  {command()} resume {folder}", err=True)
+        click.echo(f"\nstopped; nothing is lost. Go on with:\n  {as_typed()} resume {folder}", err=True)
         sys.exit(130)
     finally:
         shown.close()
@@ -51,10 +51,10 @@ def drive(folder: Path, settings: Any, as_json: bool, quiet: bool) -> None:
         return
     click.echo(report.text(state))
     tell_exported(best)
-    click.echo(f"next: {command()} resume {folder} --generations {2 * state.search.generations}")
+    click.echo(f"next: {as_typed()} resume {folder} --generations {2 * state.search.generations}")
 
 
-def command() -> str:
+def as_typed() -> str:
     """Return what calls this program again: its name, or the path that was typed where PATH does not lead to it."""
     typed = Path(sys.argv[0])
     found = shutil.which(NAME)

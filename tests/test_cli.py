@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from archives.journal import FILE, Journal
 from evo_kernel import runs
 from evo_kernel.cli import main
-from evo_kernel.cli_running import command
+from evo_kernel.cli_running import as_typed
 from evo_kernel.config import Settings
 from suites import Task
 
@@ -458,8 +458,8 @@ def test_what_is_said_to_be_typed_next_is_found_by_the_shell(tmp_path: Path, mon
     script.chmod(0o755)
     monkeypatch.setattr(sys, "argv", [str(script), "search"])
     monkeypatch.setenv("PATH", "/usr/bin")
-    assert command() == str(script)
+    assert as_typed() == str(script)
     monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin")
-    assert command() == "evo-kernel"
+    assert as_typed() == "evo-kernel"
     monkeypatch.setattr(sys, "argv", ["-c", "search"])
-    assert command() == "evo-kernel"
+    assert as_typed() == "evo-kernel"
