@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,7 +130,8 @@ class TestTheWholeWay:
         assert json.loads(result.stdout)["evaluations"] == 9
 
     def test_two_runs_are_merged_and_the_result_is_a_run(self, finished: Path, tmp_path: Path) -> None:
-        result = run("archive", "merge", finished, finished, "--out", tmp_path / "both")
+        shutil.copytree(finished, tmp_path / "copy")
+        result = run("archive", "merge", finished, tmp_path / "copy", "--out", tmp_path / "both")
         assert result.exit_code == 0, result.output
         assert run("show", tmp_path / "both").exit_code == 0
         assert "merged-1" in run("archive", "merge", tmp_path / "both", finished).stdout
