@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
-from archives import events
+from archives import events, reading
 from archives.events import Event
 
 FILE = "journal.db"
@@ -66,7 +66,7 @@ class Journal:
     @classmethod
     def append_to(cls, folder: Path) -> Self:
         """Open an existing journal as its only writer."""
-        _check(folder)
+        _look(folder).close()
         lock = _take_lock(folder)
         try:
             return cls(folder, _connect(folder / FILE, "rw"), lock)
@@ -76,9 +76,8 @@ class Journal:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Open an existing journal for reading, also while its run goes on."""
-        _check(folder)
-        return cls(folder, _connect(folder / FILE, "ro"), None)
+        """Open an existing journal for reading, also while its run goes on, and where nothing may be written."""
+        return cls(folder, _look(folder), None)
 
     def append(self, event: Event, seconds: float = 0.0) -> None:
         """Write one event; when this returns, killing the process cannot lose it."""
@@ -204,20 +203,42 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         raise JournalError(f"cannot open {path}: {error}") from error
 
 
-def _check(folder: Path) -> None:
-    """Say clearly when a folder is no run, or one of a newer program."""
-    if not folder.is_dir():
-        raise JournalError(f"no run folder at {folder}")
-    if not (folder / FILE).is_file():
-        raise JournalError(f"{folder} is not a run folder: it has no {FILE}")
-    connection = _connect(folder / FILE, "ro")
+def _look(folder: Path) -> sqlite3.Connection:
+    """Open a run's file for reading; say clearly when a folder is no run, or one of a newer program."""
+    _check(folder)
     try:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection = reading.connect(folder / FILE)
+    except reading.Unreadable as error:
+        raise JournalError(str(error)) from error
+    except sqlite3.OperationalError as error:
+        raise JournalError(f"cannot read {folder / FILE}: {error}") from error
     except sqlite3.Error as error:
         raise JournalError(f"{folder / FILE} is not a journal: {error}") from error
-    finally:
+    try:
+        _check_format(connection, folder)
+    except BaseException:
         connection.close()
+        raise
+    return connection
+
+
+def _check(folder: Path) -> None:
+    """Say clearly when a folder holds no run, or may not be looked into."""
+    try:
+        found, held = folder.is_dir(), (folder / FILE).is_file()
+    except PermissionError as error:
+        raise JournalError(f"cannot read {folder}: {error.strerror}") from error
+    if not found:
+        raise JournalError(f"no run folder at {folder}")
+    if not held:
+        raise JournalError(f"{folder} is not a run folder: it has no {FILE}")
+
+
+def _check_format(connection: sqlite3.Connection, folder: Path) -> None:
+    """Refuse another program's file, and one of a newer evo-kernel."""
+    with _translated(folder):
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != _APPLICATION:
         raise JournalError(f"{folder / FILE} is not a journal of evo-kernel")
     if version > SCHEMA:
@@ -240,7 +261,7 @@ def alone(folder: Path) -> Iterator[None]:
 def _take_lock(folder: Path) -> IO[str]:
     """Make this process the run's only writer; the lock dies with the process."""
     try:
-        lock = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115  held for the life of the run
+        lock = open(folder / reading.LOCK, "a+", encoding="utf-8")  # noqa: SIM115  held for the life of the run
     except OSError as error:
         raise JournalError(f"cannot write into {folder}: {error.strerror}") from error
     try:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgpack
 
+from archives.reading import Unreadable, connect
 from evo_kernel.errors import RunError
 from operators.llm.budget import Amount
 from operators.llm.model import Prompt, Reply, Usage
@@ -61,22 +62,29 @@ class Turn:
 
 
 class Calls:
-    """The file of one run. Any thread may use it; every write is on disk when it returns."""
+    """The file of one run. Any thread may use it; every write is on disk when it returns; `reading` writes nothing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reading: bool = False) -> None:
         self._path, self._lock = folder / FILE, threading.RLock()
         try:
-            self._db = sqlite3.connect(self._path, isolation_level=None, timeout=10, check_same_thread=False)
+            self._db = connect(self._path) if reading else self._connect()
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA:
                 raise RunError(f"{self._path} was written by a newer evo-kernel: upgrade evo-kernel to open it")
+            if reading:
+                return
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")  # answers were paid for: a power cut must not lose them
             self._db.executescript(f"{_TABLES}\nPRAGMA user_version={SCHEMA};")
             self._db.execute("INSERT OR IGNORE INTO run VALUES (1, ?)", (uuid.uuid4().hex[:12],))
             self.run = str(self._db.execute("SELECT id FROM run").fetchone()[0])
         except sqlite3.Error as error:
-            raise RunError(f"cannot keep answers in {self._path}: {error}") from error
+            raise RunError(f"cannot {'read' if reading else 'keep'} answers in {self._path}: {error}") from error
+        except Unreadable as error:
+            raise RunError(str(error)) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, isolation_level=None, timeout=10, check_same_thread=False)
 
     def ask(self, asking: Asking) -> None:
         """Note a request before anything is said of it; one that is there already stays as it is."""
@@ -157,7 +165,7 @@ class Calls:
 
     def take(self, folder: Path, numbers: Mapping[int, int]) -> None:
         """Copy the requests of another run's file that have new numbers here, as closed, with all they used."""
-        other = Calls(folder)
+        other = Calls(folder, reading=True)
         try:
             for (old, *request), new in ((r, numbers.get(r[0])) for r in other._read("SELECT * FROM requests")):
                 if new is None:

@@ -58,7 +58,10 @@ def archive() -> None:
 @click.argument("other", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the merged run [merged-N beside the first].")
 def merge(one: Path, other: Path, out: Path | None) -> None:
-    """Make one run of two runs of the same task and target.
+    """Make one run of two runs of the same task and target, judged alike: in one mode, for the same objectives.
+
+    It goes on as the first would, by its settings, models and limits, which count what both have used; other limits of
+    the second are named and left out (give them to `resume`). Its budget is the evaluations of both together.
 
     \b
     Example:

@@ -97,7 +97,7 @@ class Credit:
 
         What is shipped is not handed on: that run has its own, without what its own task's searches saw.
         """
-        found = {(target, kernel, family): (g, m, log) for target, kernel, family, g, m, log in self.earlier}
+        found = _by_names(self.earlier)
         for ((target, kernel), family), seen in self._kinds.items():
             key = (target, kernel, family)
             found[key] = added(found.get(key, NOTHING), seen)
@@ -126,6 +126,22 @@ class Credit:
 def added(one: Counts, other: Counts) -> Counts:
     """Return the sum of two counts."""
     return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+
+
+def joined(one: Credit, other: Credit) -> tuple[Outcome, ...]:
+    """Return what earlier runs knew that two were begun from: once what both have, and not what one told the other."""
+    mine, theirs = _by_names(one.earlier), _by_names(other.earlier)
+    from_one, from_other = _by_names(one.passed_on()), _by_names(other.passed_on())
+    found = {key: counts for key, counts in theirs.items() if counts not in (mine.get(key), from_one.get(key))}
+    for key, counts in mine.items():
+        if counts == theirs.get(key) or counts != from_other.get(key):
+            found[key] = added(found.get(key, NOTHING), counts)
+    return tuple((*key, *counts) for key, counts in sorted(found.items()))
+
+
+def _by_names(outcomes: tuple[Outcome, ...]) -> dict[tuple[str, str, str], Counts]:
+    """Return counts by target, kind of kernel and family."""
+    return {(target, kernel, family): (g, m, log) for target, kernel, family, g, m, log in outcomes}
 
 
 def weighed(gains: float, misses: float, log_gain: float, most: float) -> Counts:

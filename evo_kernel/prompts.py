@@ -37,7 +37,7 @@ def of_run(folder: Path, operator: str, size: int | None = None) -> Prompt:
     state = fold_events(events, str(folder))
     history = folded(events, state.settings.max_perf_debug_num)
     if (folder / calls.FILE).is_file():
-        said = calls.Calls(folder)
+        said = calls.Calls(folder, reading=True)
         history.learn(said)
         said.close()
     settings = state.settings if size is None else state.settings.model_copy(update={"context": size})

@@ -19,7 +19,7 @@ def write(folder: Path, file: Path) -> int:
         events = list(journal.events())
     if not (folder / FILE).is_file():
         raise RunError(f"{folder} asked no model: it has no {FILE}")
-    calls = Calls(folder)
+    calls = Calls(folder, reading=True)
     try:
         rows = [json.dumps(scrubbed(row)) for row in _rows(calls, _Outcomes(events))]
     finally:

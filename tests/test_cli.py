@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,7 +153,8 @@ class TestTheWholeWay:
         assert json.loads(run("show", finished, "--json").stdout)["generations"] == made
 
     def test_two_runs_are_merged_and_the_result_is_a_run(self, finished: Path, tmp_path: Path) -> None:
-        result = run("archive", "merge", finished, finished, "--out", tmp_path / "both")
+        shutil.copytree(finished, tmp_path / "copy")
+        result = run("archive", "merge", finished, tmp_path / "copy", "--out", tmp_path / "both")
         assert result.exit_code == 0, result.output
         assert run("show", tmp_path / "both").exit_code == 0
         assert "merged-1" in run("archive", "merge", tmp_path / "both", finished).stdout

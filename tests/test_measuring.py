@@ -642,7 +642,8 @@ class TestWhatIsShown:
         header = export._header(state.search.archive.top(1)[0], predicted(1.0), state, tmp_path)
         assert "PREDICTED" in header
         assert "MEASURED on NVIDIA H200" in header
-        merged = merging.merge(tmp_path / "run", tmp_path / "run", tmp_path / "both")
+        runs.begin(tmp_path / "other", Settings(target="h200", basis="predicted"), double_task)
+        merged = merging.merge(tmp_path / "run", tmp_path / "other", tmp_path / "both")
         assert set(merged.search.archive.measured) == {candidate("a").id, candidate("b").id}
 
     def test_the_table_gives_times_with_intervals_roofline_and_ratio(self) -> None:
