@@ -33,18 +33,28 @@ WRITER = (
 
 
 @contextmanager
+def unprivileged() -> Iterator[None]:
+    """Have no rights of root, where this process has them."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@contextmanager
 def stranger(folder: Path) -> Iterator[None]:
     """Be somebody who may read a run and not write it."""
     for file in folder.iterdir():
         file.chmod(0o444)
     folder.chmod(0o555)
-    mine = os.geteuid()
-    if mine == 0:
-        os.seteuid(NOBODY)
     try:
-        yield
+        with unprivileged():
+            yield
     finally:
-        os.seteuid(mine)
         folder.chmod(0o755)
         for file in folder.iterdir():
             file.chmod(0o644)
@@ -146,13 +156,11 @@ def test_what_stands_in_the_way_of_reading_is_said(run: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("closed", ["run", f"run/{FILE}"])
 def test_a_run_that_may_not_be_read_is_refused_with_the_reason(run: Path, closed: str) -> None:
-    with stranger(run):
-        mine = os.geteuid()
-        os.seteuid(os.getuid())
-        (run.parent / closed).chmod(0)
-        os.seteuid(mine)
-        with pytest.raises(JournalError, match=r"cannot read .*: Permission denied$"):
-            Journal.read(run)
+    mode = (run.parent / closed).stat().st_mode
+    (run.parent / closed).chmod(0)
+    with unprivileged(), pytest.raises(JournalError, match=r"cannot read .*: Permission denied$"):
+        Journal.read(run)
+    (run.parent / closed).chmod(mode)
 
 
 def test_the_commands_that_read_a_run_do_so_where_nothing_may_be_written(run: Path) -> None:
