@@ -19,6 +19,7 @@ from archives.events import Event
 
 FILE = "journal.db"
 SCHEMA = 1
+LOOKS, BETWEEN = 4, 0.05  # how often a lock is asked for, and seconds from one time to the next
 _APPLICATION = 0x45564F4B  # "EVOK": tells a journal from any other SQLite file
 
 _TABLE = """
@@ -264,17 +265,26 @@ def _take_lock(folder: Path) -> IO[str]:
         lock = open(folder / reading.LOCK, "a+", encoding="utf-8")  # noqa: SIM115  held for the life of the run
     except OSError as error:
         raise JournalError(f"cannot write into {folder}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    if not _locked(lock):
         lock.seek(0)
         holder = lock.read().strip() or "unknown"
         lock.close()
-        raise JournalError(f"{folder} is in use by another process (pid {holder}): stop it first") from error
+        raise JournalError(f"{folder} is in use by another process (pid {holder}): stop it first")
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
+
+
+def _locked(lock: IO[str]) -> bool:
+    """Take a lock for oneself; who only asks whether a run is driven holds it for an instant."""
+    for _ in range(LOOKS):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(BETWEEN)
+    return False
 
 
 def _give_up(lock: IO[str]) -> None:

@@ -1,9 +1,11 @@
 """The journal: whole events or none, one writer, many readers, and clear words when it cannot be used."""
 
+import fcntl
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,16 @@ def test_a_second_writer_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
         with pytest.raises(JournalError, match=f"in use by another process .pid {os.getpid()}"):
             Journal.append_to(tmp_path / "run")
     Journal.append_to(tmp_path / "run").close()
+
+
+def test_who_only_asks_whether_a_run_is_driven_keeps_no_writer_out(tmp_path: Path) -> None:
+    Journal.create(tmp_path / "run").close()
+    with open(tmp_path / "run" / "lock", "rb") as asked:
+        fcntl.flock(asked, fcntl.LOCK_SH)
+        released = threading.Timer(0.06, fcntl.flock, (asked, fcntl.LOCK_UN))
+        released.start()
+        Journal.append_to(tmp_path / "run").close()
+        released.join()
 
 
 def test_a_killed_writer_leaves_no_lock(tmp_path: Path) -> None:
