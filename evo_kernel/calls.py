@@ -71,8 +71,11 @@ class Calls:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA:
                 raise RunError(f"{self._path} was written by a newer evo-kernel: upgrade evo-kernel to open it")
-            if reading:
+            if reading and version:
                 return
+            if reading:  # whoever made it was killed before it could ask anybody
+                self._db.close()
+                self._db = sqlite3.connect(":memory:", isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")  # answers were paid for: a power cut must not lose them
             self._db.executescript(f"{_TABLES}\nPRAGMA user_version={SCHEMA};")

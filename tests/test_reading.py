@@ -196,3 +196,11 @@ def test_what_was_said_to_models_is_read_there_too(run: Path, place: Path) -> No
     db.close()
     with stranger(place / "copy"), pytest.raises(RunError, match="newer evo-kernel"):
         Calls(place / "copy", reading=True)
+
+
+def test_a_file_of_calls_whose_maker_was_killed_at_once_is_read_as_empty(place: Path) -> None:
+    (place / CALLS).touch()
+    calls = Calls(place, reading=True)
+    assert calls.requests() == []
+    calls.close()
+    assert (place / CALLS).stat().st_size == 0
