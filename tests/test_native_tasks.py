@@ -337,8 +337,12 @@ def test_what_ends_a_process_is_the_files_own_fault_with_its_line(text: str, sai
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_persons_interrupt_while_a_task_file_runs_is_no_fault_of_the_file(number: signal.Signals) -> None:
     text = f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(60)\n"
-    with terminated_like_interrupted(), pytest.raises(KeyboardInterrupt):
-        read(text, "double", "double.py")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with terminated_like_interrupted(), pytest.raises(KeyboardInterrupt):
+            read(text, "double", "double.py")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_two_faults_are_named_at_once() -> None:
