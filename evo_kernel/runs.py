@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from archives import reading
 from archives.candidate import Candidate, fingerprint
 from archives.events import Event, Extended, Learned, Proposed, Started
 from archives.journal import Journal
@@ -133,7 +134,7 @@ def read(folder: Path) -> State:
 def driven(folder: Path) -> bool:
     """Tell whether a process holds a run's lock, or might: where this one may not look, nobody knows."""
     try:
-        with open(folder / "lock", encoding="utf-8") as lock:
+        with open(folder / reading.LOCK, encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back with the file
     except FileNotFoundError:
         return False

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fitness import references
-from fitness.child import Limits
+from fitness.child import PATIENCE, Limits
 from fitness.jail import Jail, Outcome
 from suites.foreign import Loaded
 from suites.foreign.sizes import changes, stated
@@ -20,7 +20,7 @@ ELEMENTS, MOST_ELEMENTS = 1 << 22, 1 << 27  # numbers of a smaller call: for eac
 FLOPS = 1 << 29  # operations of a smaller call, for each second allowed: one core does some ten times as many
 FASTEST = 1 << 37  # operations that no core does in a second
 _SEARCH = 60.0  # seconds of the processor for one search for smaller sizes
-_LIMITS = Limits(seconds=references.PATIENCE * _SEARCH, processor=_SEARCH)
+_LIMITS = Limits(seconds=PATIENCE * _SEARCH, processor=_SEARCH)
 SHARES = (1.0, 2.0**-6, 2.0**-12)  # of these numbers and operations that are tried
 NONE_SMALLER = "no smaller sizes were found at which it works"
 

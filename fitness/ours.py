@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from fitness.child import Limits
+from fitness.child import PATIENCE, Limits
 from fitness.jail import Jail
-from fitness.references import PATIENCE, payload
+from fitness.references import payload
 from fitness.words import message
 from suites import Task, TaskError
 from suites.foreign import Loaded

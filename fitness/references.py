@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fitness.child import Limits
+from fitness.child import PATIENCE, Limits
 from fitness.jail import Jail, Outcome
 from fitness.words import message
 from suites.foreign import Loaded
 
-PATIENCE = 4  # how many times as long it may take by the clock, where others use the machine too
 TOO_MUCH = ("timeout", "memory", "crash")  # for this machine: the last is how the system ends what takes too much
 
 
