@@ -25,7 +25,7 @@ from evo_kernel.talks import Talks
 from fitness import targets
 from fitness.evaluation import Basis, Evaluation, Failure, Mode, Stage
 from fitness.walls.standing import UNKNOWN
-from operators import catalogue
+from operators import making
 from operators.catalogue import REWRITE
 from operators.knobs import structure
 from operators.proposal import Context, Operator, Proposal, ProposalError, Timed
@@ -61,7 +61,7 @@ class Population:
             self.task, self.search = state.task, state.search
             self.settings = state.settings.model_copy(update=settings or {})
             self._constraints = tuple(map(read, self.settings.constraints))
-            self._operators = {o.name: o for o in operators or catalogue.make(self.settings.operators)}
+            self._operators = {o.name: o for o in operators or making.make(self.settings.operators)}
             self._check_operators()
             self._check_seeds()
             self._talks = self._open_talks()

@@ -23,9 +23,9 @@ from evo_kernel.correspondence import NO_ANSWER
 from operators.llm.budget import Amount, Budget
 from operators.llm.caller import Caller
 from operators.llm.errors import ModelError
-from operators.llm.model import Model, Prompt
+from operators.llm.model import Client, Model, Prompt
 from operators.llm.operators import Conversation, Talker
-from operators.llm.providers import Client, client
+from operators.llm.providers import client
 from operators.llm.retries import Clock, Patience, RealClock
 from operators.proposal import Context, Proposal, ProposalError
 

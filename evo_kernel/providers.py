@@ -9,8 +9,8 @@ from dataclasses import replace
 from evo_kernel.gpus import Finding
 from operators.llm import errors
 from operators.llm.errors import ModelError
-from operators.llm.model import Model, Prompt, dollars
-from operators.llm.providers import Unasked, client
+from operators.llm.model import Model, Prompt, Unasked, dollars
+from operators.llm.providers import client
 
 CHECK = Prompt("Answer with one word.", "Say ready.")
 SECONDS = 60.0

@@ -28,10 +28,10 @@ from operators.llm.briefing import Briefed, Tried
 from operators.llm.budget import Budget
 from operators.llm.errors import ModelError
 from operators.llm.lessons import Lesson
+from operators.llm.model import Client, Model, ModelSpecError
 from operators.llm.model import Limits as ModelLimits
-from operators.llm.model import Model, ModelSpecError
 from operators.llm.operators import talkers
-from operators.llm.providers import Client, client
+from operators.llm.providers import client
 from operators.llm.recording import Recorder
 from operators.llm.settings import limits as model_limits
 from operators.llm.settings import made

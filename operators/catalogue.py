@@ -1,8 +1,6 @@
 """The operators that come with evo-kernel, by the names that runs are frozen with."""
 
-from collections.abc import Callable, Mapping, Sequence
-
-from operators.proposal import Operator
+from collections.abc import Mapping
 
 TUNER = "knob-tune"  # works the knobs of one structure from all that was judged of it
 KNOBS = ("knob-step", "knob-cross", TUNER)  # they change numbers and leave the structure
@@ -39,28 +37,3 @@ def arity(name: str) -> int:
     """Return how many parents an operator takes; one that comes from elsewhere takes one."""
     operator, model = parts(name)
     return MODEL_ARITY[operator] if model else ARITY.get(operator, 1)
-
-
-def make(names: Sequence[str]) -> tuple[Operator, ...]:
-    """Return the operators of those names."""
-    makers = _makers()
-    return tuple(makers[name]() for name in names)
-
-
-def available() -> tuple[str, ...]:
-    """Name the operators of a search without models."""
-    return tuple(_makers())
-
-
-def _makers() -> Mapping[str, Callable[[], Operator]]:
-    """Return what makes each operator; they load libcst, so not before they are wanted."""
-    from operators.knob_operators import KnobCross, KnobStep
-    from operators.rewrites.crossing import RewriteCross
-    from operators.rewrites.dispatch import Dispatch
-    from operators.rewrites.operator import Rewriting
-    from operators.tune.operator import KnobTune
-
-    return {
-        "knob-step": KnobStep, "knob-cross": KnobCross, TUNER: KnobTune, REWRITE: Rewriting,
-        REWRITE_CROSS: RewriteCross, DISPATCH: Dispatch,
-    }  # fmt: skip

@@ -19,7 +19,7 @@ from evo_kernel.errors import SeedFailed
 from evo_kernel.pools import make_judge
 from evo_kernel.search import Search
 from fitness import evaluation as evaluations
-from operators import catalogue
+from operators import making
 from operators.proposal import Context, ProposalError, Timed
 from suites import Task, read
 
@@ -104,7 +104,7 @@ def proposed_as_if_nobody_had_died(events: list[Event], task: Task) -> list[str]
     """Check that each proposal is what follows from the events before it; return the operators of all, in order."""
     settings = Settings(**events[0].settings)
     search = Search(settings.seed, settings.population, settings.generations, rules=settings.rules)
-    operators = {o.name: o for o in catalogue.make(settings.operators)}
+    operators = {o.name: o for o in making.make(settings.operators)}
     made: list[str] = []
     for event in events[1:]:
         if isinstance(event, Refused) or (isinstance(event, Proposed) and event.candidate.operator != "seed"):

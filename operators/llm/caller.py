@@ -10,9 +10,8 @@ from typing import Protocol
 from operators.llm import errors
 from operators.llm.budget import Amount, Budget, OverBudget, Reservation
 from operators.llm.errors import Kind, ModelError
-from operators.llm.model import Model, Prompt, Reply, Usage
+from operators.llm.model import Client, Model, Prompt, Reply, Usage
 from operators.llm.pace import Pace, Sent
-from operators.llm.providers import Client
 from operators.llm.retries import Clock, Patience, persist
 from operators.llm.secrets import scrub
 

@@ -1,8 +1,9 @@
-"""What is said to a model and what it says back, as plain data."""
+"""What is said to a model and what it says back, as plain data, and who says it."""
 
 import hashlib
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from operators.llm.secrets import SECRET, holder
@@ -203,6 +204,27 @@ class Reply:
     text: str
     usage: Usage | None
     model: str
+
+
+class Client(Protocol):
+    """One model behind whatever it takes to reach it."""
+
+    async def complete(self, prompt: Prompt, seconds: float, key: str = "") -> Reply:
+        """Send a prompt once and return the answer within so many seconds, or raise ModelError.
+
+        `key` names the question: providers that keep questions (a mailbox) never keep two with one key.
+        """
+
+    async def close(self) -> None:
+        """Give up connections."""
+
+
+@runtime_checkable
+class Unasked(Protocol):
+    """A client whose way can be tried without a question: nobody may be there to answer one."""
+
+    def check(self) -> str:
+        """Try it and say what is there, or raise ModelError."""
 
 
 def dollars(pico: int) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 from operators.llm import errors
 from operators.llm.answers import MOST
 from operators.llm.errors import ModelError
-from operators.llm.model import Model, Prompt, Reply, Usage
-from operators.llm.providers import Client
+from operators.llm.model import Client, Model, Prompt, Reply, Usage
 from operators.llm.secrets import scrubbed
 
 logger = logging.getLogger(__name__)
