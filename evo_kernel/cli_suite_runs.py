@@ -86,7 +86,7 @@ def suite_run(name: str, root: Path | None, out: Path, budget: int, names: tuple
     talk = (lambda _: None) if quiet else say
     try:
         with terminated_like_interrupted():
-            asked = begin.begin(out, name, root, names, budget, given, config_file)
+            asked = begin.begin(out, name, root, names, budget, given, config_file, talk)
             if rest := asked.budget % asked.turn:
                 talk(f"{rest} of {asked.budget} evaluations are less than a turn of {asked.turn}, and nobody's")
             remark(name, asked.notes)

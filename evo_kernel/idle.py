@@ -29,7 +29,7 @@ def _limiting_nothing(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Yield the limits of what a run does not use, each with the reason and with what to do instead."""
     if settings.max_gpu_seconds is not None and settings.basis != "measured":
         idle = f"times are {settings.basis}, and no GPU works for a verdict"
-        yield "max_gpu_seconds", idle, "limit the wall time (max_minutes)"
+        yield "max_gpu_seconds", idle, "limit the evaluations or the wall time (max_minutes)"
     for name in OF_MODELS:
         if getattr(settings, name) is not None and not settings.models:
             yield name, "the run has no model that writes programs", "name a model"

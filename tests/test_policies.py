@@ -186,7 +186,7 @@ class TestMechanisms:
         settings, told = Settings(target="mi300", basis="predicted", max_gpu_seconds=5.0), []
         idle.check(settings, (), told.append)
         assert [line.partition(":")[0] for line in told] == ["max_gpu_seconds limits nothing"]
-        with pytest.raises(ConfigError, match="leave it out, or limit the wall time"):
+        with pytest.raises(ConfigError, match="leave it out, or limit the evaluations"):
             idle.check(settings, ("max_gpu_seconds",), told.append)
         idle.check(settings.model_copy(update={"basis": "measured"}), ("max_gpu_seconds",), told.append)
         assert len(told) == 1

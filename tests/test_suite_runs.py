@@ -442,6 +442,14 @@ def test_a_folder_of_a_search_is_left_to_it(tasks: Path, tmp_path: Path) -> None
     assert not (tmp_path / "search" / "suite.json").exists()
 
 
+@pytest.mark.parametrize("limit", ["calls", "gpu-seconds"])
+def test_limits_that_limit_nothing_are_refused(tasks: Path, tmp_path: Path, limit: str) -> None:
+    told = run(*options(tasks, tmp_path / "run", "--task", "a", f"--max-{limit}", "5"))
+    assert (told.exit_code, told.output.count("\n")) == (2, 1)
+    assert f"max_{limit.replace('-', '_')} limits nothing" in told.output
+    assert not (tmp_path / "run").exists()
+
+
 def test_two_runs_are_laid_side_by_side_and_another_budget_is_refused(
     tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

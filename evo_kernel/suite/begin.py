@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evo_kernel import config_files, isolation, machine, talks
+from evo_kernel import config_files, idle, isolation, machine, talks
 from evo_kernel.config import BEFORE, Settings
 from evo_kernel.errors import RunError
 from evo_kernel.suite import folder as suite_folder
@@ -23,12 +23,14 @@ USUAL = {"pool": "inline", "stop_at_roofline": 0.95, "stop_after_stagnation": 48
 
 
 def begin(folder: Path, suite: str, root: Path | None, names: tuple[str, ...], budget: int,
-          given: Mapping[str, Any], config_file: str | None = None) -> SuiteRun:  # fmt: skip
+          given: Mapping[str, Any], config_file: str | None, say: Callable[[str], None]) -> SuiteRun:  # fmt: skip
     """Write down what is asked for; in a folder that has a suite run, look whether it is the same.
 
     One of an older version goes on as it was begun: what was no setting then is as it was in effect.
     """
     settings = _settings(given, config_file)
+    if not suite_folder.exists(folder):
+        idle.check(settings, [name for name, value in given.items() if value is not None], say)
     isolation.require_here(settings)
     talks.require_models(settings)
     survey = suite_survey.survey(suite, root)
