@@ -4,7 +4,7 @@ EvoKernelError
 ConfigError    a setting is wrong (exit status 2)
 RunError       a run cannot begin or go on
 SeedFailed   the kernel to start from fails a gate
-Unsettled    the kernel to start from cannot be measured now
+Unsettled    the kernel to start from, or any, cannot be judged now
 """
 
 from fitness.evaluation import Failure
@@ -36,7 +36,8 @@ class SeedFailed(RunError):
 
 
 class Unsettled(RunError):
-    """What everybody is compared with cannot be had now, and later may be.
+    """What everybody is compared with, or any verdict at all, cannot be had now, and later may be.
 
-    The device's clocks did not stand still for the seed, or a suite's reference fails that was right before.
+    The device's clocks did not stand still for the seed, a suite's reference fails that was right before, or the disk
+    is full.
     """

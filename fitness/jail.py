@@ -11,7 +11,7 @@ import time
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from fitness import removal, wire
+from fitness import removal, scratch, wire
 from fitness.child import PATIENCE, Limits
 from fitness.scratch import Scratch
 from fitness.walls import standing
@@ -26,7 +26,7 @@ _GRACE_SECONDS = 15.0
 
 
 class WorkerLost(Exception):
-    """The fork server died or hung: nobody's verdict, to be tried again."""
+    """The fork server died or hung, or the machine has no room for a job: nobody's verdict, to be tried again."""
 
 
 class ReferenceLost(WorkerLost):
@@ -110,6 +110,8 @@ class Jail:
             removal.hand_over(left)
         if ending[0] == "result":
             return Outcome(stage, ending[1], None, "", "", log, seconds)
+        if left is None and (full := scratch.full()) is not None:  # what it wrote itself is gone by now
+            raise WorkerLost(full)
         return Outcome(stage, None, ending[1], ending[2], ending[3], log, seconds)
 
     @property

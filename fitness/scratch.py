@@ -1,6 +1,7 @@
 """The folder that one fork server's children work in. A killed worker leaves its own behind; the next one clears it."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from fitness import removal
 
 PREFIX = "evo-jail-"  # of nothing else: what bears it and nobody holds is deleted
 SECONDS = 0.5  # what takes longer to delete is left to a process of its own
+ROOM = 16 << 20  # bytes that must be free: compilers and programs write, and fail in any way where they cannot
 
 
 class Scratch:
@@ -20,6 +22,15 @@ class Scratch:
     def remove(self) -> None:
         """Delete the folder and all in it, at last."""
         _delete(self.folder, self._lock)
+
+
+def full() -> str | None:
+    """Say where temporary files have no room any more; None where they have."""
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if free >= ROOM:
+        return None
+    return f"{folder} has {free >> 10} KiB free and judging needs more: make room, or name another folder by TMPDIR"
 
 
 def _make() -> tuple[Path, int]:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from fitness import evaluation as evaluations
-from fitness import predict, targets
+from fitness import predict, scratch, targets
 from fitness.evaluation import Basis, Evaluation, Stage
-from fitness.judge import Judge
+from fitness.judge import Judge, WorkerLost
 from fitness.walls.standing import LEVELS
 from suites import Case, Input, Task
 
@@ -390,6 +390,19 @@ def test_code_is_read_and_compiled_that_uses(what: str, sealed: Judge) -> None:
     )
     failure = sealed.judge(launcher("out = torch.empty_like(x)\n" + LAUNCH, body)).failure
     assert failure is None or failure.stage is Stage.CORRECTNESS, failure  # the interpreter has no device library
+
+
+def test_where_nothing_can_be_written_no_program_is_failed(
+    judge: Judge, double_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = launcher("raise OSError(28, 'No space left on device')\n" + LAUNCH)
+    failure = judge.judge(wrong).failure
+    assert failure is not None
+    assert "No space left" in failure.message
+    monkeypatch.setattr(scratch, "ROOM", 1 << 62)
+    with pytest.raises(WorkerLost, match="KiB free and judging needs more: make room, or name another folder"):
+        judge.judge(wrong + "# again\n")
+    assert judge.judge(double_task.seeds[0].source).passed
 
 
 def test_static_checks_name_what_is_missing(judge: Judge) -> None:

@@ -20,11 +20,12 @@ from archives.events import Asked, Extended, Judged, Proposed, Refused, Started
 from archives.journal import Journal
 from evo_kernel import merging, report, runs, stopping
 from evo_kernel.config import Settings
-from evo_kernel.errors import RunError, SeedFailed
+from evo_kernel.errors import RunError, SeedFailed, Unsettled
 from evo_kernel.pools import Done
 from evo_kernel.population import Population
 from evo_kernel.rules import Rules
 from evo_kernel.search import EXHAUSTED, Search
+from fitness import scratch
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure, Resources, Stage
 from operators import catalogue
 from operators.proposal import Context, Proposal, ProposalError
@@ -396,6 +397,20 @@ class TestPopulation:
         population = populate(tmp_path / "run", numbers, lose=frozenset({2}))
         population.close()
         assert runs.read(tmp_path / "run").search.archive.failures["machine"] == 1
+
+    def test_a_full_disk_ends_the_session_and_is_nobodys_failure(
+        self, tmp_path: Path, numbers: Task, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "run"
+        with monkeypatch.context() as patch:
+            patch.setattr(scratch, "ROOM", 1 << 62)
+            with pytest.raises(Unsettled, match=r"KiB free and judging needs more.*What the run knows is kept"):
+                populate(folder, numbers, lose=frozenset({2}))
+        population = populate(folder, numbers)
+        population.close()
+        state = runs.read(folder)
+        assert state.search.done
+        assert "machine" not in state.search.archive.failures
 
     def test_wall_time_is_kept_over_sessions_and_ends_the_run_when_it_is_spent(
         self, tmp_path: Path, numbers: Task
