@@ -21,7 +21,11 @@ from operators.walking import descend, named, of_kind
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """One kernel of both bodies; what the second loads where the first stored it stays in registers."""
+    """One kernel of both bodies.
+
+    What the second loads where the first stored it stays in registers where neither has a mask; all else goes through
+    memory, behind a barrier.
+    """
 
     name: str = "fuse-kernels"
     intent: str = "launch once, and keep what one kernel leaves for the other where it is"
