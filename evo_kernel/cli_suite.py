@@ -20,16 +20,29 @@ _root = click.option(
 
 
 @suite.command("list")
-def suite_list() -> None:
-    """List the suites that can be read, and what is looked for in a checkout.
+@click.argument("name", required=False)
+@_root
+def suite_list(name: str | None, root: Path | None) -> None:
+    """List the suites that can be read, and what is looked for in a checkout; or the tasks of the suite NAME.
 
-    Exits with 1 where a suite that plugs in cannot be used, after all others, with the reason.
+    \b
+    Examples:
+      evo-kernel suite list
+      evo-kernel suite list native
+      evo-kernel suite list rocm --root GEAK-eval
+
+    Without NAME it exits with 1 where a suite that plugs in cannot be used, after all others, with the reason.
     """
     import sys
 
     from evo_kernel.cli_options import say
     from evo_kernel.suite import survey as suite_survey
 
+    if name is not None:
+        click.echo("\n".join(suite_survey.listed(suite_survey.survey(name, root).tasks)))
+        return
+    if root is not None:
+        raise click.UsageError("--root is of one suite: name it, as in `suite list rocm --root GEAK-eval`")
     found, broken = suite_survey.known()
     for name, about, looks_for in found:
         click.echo(f"{name:<20} {about}")

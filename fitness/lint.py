@@ -6,20 +6,22 @@ in float64 it gives the truth of every trial, is no evidence against a task and 
 and a constant never are, for results that do not depend on the inputs are worth no kernel.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from fitness import yardstick
 from fitness.mutants import CONSTANT, ZEROS, Ground, mutants
+from fitness.tolerance import Yardstick
 from suites import Task
 from suites.loading import Functions, functions
 from suites.trials import Trial, draw, few, interpretable
 
 REFUSED, ACCEPTED, NOT_APPLICABLE = "refused", "accepted", "not applicable"
 MEMBERS = 3  # honest implementations, at least, of what gives floating-point results: the reference is one
+COUNTED = 64  # elements of which chance cannot take all that are rounded twice
 SAME = 1e-11  # of the largest number: two float64 results that differ by less are the same but for their roundings
 
 
@@ -39,7 +41,7 @@ def lint(task: Task, seed: int = 0) -> tuple[Finding, ...]:
     cases = (*task.cases, *(e for e in task.edges if interpretable(e)))
     trials = [t for group in few(task, cases).values() for t in group]
     grounds = [ground(own, trial, seed) for trial in trials]
-    return (*_wrong(own, grounds), *_honest(own, grounds, seed))
+    return (*_wrong(own, grounds), *_honest(own, grounds, seed), *_counted(task, grounds))
 
 
 def faults(findings: tuple[Finding, ...]) -> list[str]:
@@ -98,21 +100,52 @@ def _honest(own: Functions, grounds: list[Ground], seed: int) -> Iterator[Findin
     if not own.honest:
         return
     for name, function in (("reference", own.reference), *own.honest):
-        worst, where = 0.0, grounds[0].trial
+        worst, where, told = 0.0, grounds[0].trial, ""
         for ground in grounds:
             limits = yardstick.compute(own, ground.values, ground.trial, seed=seed, without=name)
             made = yardstick.outputs(function(*[yardstick.copied(v) for v in ground.values.values()]))
-            ratio = max(yardstick.ratio(y, m)[0] for y, m in zip(limits, made, strict=True))
+            ratio = _worst(limits, made)
             if ratio > worst:
-                worst, where = ratio, ground.trial
+                worst, where, told = ratio, ground.trial, _why(ratio, limits, made)
         place = f"case {where.case}, {where.said}"
         if worst > 1.0:
-            yield Finding(f"honest {name}", REFUSED, f"{worst:.3g} of its limit: {place}",
-                          f"honest `{name}` is refused in {place}: its error is {worst:.3g} times what the other "
-                          "implementations allow; compute in float32 and round once, or take the distribution out of "
-                          "that input's `trials`")  # fmt: skip
+            yield Finding(
+                f"honest {name}",
+                REFUSED,
+                f"{worst:.3g} of its limit: {place}",
+                f"honest `{name}` is refused in {place}: {told}",
+            )
         else:
             yield Finding(f"honest {name}", ACCEPTED, f"at most {worst:.2f} of its limit")
+
+
+def _worst(limits: Sequence[Yardstick], made: Sequence[torch.Tensor]) -> float:
+    return max(yardstick.ratio(y, m)[0] for y, m in zip(limits, made, strict=True))
+
+
+def _why(worst: float, limits: Sequence[Yardstick], made: Sequence[torch.Tensor]) -> str:
+    """Say what refuses an honest program, and what to do."""
+    if _worst([replace(y, misrounded=None) for y in limits], made) <= 1.0:
+        return (
+            f"{worst:.3g} times as many of its elements as `misrounded` allows are not the truth rounded once; compute "
+            "in float32 and round once, or allow more"
+        )
+    return (
+        f"its error is {worst:.3g} times what the other implementations allow; compute in float32 and round once, or "
+        "take the distribution out of that input's `trials`"
+    )
+
+
+def _counted(task: Task, grounds: list[Ground]) -> Iterator[Finding]:
+    """Say where a task's share of elements would never refuse anything: of few results chance may take all."""
+    if task.misrounded is None:
+        return
+    sizes = [y.truth.numel() for g in grounds for y in g.yardsticks if y.misrounded is not None]
+    most = max(sizes, default=0)
+    if most < COUNTED:
+        yield Finding("rounded twice", ACCEPTED, f"in results of 16 bits with at most {most} elements",
+                      "`misrounded` would find nothing: no public case has, at its small size and from `whole` inputs, "
+                      f"a result of 16 bits or fewer with {COUNTED} elements")  # fmt: skip
 
 
 def _equal(one: torch.Tensor | None, truth: torch.Tensor) -> bool:

@@ -256,7 +256,7 @@ def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], trial: Tria
         + (0.5 * epsilon + mean_floor / math.sqrt(len(rows))) * mean_size
         + tiny,
         scale=scale,
-        misrounded=trial.misrounded,
+        misrounded=trial.misrounded if EPSILON[dtype] > EPSILON["float32"] else None,
     )
 
 

@@ -252,8 +252,11 @@ def _rounding_faults(scope: dict[str, Any]) -> list[str]:
     if type(share) is not float or not 0 < share < 1:
         return [f"`misrounded` must be a share of elements between 0.0 and 1.0; got {share!r}"]
     inputs = [a for c in _cases(scope.get("cases")) for a in c.inputs.values() if isinstance(a, Input)]
-    if not any(WHOLE in (a.distribution, *(a.trials or ())) for a in inputs):
+    whole = [a for a in inputs if WHOLE in (a.distribution, *(a.trials or ()))]
+    if not whole:
         return [f"`misrounded` is about inputs drawn as `{WHOLE}`, and none of a public case names that in its trials"]
+    if any((a.scale, a.shift) != (1.0, 0.0) for a in whole):
+        return [f"`misrounded` is about whole numbers, and what may be drawn as `{WHOLE}` has a scale or a shift"]
     return []
 
 

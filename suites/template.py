@@ -48,8 +48,9 @@ honest = [in_float32, fused]
 # What else a task may say of its results, each False or empty when left out:
 #   exact = True          from inputs drawn as `signs` every result is right bit for bit (sums, products, copies)
 #   misrounded = 0.01     from inputs drawn as `whole`, beside which others keep their own distribution, sums are exact,
-#                         and at most 1% of the elements may be other than the truth rounded once: what is rounded to 16
-#                         bits before the end, within every other limit, is found so
+#                         and of every result of 16 bits or fewer at most 1% of the elements, and four, may be other than
+#                         the truth rounded once: what is rounded to 16 bits before the end, within every other limit, is
+#                         found so, where a small case has 64 results or more
 #   atomics = True        results may differ from run to run in their last bits
 #   in_place = ["x"]      the launcher may overwrite these inputs and return them
 #   tf32 = True           dots of float32 may round their operands to tf32
@@ -76,7 +77,8 @@ def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 60
     #   special    the same with a few of the largest numbers the dtype has
     # Name one where every honest kernel agrees on that, as for copies and sums of two. Not here: a maximum of NaN and 0 is
     # 0 in Triton unless one asks for NaN.
-    # And one more: whole, whole numbers from -28 to 28, for what is summed where `misrounded` is said; see above.
+    # And one more: whole, whole numbers from -56 to 56, for what is summed where `misrounded` is said; see above. In rows
+    # longer than 64 some are 0, so that sums of products along rows are exact even in matrix units that have 14 bits.
     # Input(..., order=(1, 0)) stores a matrix column by column, Input(..., pad=3) leaves three unused elements after
     # each row. Contiguous row-major memory is the default.
     # Keep results inside the dtype's range: float16 ends at 65504.

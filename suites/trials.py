@@ -58,17 +58,15 @@ def trials(task: Task, case: Case, small: bool) -> tuple[Trial, ...]:
 def few(task: Task, cases: tuple[Case, ...]) -> dict[str, tuple[Trial, ...]]:
     """Choose trials for the slow interpreter: each case's own values, and over all cases every trial there is once.
 
-    What the base values of no case show is given to the smallest cases that can show it, one to each in turn.
+    What the base values of no case show is given to the smallest cases that can show it, one to each in turn. A share
+    of the elements is counted in every case: what is rounded between the parts of a sum shows in long sums alone.
     """
     every = {c.name: trials(task, c, small=True) for c in cases}
-    chosen = {name: [group[0]] for name, group in every.items()}
-    seen = {kind for group in chosen.values() for kind in _kinds(group[0])}
+    chosen = {name: [group[0], *(t for t in group[1:] if t.misrounded is not None)] for name, group in every.items()}
+    seen = {kind for group in chosen.values() for trial in group for kind in _kinds(trial)}
     wanted = [kind for kind in (*FLOATING, *NAMED, INFLUENCE) if kind not in seen]
     for kind in wanted:
-        turns = kind != WHOLE  # a share of elements is counted there, and shows nothing in a result of one
-        able = [
-            (turns * len(chosen[name]), _cost(t), name, t) for name, g in every.items() for t in g if t.name == kind
-        ]
+        able = [(len(chosen[name]), _cost(t), name, t) for name, g in every.items() for t in g if t.name == kind]
         if able:
             *_, name, trial = min(able, key=lambda a: a[:3])
             chosen[name].append(trial)

@@ -140,6 +140,12 @@ class TestWhatAPromptHolds:
     def test_the_system_text_is_one_for_all_operators_so_that_it_can_be_cached(self, double_task: Task) -> None:
         assert len({ask(double_task).system for ask in ASKED.values()}) == 1
 
+    def test_a_model_is_told_where_results_must_be_rounded_once(self, double_task: Task) -> None:
+        words = "all but 1% of the elements must be the true result rounded once"
+        asked = ASKED["generate"](replace(double_task, misrounded=0.01))
+        assert words in asked.system
+        assert "rounded once" not in ASKED["generate"](double_task).system
+
     def test_held_out_cases_and_the_tasks_own_solutions_are_never_shown(self, double_task: Task) -> None:
         for ask in ASKED.values():
             both = ask(double_task).system + ask(double_task).text

@@ -46,7 +46,7 @@ from fitness.jail import Jail, WorkerLost
 from fitness.jobs import interpreted
 from fitness.theirs import Theirs
 from operators.llm import launcher
-from suites import TaskError, foreign
+from suites import TaskError, foreign, names
 from suites.foreign import Loaded, blocks, handing, registry, rules
 
 pytestmark = pytest.mark.usefixtures("shared_jails")
@@ -996,6 +996,14 @@ class TestWhatCannotBeRead:
         assert "2_R?[31me?lu" in told.output
 
 
+def test_the_tasks_of_a_suite_are_listed_a_line_each() -> None:
+    native, rocm = run("suite", "list", "native"), run("suite", "list", "rocm", "--root", GEAK)
+    assert [line.split()[0] for line in native.stdout.splitlines()] == names()
+    assert [line.split()[0] for line in rocm.stdout.splitlines()] == [t["name"] for t in show("rocm", GEAK)["tasks"]]
+    alone = run("suite", "list", "--root", GEAK)
+    assert (alone.exit_code, "--root is of one suite: name it" in alone.output) == (2, True)
+
+
 class Mine:
     """A suite of somebody else's."""
 
@@ -1095,6 +1103,16 @@ class TestOtherPeoplesSuites:
         assert listed.stderr == f"evo-kernel: {why}; give it another name\n"
         shown = run("suite", "show", "rocm", "--root", GEAK)
         assert (shown.exit_code, f"note: {why}" in shown.stdout) == (0, True)
+
+    def test_why_a_task_of_a_plugin_cannot_be_used_is_one_line_everywhere(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(Broken, "tasks", (Loaded("only", "a.py", "module", problem="torn\nin two"),))
+        self.plug(monkeypatch, f"{__name__}:Broken")
+        told = [run("suite", *command, "--root", tmp_path) for command in (("show", "mine"), ("check", "mine"))]
+        assert all("torn in two" in one.output for one in told)
+        rootless = run("suite", "show", "mine")
+        assert (rootless.exit_code, rootless.output) == (1, "evo-kernel: suite mine needs --root CHECKOUT\n")
 
     def test_of_two_plugins_of_one_name_neither_is_used_nor_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         points = [metadata.EntryPoint("mine", f"{__name__}:{kind}", registry.GROUP) for kind in ("Mine", "Broken")]

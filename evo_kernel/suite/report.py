@@ -190,8 +190,8 @@ def _costs(report: dict[str, Any]) -> list[str]:
         found = {f"{part}{way}": None if spent is None else spent[part] for way, spent in ways.items()
                  for part in _COSTS}  # fmt: skip
         tasks.append({"name": task["name"], **found})
-    about = "To the first right program that the search made, to the best, and in all; above single tasks, means of " \
-            "those that have one, and sums."  # fmt: skip
+    about = "To the first right program that the search made, to the best where that is no seed, and in all; above " \
+            "single tasks, means of those that have one, and sums."  # fmt: skip
     return ["## Cost", "", about, "", *table(_COST, [*parts(report), *tasks]), ""]
 
 

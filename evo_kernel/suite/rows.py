@@ -59,7 +59,7 @@ class Made:
     correct: int = 0
     spent: Spent = Spent()
     to_first: Spent | None = None  # up to the first that passed
-    to_best: Spent | None = None  # up to the best; no evaluations: it is the seed
+    to_best: Spent | None = None  # up to the best; None: that is a seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +226,9 @@ def fold(events: Iterable[Event], best: str | None) -> Made:
             tally.pico += event.dollars
         elif isinstance(event, Judged):
             candidate = proposed[event.number].candidate
-            tally.judged(event, candidate.operator not in GIVEN)
-            if candidate.id == best:
+            own = candidate.operator not in GIVEN
+            tally.judged(event, own)
+            if own and candidate.id == best:
                 tally.to_best = tally.spent
     return tally.made
 

@@ -28,8 +28,8 @@ def survey(name: str, root: Path | None) -> Survey:
     """Read a whole checkout."""
     found = loader(name)
     if root is None and name != ROOTLESS:
-        looks_for = ", ".join(found.looks_for)
-        raise SuiteError(f"suite {name} needs --root CHECKOUT: a folder with {looks_for} below it")
+        below = f": a folder with {', '.join(found.looks_for)} below it" if found.looks_for else ""
+        raise SuiteError(f"suite {name} needs --root CHECKOUT{below}")
     place: Any = root  # None for the native tasks alone
     tasks = tuple(map(_written, found.load(place)))
     if not tasks:
@@ -39,7 +39,12 @@ def survey(name: str, root: Path | None) -> Survey:
 
 
 def _written(task: Loaded) -> Loaded:
-    """Return a task that can be written; one of whose texts holds half a letter cannot be used, nor shown as it is."""
+    """Return a task that can be written; one of whose texts holds half a letter cannot be used, nor shown as it is.
+
+    Why it cannot be used is one line, whoever wrote the loader.
+    """
+    if task.problem:
+        task = replace(task, problem=" ".join(task.problem.split()))
     strange = {part: told for part, text in asdict(task).items() if (told := _whole(text)) != text}
     if not strange:
         return task
@@ -113,9 +118,13 @@ def text(found: Survey, every: bool = False) -> str:
     untimed = [(t.name, t.untimed) for t in found.tasks if t.untimed and not t.problem]
     lines += _reasons("loaded, and not timed as the suite does:", untimed)
     lines += [f"note: {note}" for note in found.notes]
-    if every:
-        lines += [f"{t.name:<40} {t.group or '-':<8} {_said(t)}" for t in found.tasks]
-    return "\n".join(clean(line).replace("\n", "?") for line in lines)  # names come from files of theirs
+    lines = [clean(line).replace("\n", "?") for line in lines]  # names come from files of theirs
+    return "\n".join([*lines, *(listed(found.tasks) if every else ())])
+
+
+def listed(tasks: Sequence[Loaded]) -> list[str]:
+    """Return a line for every task: its name, its level, and what it is or why it cannot be used."""
+    return [clean(f"{t.name:<40} {t.group or '-':<8} {_said(t)}").replace("\n", "?") for t in tasks]
 
 
 def _said(task: Loaded) -> str:
