@@ -23,7 +23,7 @@ _HEADS = {ast.For: ("target", "iter"), ast.While: ("test",), ast.If: ("test",)} 
 _known: dict[str, str] = {}
 _known_heads: dict[bytes, dict[str, str]] = {}
 Place = tuple[int, int]
-_NONE: Mapping[Place, str] = {}
+_NONE: Mapping[Place, Sequence[str]] = {}
 _SPACE = " \t\f\r\n"
 _TEXT = "Expr(value=Constant("
 _STARTS = re.compile(r"^(?=[@\w])(?!(?:else|elif|except|finally)\b)", re.MULTILINE)
@@ -35,10 +35,10 @@ class _Within(Exception):
 
 @dataclass(slots=True)
 class _Text:
-    """The lines of statements, what stands for others and how many of those were met."""
+    """The lines of statements, where a number stands for which others, and how many of those were met."""
 
     lines: list[bytes]
-    stand: Mapping[Place, str]
+    stand: Mapping[Place, Sequence[str]]
     met: int = 0
 
 
@@ -83,26 +83,32 @@ def _lines(source: str) -> list[str]:
 
 
 def _shortly(lines: Sequence[str], first: bool) -> list[str] | None:
-    """Dump statements of which a number takes the place of every line that is dumped already: a parser reads less.
+    """Dump statements of which a number takes the place of lines that are dumped already, or above: less is parsed.
 
     Such lines below one another are one number. Where one is within a longer statement or a text, that cannot be done.
     """
-    short, stand = list(lines), dict[Place, str]()
-    above: tuple[Place, str] | None = None  # where the number above stands, and the space before it
+    short, stand = list(lines), dict[Place, list[str]]()
+    above: tuple[list[str], str] | None = None  # what the number above stands for, and the space before it
+    met, depth = set[str](), 0
     for number, line in enumerate(lines, 1):
         text = line.strip(_SPACE)
-        found = _known.get(text, _TEXT)
-        if found.startswith(_TEXT):  # one may be a docstring
+        known = text in met or not _known.get(text, _TEXT).startswith(_TEXT)  # a text may be a docstring
+        if not known:
             above = None
+            opened = _opened(text)
+            if not depth and not opened and _is_whole(text):
+                met.add(text)
+            depth += opened
             continue
         at = line.index(text)
-        if above is not None and above[1] == line[:at]:
+        space = line[:at]
+        if above is not None and above[1] == space:
             short[number - 1] = "\n"
-            stand[above[0]] += f", {found}"
+            above[0].append(text)
             continue
-        short[number - 1] = f"{line[:at]}0{line[at + len(text) :]}"
-        stand[number, at] = found
-        above = None if _goes_on(lines, number - 1) else ((number, at), line[:at])
+        short[number - 1] = f"{space}0{line[at + len(text) :]}"
+        stand[number, at] = [text]
+        above = None if _goes_on(lines, number - 1) else (stand[number, at], space)
     if not stand:
         return None
     try:
@@ -111,15 +117,26 @@ def _shortly(lines: Sequence[str], first: bool) -> list[str] | None:
         return None
 
 
+def _opened(text: str) -> int:
+    """Count the brackets that a line leaves open."""
+    return sum([text.count(one) for one in "([{"]) - sum([text.count(one) for one in ")]}"])
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a line without brackets left open may be a simple statement and nothing else; a guess is enough."""
+    return bool(text) and text[-1] not in ":\\," and text[0] not in "@'\"" and "#" not in text and ";" not in text
+
+
 def _goes_on(lines: Sequence[str], number: int) -> bool:
     """Tell whether the line above ends in a backslash: after a head, what is below this line is in another block."""
     return number > 0 and lines[number - 1].rstrip("\r\n").endswith("\\")
 
 
-def _dumps(tree: ast.Module, first: bool, lines: Sequence[str], stand: Mapping[Place, str] = _NONE) -> list[str]:
+def _dumps(tree: ast.Module, first: bool, lines: Sequence[str],
+           stand: Mapping[Place, Sequence[str]] = _NONE) -> list[str]:  # fmt: skip
     """Dump statements; where they are the `first` of a program, its docstring gives an empty text.
 
-    `stand` holds, by line and column, the dumps of statements that something shorter stands for.
+    `stand` holds, by line and column, the statements that a number stands for.
     """
     for node in _definitions(tree):
         if _documented(node):
@@ -151,7 +168,10 @@ def _dump(node: ast.stmt, text: _Text) -> str:
     if found is None:
         return _remembered(node, text.lines)
     text.met += 1
-    return found
+    dumps = [_known.get(one, _TEXT) for one in found]
+    if any(one.startswith(_TEXT) for one in dumps):  # what seemed to be a statement above was none
+        raise _Within
+    return ", ".join(dumps)
 
 
 def _head(node: ast.stmt, lines: Sequence[bytes]) -> Mapping[str, str]:
