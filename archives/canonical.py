@@ -6,7 +6,7 @@ dumped once, so that to tell whether a program is new costs what is new in it.
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +21,8 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # lists of state
 _PARTED = (ast.Match,)  # compound, and without a body of its own
 _HEADS = {ast.For: ("target", "iter"), ast.While: ("test",), ast.If: ("test",)}  # the last of each ends the head
 _known: dict[str, str] = {}
-_known_heads: dict[bytes, dict[str, str]] = {}
+_known_heads: dict[str, dict[str, str]] = {}
+_SHORT = {"for": "for _ in 0:", "while": "while 0:", "if": "if 0:"}
 Place = tuple[int, int]
 _NONE: Mapping[Place, Sequence[str]] = {}
 _SPACE = " \t\f\r\n"
@@ -85,15 +86,16 @@ def _lines(source: str) -> list[str]:
 def _shortly(lines: Sequence[str], first: bool) -> list[str] | None:
     """Dump statements of which a number takes the place of lines that are dumped already, or above: less is parsed.
 
-    Such lines below one another are one number. Where one is within a longer statement or a text, that cannot be done.
+    Such lines below one another are one number, and a head keeps its first word. Where one is within a longer statement
+    or a text, that cannot be done.
     """
     short, stand = list(lines), dict[Place, list[str]]()
     above: tuple[list[str], str] | None = None  # what the number above stands for, and the space before it
     met, depth = set[str](), 0
     for number, line in enumerate(lines, 1):
         text = line.strip(_SPACE)
-        known = text in met or not _known.get(text, _TEXT).startswith(_TEXT)  # a text may be a docstring
-        if not known:
+        instead = _instead(text, met)
+        if not instead:
             above = None
             opened = _opened(text)
             if not depth and not opened and _is_whole(text):
@@ -102,13 +104,13 @@ def _shortly(lines: Sequence[str], first: bool) -> list[str] | None:
             continue
         at = line.index(text)
         space = line[:at]
-        if above is not None and above[1] == space:
+        if above is not None and above[1] == space and instead == "0":
             short[number - 1] = "\n"
             above[0].append(text)
             continue
-        short[number - 1] = f"{space}0{line[at + len(text) :]}"
+        short[number - 1] = f"{space}{instead}{line[at + len(text) :]}"
         stand[number, at] = [text]
-        above = None if _goes_on(lines, number - 1) else (stand[number, at], space)
+        above = None if instead != "0" or _goes_on(lines, number - 1) else (stand[number, at], space)
     if not stand:
         return None
     try:
@@ -117,14 +119,21 @@ def _shortly(lines: Sequence[str], first: bool) -> list[str] | None:
         return None
 
 
+def _instead(text: str, met: Collection[str]) -> str:
+    """Return what takes the place of a line that was met or is known, nothing for another."""
+    if text.endswith(":"):
+        return _SHORT.get(text.partition(" ")[0], "") if text in met or text[:-1] in _known_heads else ""
+    return "0" if text in met or not _known.get(text, _TEXT).startswith(_TEXT) else ""  # a text may be a docstring
+
+
 def _opened(text: str) -> int:
     """Count the brackets that a line leaves open."""
     return sum([text.count(one) for one in "([{"]) - sum([text.count(one) for one in ")]}"])
 
 
 def _is_whole(text: str) -> bool:
-    """Tell whether a line without brackets left open may be a simple statement and nothing else; a guess is enough."""
-    return bool(text) and text[-1] not in ":\\," and text[0] not in "@'\"" and "#" not in text and ";" not in text
+    """Tell whether a line without brackets left open may be a head or a simple statement; a guess is enough."""
+    return bool(text) and text[-1] not in "\\," and text[0] not in "@'\"" and "#" not in text and ";" not in text
 
 
 def _goes_on(lines: Sequence[str], number: int) -> bool:
@@ -163,7 +172,7 @@ def _dump(node: ast.stmt, text: _Text) -> str:
     blocks = [name for name in ("body", "orelse") if getattr(node, name, None)] if isinstance(node, _OPENED) else []
     if blocks:
         inner = {name: ", ".join([_dump(one, text) for one in getattr(node, name)]) for name in blocks}
-        return dumped(node, {**_head(node, text.lines), **{name: f"[{dumps}]" for name, dumps in inner.items()}})
+        return dumped(node, {**_head(node, text), **{name: f"[{dumps}]" for name, dumps in inner.items()}})
     found = text.stand.get((node.lineno, node.col_offset)) if text.stand and hasattr(node, "lineno") else None
     if found is None:
         return _remembered(node, text.lines)
@@ -174,18 +183,24 @@ def _dump(node: ast.stmt, text: _Text) -> str:
     return ", ".join(dumps)
 
 
-def _head(node: ast.stmt, lines: Sequence[bytes]) -> Mapping[str, str]:
+def _head(node: ast.stmt, text: _Text) -> Mapping[str, str]:
     """Dump what the head of a loop or a branch holds, once for all heads of the same text in one line."""
     names = _HEADS.get(type(node), ())
     last = getattr(node, names[-1]) if names else None
-    if last is None or last.end_lineno != node.lineno or node.lineno > len(lines):
+    if last is None or last.end_lineno != node.lineno or node.lineno > len(text.lines):
         return {}
-    text = lines[node.lineno - 1][node.col_offset : last.end_col_offset]
-    if text not in _known_heads:
+    short = text.stand.get((node.lineno, node.col_offset))
+    if short is not None:
+        text.met += 1
+        if short[0][:-1] not in _known_heads:  # what seemed to be a head above was none
+            raise _Within
+        return _known_heads[short[0][:-1]]
+    line = text.lines[node.lineno - 1][node.col_offset : last.end_col_offset].decode()
+    if line not in _known_heads:
         if len(_known_heads) >= REMEMBERED:
             _known_heads.clear()
-        _known_heads[text] = {name: dumped(getattr(node, name)) for name in names}
-    return _known_heads[text]
+        _known_heads[line] = {name: dumped(getattr(node, name)) for name in names}
+    return _known_heads[line]
 
 
 def _remembered(node: ast.stmt, lines: Sequence[bytes]) -> str:
