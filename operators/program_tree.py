@@ -108,7 +108,7 @@ class Tree:
     def around(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         """Give the nodes around one, the innermost first, up to the function that it is in."""
         above = self._parents.get(node)
-        while above is not None and not isinstance(above[0], (cst.FunctionDef, cst.Lambda)):
+        while above is not None and type(above[0]) not in (cst.FunctionDef, cst.Lambda):
             yield above[0]
             above = self._parents.get(above[0])
 

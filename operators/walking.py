@@ -23,7 +23,7 @@ _TOKENS = {
 _HOLDING = (cst.BaseCompoundStatement, cst.BaseSuite, cst.SimpleStatementLine, cst.Else, cst.ExceptHandler, cst.Finally)
 _LINES = {cst.SimpleStatementLine, cst.SimpleStatementSuite}
 _LEAVES = {cst.Name, cst.Integer, cst.Float, cst.SimpleString}
-_NONE: tuple[list[int], list[Any]] = ([], [])
+_NONE: tuple[list[int], tuple[Any, ...]] = ([], ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class _Whole:
     """All nodes of a tree in the order of the text, and of each kind the places in it and the nodes there."""
 
     nodes: tuple[cst.CSTNode, ...]
-    kinds: dict[type, tuple[list[int], list[Any]]]
+    kinds: dict[type, tuple[list[int], tuple[Any, ...]]]
 
 
 # By what `id` says: libcst's own hash is a call of Python. A tree's order keeps all its nodes, so none is mistaken.
@@ -48,11 +48,11 @@ def remember(order: Order, below: Below) -> None:
     """Take note of the order of a whole tree: what is below a node of it is a part of that."""
     if len(_known) >= REMEMBERED:
         _known.clear()
-    whole = _Whole(tuple(order), {})
+    kinds: dict[type, list[int]] = {}
     for place, node in enumerate(order):
-        places, nodes = whole.kinds.setdefault(type(node), ([], []))
-        places.append(place)
-        nodes.append(node)
+        kinds.setdefault(type(node), []).append(place)
+    nodes = {kind: (places, tuple([order[place] for place in places])) for kind, places in kinds.items()}
+    whole = _Whole(tuple(order), nodes)
     _known.update({id(node): (whole, begin, end) for node, (begin, end) in below.items()})
 
 
@@ -122,18 +122,12 @@ def _holds(kind: type[cst.CSTNode]) -> bool:
 def of_kind(node: cst.CSTNode, *kinds: type[cst.CSTNode]) -> tuple[Any, ...]:
     """Return what is of some kinds in a node and below it, in the order of the text."""
     known = _known.get(id(node))
-    if known is None:
+    if known is None or len(kinds) > 1:
         return _of_kind(node, *kinds)
     whole, begin, end = known
-    found: list[tuple[int, Any]] = []
-    for kind in kinds:
-        places, nodes = whole.kinds.get(kind, _NONE)
-        first = bisect_left(places, begin)
-        last = bisect_left(places, end, first)
-        if len(kinds) == 1:
-            return tuple(nodes[first:last])
-        found += zip(places[first:last], nodes[first:last], strict=True)
-    return tuple([one for _, one in sorted(found)])  # no two are in one place, so that no nodes are compared
+    places, nodes = whole.kinds.get(kinds[0], _NONE)
+    first = bisect_left(places, begin)
+    return nodes[first : bisect_left(places, end, first)]
 
 
 @lru_cache(maxsize=16384)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import libcst as cst
 
@@ -30,8 +31,9 @@ class Lanes:
     accesses: list[cst.Call] = field(default_factory=list)
 
 
+@lru_cache(maxsize=256)
 def lanes(program: Program, kernel: Kernel, asked: tuple[cst.Call, ...]) -> Lanes | None:
-    """Return the calls to change if every row of a tile can be what a program was, else None."""
+    """Return the calls to change if every row of a tile can be what a program was, else None; nobody changes them."""
     function = program.function(kernel)
     lines = list(_lines(function.body))
     if any(line is None for line in lines):
@@ -80,7 +82,7 @@ def _own(lines: list[cst.CSTNode | None], asked: tuple[cst.Call, ...]) -> set[st
 
 def depends(node: cst.CSTNode, own: set[str], asked: tuple[cst.Call, ...]) -> bool:
     """Tell whether an expression depends on the number of the program."""
-    return not own.isdisjoint(named(node)) or any(call in asked for call in of_kind(node, cst.Call))
+    return not own.isdisjoint(named(node)) or any(call is one for call in of_kind(node, cst.Call) for one in asked)
 
 
 def _targets(line: cst.Assign | cst.AugAssign) -> list[str]:
@@ -110,7 +112,7 @@ def _unsteady(line: cst.CSTNode, own: set[str], shaped: set[str], looped: set[cs
 
 def _sorted(call: cst.Call, own: set[str], asked: tuple[cst.Call, ...], found: Lanes) -> bool:
     """Put a call where it belongs; tell whether it works on each row alone."""
-    if call in asked or _plain(call):
+    if any(call is one for one in asked) or _plain(call):
         return True
     if dotted(call.func, "arange"):
         found.ranges.append(call)

@@ -73,10 +73,10 @@ class Text:
         span = self.spans.get(id(node))
         if span is not None and span.indent == indent:
             return self.of(span)
-        if span is not None and span.end == span.begin + 1 and isinstance(node, cst.SimpleStatementLine):
+        if span is not None and span.end == span.begin + 1 and type(node) is cst.SimpleStatementLine:
             return indent + self.lines[span.begin][len(span.indent) :]
         pen = Pen(indent, self.module.default_newline)
-        if isinstance(node, cst.SimpleStatementLine):
+        if type(node) is cst.SimpleStatementLine:
             return pen.line(node)
         text = pen.head(node)
         inner = indent + (self.module.default_indent if node.body.indent is None else node.body.indent)
@@ -142,7 +142,9 @@ def _footer(node: Any) -> int:
         return 0
     for name in ("finalbody", "orelse", "handlers", "cases", "body"):
         last = getattr(node, name, None)
-        if isinstance(last, cst.IndentedBlock):
+        if last is None:
+            continue
+        if type(last) is cst.IndentedBlock:
             return len(last.footer) + _footer(last.body[-1])
         if isinstance(last, (list, tuple)) and last and name != "body":
             return _footer(last[-1])
