@@ -84,6 +84,18 @@ def test_a_line_that_is_known_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -
     assert "".join(read).count("tl.load") == 1
 
 
+def test_a_new_line_or_head_that_is_there_often_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = "    for i in range(x, 9):\n        y = tl.load(x + i)\n        if y < 1:\n            tl.store(x, y)\n"
+    kernel = "def f(x):\n" + 20 * loop
+    canonical.forget()
+    canonical.canonical("y = 1\n")
+    read: list[str] = []
+    monkeypatch.setattr(canonical, "parse", lambda text: read.append(text) or parse(text))
+    assert canonical.canonical(kernel) == ast.dump(ast.parse(kernel))
+    (text,) = read
+    assert [text.count(one) for one in ("tl.load", "tl.store", "range(x, 9)", "y < 1")] == [1, 1, 1, 1]
+
+
 def _written(source: str) -> str:
     try:
         return canonical.canonical(source)
