@@ -6,7 +6,7 @@ dumped once, so that to tell whether a program is new costs what is new in it.
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,9 +21,10 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # lists of state
 _PARTED = (ast.Match,)  # compound, and without a body of its own
 _HEADS = {ast.For: ("target", "iter"), ast.While: ("test",), ast.If: ("test",)}  # the last of each ends the head
 _known: dict[str, str] = {}
-_known_heads: dict[bytes, dict[str, str]] = {}
+_known_heads: dict[str, dict[str, str]] = {}
+_SHORT = {"for": "for _ in 0:", "while": "while 0:", "if": "if 0:"}
 Place = tuple[int, int]
-_NONE: Mapping[Place, str] = {}
+_NONE: Mapping[Place, Sequence[str]] = {}
 _SPACE = " \t\f\r\n"
 _TEXT = "Expr(value=Constant("
 _STARTS = re.compile(r"^(?=[@\w])(?!(?:else|elif|except|finally)\b)", re.MULTILINE)
@@ -35,10 +36,10 @@ class _Within(Exception):
 
 @dataclass(slots=True)
 class _Text:
-    """The lines of statements, what stands for others and how many of those were met."""
+    """The lines of statements, where a number stands for which others, and how many of those were met."""
 
     lines: list[bytes]
-    stand: Mapping[Place, str]
+    stand: Mapping[Place, Sequence[str]]
     met: int = 0
 
 
@@ -83,26 +84,33 @@ def _lines(source: str) -> list[str]:
 
 
 def _shortly(lines: Sequence[str], first: bool) -> list[str] | None:
-    """Dump statements of which a number takes the place of every line that is dumped already: a parser reads less.
+    """Dump statements of which a number takes the place of lines that are dumped already, or above: less is parsed.
 
-    Such lines below one another are one number. Where one is within a longer statement or a text, that cannot be done.
+    Such lines below one another are one number, and a head keeps its first word. Where one is within a longer statement
+    or a text, that cannot be done.
     """
-    short, stand = list(lines), dict[Place, str]()
-    above: tuple[Place, str] | None = None  # where the number above stands, and the space before it
+    short, stand = list(lines), dict[Place, list[str]]()
+    above: tuple[list[str], str] | None = None  # what the number above stands for, and the space before it
+    met, depth = set[str](), 0
     for number, line in enumerate(lines, 1):
         text = line.strip(_SPACE)
-        found = _known.get(text, _TEXT)
-        if found.startswith(_TEXT):  # one may be a docstring
+        instead = _instead(text, met)
+        if not instead:
             above = None
+            opened = _opened(text)
+            if not depth and not opened and _is_whole(text):
+                met.add(text)
+            depth += opened
             continue
         at = line.index(text)
-        if above is not None and above[1] == line[:at]:
+        space = line[:at]
+        if above is not None and above[1] == space and instead == "0":
             short[number - 1] = "\n"
-            stand[above[0]] += f", {found}"
+            above[0].append(text)
             continue
-        short[number - 1] = f"{line[:at]}0{line[at + len(text) :]}"
-        stand[number, at] = found
-        above = None if _goes_on(lines, number - 1) else ((number, at), line[:at])
+        short[number - 1] = f"{space}{instead}{line[at + len(text) :]}"
+        stand[number, at] = [text]
+        above = None if instead != "0" or _goes_on(lines, number - 1) else (stand[number, at], space)
     if not stand:
         return None
     try:
@@ -111,15 +119,33 @@ def _shortly(lines: Sequence[str], first: bool) -> list[str] | None:
         return None
 
 
+def _instead(text: str, met: Collection[str]) -> str:
+    """Return what takes the place of a line that was met or is known, nothing for another."""
+    if text.endswith(":"):
+        return _SHORT.get(text.partition(" ")[0], "") if text in met or text[:-1] in _known_heads else ""
+    return "0" if text in met or not _known.get(text, _TEXT).startswith(_TEXT) else ""  # a text may be a docstring
+
+
+def _opened(text: str) -> int:
+    """Count the brackets that a line leaves open."""
+    return sum([text.count(one) for one in "([{"]) - sum([text.count(one) for one in ")]}"])
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a line without brackets left open may be a head or a simple statement; a guess is enough."""
+    return bool(text) and text[-1] not in "\\," and text[0] not in "@'\"" and "#" not in text and ";" not in text
+
+
 def _goes_on(lines: Sequence[str], number: int) -> bool:
     """Tell whether the line above ends in a backslash: after a head, what is below this line is in another block."""
     return number > 0 and lines[number - 1].rstrip("\r\n").endswith("\\")
 
 
-def _dumps(tree: ast.Module, first: bool, lines: Sequence[str], stand: Mapping[Place, str] = _NONE) -> list[str]:
+def _dumps(tree: ast.Module, first: bool, lines: Sequence[str],
+           stand: Mapping[Place, Sequence[str]] = _NONE) -> list[str]:  # fmt: skip
     """Dump statements; where they are the `first` of a program, its docstring gives an empty text.
 
-    `stand` holds, by line and column, the dumps of statements that something shorter stands for.
+    `stand` holds, by line and column, the statements that a number stands for.
     """
     for node in _definitions(tree):
         if _documented(node):
@@ -146,26 +172,35 @@ def _dump(node: ast.stmt, text: _Text) -> str:
     blocks = [name for name in ("body", "orelse") if getattr(node, name, None)] if isinstance(node, _OPENED) else []
     if blocks:
         inner = {name: ", ".join([_dump(one, text) for one in getattr(node, name)]) for name in blocks}
-        return dumped(node, {**_head(node, text.lines), **{name: f"[{dumps}]" for name, dumps in inner.items()}})
+        return dumped(node, {**_head(node, text), **{name: f"[{dumps}]" for name, dumps in inner.items()}})
     found = text.stand.get((node.lineno, node.col_offset)) if text.stand and hasattr(node, "lineno") else None
     if found is None:
         return _remembered(node, text.lines)
     text.met += 1
-    return found
+    dumps = [_known.get(one, _TEXT) for one in found]
+    if any(one.startswith(_TEXT) for one in dumps):  # what seemed to be a statement above was none
+        raise _Within
+    return ", ".join(dumps)
 
 
-def _head(node: ast.stmt, lines: Sequence[bytes]) -> Mapping[str, str]:
+def _head(node: ast.stmt, text: _Text) -> Mapping[str, str]:
     """Dump what the head of a loop or a branch holds, once for all heads of the same text in one line."""
     names = _HEADS.get(type(node), ())
     last = getattr(node, names[-1]) if names else None
-    if last is None or last.end_lineno != node.lineno or node.lineno > len(lines):
+    if last is None or last.end_lineno != node.lineno or node.lineno > len(text.lines):
         return {}
-    text = lines[node.lineno - 1][node.col_offset : last.end_col_offset]
-    if text not in _known_heads:
+    short = text.stand.get((node.lineno, node.col_offset))
+    if short is not None:
+        text.met += 1
+        if short[0][:-1] not in _known_heads:  # what seemed to be a head above was none
+            raise _Within
+        return _known_heads[short[0][:-1]]
+    line = text.lines[node.lineno - 1][node.col_offset : last.end_col_offset].decode()
+    if line not in _known_heads:
         if len(_known_heads) >= REMEMBERED:
             _known_heads.clear()
-        _known_heads[text] = {name: dumped(getattr(node, name)) for name in names}
-    return _known_heads[text]
+        _known_heads[line] = {name: dumped(getattr(node, name)) for name in names}
+    return _known_heads[line]
 
 
 def _remembered(node: ast.stmt, lines: Sequence[bytes]) -> str:

@@ -21,6 +21,8 @@ def dumped(node: Any, given: Mapping[str, str] = _NOTHING) -> str:
     kind = type(node)
     if kind is ast.Name:
         return _name(node.id, type(node.ctx).__name__)
+    if kind is ast.Attribute and type(node.value) is ast.Name:
+        return _dotted(node.value.id, node.attr, type(node.ctx).__name__)
     values, found = node.__dict__, []
     for name, nothing, empty in _ROWS.get(kind) or _rows(kind):
         if given and name in given:
@@ -35,10 +37,11 @@ def dumped(node: Any, given: Mapping[str, str] = _NOTHING) -> str:
         elif holds is list:
             if value or empty:
                 found.append(f"{name}=[{', '.join([_item(one) for one in value])}]")
+        elif value is None:
+            if nothing:
+                found.append(f"{name}=None")
         elif isinstance(value, ast.AST):
             found.append(f"{name}={dumped(value)}")
-        elif value is None and nothing:
-            found.append(f"{name}=None")
     return f"{kind.__name__}({', '.join(found)})"
 
 
@@ -47,8 +50,13 @@ def _name(name: str, context: str) -> str:
     return ast.dump(ast.Name(name, getattr(ast, context)()))
 
 
+@lru_cache(maxsize=4096)
+def _dotted(name: str, attribute: str, context: str) -> str:
+    return ast.dump(ast.Attribute(ast.Name(name, ast.Load()), attribute, getattr(ast, context)()))
+
+
 def _item(value: Any) -> str:
-    return dumped(value) if isinstance(value, ast.AST) else repr(value)
+    return dumped(value) if type(value) in _ROWS or isinstance(value, ast.AST) else repr(value)
 
 
 def _rows(kind: type[ast.AST]) -> tuple[tuple[str, bool, bool], ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import libcst as cst
@@ -107,7 +108,7 @@ class Tree:
     def around(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         """Give the nodes around one, the innermost first, up to the function that it is in."""
         above = self._parents.get(node)
-        while above is not None and not isinstance(above[0], (cst.FunctionDef, cst.Lambda)):
+        while above is not None and type(above[0]) not in (cst.FunctionDef, cst.Lambda):
             yield above[0]
             above = self._parents.get(above[0])
 
@@ -253,15 +254,21 @@ def copied(node: Node, changed: Mapping[str, Any]) -> Node:
 
     What a rewrite makes is parsed before anybody runs it.
     """
+    read, write = _fields(type(node))
     new = object.__new__(type(node))
-    for name in _every_field(type(node)):
-        object.__setattr__(new, name, changed[name] if name in changed else getattr(node, name))
+    for put, value in zip(write.values(), read(node), strict=True):
+        put(new, value)
+    for name, value in changed.items():
+        write[name](new, value)
     return new
 
 
 @cache
-def _every_field(kind: type[cst.CSTNode]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind))
+def _fields(kind: type[cst.CSTNode]) -> tuple[Callable[[Any], tuple[Any, ...]], dict[str, Callable[[Any, Any], None]]]:
+    """Return what reads all fields of a kind of node at once, and what writes each: nodes refuse `setattr`."""
+    names = [f.name for f in fields(kind)]
+    read = attrgetter(*names) if len(names) > 1 else lambda node: tuple([getattr(node, name) for name in names])
+    return read, {name: getattr(kind, name).__set__ for name in names}
 
 
 def passing(call: cst.Call, name: str, value: cst.BaseExpression) -> cst.Call:

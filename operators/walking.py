@@ -1,13 +1,13 @@
 """Goes through a syntax tree: what is below a node, in the order of the text."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache, lru_cache
-from typing import TypeVar
+from typing import Any
 
 import libcst as cst
 
-T = TypeVar("T")
 Step = tuple[str, int | None]
 Order = list[cst.CSTNode]
 Below = dict[cst.CSTNode, tuple[int, int]]  # where a node and all below it are in an order
@@ -23,7 +23,19 @@ _TOKENS = {
 _HOLDING = (cst.BaseCompoundStatement, cst.BaseSuite, cst.SimpleStatementLine, cst.Else, cst.ExceptHandler, cst.Finally)
 _LINES = {cst.SimpleStatementLine, cst.SimpleStatementSuite}
 _LEAVES = {cst.Name, cst.Integer, cst.Float, cst.SimpleString}
-_known: dict[cst.CSTNode, tuple[tuple[cst.CSTNode, ...], int, int]] = {}
+_NONE: tuple[list[int], tuple[Any, ...]] = ([], ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """All nodes of a tree in the order of the text, and of each kind the places in it and the nodes there."""
+
+    nodes: tuple[cst.CSTNode, ...]
+    kinds: dict[type, tuple[list[int], tuple[Any, ...]]]
+
+
+# By what `id` says: libcst's own hash is a call of Python. A tree's order keeps all its nodes, so none is mistaken.
+_known: dict[int, tuple[_Whole, int, int]] = {}
 
 
 def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
@@ -36,18 +48,26 @@ def remember(order: Order, below: Below) -> None:
     """Take note of the order of a whole tree: what is below a node of it is a part of that."""
     if len(_known) >= REMEMBERED:
         _known.clear()
-    whole = tuple(order)
-    _known.update({node: (whole, begin, end) for node, (begin, end) in below.items()})
+    kinds: dict[type, list[int]] = {}
+    for place, node in enumerate(order):
+        kinds.setdefault(type(node), []).append(place)
+    nodes = {kind: (places, tuple([order[place] for place in places])) for kind, places in kinds.items()}
+    whole = _Whole(tuple(order), nodes)
+    _known.update({id(node): (whole, begin, end) for node, (begin, end) in below.items()})
+
+
+def descend(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
+    """Return a node and everything below it, in the order of the text."""
+    known = _known.get(id(node))
+    if known is not None:
+        whole, begin, end = known
+        return whole.nodes[begin:end]
+    return (node,) if type(node) in _LEAVES else _descended(node)
 
 
 # Rewrites go through the same kernels again and again; some three programs of 300 lines.
 @lru_cache(maxsize=16384)
-def descend(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
-    """Return a node and everything below it, in the order of the text."""
-    known = _known.get(node)
-    if known is not None:
-        whole, begin, end = known
-        return whole[begin:end]
+def _descended(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
     found = [node]
     for _, _, child in steps(node):
         if _holds(type(child)):
@@ -59,9 +79,9 @@ def descend(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
             if type(inner) in _LEAVES:
                 found.append(inner)
                 continue
-            known = _known.get(inner)
+            known = _known.get(id(inner))
             if known is not None:  # what a rewrite makes is mostly what was there
-                found += known[0][known[1] : known[2]]
+                found += known[0].nodes[known[1] : known[2]]
                 continue
             found.append(inner)
             waiting += [below for _, _, below in reversed(steps(inner))]
@@ -70,9 +90,9 @@ def descend(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
 
 def places_below(node: cst.CSTNode, wanted: Collection[cst.CSTNode]) -> list[int]:
     """Return the places of some nodes in what is below one: all of them are there."""
-    above = _known.get(node)
-    if above is not None and all(one in _known for one in wanted):
-        return sorted([_known[one][1] - above[1] for one in wanted])
+    above = _known.get(id(node))
+    if above is not None and all(id(one) in _known for one in wanted):
+        return sorted([_known[id(one)][1] - above[1] for one in wanted])
     kinds = {type(one) for one in wanted}
     return [place for place, one in enumerate(descend(node)) if type(one) in kinds and one in wanted]
 
@@ -90,8 +110,8 @@ def size(node: cst.CSTNode) -> int:
     """Count a node and what is below it."""
     if type(node) in _LEAVES:
         return 1
-    known = _known.get(node)
-    return known[2] - known[1] if known is not None else len(descend(node))
+    known = _known.get(id(node))
+    return known[2] - known[1] if known is not None else len(_descended(node))
 
 
 @cache
@@ -99,11 +119,21 @@ def _holds(kind: type[cst.CSTNode]) -> bool:
     return issubclass(kind, _HOLDING)
 
 
-@lru_cache(maxsize=16384)
-def of_kind(node: cst.CSTNode, *kinds: type[T]) -> tuple[T, ...]:
+def of_kind(node: cst.CSTNode, *kinds: type[cst.CSTNode]) -> tuple[Any, ...]:
     """Return what is of some kinds in a node and below it, in the order of the text."""
+    known = _known.get(id(node))
+    if known is None or len(kinds) > 1:
+        return _of_kind(node, *kinds)
+    whole, begin, end = known
+    places, nodes = whole.kinds.get(kinds[0], _NONE)
+    first = bisect_left(places, begin)
+    return nodes[first : bisect_left(places, end, first)]
+
+
+@lru_cache(maxsize=16384)
+def _of_kind(node: cst.CSTNode, *kinds: type[cst.CSTNode]) -> tuple[Any, ...]:
     # lists, here and below, for a generator takes twice as long, and everybody asks this
-    return tuple([found for found in descend(node) if type(found) in kinds])  # type: ignore[misc]
+    return tuple([found for found in descend(node) if type(found) in kinds])
 
 
 @lru_cache(maxsize=16384)

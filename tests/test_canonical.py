@@ -31,6 +31,12 @@ WITHIN = [
     "if a: \\\n  y = 1\n  f(x)\n", 'x = """\ny = 1\nf(x)\na\n"""\n', "(\ny = 1\nf(x)\n)\n", "[\na\nf(x)\n]\n", "a; \\\ny = 1\nf(x)\n",
     "if a:\n  y = 1\n  f(x)\n  a\nelse:\n  f(x)\n  y = 1\ny = 1\nf(x)\n\n\na\n", "if a:\n\ty = 1\n\tf(x)\n        a\n",
     "for i in (a):\n  y = 1\nfor i in (a, b):\n  y = 1\nfor i in (a).b: y = 1\nfor i in (a)(b):\n  y = 1\n",
+    # lines and heads that are there twice, and are statements in one place only
+    "b = 2\nb = 2\n(\nb = 2\n)\n", "g(\nb = 2\n)\ng(\nb = 2\n)\nb = 2\n", "x = \\\nb\nb\nb\nx = \\\nb\n", "b; c\nb; c\nb # d\nb # d\n",
+    'x = """\nif b:\nb\n"""\nif b:\n  b\nif b:\n  b\nelse:\n  b\nelif b:\n  b\n', "while b:\n  c\n  c\nwhile b:\n  c\n  ...\n  ...\n",
+    "for i in b:\n  c\nfor i in b:\n  c\nelse:\n  c\ntry:\n  for i in b:\n    c\nfinally: c\n", "if b:\nif b:\n  c\n", "if (b:\nif (b:\n",
+    "def g():\n  'b'\n  'b'\n  if b:\n    'b'\n", "if b:\n  c\nif b: \\\n  c\n", "[d\nfor i in b\nif b]\nif b:\n  if b:\n    c\n  c\n",
+    "x = {b\n:\nc}\nif b:\n  x = {b\n:\nc}\nif b:\n  match b:\n    case c:\n      if b:\n        c\n",
     "if (a): y = 1\nif (a\n): y = 1\nwhile {a:\nb}: y = 1\nwhile {a:\nc}: y = 1\nif a:\n  b\nelif a: c\nelif b:\n  y = 1\n",
 ]  # fmt: skip
 
@@ -76,6 +82,18 @@ def test_a_line_that_is_known_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -
     )
     assert canonical.canonical(changed) == ast.dump(ast.parse(changed))
     assert "".join(read).count("tl.load") == 1
+
+
+def test_a_new_line_or_head_that_is_there_often_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = "    for i in range(x, 9):\n        y = tl.load(x + i)\n        if y < 1:\n            tl.store(x, y)\n"
+    kernel = "def f(x):\n" + 20 * loop
+    canonical.forget()
+    canonical.canonical("y = 1\n")
+    read: list[str] = []
+    monkeypatch.setattr(canonical, "parse", lambda text: read.append(text) or parse(text))
+    assert canonical.canonical(kernel) == ast.dump(ast.parse(kernel))
+    (text,) = read
+    assert [text.count(one) for one in ("tl.load", "tl.store", "range(x, 9)", "y < 1")] == [1, 1, 1, 1]
 
 
 def _written(source: str) -> str:

@@ -384,7 +384,7 @@ def test_nothing_is_lost_of_files_that_come_with_triton() -> None:
         assert apply(program, []) == source
         anew = Text(program.tree.module, [])  # knows no line that it could copy
         assert [anew.written(one) for one in program.tree.module.body] == text.parts()[1:-1]
-        assert set(text.spans) >= set(program.tree.module.body)
+        assert set(text.spans) >= set(map(id, program.tree.module.body))
         for one in FAMILIES:
             rewritten = apply(program, list(one.sites(program)))
             ast.parse(rewritten)
@@ -453,13 +453,14 @@ def test_a_proposal_of_a_long_program_takes_a_moment() -> None:
 def test_what_is_looked_through_of_awkward_programs_grows_with_their_lines(kind: str) -> None:
     asked = [calls_of(read(KINDS[kind](lines))) for lines in (150, 300)]
     assert asked[1] < 3 * asked[0]  # of the square it would be four times
-    assert asked[1] < 500_000  # 200,000 to 390,000 are; up to 3.2 million were before facts were kept
+    assert asked[1] < 300_000  # 88,000 to 250,000 are; up to 3.2 million were before facts were kept
 
 
 @pytest.mark.parametrize(("kind", "name", "most"), [
-    ("loops", "row-in-two-blocks", 95_000), ("masked", "full-blocks", 105_000), ("pairs", "fuse-kernels", 85_000),
-    ("products", "full-blocks", 75_000), ("loops", "aligned-start", 70_000), ("launched", "narrow-offsets", 46_000),
-    ("attention", "drop-redundant", 20_000), ("products", "drop-redundant", 20_000),
+    ("loops", "row-in-two-blocks", 77_000), ("masked", "full-blocks", 76_000), ("pairs", "fuse-kernels", 64_000),
+    ("products", "full-blocks", 63_000), ("loops", "aligned-start", 62_000), ("launched", "narrow-offsets", 43_000),
+    ("attention", "drop-redundant", 15_400), ("products", "drop-redundant", 17_200),
+    ("masked", "rows-per-program", 8_200), ("pairs", "two-level-reduction", 46_000),
 ])  # fmt: skip
 def test_a_proposal_of_an_awkward_program_calls_few_functions(kind: str, name: str, most: int) -> None:
     operator = Rewriting((family(name),))

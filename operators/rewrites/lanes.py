@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 import libcst as cst
 
@@ -30,14 +32,15 @@ class Lanes:
     accesses: list[cst.Call] = field(default_factory=list)
 
 
+@lru_cache(maxsize=256)
 def lanes(program: Program, kernel: Kernel, asked: tuple[cst.Call, ...]) -> Lanes | None:
-    """Return the calls to change if every row of a tile can be what a program was, else None."""
+    """Return the calls to change if every row of a tile can be what a program was, else None; nobody changes them."""
     function = program.function(kernel)
     lines = list(_lines(function.body))
     if any(line is None for line in lines):
         return None
     own = _own(lines, asked)
-    looped = {line for line in lines if line is not None and program.within(line)}
+    looped = {line for line in lines if line is not None and program.within(line)} if kernel.scope.loops else set()
     shaped = _shaped(lines, own, looped)
     found = Lanes()
     for line in lines:
@@ -57,7 +60,7 @@ def _lines(block: cst.BaseSuite) -> Iterator[cst.CSTNode | None]:
             yield from _lines(statement.body)
         elif type(statement) is cst.SimpleStatementLine:
             known = (cst.Assign, cst.AugAssign, cst.Expr, cst.Pass)
-            yield from (part if isinstance(part, known) else None for part in statement.body)
+            yield from [part if type(part) in known else None for part in statement.body]
         else:
             yield None
 
@@ -65,7 +68,7 @@ def _lines(block: cst.BaseSuite) -> Iterator[cst.CSTNode | None]:
 def _own(lines: list[cst.CSTNode | None], asked: tuple[cst.Call, ...]) -> set[str]:
     """Return the names whose values depend on the number of the program."""
     own: set[str] = set()
-    waiting = [line for line in lines if isinstance(line, (cst.Assign, cst.AugAssign))]
+    waiting: list[Any] = [line for line in lines if type(line) in (cst.Assign, cst.AugAssign)]
     before = -1
     while len(own) != before:
         before, left = len(own), []
@@ -80,11 +83,11 @@ def _own(lines: list[cst.CSTNode | None], asked: tuple[cst.Call, ...]) -> set[st
 
 def depends(node: cst.CSTNode, own: set[str], asked: tuple[cst.Call, ...]) -> bool:
     """Tell whether an expression depends on the number of the program."""
-    return not own.isdisjoint(named(node)) or any(call in asked for call in of_kind(node, cst.Call))
+    return not own.isdisjoint(named(node)) or any(call is one for call in of_kind(node, cst.Call) for one in asked)
 
 
 def _targets(line: cst.Assign | cst.AugAssign) -> list[str]:
-    targets = [line.target] if isinstance(line, cst.AugAssign) else [t.target for t in line.targets]
+    targets = [line.target] if not isinstance(line, cst.Assign) else [t.target for t in line.targets]
     return [n.value for target in targets for n in of_kind(target, cst.Name)]
 
 
@@ -103,14 +106,14 @@ def _unsteady(line: cst.CSTNode, own: set[str], shaped: set[str], looped: set[cs
     """Tell whether a loop's length differs from row to row, or a value would change its shape in a loop."""
     if type(line) is cst.For:
         return not own.isdisjoint(named(line.iter))
-    if not isinstance(line, (cst.Assign, cst.AugAssign)) or line not in looped:
+    if line not in looped or not isinstance(line, (cst.Assign, cst.AugAssign)):
         return False
     return any(name in shaped and name in own for name in _targets(line))
 
 
 def _sorted(call: cst.Call, own: set[str], asked: tuple[cst.Call, ...], found: Lanes) -> bool:
     """Put a call where it belongs; tell whether it works on each row alone."""
-    if call in asked or _plain(call):
+    if any(call is one for one in asked) or _plain(call):
         return True
     if dotted(call.func, "arange"):
         found.ranges.append(call)

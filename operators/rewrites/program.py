@@ -107,7 +107,7 @@ class Program:
         """Return the block that a node's statement is in, and the statement's number there."""
         inner = node
         for outer in self.tree.around(node):
-            if isinstance(outer, (cst.IndentedBlock, cst.Module)):
+            if type(outer) in (cst.IndentedBlock, cst.Module):
                 return outer, self.tree.index(inner)
             inner = outer
         raise ValueError("a node outside any block")

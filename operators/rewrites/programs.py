@@ -12,7 +12,7 @@ from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, dotted, numbered, open_to_keywords
 from operators.rewrites.special import passed, replaced, walk
 from operators.rewrites.templates import expression, statement, statements
-from operators.walking import descend
+from operators.walking import descend, of_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def own_numbers(program: Program, kernel: Kernel) -> tuple[cst.Call, ...]:
 
 @lru_cache(maxsize=256)
 def _ends(function: cst.FunctionDef) -> bool:
-    return any(type(node) in (cst.Return, cst.Yield) for node in descend(function.body))
+    return bool(of_kind(function.body, cst.Return) or of_kind(function.body, cst.Yield))
 
 
 def asking_first(program: Program, kernel: Kernel, name: str, text: str | None = None) -> cst.FunctionDef:

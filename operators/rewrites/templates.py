@@ -1,6 +1,6 @@
 """Parses the few words that a rewrite puts in, and fills parts of a program in for their names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -42,9 +42,9 @@ ATOMS = (cst.Name, cst.Attribute, cst.Call, cst.Subscript, cst.Integer, cst.Floa
 
 def _filled(template: Any, parts: Mapping[str, cst.BaseExpression]) -> Any:
     """Put expressions in the place of names; those of attributes and keywords stay."""
-    given = {
-        name: part if isinstance(part, ATOMS) or part.lpar else with_parentheses(part) for name, part in parts.items()
-    }
+    if not parts:
+        return template
+    given = {name: part if type(part) in ATOMS or part.lpar else with_parentheses(part) for name, part in parts.items()}
     return edited(template, [(path, partial(_instead, part=given[n])) for path, n in _names(template) if n in given])
 
 
@@ -53,10 +53,16 @@ def _instead(node: cst.CSTNode, part: cst.BaseExpression) -> cst.BaseExpression:
 
 
 @lru_cache(maxsize=1024)
-def _names(node: cst.CSTNode, above: Path = ()) -> tuple[tuple[Path, str], ...]:
+def _names(node: cst.CSTNode) -> tuple[tuple[Path, str], ...]:
     """Return the names in a node, each with the steps down to it."""
-    own = ((above, node.value),) if isinstance(node, cst.Name) else ()
-    return own + tuple(found for name, index, child in steps(node) for found in _names(child, (*above, (name, index))))
+    return tuple(_below(node, ()))
+
+
+def _below(node: cst.CSTNode, above: Path) -> Iterator[tuple[Path, str]]:
+    if type(node) is cst.Name:
+        yield above, node.value
+    for name, index, child in steps(node):
+        yield from _below(child, (*above, (name, index)))
 
 
 def with_parentheses(node: cst.BaseExpression) -> cst.BaseExpression:

@@ -12,12 +12,15 @@ from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.floats import STATEMENTS, own_names
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program
+from operators.rewrites.unparsing import unparsed
 from operators.walking import descend, of_kind
 from suites.parsing import parse
 
 LONGEST = 4000  # characters, or nodes; names that stand for sums of others may double with every step
 Sized = tuple[ast.expr, int]  # a tree, and how many nodes it has
 DEEPEST = 20  # names that stand for one another
+# words without parts; half of a tree is such
+_WORDS = frozenset([kind for words in (ast.expr_context, ast.operator) for kind in words.__subclasses__()])
 
 
 class Untold(Exception):
@@ -39,14 +42,14 @@ class Terms:
 
     def of(self, node: cst.BaseExpression) -> str:
         """Return an expression's text."""
-        text = ast.unparse(self._written(node, ())[0])
+        text = unparsed(self._written(node, ())[0])
         if len(text) > LONGEST:
             raise Untold
         return text
 
     def parts(self, node: cst.BaseExpression) -> set[str]:
         """Return the texts of what has to hold for a mask to be true."""
-        return {ast.unparse(part) for part in _conjoined(self._written(node, ())[0])}
+        return {unparsed(part) for part in _conjoined(self._written(node, ())[0])}
 
     def conditions(self, node: cst.CSTNode) -> Iterator[str]:
         """Give the conditions of the branches that a node is in."""
@@ -64,7 +67,7 @@ class Terms:
         if name in above or len(above) > DEEPEST or (found and name in self.given):
             raise Untold
         every = [self._given(node, (*above, name)) for node in found]
-        if len(every) > 1 and len({ast.unparse(tree) for tree, _ in every}) > 1:
+        if len(every) > 1 and len({unparsed(tree) for tree, _ in every}) > 1:
             raise Untold
         every += [_read(self.given[name])] if name in self.given else []
         if every:
@@ -81,18 +84,18 @@ class Terms:
 
     def _filled(self, node: Any, above: tuple[str, ...]) -> tuple[Any, int]:
         """Return a tree with its names written out, and how many nodes that has; the tree itself stays as it is."""
-        if isinstance(node, ast.Name):
+        if type(node) is ast.Name:
             return self.named(node.id, above) or (node, 2)
         size, changed = 1, dict[str, Any]()
         for name in node._fields:
             value = getattr(node, name, None)
-            if isinstance(value, list):
+            if type(value) in _WORDS:
+                size += 1
+            elif type(value) is list:
                 filled = [self._filled(one, above) if isinstance(one, ast.AST) else (one, 0) for one in value]
                 size += sum([more for _, more in filled])
                 if any(new is not old for (new, _), old in zip(filled, value, strict=True)):
                     changed[name] = [new for new, _ in filled]
-            elif isinstance(value, (ast.expr_context, ast.operator)):
-                size += 1  # a word without parts; half of a tree is such
             elif isinstance(value, ast.AST):
                 new, more = self._filled(value, above)
                 size += more

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import libcst as cst
 
@@ -26,8 +26,7 @@ class _Disagree(Exception):
     """Two parsers do not agree where a statement stands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """The lines of a statement, with the comments above it and those at its end, and how far it is indented."""
 
     begin: int
@@ -37,11 +36,14 @@ class Span:
 
 @dataclass(slots=True)
 class Text:
-    """A program's lines, and which of them are whose; no statement has a span where that is not certain."""
+    """A program's lines, and which of them are whose; no statement has a span where that is not certain.
+
+    `spans` are by what `id` says of a statement, which is its own as long as its module is here.
+    """
 
     module: cst.Module
     lines: list[str]
-    spans: dict[cst.CSTNode, Span] = field(default_factory=dict)
+    spans: dict[int, Span] = field(default_factory=dict)
 
     def of(self, span: Span) -> str:
         """Return the text of some lines."""
@@ -51,7 +53,7 @@ class Text:
         """Cut the text into what comes before its statements, each statement, and what comes after."""
         module = self.module
         if self.spans or not module.body:
-            found = [self.spans[s] for s in module.body]
+            found = [self.spans[id(s)] for s in module.body]
             begin = found[0].begin if found else len(self.lines)
             end = found[-1].end if found else begin
             return ["".join(self.lines[:begin]), *map(self.of, found), "".join(self.lines[end:])]
@@ -68,13 +70,13 @@ class Text:
 
     def _statement(self, node: Any, indent: str) -> str:
         """Copy a statement that stands in the text as it is here, or write it."""
-        span = self.spans.get(node)
+        span = self.spans.get(id(node))
         if span is not None and span.indent == indent:
             return self.of(span)
-        if span is not None and span.end == span.begin + 1 and isinstance(node, cst.SimpleStatementLine):
+        if span is not None and span.end == span.begin + 1 and type(node) is cst.SimpleStatementLine:
             return indent + self.lines[span.begin][len(span.indent) :]
         pen = Pen(indent, self.module.default_newline)
-        if isinstance(node, cst.SimpleStatementLine):
+        if type(node) is cst.SimpleStatementLine:
             return pen.line(node)
         text = pen.head(node)
         inner = indent + (self.module.default_indent if node.body.indent is None else node.body.indent)
@@ -96,7 +98,7 @@ def text_of(source: str, tree: Tree) -> Text:
     text = Text(module, _LINES.findall(whole))
     try:
         spans = dict(_spans(module.body, tree.outline, text.lines, len(module.header)))
-        last = spans[module.body[-1]].end if module.body else len(module.header)
+        last = spans[id(module.body[-1])].end if module.body else len(module.header)
         if last + len(module.footer) == len(text.lines):
             text.spans.update(spans)
     except (_Disagree, IndexError):
@@ -105,25 +107,26 @@ def text_of(source: str, tree: Tree) -> Text:
 
 
 def _spans(block: Sequence[Any], trees: Sequence[Lines], lines: Sequence[str], begin: int | None
-           ) -> Iterator[tuple[cst.CSTNode, Span]]:  # fmt: skip
+           ) -> Iterator[tuple[int, Span]]:  # fmt: skip
     """Give the span of every statement of a block and below it; they follow each other without a gap."""
-    rest = list(trees)
+    at = 0
     for statement in block:
         simple = type(statement) is cst.SimpleStatementLine
-        own, rest = (rest[: len(statement.body)], rest[len(statement.body) :]) if simple else (rest[:1], rest[1:])
+        until = at + (len(statement.body) if simple else 1)
+        own, at = trees[at:until], until
         first = own[0].first - 1
-        start, end = first - len(statement.leading_lines), own[-1].last + _footer(statement)
+        start, end = first - len(statement.leading_lines), own[-1].last + (0 if simple else _footer(statement))
         if begin not in (None, start) or start < 0:
             raise _Disagree
-        yield statement, Span(start, end, _SPACE.match(lines[first])[0])  # type: ignore[index]
+        yield id(statement), Span(start, end, _SPACE.match(lines[first])[0])  # type: ignore[index]
         begin = end
-        if isinstance(statement, _OPENED):
+        if not simple and isinstance(statement, _OPENED):
             yield from _below(statement, own[0], lines)
-    if rest:
+    if at < len(trees):
         raise _Disagree
 
 
-def _below(node: Any, tree: Any, lines: Sequence[str]) -> Iterator[tuple[cst.CSTNode, Span]]:
+def _below(node: Any, tree: Any, lines: Sequence[str]) -> Iterator[tuple[int, Span]]:
     """Give the spans within a compound statement, an `elif` or an `else`."""
     if isinstance(node.body, cst.IndentedBlock):
         yield from _spans(node.body.body, tree.body, lines, None)
@@ -139,7 +142,9 @@ def _footer(node: Any) -> int:
         return 0
     for name in ("finalbody", "orelse", "handlers", "cases", "body"):
         last = getattr(node, name, None)
-        if isinstance(last, cst.IndentedBlock):
+        if last is None:
+            continue
+        if type(last) is cst.IndentedBlock:
             return len(last.footer) + _footer(last.body[-1])
         if isinstance(last, (list, tuple)) and last and name != "body":
             return _footer(last[-1])
