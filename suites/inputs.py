@@ -11,8 +11,9 @@ from suites.task import SPECIAL, WHOLE, Argument, Input, Scalar
 
 SPECIAL_EACH, SPECIAL_SHARE = 4, 64  # of each kind at most so many, and at most one to so many elements
 # Of `whole`: numbers of three bits, which float8_e5m2 has too, and 0 in place of so many that some 64 products are left
-# of a sum along longer rows. So most sums need more than float16's 11 bits, let alone bfloat16's 8 (their root mean
-# square is 4300), and hardly one in a thousand more than the 14 of a matrix unit that cuts 13 bits behind the first.
+# of a sum along longer rows. So two sums in five need more than float16's 11 bits, five in six more than bfloat16's 8
+# (their root mean square is 4300), and not one in a thousand more than the 14 of a matrix unit that cuts 13 bits behind
+# the first.
 NUMBERS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56)
 LEFT = 64
 LARGE = {"float64": 1e150}  # its square must be finite, for limits are made of squares in float64

@@ -36,8 +36,8 @@ class Input:
     where `trials` names it, `nonfinite`: N(0, 1) with a few NaN, infinities
     and -0.0; `special`: the same with a few of the dtype's largest numbers. Results must then be NaN or infinite
     exactly where the reference's are, which not every honest kernel of every task can promise. `whole`, likewise only
-    where it is named: whole numbers from -28 to 28, which every dtype has and whose products add up without an error;
-    in long rows most are 0.
+    where it is named: whole numbers from -56 to 56 of three bits each, which every dtype has. All but one in a thousand
+    sums of their products, along rows as they are stored, are exact in 14 bits; in long rows most are 0.
     """
 
     shape: tuple[int, ...]

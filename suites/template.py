@@ -78,7 +78,7 @@ def case(name, rows, cols, dtype="float32", distribution="normal", small=(16, 60
     # Name one where every honest kernel agrees on that, as for copies and sums of two. Not here: a maximum of NaN and 0 is
     # 0 in Triton unless one asks for NaN.
     # And one more: whole, whole numbers from -56 to 56, for what is summed where `misrounded` is said; see above. In rows
-    # longer than 64 some are 0, so that sums of products along rows are exact even in matrix units that have 14 bits.
+    # longer than 64 some are 0, so that hardly one sum in a thousand along rows is inexact in matrix units of 14 bits.
     # Input(..., order=(1, 0)) stores a matrix column by column, Input(..., pad=3) leaves three unused elements after
     # each row. Contiguous row-major memory is the default.
     # Keep results inside the dtype's range: float16 ends at 65504.
