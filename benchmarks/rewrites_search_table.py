@@ -15,7 +15,7 @@ def text(rows: list[Row]) -> str:
     searches = [r for r in rows if r["kind"] == "search"]
     if not searches:
         return "no search is over yet"
-    parts = [described(searches), gains(searches), curves(searches), families(searches)]
+    parts = [described(searches), gains(searches), spread(searches), curves(searches), families(searches)]
     peers = [r for r in rows if r["kind"] == "peer"]
     predicted = [r for r in rows if r["kind"] == "predicted"]
     parts += [torch_beside(searches, peers)] if peers else []
@@ -65,6 +65,36 @@ def gains(searches: list[Row]) -> str:
         cells = "".join(f"{interval([logs[t][a] for t in logs], rng):>27}{'':>6}" for a in arms)
         lines.append(f"{'all':<22}{'':>6}{cells}{versus(list(logs.values()), arms, rng):>30}")
     return "\n".join(lines)
+
+
+def spread(searches: list[Row]) -> str:
+    """Say what the first arm's gain over the second's hangs on: the tasks, those that gain most, and seeds."""
+    arms = list(dict.fromkeys(r["arm"] for r in searches))[:2]
+    over: dict[str, dict[int, float]] = {}  # of a task, by seed
+    for task in dict.fromkeys(r["task"] for r in searches):
+        found = [by(searches, arm, task) for arm in arms]
+        both = sorted(set.intersection(*map(set, found)))
+        if len(arms) == 2 and both:
+            first, second = (logarithms([f[seed] for seed in both]) for f in found)
+            over[task] = dict(zip(both, first - second, strict=True))
+    if not over:
+        return "no seed of a task has two arms yet"
+    means = {task: np.mean(list(gains.values())) for task, gains in over.items()}
+    most = sorted(means, key=lambda task: -means[task])
+    lines = [f"{arms[0]} over {arms[1]}; intervals are over tasks, drawn anew:"]
+    for left in range(min(3, len(most))):
+        some = np.array([means[task] for task in most[left:]])
+        name = f"without {', '.join(most[:left])}" if left else "all"
+        lines.append(f"  {name}: {of_tasks(some)}, the middle task {math.exp(np.median(some)):.3f}")
+    for seed in sorted({seed for gains in over.values() for seed in gains}):
+        own = [gains[seed] for gains in over.values() if seed in gains]
+        lines.append(f"  seed {seed}: {math.exp(np.mean(own)):.3f}, {len(own)} tasks")
+    return "\n".join(lines)
+
+
+def of_tasks(means: np.ndarray) -> str:
+    """Return the geometric mean of tasks' gains with its interval: tasks are drawn anew."""
+    return told([means], np.random.default_rng(0), lambda drawn: float(drawn[0].mean()))
 
 
 def logarithms(found: Sequence[Row]) -> np.ndarray:

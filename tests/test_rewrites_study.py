@@ -126,6 +126,18 @@ def test_arms_are_compared_on_seeds_that_both_have(run: Path) -> None:
     assert line.endswith("2.000 [2.000, 2.000]")
 
 
+def test_the_table_says_what_a_gain_hangs_on(run: Path) -> None:
+    found = study.figures(run)
+    gains = {("flip", 0): 0.125, ("flip", 1): 0.125, ("sub", 0): 0.5, ("sub", 2): 0.1}
+    rows = [row(task, seed, arm, found, r) for (task, seed), own in gains.items()
+            for arm, r in (("rewrites", own), ("tuner", 0.5)) if (seed, arm) != (2, "tuner")]  # fmt: skip
+    said = rewrites_search_table.spread(rows)
+    assert "all: 2.000 [1.000, 4.000], the middle task 2.000" in said
+    assert "without flip: 1.000 [1.000, 1.000]" in said
+    assert "seed 0: 2.000, 2 tasks\n  seed 1: 4.000, 1 tasks" in said
+    assert "seed 2" not in said  # its other arm is not over
+
+
 def test_the_table_of_tasks_has_torch_beside_where_it_was_timed_and_names_families_once(run: Path) -> None:
     found = study.figures(run)
     rows = [row("flip", seed, arm, found, r) for seed in (0, 1) for arm, r in (("rewrites", 0.25), ("tuner", 0.5))]
