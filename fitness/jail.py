@@ -106,6 +106,9 @@ class Jail:
         except (EOFError, OSError, wire.WireError, ValueError) as error:
             self.close()
             raise WorkerLost(f"the {self._flavour} fork server was lost: {error}") from error
+        except BaseException:
+            self.close()  # else its answer, which nobody took, would be taken for the next job's
+            raise
         if left is not None:
             removal.hand_over(left)
         if ending[0] == "result":

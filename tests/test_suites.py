@@ -776,6 +776,41 @@ def interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+class TestForkServersThatAreLeft:
+    """Whoever ends a run leaves others at work in its fork servers; nobody may be told what was meant for them."""
+
+    def test_an_answer_that_nobody_took_is_not_the_next_jobs(self, jail: Jail) -> None:
+        assert check(task("double"), jail).ran  # it has loaded
+        before = signal.signal(signal.SIGALRM, interrupted)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            with pytest.raises(KeyboardInterrupt):
+                check(task("endless"), jail, seconds=2.0)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert check(task("double"), jail).ran
+
+    def test_who_still_uses_one_that_is_closed_starts_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        only, began = Jail(FLAVOUR), threading.Event()
+        monkeypatch.setattr(suite_jails, "Jail", lambda _: only)
+        several = suite_jails.Jails(FLAVOUR, 1)
+
+        def work(one: Jail) -> Checked:
+            began.set()
+            return check(task("endless"), one, seconds=60.0)
+
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(several.use, work)]
+            assert began.wait(10.0)
+            asked.append(pool.submit(several.use, work))  # it waits for the first to be done
+            several.close()
+            for one in asked:
+                with pytest.raises(WorkerLost):
+                    one.result(timeout=10.0)
+        assert only.pid is None
+
+
 def test_blocks_are_halved_wherever_a_program_states_them() -> None:
     program = "BLOCK = 64\nk[g](x, BLOCK_M=128, n=128)\nConfig({'BLOCK': 32, 'W': 64})\ndef f(x, BLOCK_SIZE=16): pass"
     made = blocks.halved(program)
