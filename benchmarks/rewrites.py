@@ -14,7 +14,6 @@ search, and nothing else: to parse it is told apart.
 """
 
 import argparse
-import gc
 import json
 import math
 import time
@@ -37,6 +36,7 @@ from operators.rewrites import program as programs
 from operators.rewrites.families import FAMILIES
 from operators.rewrites.operator import ELSEWHERE, Rewriting, look
 from operators.rewrites.program import apply, read
+from operators.uncollected import settled
 from suites import Task, load
 from suites.native import TEN
 
@@ -55,11 +55,12 @@ def main() -> None:
     parser.add_argument("--time", action="store_true", help="print how long proposals take, and judge nothing")
     parser.add_argument("--long", action="store_true", help="with --time: of awkward programs, one of each kind")
     given = parser.parse_args()
-    if given.time and given.long:
-        awkward(given.repeats)
-        return
     if given.time:
-        timed(long_program(300), given.repeats)
+        with settled():  # as a search is, which does not load torch and triton where it proposes
+            if given.long:
+                awkward(given.repeats)
+            else:
+                timed(long_program(300), given.repeats)
         return
     families = [f for f in FAMILIES if f.name in given.families.split(",")]
     known = Verdicts(given.rows, time.monotonic() + 60 * given.minutes)
@@ -146,7 +147,6 @@ def long_program(lines: int) -> str:
 
 def timed(source: str, repeats: int) -> None:
     """Print the milliseconds that proposals of a program take: of each family, and as the operator draws them."""
-    gc.freeze()  # torch and triton, which a search does not load where it proposes
     cold = milliseconds(source, range(1))
     print(
         f"a program of {source.count(chr(10))} lines; reading it for the first time: {cold[0]:.0f} ms with a proposal"
@@ -162,13 +162,11 @@ def timed(source: str, repeats: int) -> None:
 
 def awkward(repeats: int) -> None:
     """Print the milliseconds that first proposals of awkward programs take."""
-    gc.freeze()
     print(f"a plain loop of a million turns takes {1000 * min(looped() for _ in range(9)):.0f} ms at best")
     print(f"{'':<14}{'parse':>8}   each family: median, p90, worst{'':>23}  as drawn: median, p90, worst")
     every: list[float] = []
     for kind, source in written(300).items():
         program_tree.parse.cache_clear()
-        gc.collect()  # of the trees before it, which no search has so many of
         began = time.process_time()
         program_tree.parse(source)
         parsed = 1000 * (time.process_time() - began)

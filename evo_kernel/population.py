@@ -31,6 +31,7 @@ from operators.knobs import structure
 from operators.proposal import Context, Operator, Proposal, ProposalError, Timed
 from operators.rewrites.operator import look
 from operators.tune.constraints import read
+from operators.uncollected import settled
 from suites import Task
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class Population:
                 opened.callback(self._talks.close)
             seed, self._notes = secret.settle(self._journal, self.settings)
             self._pool = make_pool(self.task, self.settings, seed)
+            self._settled = contextlib.ExitStack()
+            self._settled.enter_context(settled())  # modules, and what the run remembers: all of it lives on
             opened.pop_all()  # a run that cannot be opened must not stay locked; this one stays open
 
     def _wait(self, seconds: float) -> None:
@@ -141,6 +144,7 @@ class Population:
         self._pool.close()
         self._journal.close()
         self._ahead.close()
+        self._settled.close()
 
     def _next(self) -> tuple[int, Candidate] | None:
         """Return the next program to judge: one already proposed, or a new one."""

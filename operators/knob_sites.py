@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import MappingProxyType
 
 import libcst as cst
@@ -21,6 +20,7 @@ from operators.launches import (
     literal,
 )
 from operators.program_tree import Path, Scope, Tree, last_name
+from operators.remembering import remembered
 
 Numbers = Mapping[cst.Integer, int]
 
@@ -92,7 +92,7 @@ def places(tree: Tree, told: Numbers = MappingProxyType({})) -> tuple[Place, ...
     return tuple(sorted(every, key=lambda place: (order[place.label], place.rank)))
 
 
-@lru_cache(maxsize=32)
+@remembered
 def _launched(tree: Tree) -> tuple[dict[str, Kernel], tuple[Launch, ...], tuple[Config, ...]]:
     """Return what of a program does not depend on its numbers."""
     jitted = kernels(tree)

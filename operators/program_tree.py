@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import libcst as cst
 
 from operators.outline import Lines, outlined
+from operators.remembering import remembered
 from operators.walking import Below, Order, remember, steps
 from suites import parsing
 
@@ -62,7 +63,7 @@ class Scope:
         return tuple(home.bindings[name]) if home else ()
 
 
-@lru_cache(maxsize=256)
+@remembered
 def names_in(scope: Scope) -> frozenset[str]:
     """Return the names that a scope binds or reads."""
     return frozenset((*scope.bindings, *(read.value for read in scope.reads)))

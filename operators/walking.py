@@ -3,16 +3,18 @@
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import libcst as cst
+
+from operators.remembering import forget, remembered
 
 Step = tuple[str, int | None]
 Order = list[cst.CSTNode]
 Below = dict[cst.CSTNode, tuple[int, int]]  # where a node and all below it are in an order
 
-REMEMBERED = 65536  # nodes, of some eight programs of 300 lines
+REMEMBERED = 65536  # nodes, of some sixteen programs of 300 lines
 # Tokens and space hold no numbers, and most of libcst's nodes are just that.
 _TOKENS = {
     "comma", "lpar", "rpar", "lbracket", "rbracket", "lbrace", "rbrace", "equal", "operator", "semicolon",
@@ -48,6 +50,7 @@ def remember(order: Order, below: Below) -> None:
     """Take note of the order of a whole tree: what is below a node of it is a part of that."""
     if len(_known) >= REMEMBERED:
         _known.clear()
+        forget()
     kinds: dict[type, list[int]] = {}
     for place, node in enumerate(order):
         kinds.setdefault(type(node), []).append(place)
@@ -65,8 +68,8 @@ def descend(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
     return (node,) if type(node) in _LEAVES else _descended(node)
 
 
-# Rewrites go through the same kernels again and again; some three programs of 300 lines.
-@lru_cache(maxsize=16384)
+# Rewrites go through the same kernels again and again.
+@remembered
 def _descended(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
     found = [node]
     for _, _, child in steps(node):
@@ -91,8 +94,9 @@ def _descended(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
 def places_below(node: cst.CSTNode, wanted: Collection[cst.CSTNode]) -> list[int]:
     """Return the places of some nodes in what is below one: all of them are there."""
     above = _known.get(id(node))
-    if above is not None and all(id(one) in _known for one in wanted):
-        return sorted([_known[id(one)][1] - above[1] for one in wanted])
+    known = [_known.get(id(one)) for one in wanted]  # asked once: another thread may read a program now
+    if above is not None and None not in known:
+        return sorted([one[1] - above[1] for one in known if one is not None])
     kinds = {type(one) for one in wanted}
     return [place for place, one in enumerate(descend(node)) if type(one) in kinds and one in wanted]
 
@@ -130,20 +134,19 @@ def of_kind(node: cst.CSTNode, *kinds: type[cst.CSTNode]) -> tuple[Any, ...]:
     return nodes[first : bisect_left(places, end, first)]
 
 
-@lru_cache(maxsize=16384)
+@remembered
 def _of_kind(node: cst.CSTNode, *kinds: type[cst.CSTNode]) -> tuple[Any, ...]:
     # lists, here and below, for a generator takes twice as long, and everybody asks this
     return tuple([found for found in descend(node) if type(found) in kinds])
 
 
-@lru_cache(maxsize=16384)
+@remembered
 def named(node: cst.CSTNode) -> frozenset[str]:
     """Return the names in a node."""
     return frozenset([name.value for name in of_kind(node, cst.Name)])
 
 
-# also some three programs of 300 lines
-@lru_cache(maxsize=32768)
+@remembered
 def steps(node: cst.CSTNode) -> tuple[tuple[str, int | None, cst.CSTNode], ...]:
     """Return the nodes right below one with the field and place that hold each, tokens and space left out."""
     return tuple(_steps(node))

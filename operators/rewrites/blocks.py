@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import Edit, Path, copied
+from operators.remembering import remembered
 from operators.rewrites.bounds import DEEPEST
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, dotted, keyword, open_to_keywords
@@ -152,7 +153,7 @@ def _converted(node: cst.BaseExpression) -> cst.BaseExpression:
     return node.func.value if to and isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) else node
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _start(kernel: Kernel, name: str) -> tuple[str, str] | None:
     """Return where offsets begin and how many they are, if a name stands for `start + tl.arange(0, BLOCK)`.
 

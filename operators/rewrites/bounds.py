@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import copied
+from operators.remembering import remembered
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, dotted, keyword
 from operators.rewrites.sums import addends
@@ -147,7 +148,7 @@ class Masks:
         return self.told[name]
 
 
-@lru_cache(maxsize=2048)
+@remembered
 def _value(kernel: Kernel, name: str) -> cst.BaseExpression | None:
     values = kernel.scope.bindings.get(name, [])
     found = [value for value in values if isinstance(value, cst.BaseExpression)]
@@ -156,17 +157,17 @@ def _value(kernel: Kernel, name: str) -> cst.BaseExpression | None:
     return found[0] if len(found) == 1 or len(set(map(code, found))) == 1 else None
 
 
-@lru_cache(maxsize=2048)
+@remembered
 def _bound(own: Masks, part: cst.BaseExpression) -> Bound | None:
     return own.bound(part)
 
 
-@lru_cache(maxsize=2048)
+@remembered
 def _read(own: Masks, mask: cst.BaseExpression) -> tuple[tuple[cst.BaseExpression, Bound | None], ...]:
     return tuple(own.read(mask))
 
 
-@lru_cache(maxsize=32)
+@remembered
 def masks(program: Program) -> dict[str, Masks]:
     """Return what reads the masks of each kernel, by its name."""
     found: dict[str, set[str]] = {name: set() for name in program.kernels}
@@ -175,7 +176,7 @@ def masks(program: Program) -> dict[str, Masks]:
     return {name: Masks(kernel, frozenset(found[name])) for name, kernel in program.kernels.items()}
 
 
-@lru_cache(maxsize=2048)
+@remembered
 def accesses(node: cst.CSTNode) -> tuple[tuple[cst.Call, cst.BaseExpression], ...]:
     """Return the loads and stores in a node that have a mask, and the masks."""
     calls = (call for call in of_kind(node, cst.Call) if dotted(call.func, "load", "store"))

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path
+from operators.remembering import remembered
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.floats import is_narrow_float
 from operators.rewrites.printing import code
@@ -103,7 +104,7 @@ def _scalars(values: dict[str, Any], parameters: Sequence[str]) -> set[str]:
     return known
 
 
-@lru_cache(maxsize=2048)
+@remembered
 def _first_bound(loop: cst.For) -> list[str]:
     """List the names that a loop binds before it reads them."""
     read: set[str] = set()
@@ -122,12 +123,12 @@ def _named(line: cst.CSTNode) -> str:
     return target.value if type(target) is cst.Name else ""
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _read(node: cst.CSTNode) -> tuple[str, ...]:
     return tuple(n.value for n in of_kind(node, cst.Name))
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _each_read(node: cst.CSTNode) -> tuple[str, ...]:
     """List the names in a node once each: the lines after a cut are gone through for every cut."""
     return tuple(dict.fromkeys(_read(node)))

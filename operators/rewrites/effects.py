@@ -1,10 +1,9 @@
 """Which calls do more than give a value: they change memory or read it, or can be seen in some other way."""
 
-from functools import lru_cache
-
 import libcst as cst
 
 from operators.program_tree import last_name
+from operators.remembering import remembered
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, dotted
 from operators.walking import of_kind
@@ -21,14 +20,14 @@ READING = frozenset(("load", "gather"))
 _KNOWN = ("triton", "math")
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def has_effects(program: Program, node: cst.CSTNode) -> bool:
     """Tell whether anything in a statement may write to memory: also a call of a function of the program's own."""
     own = (type(call.func) is cst.Name and call.func.value not in PLAIN for call in of_kind(node, cst.Call))
     return any(own) or shows_effects(program, node)
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def shows_effects(program: Program, node: cst.CSTNode, above: frozenset[str] = frozenset()) -> bool:
     """Tell whether a call in a statement has effects: by its name, in its lines, or for all that is known of it.
 
@@ -37,7 +36,7 @@ def shows_effects(program: Program, node: cst.CSTNode, above: frozenset[str] = f
     return any(EFFECTS & _words(call) or _may_act(program, call, above) for call in of_kind(node, cst.Call))
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def reads_memory(node: cst.CSTNode) -> bool:
     """Tell whether anything in a statement loads, by tl.load or by a descriptor's method; tl.gather reads a block."""
     return any(READING & _words(call) and not dotted(call.func, "gather") for call in of_kind(node, cst.Call))
@@ -56,7 +55,7 @@ def _may_act(program: Program, call: cst.Call, above: frozenset[str]) -> bool:
     return node.value in program.tree.top.bindings and node.value not in _known(program)
 
 
-@lru_cache(maxsize=32)
+@remembered
 def _known(program: Program) -> frozenset[str]:
     """Return the names that a program imports from nowhere but where it is known what functions do."""
     origins: dict[str, set[str]] = {}

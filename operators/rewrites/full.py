@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import libcst as cst
 
 from operators.program_tree import Edit, Path, copied, edited
+from operators.remembering import remembered
 from operators.rewrites.bounds import Bound, Masks, accesses, masks, with_mask
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site, bound, dotted
@@ -60,7 +61,7 @@ def _has_loop(block: cst.IndentedBlock, own: Masks) -> bool:
     return any(whole_steps(line, own) is not None for line in block.body)
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def whole_steps(loop: cst.CSTNode, own: Masks) -> Known | None:
     """Return what holds in the whole steps of a loop from 0 on, if that leaves out a mask."""
     if type(loop) is not cst.For or type(loop.target) is not cst.Name or loop.orelse is not None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel
+from operators.remembering import remembered
 from operators.rewrites.program import Program, dotted, keyword
 from operators.walking import named, of_kind
 
@@ -32,7 +32,7 @@ class Lanes:
     accesses: list[cst.Call] = field(default_factory=list)
 
 
-@lru_cache(maxsize=256)
+@remembered
 def lanes(program: Program, kernel: Kernel, asked: tuple[cst.Call, ...]) -> Lanes | None:
     """Return the calls to change if every row of a tile can be what a program was, else None; nobody changes them."""
     function = program.function(kernel)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import copied
+from operators.remembering import remembered
 from operators.rewrites.aligned import in_units
 from operators.rewrites.bounds import DEEPEST
 from operators.rewrites.extents import covers
@@ -116,7 +117,7 @@ def _conditions(program: Program, kernel: Kernel, mask: cst.CSTNode, within: tup
     return None if None in full or not full else {one for one in full if one is not None}
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _named(program: Program, kernel: Kernel, offsets: str, end: str) -> frozenset[Full | None]:
     """Return what offsets and an end say by their names alone, wherever they are compared."""
     return _every(program, kernel, offsets, cst.Name(end))

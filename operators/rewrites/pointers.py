@@ -1,12 +1,12 @@
 """Which parameters of a kernel are pointers: an address is a sum of one of them and of numbers."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Scope, last_name
+from operators.remembering import remembered
 from operators.rewrites.effects import EFFECTS, READING
 from operators.rewrites.program import Program, dotted
 from operators.rewrites.special import passed
@@ -24,7 +24,7 @@ MOST, DEEPEST = 20_000, 50  # expressions looked at in a kernel, and names that 
 NONE: frozenset[str] = frozenset()
 
 
-@lru_cache(maxsize=256)
+@remembered
 def pointers(program: Program, kernel: Kernel, above: frozenset[str] = NONE) -> Found:
     """Return the parameters that a kernel or what it calls reaches memory by, None where they cannot be told.
 

@@ -6,10 +6,12 @@ written by its own few words; whatever holds another one is left to libcst.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import libcst as cst
+
+from operators.remembering import remembered
 
 _PLAIN = cst.Module([])
 _WORDS = {cst.Name, cst.Integer, cst.Float, cst.SimpleString}
@@ -21,7 +23,7 @@ class Unknown(Exception):
     """A node that libcst must write."""
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def code(node: cst.CSTNode) -> str:
     """Return a node's text."""
     try:

@@ -11,6 +11,7 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch, kernels, launches
 from operators.program_tree import Edit, Path, Scope, Tree, Unreadable, last_name, names_in, parse, passing
+from operators.remembering import remembered
 from operators.rewrites.alone import alone
 from operators.rewrites.printing import code
 from operators.rewrites.splicing import inserting, spliced
@@ -246,7 +247,7 @@ def binds(node: cst.CSTNode, name: str) -> bool:
     return name in bound(node)
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def bound(node: cst.CSTNode) -> tuple[str, ...]:
     """List the names that a statement binds, again for every time."""
     targets = [n.target for n in descend(node) if type(n) in _BINDING]  # type: ignore[attr-defined]

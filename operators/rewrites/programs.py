@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, Scope, copied, edited, names_in, passing
+from operators.remembering import remembered
 from operators.rewrites.printing import code
 from operators.rewrites.program import Insertion, Program, dotted, numbered, open_to_keywords
 from operators.rewrites.special import passed, replaced, walk
@@ -27,7 +28,7 @@ class Count:
     lines: tuple[str, ...]
 
 
-@lru_cache(maxsize=256)
+@remembered
 def own_numbers(program: Program, kernel: Kernel) -> tuple[cst.Call, ...]:
     """Return every `tl.program_id(0)` of a kernel that asks for nothing else of its grid and never ends early.
 
@@ -44,7 +45,7 @@ def own_numbers(program: Program, kernel: Kernel) -> tuple[cst.Call, ...]:
     return () if early else tuple(asked)
 
 
-@lru_cache(maxsize=256)
+@remembered
 def _ends(function: cst.FunctionDef) -> bool:
     return bool(of_kind(function.body, cst.Return) or of_kind(function.body, cst.Yield))
 
@@ -60,7 +61,7 @@ def asking_first(program: Program, kernel: Kernel, name: str, text: str | None =
     return copied(named, {"body": copied(named.body, {"body": body})})
 
 
-@lru_cache(maxsize=256)
+@remembered
 def launched(program: Program, kernel: Kernel) -> tuple[Launch, ...]:
     """Return the launches of a kernel, none where it may also be reached in another way."""
     found = tuple(launch for launch in program.launches if launch.kernel.scope is kernel.scope)
@@ -68,7 +69,7 @@ def launched(program: Program, kernel: Kernel) -> tuple[Launch, ...]:
     return found if plain and kernel.name not in _called(program) else ()
 
 
-@lru_cache(maxsize=32)
+@remembered
 def _called(program: Program) -> frozenset[str]:
     """Return the names of all functions that are called by a name."""
     return frozenset(call.func.value for call, _ in program.tree.calls if type(call.func) is cst.Name)

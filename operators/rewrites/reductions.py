@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import last_name
+from operators.remembering import remembered
 from operators.rewrites.effects import shows_effects
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, bound, dotted
@@ -107,7 +107,7 @@ def _axis(call: cst.Call) -> str:
     return "0" if not rest else code(rest[0].value) if named and len(rest) == 1 else ""
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def bounds(loop: cst.For) -> tuple[cst.BaseExpression, cst.BaseExpression] | None:
     """Return the size and the step of a loop from 0 on, where they are plain; a loop that names no step has 1.
 

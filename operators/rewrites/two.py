@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, KeysView, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import copied
+from operators.remembering import remembered
 from operators.rewrites.bounds import accesses, masks
 from operators.rewrites.lanes import HINTS, REDUCING, lanes
 from operators.rewrites.printing import code
@@ -154,7 +155,7 @@ def _is_wide(node: cst.CSTNode, wide: set[str] | KeysView[str]) -> bool:
     return BLOCK in names or not wide.isdisjoint(names)
 
 
-@lru_cache(maxsize=2048)
+@remembered
 def _outside(node: cst.CSTNode) -> frozenset[str]:
     """Return the names that an expression reads outside of reductions, and BLOCK if it makes a block there."""
     if type(node) is cst.Name:

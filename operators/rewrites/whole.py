@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import copied
+from operators.remembering import remembered
 from operators.rewrites.printing import code
 from operators.rewrites.program import Program, Site
 from operators.rewrites.special import Choice, passed, replaced, specialised
@@ -83,7 +84,7 @@ def _short(launch: Launch, over: Over) -> Choice | None:
     return Choice(f"{text} <= {LARGEST}", {over.block: f"triton.next_power_of_2(max({text}, 1))"})
 
 
-@lru_cache(maxsize=64)
+@remembered
 def flattened(function: cst.FunctionDef) -> cst.FunctionDef:
     """Put the bodies of loops in their place, with the variable at 0."""
     return replaced(function, _has_loops, _inlined, (cst.IndentedBlock,))

@@ -1,11 +1,11 @@
 """Which numbers of a kernel have 64 bits, and which of those are more than addresses."""
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 import libcst as cst
 
 from operators.launches import Kernel
+from operators.remembering import remembered
 from operators.rewrites.program import Program, dotted
 from operators.walking import children, descend, of_kind
 
@@ -34,7 +34,7 @@ def widens(node: cst.CSTNode) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def is_wide(kernel: Kernel, node: cst.CSTNode, seen: frozenset[str] = frozenset()) -> bool:
     """Tell whether a number may have 64 bits: it is computed from one that was widened, or that lies in memory."""
     if type(node) is cst.Call and (dotted(node.func, "cast") or _is_conversion(node)):

@@ -8,13 +8,13 @@ of it is copied.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import libcst as cst
 
 from operators.outline import Lines
 from operators.program_tree import Tree
+from operators.remembering import remembered
 from operators.rewrites.printing import Pen, Unknown
 
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)")  # str.splitlines knows other ends, which are none in Python
@@ -90,7 +90,7 @@ class Text:
         return text + self._statement(node.orelse, indent)
 
 
-@lru_cache(maxsize=32)
+@remembered
 def text_of(source: str, tree: Tree) -> Text:
     """Find out which lines of a program are whose in one tree of it; another tree has other nodes."""
     module = tree.module
