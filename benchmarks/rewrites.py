@@ -56,10 +56,10 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="with --time: of awkward programs, one of each kind")
     given = parser.parse_args()
     if given.time:
-        with settled():  # as a search is, which does not load torch and triton where it proposes
-            if given.long:
-                awkward(given.repeats)
-            else:
+        if given.long:
+            awkward(given.repeats)
+        else:
+            with settled():  # as a search is, which does not load torch and triton where it proposes
                 timed(long_program(300), given.repeats)
         return
     families = [f for f in FAMILIES if f.name in given.families.split(",")]
@@ -170,8 +170,9 @@ def awkward(repeats: int) -> None:
         began = time.process_time()
         program_tree.parse(source)
         parsed = 1000 * (time.process_time() - began)
-        first = {f.name: least(source, range(1), Rewriting((f,)), repeats)[0] for f in FAMILIES}
-        drawn = [least(source, range(n, n + 1), Rewriting(), repeats)[0] for n in range(12)]
+        with settled():  # as a search of this program is
+            first = {f.name: least(source, range(1), Rewriting((f,)), repeats)[0] for f in FAMILIES}
+            drawn = [least(source, range(n, n + 1), Rewriting(), repeats)[0] for n in range(12)]
         each, most = spread([0.0, *first.values()])[8:], max(first, key=lambda name: first[name])
         print(f"{kind:<14}{parsed:>8.0f}{each}  {most:<30}{spread([0.0, *drawn])[8:]}", flush=True)
         every += first.values()
