@@ -10,9 +10,10 @@ import libcst as cst
 from operators.launches import Kernel, Launch
 from operators.rewrites.bounds import Masks, accesses, masks
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, constexpr_added
+from operators.rewrites.program import Program, Site, constexpr_added
 from operators.rewrites.programs import launched, relaunching
 from operators.rewrites.special import passed
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import statements
 
 LARGEST = 16  # elements; more than that no load of a thread holds

@@ -8,8 +8,9 @@ import libcst as cst
 
 from operators.program_tree import Edit, Path
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, bound, dotted, fresh_name, removed
+from operators.rewrites.program import Program, Site, bound, dotted, fresh_name, removed
 from operators.rewrites.reductions import bounds, moves_evenly
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.sums import addends, joined, lanes_of
 from operators.rewrites.templates import expression, statement
 from operators.walking import named, of_kind

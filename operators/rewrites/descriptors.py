@@ -9,8 +9,9 @@ import libcst as cst
 from operators.launches import Kernel, Launch
 from operators.rewrites.bounds import masks
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, dotted, fresh_name
+from operators.rewrites.program import Program, Site, dotted, fresh_name
 from operators.rewrites.special import Choice, line_of, passed, replaced, specialised
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import expression, statement, statements
 from operators.rewrites.tiles import Tile, tiles
 

@@ -14,7 +14,7 @@ from operators.remembering import remembered
 from operators.rewrites.effects import has_effects, reads_memory
 from operators.rewrites.floats import is_narrow_float
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, bound, dotted, fresh_name
+from operators.rewrites.program import Program, Site, bound, dotted, fresh_name
 from operators.rewrites.programs import (
     asking_first,
     counted,
@@ -25,6 +25,7 @@ from operators.rewrites.programs import (
     with_parameter,
 )
 from operators.rewrites.special import line_of, passed
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import statement
 from operators.walking import named, of_kind
 

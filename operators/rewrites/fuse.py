@@ -10,11 +10,12 @@ import libcst as cst
 from operators.launches import Launch
 from operators.program_tree import copied
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, bound, dotted, removed
+from operators.rewrites.program import Program, Site, bound, dotted, removed
 from operators.rewrites.programs import launched, own_numbers
 from operators.rewrites.renaming import renamed
 from operators.rewrites.sharing import passed_texts, shared
 from operators.rewrites.special import line_of
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import expression, statement
 from operators.walking import descend, named, of_kind
 

@@ -10,8 +10,9 @@ import libcst as cst
 from operators.launches import Kernel
 from operators.program_tree import copied
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, fresh_name, keyword
+from operators.rewrites.program import Program, Site, fresh_name, keyword
 from operators.rewrites.programs import becoming
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.sums import addends, counted_from, depend, joined
 from operators.rewrites.templates import expression, statements
 

@@ -9,7 +9,8 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.rewrites.effects import has_effects, reads_memory
-from operators.rewrites.program import Insertion, Program, Site, binds, removed
+from operators.rewrites.program import Program, Site, binds, removed
+from operators.rewrites.splicing import Insertion
 from operators.walking import descend
 
 

@@ -8,8 +8,9 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import Path
-from operators.rewrites.program import Insertion, Program, Site, fresh_name
+from operators.rewrites.program import Program, Site, fresh_name
 from operators.rewrites.renaming import renamed
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import ATOMS, expression, statement
 from operators.walking import of_kind
 

@@ -9,8 +9,9 @@ import libcst as cst
 from operators.launches import Kernel
 from operators.program_tree import Path
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, adding_constexpr, dotted, fresh_name
+from operators.rewrites.program import Program, Site, adding_constexpr, dotted, fresh_name
 from operators.rewrites.programs import axis_of
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import expression, statements
 from operators.walking import descend
 

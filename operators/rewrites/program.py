@@ -14,7 +14,7 @@ from operators.program_tree import Edit, Path, Scope, Tree, Unreadable, last_nam
 from operators.remembering import remembered
 from operators.rewrites.alone import alone
 from operators.rewrites.printing import code
-from operators.rewrites.splicing import inserting, spliced
+from operators.rewrites.splicing import Insertion, inserting, spliced
 from operators.rewrites.templates import expression
 from operators.walking import descend, of_kind
 
@@ -23,19 +23,6 @@ T = TypeVar("T")
 # lines of a program that is looked through: a first proposal of so many takes 1 to 4 s, mostly for parsing and masks
 LONGEST = 2000
 SHOWN = 60  # characters of a site's text in a message
-
-
-@dataclass(frozen=True, slots=True)
-class Insertion:
-    """Statements that come before one of a block's, which `index` counts; they are made when they are wanted.
-
-    Insertions of equal names in one place are one.
-    """
-
-    block: Path
-    index: int
-    name: str
-    make: Callable[[], tuple[cst.BaseStatement, ...]] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +174,7 @@ def apply(program: Program, sites: Sequence[Site]) -> str:
         blocks.setdefault(insertion.block, []).append(insertion)
     module = blocks.pop((), [])
     edits += [(path, inserting(found)) for path, found in blocks.items()]
-    return spliced(program, edits, module) if edits or module else program.source
+    return spliced(program.source, program.tree, edits, module) if edits or module else program.source
 
 
 def dotted(node: cst.CSTNode, *names: str) -> bool:

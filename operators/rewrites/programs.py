@@ -10,8 +10,9 @@ from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, Scope, copied, edited, names_in, passing
 from operators.remembering import remembered
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, dotted, numbered, open_to_keywords
+from operators.rewrites.program import Program, dotted, numbered, open_to_keywords
 from operators.rewrites.special import passed, replaced, walk
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import expression, statement, statements
 from operators.walking import descend, of_kind
 

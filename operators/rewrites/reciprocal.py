@@ -8,7 +8,8 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import Path
-from operators.rewrites.program import Insertion, Program, Site, binds, fresh_name
+from operators.rewrites.program import Program, Site, binds, fresh_name
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import expression, statements
 
 

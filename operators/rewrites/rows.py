@@ -10,8 +10,9 @@ import libcst as cst
 from operators.launches import Kernel
 from operators.program_tree import Edit, Path
 from operators.rewrites.lanes import Lanes, lanes
-from operators.rewrites.program import Insertion, Program, Site, adding, adding_constexpr, fresh_name, keyword
+from operators.rewrites.program import Program, Site, adding, adding_constexpr, fresh_name, keyword
 from operators.rewrites.programs import becoming, own_numbers, relaunched, with_parameter
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import expression, statements
 
 ROWS = 4  # at first; the tuner moves it

@@ -10,7 +10,8 @@ import libcst as cst
 
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path, copied, passing
-from operators.rewrites.program import Insertion, Program, Site
+from operators.rewrites.program import Program, Site
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import expression, statements
 from operators.walking import descend, places_below, size, steps
 

@@ -1,16 +1,29 @@
 """Puts edits and new statements into a program's text: what they leave alone is copied."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from operators.program_tree import Edit, Path, copied, edited
+import libcst as cst
+
+from operators.program_tree import Edit, Path, Tree, copied, edited
 from operators.rewrites.writing import text_of
 
-if TYPE_CHECKING:
-    from operators.rewrites.program import Insertion, Program
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """Statements that come before one of a block's, which `index` counts; they are made when they are wanted.
+
+    Insertions of equal names in one place are one.
+    """
+
+    block: Path
+    index: int
+    name: str
+    make: Callable[[], tuple[cst.BaseStatement, ...]] = field(compare=False)
 
 
-def inserting(found: "Sequence[Insertion]") -> Edit:
+def inserting(found: Sequence[Insertion]) -> Edit:
     """Return the edit of a block that puts statements in, from the last place to the first."""
 
     def edit(block: Any) -> Any:
@@ -22,15 +35,15 @@ def inserting(found: "Sequence[Insertion]") -> Edit:
     return edit
 
 
-def _from_the_end(found: "Sequence[Insertion]") -> "list[Insertion]":
+def _from_the_end(found: Sequence[Insertion]) -> list[Insertion]:
     """Order insertions so that none moves the place of another, and those of one place keep their order."""
     order = sorted(range(len(found)), key=lambda n: (found[n].index, n), reverse=True)
     return [found[n] for n in order]
 
 
-def spliced(program: "Program", edits: Sequence[tuple[Path, Edit]], added: "Sequence[Insertion]") -> str:
+def spliced(source: str, tree: Tree, edits: Sequence[tuple[Path, Edit]], added: Sequence[Insertion]) -> str:
     """Write out only those statements of the module that changed or are new: the rest of the text is copied."""
-    text, module = text_of(program.source, program.tree), program.tree.module
+    text, module = text_of(source, tree), tree.module
     parts = text.parts()
     below: dict[int, list[tuple[Path, Edit]]] = {}
     for path, edit in edits:

@@ -10,7 +10,7 @@ import libcst as cst
 from operators.launches import Kernel, Launch
 from operators.program_tree import Edit, Path
 from operators.rewrites.printing import code
-from operators.rewrites.program import Insertion, Program, Site, constexpr_added, fresh_name
+from operators.rewrites.program import Program, Site, constexpr_added, fresh_name
 from operators.rewrites.programs import (
     asking_first,
     counted,
@@ -23,6 +23,7 @@ from operators.rewrites.programs import (
 )
 from operators.rewrites.reductions import Reduction, Sum, joined_once, reductions
 from operators.rewrites.special import line_of, passed, replaced
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import ATOMS, expression, statement
 
 SPLITS = 8  # parts of a row or tile at first; the tuner moves it

@@ -8,8 +8,9 @@ import libcst as cst
 
 from operators.launches import Kernel
 from operators.program_tree import Edit, Path
-from operators.rewrites.program import Insertion, Program, Site, adding_constexpr, dotted, fresh_name
+from operators.rewrites.program import Program, Site, adding_constexpr, dotted, fresh_name
 from operators.rewrites.programs import axis_of, becoming, own_numbers
+from operators.rewrites.splicing import Insertion
 from operators.rewrites.templates import statements
 
 DIES = 8  # of an MI300X; the tuner moves it
