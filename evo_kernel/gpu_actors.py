@@ -13,7 +13,7 @@ from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.measuring import Measurer, make_builder
 from evo_kernel.measuring import build as build_one
-from evo_kernel.pools import make_measuring_judge
+from evo_kernel.pools import loss, make_measuring_judge
 from fitness import build as builds
 from fitness import evaluation as evaluations
 from fitness.correctness import Limits
@@ -45,10 +45,10 @@ class BuilderActor:
     def build(self, source: str, edges: tuple[str, ...]) -> tuple[Any, bytes]:
         """Return how it went, and what was built."""
         started = monotonic()
-        result, lost = build_one(self._builder, source, self._task.cases, tuple(map(self._task.case, edges)))
+        result = build_one(self._builder, source, self._task.cases, tuple(map(self._task.case, edges)))
         seconds = monotonic() - started
-        if result is None:
-            return ["lost", lost, seconds], b""
+        if isinstance(result, WorkerLost):
+            return [loss(result), str(result), seconds], b""
         if isinstance(result, Failure):
             return [
                 "refused",
@@ -97,7 +97,7 @@ class MeasureActor:
             found = evaluations.pack(question(self._judge))
             return "judged", found, monotonic() - started, self._judge.news()
         except WorkerLost as error:
-            return "lost", str(error), monotonic() - started, {}
+            return loss(error), str(error), monotonic() - started, {}
         except TaskError as error:
             return "task", str(error), monotonic() - started, {}
         except DeviceUnavailable as error:

@@ -17,7 +17,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError,
 from evo_kernel.config import Settings
 from evo_kernel.errors import RunError
 from evo_kernel.gpu_actors import BuilderActor, MakeJudge, MeasureActor, own_judge
-from evo_kernel.pools import Done
+from evo_kernel.pools import LOSSES, Done
 from fitness import evaluation as evaluations
 from suites import Task, TaskError
 from suites import task as tasks
@@ -163,8 +163,8 @@ class MeasuringRayPool:
             return [Done(attempt.ticket, None, 0.0, f"worker process died ({type(error).__name__})")]
         self._idle.append(builder)
         attempt = Attempt(attempt.ticket, seconds)
-        if kind == "lost":
-            return [Done(attempt.ticket, None, seconds, told)]
+        if kind in LOSSES:
+            return [Done(attempt.ticket, None, seconds, told, full=kind == "full")]
         self._waiting.append(Waiting(attempt, built if kind == "built" else None, told))
         return []
 
@@ -203,9 +203,9 @@ class MeasuringRayPool:
             raise TaskError(told)
         if kind == "unavailable":
             raise RunError(f"the GPU cannot be used any more: {told}; resume when it can")
-        if kind == "lost":
+        if kind in LOSSES:
             self._again(judge)
-            return Done(attempt.ticket, None, spent, told)
+            return Done(attempt.ticket, None, spent, told, full=kind == "full")
         return Done(attempt.ticket, evaluations.unpack(told), spent, limits=limits, gpu_seconds=seconds)
 
     def _again(self, judge: Any) -> None:

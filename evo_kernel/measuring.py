@@ -24,7 +24,7 @@ from fitness.build import Builder, Built, Purpose, Refusal
 from fitness.correctness import Limits
 from fitness.evaluation import Evaluation, Failure
 from fitness.gpu.court import DeviceUnavailable
-from fitness.jail import WorkerLost
+from fitness.jail import NoRoom, WorkerLost
 from fitness.kernels import Kernels
 from suites import Case, Task
 
@@ -68,10 +68,9 @@ class Building(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a builder has made: something to measure, a failure, or neither when its jail was lost."""
+    """What a builder has made: something to measure, a failure, or how its jail was lost."""
 
-    result: Built | Failure | None
-    lost: str
+    result: Built | Failure | WorkerLost
     seconds: float
 
 
@@ -123,22 +122,23 @@ class MeasuringPool:
         """Build a source with a builder that nobody uses."""
         builder, started = self._idle.get(), monotonic()
         try:
-            result, lost = build(builder, source, self._cases, self._edges)
+            result = build(builder, source, self._cases, self._edges)
         finally:
             self._idle.put(builder)
-        return Made(result, lost, monotonic() - started)
+        return Made(result, monotonic() - started)
 
     def _measured(self, ticket: int, made: Made, against: Mapping[str, str]) -> Done:
         """Judge what was built; what could not be built is a verdict too."""
         started = monotonic()
-        if made.result is None:
-            return Done(ticket, None, made.seconds, made.lost)
+        if isinstance(made.result, WorkerLost):
+            return Done(ticket, None, made.seconds, str(made.result), full=isinstance(made.result, NoRoom))
         if isinstance(made.result, Failure):
             return Done(ticket, self._judge.refusal(made.result), made.seconds)
         try:
             evaluation, limits = self._judge.measure(made.result, against), self._judge.news()
         except WorkerLost as error:
-            return Done(ticket, None, made.seconds + monotonic() - started, str(error))
+            spent = made.seconds + monotonic() - started
+            return Done(ticket, None, spent, str(error), full=isinstance(error, NoRoom))
         except DeviceUnavailable as error:
             raise RunError(f"the GPU cannot be used any more: {error}; resume when it can") from error
         on_device = monotonic() - started
@@ -146,14 +146,14 @@ class MeasuringPool:
 
 
 def build(builder: Building, source: str, cases: tuple[Case, ...], edges: tuple[Case, ...]
-          ) -> tuple[Built | Failure | None, str]:  # fmt: skip
-    """Build a program: something to measure, why it cannot be, or nothing and how the jail was lost."""
+          ) -> Built | Failure | WorkerLost:  # fmt: skip
+    """Build a program: something to measure, why it cannot be, or how the jail was lost."""
     try:
-        return builder.build(source, cases, edges), ""
+        return builder.build(source, cases, edges)
     except Refusal as refused:
-        return refused.failure, ""
+        return refused.failure
     except WorkerLost as error:
-        return None, str(error)
+        return error
 
 
 def make_builder(task: Task, settings: Settings, kernels: Kernels | None = None) -> Builder:

@@ -13,8 +13,8 @@ from fitness import child, targets
 from fitness.correctness import Limits
 from fitness.evaluation import Evaluation
 from fitness.gpu.court import Court, DeviceUnavailable
-from fitness.jail import ReferenceLost
-from fitness.judge import Judge, WorkerLost
+from fitness.jail import NoRoom, ReferenceLost, WorkerLost
+from fitness.judge import Judge
 from fitness.measure import MeasuringJudge
 from fitness.open_mode import OpenJudge
 from suites import Case, Task
@@ -35,6 +35,15 @@ class Done:
     lost: str = ""
     limits: Limits = field(default_factory=dict)  # what the worker judges by, told once
     gpu_seconds: float = 0.0  # for which it had a device
+    full: bool = False  # lost, as temporary files had no room where it was judged
+
+
+LOSSES = ("lost", "full")  # how an answer that travels names them
+
+
+def loss(error: WorkerLost) -> str:
+    """Name a loss."""
+    return "full" if isinstance(error, NoRoom) else "lost"
 
 
 class Pool(Protocol):
@@ -214,15 +223,15 @@ class InlinePool:
         for ticket, source in self._waiting:
             started = monotonic()
             try:
-                evaluation, lost = self._judge.judge(source), ""
+                evaluation, lost, full = self._judge.judge(source), "", False
             except ReferenceLost as error:
                 raise Unsettled(f"{error}. What the run knows is kept: resume it later") from error
             except WorkerLost as error:
-                evaluation, lost = None, str(error)
+                evaluation, lost, full = None, str(error), isinstance(error, NoRoom)
             limits = self._judge.news()
             seconds = monotonic() - started
             on_device = sum(self._judge.seconds.values()) if self._on_device else 0.0
-            done.append(Done(ticket, evaluation, seconds, lost, limits, on_device))
+            done.append(Done(ticket, evaluation, seconds, lost, limits, on_device, full))
         self._waiting.clear()
         return done
 

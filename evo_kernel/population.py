@@ -22,7 +22,7 @@ from evo_kernel.pools import Done, Pool
 from evo_kernel.progress import Progress, passed_seeds, standing
 from evo_kernel.requests import Request
 from evo_kernel.talks import Talks
-from fitness import scratch, targets
+from fitness import targets
 from fitness.evaluation import Basis, Evaluation, Failure, Mode, Stage
 from fitness.walls.standing import UNKNOWN
 from operators import making
@@ -248,8 +248,8 @@ class Population:
             if again:
                 logger.warning("request %d lost its worker and is tried again: %s", done.ticket, done.lost)
                 return
-            if (full := scratch.full()) is not None:
-                raise Unsettled(f"{full}. What the run knows is kept: resume it then")
+            if done.full:
+                raise Unsettled(f"{done.lost}. What the run knows is kept: resume it then")
             message = f"two workers were lost while judging it; the last: {done.lost}"
             failure = Failure(Stage.MACHINE, "worker-lost", message)
             evaluation = Evaluation(self.settings.target, Basis(self.settings.basis), UNKNOWN, failure)

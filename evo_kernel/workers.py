@@ -28,10 +28,11 @@ from evo_kernel.config import MACHINE, Settings
 from evo_kernel.errors import EvoKernelError, RunError
 from evo_kernel.gpu_actors import own_judge
 from evo_kernel.gpu_workers import LOST, RESTARTS, MeasuringRayPool
-from evo_kernel.pools import Done, Pool, make_judge
+from evo_kernel.pools import LOSSES, Done, Pool, loss, make_judge
 from evo_kernel.population import Population
 from evo_kernel.progress import Progress
 from fitness import evaluation as evaluations
+from fitness import scratch
 from fitness.correctness import Limits
 from fitness.judge import WorkerLost
 from suites import Task, TaskError
@@ -55,7 +56,7 @@ class JudgeActor:
             isolation.require(self._judge.standing, self._settings.require_isolation)
             kind, value = "judged", evaluations.pack(self._judge.judge(source))
         except WorkerLost as error:
-            kind, value = "lost", str(error)
+            kind, value = loss(error), str(error)
         except TaskError as error:
             kind, value = "task", str(error)
         except RunError as error:
@@ -131,8 +132,8 @@ class RayPool:
             raise TaskError(value)
         if kind == "refused":
             raise RunError(value)
-        if kind == "lost":
-            return Done(ticket, None, seconds, value, limits)
+        if kind in LOSSES:
+            return Done(ticket, None, seconds, value, limits, full=kind == "full")
         return Done(ticket, evaluations.unpack(value), seconds, limits=limits)
 
     def pids(self) -> list[int]:
@@ -230,6 +231,8 @@ class RayDriver:
 @contextlib.contextmanager
 def cluster(address: str | None) -> Iterator[None]:
     """Join a cluster, or start the embedded one; leave it afterwards."""
+    if address is None and (full := scratch.full()) is not None:
+        raise RunError(f"Ray cannot start: {full}")  # it would wait for minutes, and end this process
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)  # it announces its defaults as warnings
     if ray.is_initialized():
@@ -244,7 +247,7 @@ def cluster(address: str | None) -> Iterator[None]:
             logging_level=logging.ERROR,
             configure_logging=False,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         hint = "; if it asks for a token, set RAY_AUTH_MODE=token" if address else ""
         raise RunError(f"cannot join the Ray cluster at {address or 'this machine'}: {error}{hint}") from error
     if threading.current_thread() is threading.main_thread():

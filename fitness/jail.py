@@ -29,6 +29,10 @@ class WorkerLost(Exception):
     """The fork server died or hung, or the machine has no room for a job: nobody's verdict, to be tried again."""
 
 
+class NoRoom(WorkerLost):
+    """Temporary files have no room where the work was done: so it will go with every other program, too."""
+
+
 class ReferenceLost(WorkerLost):
     """A suite's reference that was right when its run began fails now: the machine's fault, and no program's."""
 
@@ -44,6 +48,12 @@ class Outcome:
     trace: str
     log: str
     seconds: float
+
+
+def lost(why: str) -> WorkerLost:
+    """Return what to raise where a process was lost on this machine, which may have no room for any."""
+    full = scratch.full()
+    return WorkerLost(why) if full is None else NoRoom(full)
 
 
 def _libraries() -> dict[str, str]:
@@ -105,7 +115,7 @@ class Jail:
             stage, ending, log, seconds, left = self._await(PATIENCE * limits.seconds + _GRACE_SECONDS)
         except (EOFError, OSError, wire.WireError, ValueError) as error:
             self.close()
-            raise WorkerLost(f"the {self._flavour} fork server was lost: {error}") from error
+            raise lost(f"the {self._flavour} fork server was lost: {error}") from error
         except BaseException:
             self.close()  # else its answer, which nobody took, would be taken for the next job's
             raise
@@ -114,7 +124,7 @@ class Jail:
         if ending[0] == "result":
             return Outcome(stage, ending[1], None, "", "", log, seconds)
         if left is None and (full := scratch.full()) is not None:  # what it wrote itself is gone by now
-            raise WorkerLost(full)
+            raise NoRoom(full)
         return Outcome(stage, None, ending[1], ending[2], ending[3], log, seconds)
 
     @property
@@ -124,7 +134,7 @@ class Jail:
             return self._greet()
         except (EOFError, OSError, wire.WireError, ValueError) as error:
             self.close()
-            raise WorkerLost(f"the {self._flavour} fork server did not start: {error}") from error
+            raise lost(f"the {self._flavour} fork server did not start: {error}") from error
 
     @property
     def pid(self) -> int | None:

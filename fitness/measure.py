@@ -21,7 +21,7 @@ from fitness.gpu import clock
 from fitness.gpu.calibration import Calibration
 from fitness.gpu.clock import Ratio
 from fitness.gpu.court import Court, Crowded, MachineFailed, NoRoom, RefereeFailed
-from fitness.jail import Jail, WorkerLost
+from fitness.jail import Jail, lost
 from fitness.race import Resolved, Times
 from fitness.roofline import roofline
 from fitness.targets import Target
@@ -156,7 +156,7 @@ class MeasuringJudge:
         try:
             yield
         except MachineFailed as error:
-            raise WorkerLost(str(error)) from error
+            raise lost(str(error)) from error
         except Crowded:
             raise
         except RefereeFailed as error:

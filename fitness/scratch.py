@@ -1,7 +1,7 @@
 """The folder that one fork server's children work in. A killed worker leaves its own behind; the next one clears it."""
 
+import errno
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from fitness import removal
 PREFIX = "evo-jail-"  # of nothing else: what bears it and nobody holds is deleted
 SECONDS = 0.5  # what takes longer to delete is left to a process of its own
 ROOM = 16 << 20  # bytes that must be free: compilers and programs write, and fail in any way where they cannot
+UNTOLD = (errno.EINVAL, errno.EOPNOTSUPP)  # from file systems that set nothing aside
 
 
 class Scratch:
@@ -25,12 +26,19 @@ class Scratch:
 
 
 def full() -> str | None:
-    """Say where temporary files have no room any more; None where they have."""
-    folder = tempfile.gettempdir()
-    free = shutil.disk_usage(folder).free
-    if free >= ROOM:
-        return None
-    return f"{folder} has {free >> 10} KiB free and judging needs more: make room, or name another folder by TMPDIR"
+    """Say why temporary files have no room any more; None where they have.
+
+    A file that is set aside and given back tells: free bytes would say nothing of inodes, quotas and permission.
+    """
+    try:
+        with tempfile.TemporaryFile() as trial:
+            os.posix_fallocate(trial.fileno(), 0, ROOM)
+    except OSError as error:
+        if error.errno in UNTOLD:
+            return None
+        return (f"judging needs room for {ROOM >> 20} MiB in {tempfile.tempdir or 'a folder for temporary files'} "
+                f"({error.strerror}): make room, or name another folder by TMPDIR")  # fmt: skip
+    return None
 
 
 def _make() -> tuple[Path, int]:

@@ -1,13 +1,19 @@
 """One program through all gates: what passes, what is refused, at which gate, and in which words."""
 
+import errno
+import os
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fitness import evaluation as evaluations
 from fitness import predict, scratch, targets
 from fitness.evaluation import Basis, Evaluation, Stage
-from fitness.judge import Judge, WorkerLost
+from fitness.jail import Jail, NoRoom
+from fitness.judge import Judge
 from fitness.walls.standing import LEVELS
 from suites import Case, Input, Task
 
@@ -400,9 +406,44 @@ def test_where_nothing_can_be_written_no_program_is_failed(
     assert failure is not None
     assert "No space left" in failure.message
     monkeypatch.setattr(scratch, "ROOM", 1 << 62)
-    with pytest.raises(WorkerLost, match="KiB free and judging needs more: make room, or name another folder"):
+    with pytest.raises(NoRoom, match=r"in /.* \(File too large\): make room, or name another"):
         judge.judge(wrong + "# again\n")
     assert judge.judge(double_task.seeds[0].source).passed
+    monkeypatch.setattr(scratch, "ROOM", 16 << 20)
+    for harm in ("a folder that is gone", "an inode too few", "over its quota"):
+        with monkeypatch.context() as patch:
+            cannot_write(patch, harm)
+            with pytest.raises(NoRoom, match="make room, or name another folder"):
+                judge.judge(wrong + f"# {harm}\n")
+    assert judge.judge(wrong + "# again\n").failure is not None
+
+
+def cannot_write(patch: pytest.MonkeyPatch, harm: str) -> None:
+    def fail(number: int) -> Callable[..., None]:
+        def refuse(*args: object, **named: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return refuse
+
+    if harm == "a folder that is gone":
+        patch.setattr(tempfile, "tempdir", "/nonexistent")
+    elif harm == "an inode too few":
+        patch.setattr(tempfile, "TemporaryFile", fail(errno.ENOSPC))
+    else:
+        patch.setattr(os, "posix_fallocate", fail(errno.EDQUOT))
+
+
+def test_who_left_more_than_is_deleted_at_once_may_have_filled_the_disk_and_fails(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong = launcher("raise OSError(28, 'No space left on device')\n" + LAUNCH)
+    assert judge.judge(wrong + "# first\n").failure is not None
+    answer = Jail._await
+    monkeypatch.setattr(Jail, "_await", lambda jail, seconds: [*answer(jail, seconds)[:-1], str(tmp_path / "left")])
+    monkeypatch.setattr(scratch, "ROOM", 1 << 62)
+    failure = judge.judge(wrong + "# second\n").failure
+    assert failure is not None
+    assert "No space left" in failure.message
 
 
 def test_static_checks_name_what_is_missing(judge: Judge) -> None:

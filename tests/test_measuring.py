@@ -35,7 +35,7 @@ from fitness.gpu import discover
 from fitness.gpu.court import DeviceUnavailable, Hearing, Verified
 from fitness.gpu.discover import Found
 from fitness.gpu.machine_code import MachineCode
-from fitness.jail import WorkerLost
+from fitness.jail import NoRoom, WorkerLost
 from fitness.measure import UNSETTLED, MeasuringJudge
 from fitness.passed import Pointer
 from fitness.plan import Buffer, KernelSpec, Launch, LaunchPlan, Variant, View
@@ -273,6 +273,8 @@ class Builder:
             raise ZeroDivisionError
         if source == "lost":
             raise WorkerLost("killed by a test")
+        if source == "no room":
+            raise NoRoom("0 KiB")
         return made(source, cases[0])
 
     def close(self) -> None:
@@ -291,6 +293,8 @@ class Judge:
     def measure(self, built: Built, against: Mapping[str, str], confirm: bool | None = None) -> Evaluation:
         assert threading.current_thread() is threading.main_thread()
         self.seen.append((built.program, dict(against)))
+        if built.program == "no room there":
+            raise NoRoom("0 KiB there")
         if built.program == "gone":
             raise DeviceUnavailable("it fell off the bus")
         return measured(5.0)
@@ -339,6 +343,16 @@ class TestMeasuringPool:
         assert judge.closed
         assert all(b.closed for b in builders)
         assert threading.active_count() == threads
+
+    def test_where_a_builder_or_the_judge_has_no_room_is_said_of_what_is_lost(self, double_task: Task) -> None:
+        pool = MeasuringPool(double_task, Judge(), [Builder(), Builder()])
+        for ticket, source in enumerate(("lost", "no room", "no room there")):
+            pool.submit(ticket, source)
+        done = collect(pool, 3)
+        assert [(done[n].lost, done[n].full) for n in range(3)] == [
+            ("killed by a test", False), ("0 KiB", True), ("0 KiB there", True),
+        ]  # fmt: skip
+        pool.close()
 
     def test_a_bug_in_a_builder_stops_the_run_instead_of_hanging_it(self, double_task: Task) -> None:
         pool = MeasuringPool(double_task, Judge(), [Builder()])

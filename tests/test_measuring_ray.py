@@ -1,6 +1,7 @@
 """Measuring over Ray, with real builders and a judge of the test on a GPU that Ray only believes in."""
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -16,6 +17,7 @@ from evo_kernel.pools import Done
 from fitness.build import Built
 from fitness.correctness import Limits
 from fitness.evaluation import Basis, CaseResult, Evaluation, Failure
+from fitness.jail import NoRoom
 from suites import Case, Task
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests
@@ -56,6 +58,17 @@ class Judge:
 
 def fake(task: Task, settings: Settings, first: bool) -> Judge:
     return Judge()
+
+
+class Homeless(Judge):
+    """Has no room for temporary files."""
+
+    def measure(self, built: Built, against: Mapping[str, str], confirm: bool | None = None) -> Evaluation:
+        raise NoRoom("no room here")
+
+
+def homeless(task: Task, settings: Settings, first: bool) -> Judge:
+    return Homeless()
 
 
 def broken(task: Task, settings: Settings, first: bool) -> Judge:
@@ -119,6 +132,23 @@ def test_builders_build_and_the_gpu_measures_and_a_lost_one_costs_its_attempt(
                 number += 1
             again |= {d.ticket: d for d in pool.wait(0.5)}
         assert all((d.evaluation is None) == bool(d.lost) for d in again.values())
+    finally:
+        pool.close()
+
+
+def test_builders_and_judges_that_cannot_write_say_so(cluster: None, one_case_task: Task) -> None:
+    pool = MeasuringRayPool(one_case_task, SETTINGS, homeless)
+    try:
+        ready(pool, 2)
+        source = one_case_task.seeds[0].source
+        for builder in pool._builders:
+            resource.prlimit(pool._pids[builder][0], resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        pool.submit(1, source)
+        pool.submit(2, source.replace("return out", "raise OSError(28, 'No space left')"))
+        done = collect(pool, 2)
+        assert (done[1].evaluation, done[1].lost, done[1].full) == (None, "no room here", True)
+        assert (done[2].evaluation, done[2].full) == (None, True)
+        assert "make room" in done[2].lost
     finally:
         pool.close()
 

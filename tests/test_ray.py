@@ -1,6 +1,7 @@
 """The same run over Ray: actors, lost workers, and what is guaranteed about order."""
 
 import os
+import resource
 import signal
 import sys
 import threading
@@ -15,10 +16,11 @@ from archives.events import Event, Judged, Proposed, Refused
 from archives.journal import Journal, JournalError
 from evo_kernel import api, config_files, runs, workers
 from evo_kernel.config import Settings
-from evo_kernel.errors import SeedFailed
+from evo_kernel.errors import RunError, SeedFailed
 from evo_kernel.pools import make_judge
 from evo_kernel.search import Search
 from fitness import evaluation as evaluations
+from fitness import scratch
 from operators import making
 from operators.proposal import Context, ProposalError, Timed
 from suites import Task, read
@@ -163,6 +165,28 @@ def test_kills_in_the_middle_of_a_tuned_structure_cost_attempts_and_change_no_pr
     assert len(made) > before
     assert "knob-tune" in made
     assert "machine" not in runs.read(folder).search.archive.failures
+
+
+def test_a_judge_that_cannot_write_says_so_and_fails_no_program(cluster: None, small_task: Task) -> None:
+    pool = workers.RayPool(small_task, SETTINGS.model_copy(update={"workers": 1}))
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not pool.free():
+            pool.wait(1.0)
+        resource.prlimit(pool.pids()[0], resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        pool.submit(1, small_task.seeds[0].source.replace("return out", "raise OSError(28, 'No space left')"))
+        while not (done := pool.wait(1.0)):
+            assert time.monotonic() < deadline
+        assert (done[0].evaluation, done[0].full) == (None, True)
+        assert "make room, or name another folder by TMPDIR" in done[0].lost
+    finally:
+        pool.close()
+
+
+def test_ray_is_not_started_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "ROOM", 1 << 62)
+    with pytest.raises(RunError, match="Ray cannot start: judging needs room"), workers.cluster(None):
+        pass
 
 
 def test_a_judge_killed_in_the_middle_of_a_candidate_is_retried_once(
