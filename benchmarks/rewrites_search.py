@@ -175,7 +175,7 @@ def keep(given: argparse.Namespace) -> None:
 
 def key(row: dict[str, Any]) -> str:
     """Return what makes a row another one than the rest: all that it was asked for, nothing that was found."""
-    asked = ("kind", "task", "arm", "seed", "evaluations", "target", "basis", "what", "program", "chip")
+    asked = ("kind", "task", "arm", "seed", "evaluations", "target", "basis", "what", "chip")
     return json.dumps([row.get(name) for name in asked])
 
 

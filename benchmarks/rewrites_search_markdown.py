@@ -4,7 +4,8 @@ import numpy as np
 from rewrites_search_table import Row, by, geometric, interval, logarithms, versus
 
 COLUMNS = ("task", "seeds", "seed us", "tuner", "roofline", "rewrites", "roofline", "rewrites / tuner", "rewritten by")
-BESIDE = {"eager": "eager / best", "compiled": "max-autotune / best"}  # what torch takes over the best program's time
+# what torch takes over the best program's time
+BESIDE = {"eager": "eager / best", "compiled": "max-autotune / best", "compiled, no graphs": "without graphs / best"}
 ARMS = ("rewrites", "tuner")
 
 

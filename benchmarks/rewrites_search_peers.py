@@ -30,48 +30,52 @@ SEED = 0  # of the inputs
 
 
 def run(file: Path, rows: list[dict[str, Any]], tasks: list[str], target: str, minutes: float) -> None:
-    """Time what has no row yet among these, and add its row to the file: one program on all cases of a task."""
+    """Time every task that has no rows yet for all that stands beside its best programs, and add them to the file.
+
+    What is compared was timed in one process on one device: a task that the time cut short, or whose best program is
+    another one by now, is timed again as a whole.
+    """
     if not torch.cuda.is_available():
         raise SystemExit("this compares programs on a GPU: there is none here")
     until = time.monotonic() + 60 * minutes
     done = {(r["task"], r["what"], r["program"]) for r in rows if r["kind"] == "peer"}
-    turns = Turns(discover.place("cuda", 0))
+    turns, cache = Turns(discover.place("cuda", 0)), targets.find(target).cache_mb << 20
+    own = {"kind": "peer", "device": torch.cuda.get_device_name(), "torch": torch.__version__,
+           "triton": triton.__version__}  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
-        for name, what, program, make in wanted(tasks, rows, Path(scratch)):
-            if (name, what, program) in done:
+        for name in tasks:
+            task = load(name)
+            beside = list(wanted(task, rows, Path(scratch)))
+            if all((name, what, program) in done for what, program, _ in beside):
                 continue
             if time.monotonic() > until:
                 print("the time is up: call again")
                 return
-            began = time.monotonic()
-            with turns.alone():
-                found = timed(load(name), make, targets.find(target).cache_mb << 20)
-            row = {"kind": "peer", "task": name, "what": what, "program": program, "cases": found,
-                   "device": torch.cuda.get_device_name(), "torch": torch.__version__, "triton": triton.__version__,
-                   "seconds": time.monotonic() - began}  # fmt: skip
+            timed_now = []
+            for what, program, make in beside:
+                began = time.monotonic()
+                with turns.alone():
+                    found = timed(task, make, cache)
+                row = {**own, "task": name, "what": what, "program": program, "cases": found,
+                       "seconds": time.monotonic() - began}  # fmt: skip
+                timed_now.append(row)
+                print(f"{name:<22} {what:<20} {found}  {row['seconds']:.1f} s", flush=True)
             with file.open("a") as opened:
-                opened.write(json.dumps(row) + "\n")
-            print(f"{name:<22} {what:<20} {found}  {row['seconds']:.1f} s", flush=True)
+                opened.writelines(json.dumps(row) + "\n" for row in timed_now)
 
 
-def wanted(tasks: list[str], rows: list[dict[str, Any]], scratch: Path) -> Iterator[tuple[str, str, str, Callable]]:
-    """Yield what is timed: a task, what it is called, which program it is, and what makes its launcher.
-
-    All tasks' seeds, best programs and eager references come first, as compiling takes longest.
-    """
-    for name in tasks:
-        task = load(name)
-        yield name, "seed", "", partial(launcher, task, task.seeds[0].source, scratch)
-        yield name, "eager", "", partial(reference, task, scratch)
-        for arm in ("rewrites", "tuner"):
-            found = [r for r in rows if (r["kind"], r.get("task"), r.get("arm")) == ("search", name, arm)]
-            best = min(found, key=lambda r: r["ratio"][0], default=None)
-            if best is not None:
-                source = unpacked(best["source"])
-                yield name, f"best of {arm}", fingerprint(source), partial(launcher, task, source, scratch)
+def wanted(task: Task, rows: list[dict[str, Any]], scratch: Path) -> Iterator[tuple[str, str, Callable]]:
+    """Yield what is timed of a task: what it is called, which program it is, and what makes its launcher."""
+    yield "seed", "", partial(launcher, task, task.seeds[0].source, scratch)
+    yield "eager", "", partial(reference, task, scratch)
+    for arm in ("rewrites", "tuner"):
+        found = [r for r in rows if (r["kind"], r.get("task"), r.get("arm")) == ("search", task.name, arm)]
+        best = min(found, key=lambda r: r["ratio"][0], default=None)
+        if best is not None:
+            source = unpacked(best["source"])
+            yield f"best of {arm}", fingerprint(source), partial(launcher, task, source, scratch)
     for what, mode in COMPILED.items():
-        for name in tasks:
-            yield name, what, "", partial(compiled, load(name), mode, scratch)
+        yield what, "", partial(compiled, task, mode, scratch)
 
 
 def compiled(task: Task, mode: str, scratch: Path) -> Callable[..., Any]:
