@@ -40,6 +40,16 @@ def skilled(asked: Asked) -> str:
     return "I see no program." if parent is None else written(asked, parent, moved(parent, asked.text))
 
 
+def widened(asked: Asked) -> str:
+    """Answer as a model that makes blocks eight times as large, so that every child of a program that passed gains."""
+    if "Do not write code yet" in asked.text:
+        return PLANS
+    parent = shown(asked)
+    if parent is None:
+        return "I see no program."
+    return written(asked, parent, re.sub(r"\b(BLOCK)=(\d+)", lambda knob: f"{knob[1]}={8 * int(knob[2])}", parent))
+
+
 def shown(asked: Asked) -> str | None:
     """Return the program of a prompt that an answer would edit."""
     entry = re.findall(r"defines the launcher `(\w+)`", asked.system)[0]

@@ -8,7 +8,7 @@ import llm_server
 import pytest
 from click.testing import CliRunner
 from conftest import SCALE
-from llm_search import FormulaPool, begin, drive, skilled
+from llm_search import FormulaPool, begin, drive, widened
 from llm_server import SECRET, LlmServer
 
 from archives.events import Judged
@@ -144,7 +144,7 @@ def test_trajectories_hold_prompt_reply_verdict_and_gain_without_secrets(
     tmp_path: Path, double_task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    with LlmServer(lambda asked: f"{SECRET}\n{skilled(asked)}") as server:
+    with LlmServer(lambda asked: f"{SECRET}\n{widened(asked)}") as server:
         folder = begin(tmp_path / "run", double_task, [f"openai:tiny@{server.openai}"])
         drive(folder)
     status, out, _ = run("export", str(folder), "--trajectories", str(tmp_path / "t.jsonl"))
