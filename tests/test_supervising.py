@@ -18,6 +18,7 @@ from suites import Task
 
 SECONDS = 1.0
 WORK, RIVALS = 0.15 * SECONDS, 8  # 1.35 times the limit; what else runs beside so many rivals takes little from it
+TRIES = 4  # as others that are not nice, on the same processor, may take more than a child's patience: for a while
 
 
 @contextlib.contextmanager
@@ -66,7 +67,10 @@ def supervised(work: float, sleep: float = 0.0) -> tuple[bool, float]:
 
 def test_what_waits_for_a_processor_is_given_that_time_on_top() -> None:
     with one_processor(RIVALS):
-        came, seconds = supervised(WORK)
+        for _ in range(TRIES):
+            came, seconds = supervised(WORK)
+            if came:
+                break
     assert came
     assert seconds > SECONDS, "it waited for nothing: the test shows nothing"
 
