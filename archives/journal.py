@@ -110,6 +110,9 @@ class Journal:
         with _translated(self.folder):
             query = "SELECT seq, kind, payload, at, seconds FROM events WHERE seq > ? ORDER BY seq"
             for seq, kind, payload, at, seconds in self._connection.execute(query, (after,)):
+                after += 1
+                if seq != after:
+                    raise JournalError(f"{self.folder / FILE} lacks event {after}: somebody has changed it")
                 try:
                     yield seq, events.decode(kind, payload), at, seconds
                 except events.EventError as error:

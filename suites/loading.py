@@ -152,16 +152,24 @@ def _execute(source: str, name: str, origin: str) -> dict[str, Any]:
         except SyntaxError as error:
             where = f", line {error.lineno}" if error.lineno else ""
             raise TaskError(f"task file {origin}{where}: {error.msg}") from error
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:  # whatever it raises leaves this task out, and no other
             if isinstance(error, KeyboardInterrupt) and signals:
                 raise  # a person's
             frames = traceback.extract_tb(error.__traceback__)
             own = [f.lineno for f in frames if f.filename == origin]
             where = f", line {own[-1]}" if own else ""
-            said = ": ".join(part for part in (type(error).__name__, str(error)) if part)
+            said = ": ".join(part for part in (type(error).__name__, _words(error)) if part)
             hint = _KERNEL_ALONE if "@triton.jit" in source else ""
             raise TaskError(f"task file {origin}{where}: {said}{hint}") from error
     return scope
+
+
+def _words(error: BaseException) -> str:
+    """Return what an error says; one of the task file's own may fail at that too."""
+    try:
+        return str(error)
+    except Exception as another:  # noqa: BLE001  it is the file's code
+        return f"(what it says cannot be had: {type(another).__name__})"
 
 
 def _faults(scope: dict[str, Any], seeds: list[Seed], rest: str) -> list[str]:

@@ -103,6 +103,15 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "lock").exists()
 
 
+def test_an_event_that_somebody_took_out_is_missed(tmp_path: Path) -> None:
+    with Journal.create(tmp_path / "run", [(event, 0.0) for event in EVENTS]) as journal:
+        assert list(journal.events(after=3)) == EVENTS[3:]
+    with sqlite3.connect(tmp_path / "run" / FILE) as database:
+        database.execute("DELETE FROM events WHERE seq = 3")
+    with Journal.read(tmp_path / "run") as journal, pytest.raises(JournalError, match="lacks event 3: somebody has"):
+        list(journal.events())
+
+
 def test_another_programs_database_is_not_taken_for_a_journal(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / FILE)
     connection.execute("CREATE TABLE events (seq INTEGER)")

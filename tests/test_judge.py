@@ -137,6 +137,7 @@ DECORATED = {
         "BLOCK: tl.constexpr", "EVEN: tl.constexpr, BLOCK: tl.constexpr"
     ),
     "a module constant": KERNEL.replace("@triton.jit", "FACTOR = tl.constexpr(2)\n\n\n@triton.jit").replace("* 2,", "* FACTOR,"),
+    "annotations in quotes": KERNEL.replace("BLOCK: tl.constexpr", "BLOCK: 'tl.constexpr'"),
     "a dtype as constexpr": KERNEL.replace("BLOCK: tl.constexpr", "BLOCK: tl.constexpr, T: tl.constexpr = tl.float32").replace(
         "mask=offs < n) * 2", "mask=offs < n).to(T) * 2"
     ),

@@ -356,6 +356,51 @@ def test_held_out_cases_are_judged_beside_as_many_judges_as_there_are_now(
     assert (place.state.settings.judges, seen) == (1, [3])
 
 
+def test_a_task_whose_run_is_anothers_or_has_lost_its_journal_is_damaged(tasks: Path, tmp_path: Path) -> None:
+    given = options(tasks, tmp_path / "out", "--task", "a", "--task", "b")
+    assert run(*given).exit_code == 0
+    mine, other = tmp_path / "out" / "tasks" / "a", tmp_path / "out" / "tasks" / "b"
+    for put, words in ((lambda: shutil.copytree(other, mine), "it is a search of b; delete tasks/a"),
+                       (lambda: shutil.copytree(other, mine, ignore=shutil.ignore_patterns("journal.db*")),
+                        "it has no journal.db, and yet held_out.json; delete tasks/a")):  # fmt: skip
+        shutil.rmtree(mine)
+        put()
+        told = run("suite", "report", tmp_path / "out")
+        assert (told.exit_code, f"- a: {words}" in told.stdout) == (0, True), told.output
+        assert json.loads((tmp_path / "out" / "report.json").read_text())["damaged"] == ["a"]
+        again = run(*given)
+        assert (again.exit_code, words in again.stderr) == (1, True), again.output
+    shutil.rmtree(mine)
+    mine.mkdir()
+    (mine / "lock").touch()  # a kill may leave that alone
+    assert run(*given).exit_code == 0
+
+
+RAISES = {
+    "exits": ("raise SystemExit(3)", "SystemExit: 3"),
+    "ends": ("raise GeneratorExit", "GeneratorExit"),
+    "skips": ("class Skipped(BaseException): ...\nraise Skipped('no package')", "Skipped: no package"),
+    "mute": ("class Mute(Exception):\n    def __str__(self): return 1 / 0\nraise Mute", "Mute: (what it says cannot be had"),
+    "two\nlines": ("raise ValueError('a\\nb')", "ValueError: a b"),
+}  # fmt: skip
+
+
+def test_whatever_a_task_file_raises_leaves_out_that_task_alone(tasks: Path, tmp_path: Path) -> None:
+    for name, (code, _) in RAISES.items():
+        (tasks / f"{name}.py").write_text(f"{SCALE}\n{code}\n")
+    wanted = [word for name in ("a", *RAISES) for word in ("--task", name)]
+    told = run(*options(tasks, tmp_path / "out", *wanted, "--at-once", 1))
+    assert told.exit_code == 0, told.output
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    found = {t["name"]: t for t in report["tasks"]}
+    assert found.pop("a")["status"] == "open"
+    for name, (_, words) in RAISES.items():
+        assert (found[name]["status"], words in found[name]["why"]) == ("hopeless", True), found[name]
+    lines = (tmp_path / "out" / "report.md").read_text().splitlines()
+    assert sum(line.startswith("| two?lines | ") for line in lines) == 2, lines  # in the tables of tasks and of costs
+    assert not any(line.startswith("lines") for line in lines)
+
+
 def test_a_damaged_task_is_named_and_costs_the_others_nothing(tasks: Path, tmp_path: Path) -> None:
     given = options(tasks, tmp_path / "out", "--task", "a", "--task", "b")
     assert run(*given).exit_code == 0

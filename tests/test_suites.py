@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -23,7 +24,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from conftest import Borrowed
+from conftest import SCALE, Borrowed
 
 import fitness.foreign
 from evo_kernel import runs
@@ -632,6 +633,15 @@ class TestTheirOwnRules:
         same = theirs.judge(layer, f"# the reference itself\n{layer.source}", jail, 60)
         assert (same.passed, "ModelNew" in same.why) == (False, True)
 
+    @pytest.mark.parametrize("file", ["test_it.py", "negate.py"])
+    def test_a_script_that_ends_before_it_compares_does_not_run(self, jail: Jail, tmp_path: Path, file: str) -> None:
+        shutil.copytree(HERE / "arena", tmp_path / "arena")
+        path = next((tmp_path / "arena").rglob(file))
+        path.write_text(f"raise SystemExit(0)\n{path.read_text()}")
+        (one,) = (t for t in foreign.loader("agent-kernel-arena").load(tmp_path / "arena") if t.name == "own/negate")
+        found = check(one, jail, 30)
+        assert (found.ran, found.why) == (False, "tests: its script ended and compared no tensors")
+
     def test_a_scripts_word_alone_makes_nothing_right(self, jail: Jail) -> None:
         negate = self.loaded("agent-kernel-arena", "arena")
         assert theirs.judge(negate, negate.source, jail, 30).passed is True
@@ -990,6 +1000,30 @@ class TestWhatCannotBeRead:
         assert why.startswith(f"what takes its times cannot be read: {words}")
         assert f"'{file}' cannot be read: 'utf-8' codec" in why
         assert f"{one.untimed}: {name}" in survey.text(found)
+
+    def test_a_file_that_takes_times_and_is_empty_is_named_too(self, tmp_path: Path) -> None:
+        shutil.copytree(HERE / "tritonbench", tmp_path / "root")
+        next((tmp_path / "root").rglob("negate_perf.py")).write_text("\n")
+        one = next(t for t in survey.survey("tritonbench-g", tmp_path / "root").tasks if t.name == "negate")
+        assert one.untimed == "in performance_metrics/perf_G/golden_metrics: negate_perf.py is empty"
+        assert (one.problem, one.timing) == (None, ())
+
+    def test_a_list_that_lacks_programs_is_named(self, tmp_path: Path) -> None:
+        shutil.copytree(HERE / "tritonbench", tmp_path / "root")
+        file = tmp_path / "root" / "data" / "TritonBench_G_v1.json"
+        count = len(survey.survey("tritonbench-g", tmp_path / "root").tasks)
+        for left, lost in ((json.loads(file.read_text())[:1], count - 1), ([], count)):
+            file.write_text(json.dumps(left))
+            notes = survey.survey("tritonbench-g", tmp_path / "root").notes
+            words = f"TritonBench_G_v1.json does not name {lost} of the {count} programs: their instructions and levels"
+            assert [words in note for note in notes].count(True) == 1, notes
+
+    def test_a_task_file_that_cannot_be_parsed_says_where(self, tmp_path: Path) -> None:
+        (tmp_path / "torn.py").write_text(f"{SCALE}\ndef (\n")
+        (tmp_path / "null.py").write_text(f"{SCALE}\n\0\n")
+        found = {t.name: t.problem or "" for t in survey.survey("native", tmp_path).tasks}
+        assert re.fullmatch(r"it cannot be parsed: line \d+: invalid syntax", found["torn"]), found
+        assert found["null"].startswith("it cannot be parsed: "), found
 
     def test_a_file_that_tests_need_and_that_cannot_be_read_is_the_problem_of_those_tasks(self, tmp_path: Path) -> None:
         shutil.copytree(HERE / "kernelbenchx", tmp_path / "x")

@@ -147,11 +147,6 @@ def run_of(folder: Path, member: Member) -> Path:
     return folder / "tasks" / (re.sub(r"[^\w.-]+", "__", member.name) + own)
 
 
-def begun(folder: Path, member: Member) -> bool:
-    """Tell whether a task's run has begun."""
-    return (run_of(folder, member) / FILE).exists()
-
-
 def put(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     try:

@@ -18,6 +18,7 @@ from evo_kernel.suite.sides import by_theirs, verdicts
 from evo_kernel.suite.standing import DAMAGED, WORDS
 from evo_kernel.suite.survey import remark
 from fitness.ours import QUARANTINED
+from fitness.words import clean
 
 KS = (1, 5, 10)  # of pass@k
 EAGER = (
@@ -129,6 +130,7 @@ def write(folder: Path, out: Path, other: Path | None = None) -> str:
 
 def markdown(reports: dict[str, dict[str, Any]]) -> str:
     """Return the first report for a person; where there is another, both stand side by side first."""
+    reports = _lined(reports)
     report, *others = reports.values()
     claimed = f", {UNTRUSTED}" if report["mode"] == "open" else ""
     lines = [
@@ -193,6 +195,15 @@ def _costs(report: dict[str, Any]) -> list[str]:
     about = "To the first right program that the search made, to the best where that is no seed, and in all; above " \
             "single tasks, means of those that have one, and sums."  # fmt: skip
     return ["## Cost", "", about, "", *table(_COST, [*parts(report), *tasks]), ""]
+
+
+def _lined(found: Any) -> Any:
+    """Return plain data in which every text is one line, without what would steer a terminal: names may hold either."""
+    if isinstance(found, dict):
+        return {_lined(key): _lined(value) for key, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [_lined(value) for value in found]
+    return clean(found).replace("\n", "?") if isinstance(found, str) else found
 
 
 def _beside(report: dict[str, Any], other: dict[str, Any], names: tuple[str, ...]) -> list[str]:

@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from archives.journal import JournalError
-from evo_kernel import runs, stopping
+from archives.journal import FILE, JournalError
+from evo_kernel import frozen, runs, stopping
 from evo_kernel.errors import RunError
 from evo_kernel.runs import State
-from evo_kernel.suite.folder import Member, SuiteRun, begun, put, run_of
+from evo_kernel.suite.folder import EAGER, HELD_OUT, Member, SuiteRun, put, run_of
 from evo_kernel.suite.schedule import Standing
 from fitness.words import clean
 
 LEFT_OUT = "left_out.txt"  # in a task's folder: why it cannot be searched
 LEFT_ALONE = "left_alone.txt"  # there too: why the last run did not go on with it, which the next one tries again
+BESIDE = (frozen.FILE, HELD_OUT, EAGER)  # what is written only where a run has begun
 SOLVED, HOPELESS, SETTLED, EXHAUSTED, ENDED, OPEN = "solved", "hopeless", "settled", "exhausted", "ended", "open"
 DAMAGED = "damaged"
 WORDS = {
@@ -22,7 +23,7 @@ WORDS = {
     EXHAUSTED: "nothing new was within reach",
     ENDED: "a limit of its own was reached",
     OPEN: "the budget was spent before it was done, or it was left alone for a reason that is given",
-    DAMAGED: "a file of its run cannot be read",
+    DAMAGED: "a file of its run cannot be read, is missing or belongs to another",
 }
 _ENDS = {stopping.ROOFLINE: SOLVED, stopping.STAGNATION: SETTLED, stopping.EXHAUSTED: EXHAUSTED}
 
@@ -86,9 +87,21 @@ def read(folder: Path, member: Member, again: bool = False) -> Place:
         if (why := _told(run / LEFT_OUT)) is not None:
             return Place(member, None, why)
         alone = "" if again else _told(run / LEFT_ALONE) or ""
-        return Place(member, runs.read(run) if begun(folder, member) else None, alone, alone=bool(alone))
+        return Place(member, _state(run, member), alone, alone=bool(alone))
     except (JournalError, RunError) as error:
         return _damaged(member, run, str(error))
+
+
+def _state(run: Path, member: Member) -> State | None:
+    """Read a task's run; None where none has begun, RunError where what lies there is not what was written."""
+    if not (run / FILE).exists():
+        if found := [name for name in BESIDE if (run / name).exists()]:
+            raise RunError(f"it has no {FILE}, and yet {found[0]}")
+        return None
+    state = runs.read(run)
+    if member.name not in (state.task.name, state.task.name.partition("/")[2]):  # another suite's name stands before
+        raise RunError(f"it is a search of {state.task.name}")
+    return state
 
 
 def leave_out(folder: Path, member: Member, why: str) -> Place:

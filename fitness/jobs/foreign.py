@@ -107,6 +107,8 @@ def _made(payload: Any, name: str) -> Any:
     made, failed = runners.run(payload, name)
     if failed:
         raise Refused("tests", failed)
+    if payload["style"] == "script" and not made:
+        raise Refused("tests", "its script ended and compared no tensors")
     return made
 
 

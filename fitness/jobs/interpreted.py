@@ -1,4 +1,8 @@
-"""Gives all interpreted kernels one method that launches them, for whoever watches launches or leaves them out."""
+"""Gives all interpreted kernels one method that launches them, for whoever watches launches or leaves them out.
+
+And annotations as their text has them: Triton compiles the text again under rules of its own file, by which what stood
+in quotes stands in them twice, so that a `"tl.constexpr"` is none.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -27,4 +31,18 @@ def _run(kernel: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any
     return None if warmup else interpreter.GridExecutor(kernel.rewrite(), kernel.arg_names, grid)(*args, **kwargs)
 
 
+def unquote(kind: Any = Kernel) -> None:
+    """Take back the quotes that compiling a kernel again puts around annotations."""
+    rewrite = kind.rewrite
+
+    def rewritten(kernel: Any) -> Any:
+        function = rewrite(kernel)
+        held = getattr(function, "__annotations__", {})
+        held |= {name: said.strip("\"'") for name, said in held.items() if isinstance(said, str)}
+        return function
+
+    kind.rewrite = rewritten
+
+
 unify()
+unquote()

@@ -91,7 +91,7 @@ def tree(source: str) -> ast.Module | str:
     except SyntaxError as error:
         return f"line {error.lineno}: {error.msg}"
     except (ValueError, RecursionError, MemoryError) as error:
-        return f"it cannot be parsed: {error}"
+        return str(error) or type(error).__name__
 
 
 def kernels(module: ast.Module) -> tuple[str, ...]:

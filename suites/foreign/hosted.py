@@ -8,16 +8,10 @@ _REWRITES = (
     (re.compile(r"\.is_cuda\b"), ".is_cpu"),
     (re.compile(r"\b_empty_strided_cuda\b"), "_empty_strided_cpu"),
 )
-_QUOTED = re.compile(r""":\s*(["'])((?:tl|triton\.language)\.constexpr)\1""")
 
 
 def rewritten(text: str) -> str:
     """Return a program that names the host where it named the GPU."""
     for pattern, put in _REWRITES:
         text = pattern.sub(put, text)
-    return unquoted(text)
-
-
-def unquoted(text: str) -> str:
-    """Return a program without quotes around `tl.constexpr`: the interpreter takes such an annotation for none."""
-    return _QUOTED.sub(r": \2", text)
+    return text

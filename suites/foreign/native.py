@@ -42,7 +42,9 @@ def _task(path: Path) -> Loaded:
     if not seeds:
         return Loaded(name=path.stem, file=path.name, style="native", problem="it has no seed kernel")
     tree = checkout.tree(rest)
-    stated = {} if isinstance(tree, str) else _stated(tree)
+    if isinstance(tree, str):
+        return Loaded(name=path.stem, file=path.name, style="native", problem=f"it cannot be parsed: {tree}")
+    stated = _stated(tree)
     entry, level, category = (stated.get(part) for part in _STATED)
     problem = None if isinstance(entry, str) else 'it has no `entry = "name"`'
     return Loaded(

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from suites.foreign.drawn import Undrawable, like
-from suites.foreign.hosted import unquoted
 from suites.foreign.modelled import Unturnable
 from suites.foreign.text import Parts
 from suites.task import Argument, Case, Input
@@ -39,7 +38,6 @@ def parts(suite: str, name: str, source: str, instruction: str, calls: Sequence[
     `plain`: it is a PyTorch function, and no kernel comes with it.
     """
     why: list[Exception] = []
-    source = unquoted(source)
     for same in _alike(_quick([c for c in calls if plain or c.launches]), plain)[:TRIED]:
         try:
             return _parts(suite, name, source, instruction, _drawable(same), plain)

@@ -36,10 +36,7 @@ class Programs(ABC):
         """Yield the tasks that the list names, then files that it does not name."""
         checkout.require(root, self.name, self.looks_for)
         listed = self._listed(root)
-        folder = root / self.looks_for[0]
-        found = (p for p in folder.glob(self.pattern) if p.name != "__init__.py")
-        files = {p.relative_to(folder).as_posix() for p in found}
-        for file in (*listed, *sorted(files - listed.keys())):
+        for file in (*listed, *(f for f in self._programs(root) if f not in listed)):
             yield self._task(root, file, listed.get(file, {}))
 
     def notes(self, root: Path) -> tuple[str, ...]:
@@ -47,15 +44,30 @@ class Programs(ABC):
         found = list(checkout.unknown_version(root, self.versions))
         if not (root / self.index).is_file():
             found.append(f"{self.index} is missing: instructions and levels are unknown")
+        else:
+            found += self._unlisted(root)
         count = sum(1 for _ in self.load(root))
         if count != self.count:
             found.append(f"it has {count} tasks; the versions that were tried have {self.count}")
         return (*found, *self._unmeasured(root))
 
+    def _unlisted(self, root: Path) -> tuple[str, ...]:
+        """Say how many programs the list does not name."""
+        listed, files = self._listed(root), self._programs(root)
+        lost = [file for file in files if file not in listed]
+        told = f"{Path(self.index).name} does not name {len(lost)} of the {len(files)} programs"
+        return (f"{told}: their instructions and levels are unknown",) if lost else ()
+
     def _unmeasured(self, root: Path) -> tuple[str, ...]:
         if (root / self.performance).is_dir():
             return ()
         return (f"the folder {self.performance} is missing: no times can be taken as the suite takes them",)
+
+    def _programs(self, root: Path) -> list[str]:
+        """List the files of the folder."""
+        folder = root / self.looks_for[0]
+        found = (p for p in folder.glob(self.pattern) if p.name != "__init__.py")
+        return sorted(p.relative_to(folder).as_posix() for p in found)
 
     def _listed(self, root: Path) -> dict[str, dict[str, Any]]:
         """Return the list's records by file, in its order."""
@@ -127,7 +139,10 @@ class Programs(ABC):
         own = root / self.performance / f"{Path(file).stem}_perf.py"
         shared = root / Path(self.performance).parent / "performance_utils.py"
         found = (shared, own) if own.is_file() and shared.is_file() else ()
-        return tuple((path.name, checkout.part(root, path)) for path in found)
+        texts = tuple((path.name, checkout.part(root, path)) for path in found)
+        if empty := [name for name, text in texts if not text.strip()]:
+            raise SuiteError(f"in {self.performance}: {empty[0]} is empty")
+        return texts
 
     def _lost(self, test: ast.Module, found: Collection[str]) -> tuple[str, ...]:
         """Return what else the tests need of the checkout and it lacks, by its path; the modules found are there."""
