@@ -487,6 +487,23 @@ class TestTheirOwnRules:
             ("unlisted", None),
         ]
 
+    def test_a_result_of_another_shape_is_wrong_by_ours_too_and_a_launcher_that_computes_waits_for_a_gpu(
+        self, jail: Jail, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        lend(jail, monkeypatch)
+        double = task("double").source
+        assert double.count("return y") == 1
+        for ending, passed, words in (
+            ("return y[:0]", False, "correctness, schema: "),
+            ("return y * 1", None, "its launcher needs open mode"),
+        ):
+            (tmp_path / "mine.py").write_text(double.replace("return y", ending))
+            given = ("--task", "double", "--root", GEAK, "--on", "interpreter", "--json")
+            (one,) = json.loads(run("suite", "judge", "tritonbench-revised", tmp_path / "mine.py", *given).stdout)[
+                "tasks"
+            ]
+            assert (one["ours"]["passed"], one["ours"]["why"].startswith(words)) == (passed, True), one
+
     def test_a_program_of_the_references_very_text_begins_with_what_that_compiled_and_no_other_does(
         self, jail: Jail, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:

@@ -77,7 +77,9 @@ def _judged(own: Task, program: str, settings: Settings) -> Evaluation:
 
 
 def _needs_open(verdict: Evaluation) -> bool:
-    return verdict.failure is not None and verdict.failure.kind in HOST
+    """Whether a program fails at what a plan can hold, and not at what it computes."""
+    failure = verdict.failure
+    return failure is not None and failure.kind in HOST and failure.stage is not Stage.CORRECTNESS
 
 
 def differing(pairs: Sequence[tuple[Theirs, Ours]]) -> list[str]:
