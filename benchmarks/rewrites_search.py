@@ -154,7 +154,7 @@ def peers(given: argparse.Namespace) -> None:
     import rewrites_search_peers
 
     rows = [*read(KEPT), *read(given.rows)]
-    rewrites_search_peers.run(given.rows, rows, given.tasks.split(","), given.target, given.minutes)
+    rewrites_search_peers.run(given.rows, rows, given.tasks.split(","), given.target, given.minutes, given.patience)
 
 
 def predict(given: argparse.Namespace) -> None:
@@ -212,6 +212,7 @@ def main() -> None:
     one.add_argument("--runs", type=Path, default=Path("runs/rewrites-search"), help="folder of the runs")
     one.set_defaults(do=search)
     two = parts.add_parser("peers", help="time torch eager and compiled, on a machine with a GPU")
+    two.add_argument("--patience", type=float, default=150.0, help="seconds of a compiler for all cases of a task")
     two.set_defaults(do=peers)
     three = parts.add_parser("predict", help="predict the same children for another chip")
     three.add_argument("--chip", default="mi300")

@@ -4,8 +4,10 @@ The clock is that of open mode: a cold cache, inputs in turn, a pair of events a
 is hidden behind work of the device as long as it can be. Programs run here as a person would call them.
 """
 
+import contextlib
 import importlib.util
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -27,13 +29,18 @@ from suites import Task, load
 
 COMPILED = {"compiled": "max-autotune", "compiled, no graphs": "max-autotune-no-cudagraphs"}
 SEED = 0  # of the inputs
+AGAIN = 5.0  # seconds after which a compiler that went on hears again that its time is up
 
 
-def run(file: Path, rows: list[dict[str, Any]], tasks: list[str], target: str, minutes: float) -> None:
+class Late(BaseException):
+    """The time for one compiler is up: no Exception, which compilers catch to go on with another choice."""
+
+
+def run(file: Path, rows: list[dict[str, Any]], tasks: list[str], target: str, minutes: float, patience: float) -> None:
     """Time every task that has no rows yet for all that stands beside its best programs, and add them to the file.
 
     What is compared was timed in one process on one device: a task that the time cut short, or whose best program is
-    another one by now, is timed again as a whole.
+    another one by now, is timed again as a whole. A compiler has so many seconds for a task.
     """
     if not torch.cuda.is_available():
         raise SystemExit("this compares programs on a GPU: there is none here")
@@ -55,7 +62,7 @@ def run(file: Path, rows: list[dict[str, Any]], tasks: list[str], target: str, m
             for what, program, make in beside:
                 began = time.monotonic()
                 with turns.alone():
-                    found = timed(task, make, cache)
+                    found = timed(task, make, cache, patience)
                 row = {**own, "task": name, "what": what, "program": program, "cases": found,
                        "seconds": time.monotonic() - began}  # fmt: skip
                 timed_now.append(row)
@@ -104,13 +111,30 @@ def imported(source: str, scratch: Path) -> Any:
     return module
 
 
-def timed(task: Task, make: Callable[[], Callable[..., Any]], cache: int) -> dict[str, Any]:
+def timed(task: Task, make: Callable[[], Callable[..., Any]], cache: int, patience: float) -> dict[str, Any]:
     """Return the median microseconds of every case, or why there are none."""
     found: dict[str, Any] = {}
-    for case in task.cases:
-        try:
-            found[case.name] = Clock("cuda").time(make(), case.name, case.inputs, SEED, cache)[0]
-        except Exception as error:  # a compiler that gives up is a finding, not the end
-            found[case.name] = f"{type(error).__name__}: {error}"[:300]
-        torch.cuda.empty_cache()
-    return found
+    with contextlib.suppress(Late), patient(patience):
+        for case in task.cases:
+            try:
+                found[case.name] = Clock("cuda").time(make(), case.name, case.inputs, SEED, cache)[0]
+            except Exception as error:  # a compiler that gives up is a finding, not the end
+                found[case.name] = f"{type(error).__name__}: {error}"[:300]
+            torch.cuda.empty_cache()
+    return {case.name: found.get(case.name, f"not compiled in {patience:.0f} s") for case in task.cases}
+
+
+@contextlib.contextmanager
+def patient(seconds: float) -> Iterator[None]:
+    """Raise Late in what is done inside after so many seconds, and again while it goes on."""
+
+    def late(*_: Any) -> None:
+        raise Late
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

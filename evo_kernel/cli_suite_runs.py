@@ -125,9 +125,10 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
       evo-kernel suite judge rocm --root GEAK-eval --on gpu
       evo-kernel suite judge rocm mine.py --task gemm --root GEAK-eval --times --seconds 300
 
-    Reference and program run in jails of their own; what their tests leave is compared outside. The program runs beside
-    the test (untrusted-host), so this is for numbers to lay beside published ones. Beside it stands what our judge
-    says, on inputs of its own; where the two differ the task is listed. Exits with 1 unless all are right by theirs.
+    FILE holds a program alone; where it holds a suite's tests too they are left out. Reference and program run in jails
+    of their own; what their tests leave is compared outside. The program runs beside the test (untrusted-host), so this
+    is for numbers to lay beside published ones. Beside it stands what our judge says, on values of its own at the sizes
+    of the test's calls; where the two differ the task is listed. Exits with 1 unless all are right by theirs.
 
     --times runs the suite's own performance tests on the reference, on the program and on the reference again, task
     after task, and prints GEAK's speedup: the mean over tests of the reference's time over the program's. Beside it
@@ -141,11 +142,15 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
     from evo_kernel.suite import survey as suite_survey
     from evo_kernel.suite import theirs as suite_theirs
     from evo_kernel.suite import timed as suite_timed
+    from suites.foreign.programs import before_tests
 
     try:
         source = None if file is None else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"cannot read {file}: {error}") from error
+    if source is not None and (program := before_tests(source)) != source:
+        say(f"{file} holds tests too: what follows its line of 146 # is left out")
+        source = program
     talk = (lambda _: None) if quiet else say
     clock = suite_timed.device(on) if timed else None
     survey = suite_survey.survey(name, root)

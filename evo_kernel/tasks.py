@@ -93,11 +93,13 @@ def check(text: str, name: str, origin: str) -> "tuple[Task, tuple[Finding, ...]
 
 def lint(name_or_path: str) -> Task | None:
     """Print what wrong and honest programs come to under a task's trials; return the task if it may be used."""
-    from fitness.lint import faults
+    from fitness.lint import doubts, faults
 
     task, findings = check(*find(name_or_path))
     for finding in findings:
         click.echo(f"  {finding.name:<32} {finding.state}: {finding.detail}")
+    for doubt in doubts(findings):
+        click.echo(f"task {task.name}, unless it is meant so: {doubt}")
     found = faults(findings)
     for fault in found:
         click.echo(f"task {task.name} cannot be used: {fault}")

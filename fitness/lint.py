@@ -4,6 +4,8 @@ Each wrong program must be refused by at least one of the trials that a candidat
 implementation must be accepted by limits made from the others. A wrong program that turns out to be right, because
 in float64 it gives the truth of every trial, is no evidence against a task and is called not applicable; only zeros
 and a constant never are, for results that do not depend on the inputs are worth no kernel.
+
+What may be meant is no fault and is said as a doubt: an argument that changes nothing, and cases of one tile.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,9 +21,10 @@ from suites import Task
 from suites.loading import Functions, functions
 from suites.trials import Trial, draw, few, interpretable
 
-REFUSED, ACCEPTED, NOT_APPLICABLE = "refused", "accepted", "not applicable"
+REFUSED, ACCEPTED, NOT_APPLICABLE, DOUBTFUL = "refused", "accepted", "not applicable", "doubtful"
 MEMBERS = 3  # honest implementations, at least, of what gives floating-point results: the reference is one
 COUNTED = 64  # elements of which chance cannot take all that are rounded twice
+ONE_TILE = 1024  # elements: what one program of a plain kernel may do
 SAME = 1e-11  # of the largest number: two float64 results that differ by less are the same but for their roundings
 
 
@@ -41,7 +44,13 @@ def lint(task: Task, seed: int = 0) -> tuple[Finding, ...]:
     cases = (*task.cases, *(e for e in task.edges if interpretable(e)))
     trials = [t for group in few(task, cases).values() for t in group]
     grounds = [ground(own, trial, seed) for trial in trials]
-    return (*_wrong(own, grounds), *_honest(own, grounds, seed), *_counted(task, grounds))
+    judged = (*_wrong(own, grounds), *_honest(own, grounds, seed), *_counted(task, grounds))
+    return (*judged, *_unread(own, grounds, seed), *_small(grounds))
+
+
+def doubts(findings: tuple[Finding, ...]) -> list[str]:
+    """Return what may be meant, and lets programs pass that do less than they should where it is not."""
+    return [f.detail for f in findings if f.state == DOUBTFUL]
 
 
 def faults(findings: tuple[Finding, ...]) -> list[str]:
@@ -146,6 +155,31 @@ def _counted(task: Task, grounds: list[Ground]) -> Iterator[Finding]:
         yield Finding("rounded twice", ACCEPTED, f"in results of 16 bits with at most {most} elements",
                       "`misrounded` would find nothing: no public case has, at its small size and from `whole` inputs, "
                       f"a result of 16 bits or fewer with {COUNTED} elements")  # fmt: skip
+
+
+def _unread(own: Functions, grounds: list[Ground], seed: int) -> Iterator[Finding]:
+    """Say which tensors change nothing: those for which others drawn give the truth in every trial."""
+    for name, value in grounds[0].values.items():
+        others = [(g, draw(g.trial, seed + 1)[name]) for g in grounds] if isinstance(value, torch.Tensor) else []
+        asked = [(g, other) for g, other in others if not torch.equal(other, g.values[name])]
+        if asked and not any(_changes(own, g, name, other) for g, other in asked):
+            told = f"other values of `{name}` change no result: a program that never reads it would pass"
+            yield Finding(f"`{name}` matters", DOUBTFUL, told)
+
+
+def _changes(own: Functions, ground: Ground, name: str, other: torch.Tensor) -> bool:
+    made = own.reference(*yardstick.lifted({**ground.values, name: other}).values())
+    return not all(map(_equal, yardstick.wide(made), ground.truths))
+
+
+def _small(grounds: list[Ground]) -> Iterator[Finding]:
+    """Say where all that is compared without a GPU fits one program of a plain kernel."""
+    tensors = [t for g in grounds for t in (*g.values.values(), *g.truths) if isinstance(t, torch.Tensor)]
+    most = max((t.numel() for t in tensors), default=0)
+    if most < ONE_TILE:
+        told = f"no tensor of a case or edge has more than {most} elements at its small size: "
+        told += "a program that does its first tile alone may pass; add a larger one"
+        yield Finding("more than one tile", DOUBTFUL, told)
 
 
 def _equal(one: torch.Tensor | None, truth: torch.Tensor) -> bool:

@@ -334,6 +334,15 @@ def test_a_sealed_program_may_not_import(line: str, sealed: Judge) -> None:
     assert all(word in failure.message for word in IMPORTS[line])
 
 
+def test_a_name_that_a_function_binds_is_no_built_in_function(sealed: Judge) -> None:
+    bound = "\ndef same(input, *open):\n    return [input for eval in open if eval] or (lambda exec: exec)(input)\n\n"
+    assert sealed.judge(launcher("x = same(x)\nout = torch.empty_like(x)\n" + LAUNCH, KERNEL + bound)).passed
+    unbound = bound.replace("*open", "*other")
+    failure = sealed.judge(launcher("x = same(x)\nout = torch.empty_like(x)\n" + LAUNCH, KERNEL + unbound)).failure
+    assert failure is not None
+    assert "`open`" in failure.message
+
+
 def test_a_sealed_program_may_import_what_computes(sealed: Judge) -> None:
     head = (
         "from __future__ import annotations\nimport math, functools, warnings\nfrom collections.abc import Callable\n"

@@ -11,7 +11,7 @@ from torch import nn
 import evo_kernel
 from evo_kernel.cli import main
 from fitness import checking
-from fitness.lint import ACCEPTED, NOT_APPLICABLE, REFUSED, Finding, faults, lint
+from fitness.lint import ACCEPTED, DOUBTFUL, NOT_APPLICABLE, REFUSED, Finding, doubts, faults, lint
 from fitness.mutants import MUTANTS
 from fitness.skipping import How, without
 from fitness.skipping import names as names_of_reductions
@@ -55,7 +55,7 @@ def states(found: dict[str, Finding]) -> dict[str, str]:
 @pytest.mark.parametrize("name", [*LINTED, str(TEMPLATE)], ids=lambda name: Path(name).stem)
 def test_a_native_task_refuses_every_wrong_program_and_accepts_every_honest_one(name: str) -> None:
     found = lint(load(name), seed=1)
-    assert faults(found) == []
+    assert (faults(found), doubts(found)) == ([], [])
     by_name = {f.name: f.state for f in found}
     assert by_name.keys() >= MUTANTS.keys()
     unfit = {n for n in MUTANTS if by_name[n] != REFUSED}
@@ -235,6 +235,20 @@ def test_what_pytorch_does_in_one_piece_has_its_reductions_left_out_too(what: st
     cut = [without(same_weights, [x], n, How.CUT) for n in range(len(wanted))]
     assert [n for n, made in enumerate(cut) if torch.allclose(made, right)] == silent
     assert without(same_weights, [x], len(wanted), How.CUT) is None
+
+
+def test_an_argument_that_changes_nothing_and_cases_of_one_tile_are_doubted() -> None:
+    two = TASK.replace("def reference(x):", "def reference(x, y):").replace('{{"x": x}}', '{{"x": x, "y": x}}')
+    two = two.replace("def toy(x)", "def toy(x, y)")
+    for operation, shape, wanted in (
+        ("x * 2", "(9, 200)", {"`y` matters"}), ("x + y", "(9, 200)", set()), ("x + y", "(9, 70)", {"more than one tile"})
+    ):  # fmt: skip
+        task = read(
+            two.format(operation=operation, cases=f'case("a", {shape})', more=HONEST.replace("(x)", "(x, y)")), "toy"
+        )
+        found = lint(task)
+        assert {f.name for f in found if f.state == DOUBTFUL} == wanted
+        assert len(doubts(found)) == len(wanted)
 
 
 def test_every_input_is_sampled_alone_and_along_every_dimension() -> None:

@@ -157,6 +157,11 @@ def test_the_table_of_tasks_has_torch_beside_where_it_was_timed_and_names_famili
     assert (task[0], task[1], task[3], task[-2:]) == ("flip", "2", "2.000 [2.000, 2.000]", ["b, a, dispatch", "3.00"])
     assert len({one.count("|") for one in table if not one.startswith("|---")}) == 1
     assert rewrites_search_markdown.text(rows).splitlines()[0].endswith("rewritten by |")
+    for found, said in (("not compiled in 150 s", "too slow"), ("ValueError: no", "failed")):
+        late = {**peers[0], "what": "compiled", "cases": {"1": 5.0, "2": found}}
+        lines = rewrites_search_markdown.text([*rows, *peers, late]).splitlines()
+        assert lines[0].endswith("eager / best | max-autotune / best |")
+        assert lines[2].endswith(f"| 3.00 | {said} |")
 
 
 def test_single_rewrites_are_counted_over_what_they_change_and_only_where_they_are_right() -> None:

@@ -495,7 +495,7 @@ class TestTheirOwnRules:
         assert double.count("return y") == 1
         for ending, passed, words in (
             ("return y[:0]", False, "correctness, schema: "),
-            ("return y * 1", None, "its launcher needs open mode"),
+            ("return y * 1", None, "it can be judged in open mode alone"),
         ):
             (tmp_path / "mine.py").write_text(double.replace("return y", ending))
             given = ("--task", "double", "--root", GEAK, "--on", "interpreter", "--json")

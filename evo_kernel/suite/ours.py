@@ -44,7 +44,7 @@ def judge(suite: str, task: Loaded, source: str | None, settings: Settings) -> O
     failure = verdict.failure
     why = "" if failure is None else f"{failure.stage}, {failure.kind}: {' '.join(failure.message.split())[:200]}"
     if _needs_open(verdict):
-        return Ours(None, f"its launcher needs open mode, which needs a GPU ({why})", "sealed", oracle)
+        return Ours(None, f"it can be judged in open mode alone, which needs a GPU ({why})", "sealed", oracle)
     return Ours(right(verdict), why, str(verdict.mode), oracle)
 
 

@@ -1,7 +1,7 @@
 """Gives all interpreted kernels one method that launches them, for whoever watches launches or leaves them out.
 
-And annotations as their text has them: Triton compiles the text again under rules of its own file, by which what stood
-in quotes stands in them twice, so that a `"tl.constexpr"` is none.
+And finds constants as the compiler does: its text is compiled again under rules of the interpreter's own file, by which
+every annotation is text, and it knows a constant by two spellings, so that an `L.constexpr` or a quoted one is none.
 """
 
 from collections.abc import Callable
@@ -31,18 +31,18 @@ def _run(kernel: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any
     return None if warmup else interpreter.GridExecutor(kernel.rewrite(), kernel.arg_names, grid)(*args, **kwargs)
 
 
-def unquote(kind: Any = Kernel) -> None:
-    """Take back the quotes that compiling a kernel again puts around annotations."""
+def constants(kind: Any = Kernel) -> None:
+    """Take for constants what the compiler takes for them: what is annotated with a name that holds `constexpr`."""
     rewrite = kind.rewrite
 
     def rewritten(kernel: Any) -> Any:
         function = rewrite(kernel)
-        held = getattr(function, "__annotations__", {})
-        held |= {name: said.strip("\"'") for name, said in held.items() if isinstance(said, str)}
+        said = {name: getattr(a, "__name__", str(a)) for name, a in kernel.fn.__annotations__.items()}
+        function.__annotations__ = {name: "constexpr" for name, text in said.items() if "constexpr" in text}
         return function
 
     kind.rewrite = rewritten
 
 
 unify()
-unquote()
+constants()

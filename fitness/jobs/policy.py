@@ -6,8 +6,10 @@ modules of the standard library that compute and touch nothing outside the progr
 """
 
 import ast
+import dis
 import importlib.util
 from collections.abc import Iterator
+from types import CodeType
 
 from fitness.child import Refused
 
@@ -28,23 +30,37 @@ _IMPORT = (
     "the program in open mode"
 )
 _BUILTIN = "line {line}: a sealed program may not use `{name}`: write what it should do in plain code"
+_LOOKING = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")  # what ends among the built-in functions
 _SOME = "math, functools, itertools, typing, dataclasses"
 
 
 def check(tree: ast.Module) -> None:
     """Refuse the first import that is not on the list, and the built-in functions that go round it."""
-    for node in (n for statement in tree.body if not _is_main(statement) for n in ast.walk(statement)):
-        if isinstance(node, ast.Name) and node.id in BUILTINS and isinstance(node.ctx, ast.Load):
-            raise Refused("import", _BUILTIN.format(line=node.lineno, name=node.id))
+    run = [statement for statement in tree.body if not _is_main(statement)]
+    for node in (n for statement in run for n in ast.walk(statement)):
         for name in _imported(node):
             if name not in MODULES and not name.startswith(PACKAGES):
                 line = getattr(node, "lineno", 0)
                 raise Refused("import", _IMPORT.format(line=line, name=name, some=_SOME))
+    for line, name in _builtins(compile(ast.Module(run, []), "<program>", "exec", dont_inherit=True)):
+        raise Refused("import", _BUILTIN.format(line=line, name=name))
 
 
 def _is_main(statement: ast.stmt) -> bool:
     """Tell whether a statement only runs when the file is a program of its own, which it never is here."""
     return isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'"
+
+
+def _builtins(code: CodeType) -> Iterator[tuple[int, str]]:
+    """Name what code may find among the built-in functions; a parameter or a variable of that name is none of them."""
+    if BUILTINS.intersection(code.co_names):
+        for one in dis.get_instructions(code):
+            if one.opname in _LOOKING and one.argval in BUILTINS:
+                line = one.positions.lineno if one.positions else None
+                yield line or code.co_firstlineno, one.argval
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _builtins(inner)
 
 
 def _imported(node: ast.AST) -> Iterator[str]:

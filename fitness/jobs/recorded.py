@@ -1,6 +1,11 @@
-"""Writes down what a script compares while it runs: both sides and the tolerances, whatever it then makes of them."""
+"""Writes down what a script compares while it runs: both sides and the tolerances, whatever it then makes of them.
+
+What the program on trial compares for itself, and what torch compares to answer, is none of the script's.
+"""
 
 import contextlib
+import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,12 +16,17 @@ _ASSERTED = {"float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5), "float32": (1.
 
 
 @contextlib.contextmanager
-def comparisons() -> Iterator[list[dict[str, Any]]]:
-    """Fill a list with every comparison of tensors that is made inside."""
+def comparisons(folder: str, program: str) -> Iterator[list[dict[str, Any]]]:
+    """Fill a list with every comparison of tensors that files of a folder make inside, but for the program's file."""
     made: list[dict[str, Any]] = []
+
+    def asked(file: str) -> bool:
+        path = os.path.realpath(os.path.join(folder, file))
+        return path.startswith(os.path.realpath(folder) + os.sep) and path != os.path.realpath(program)
+
     before = [getattr(module, name) for module, name in _COMPARING]
     for (module, name), function in zip(_COMPARING, before, strict=True):
-        setattr(module, name, _noting(name, function, made))
+        setattr(module, name, _noting(name, function, made, asked))
     try:
         yield made
     finally:
@@ -24,9 +34,11 @@ def comparisons() -> Iterator[list[dict[str, Any]]]:
             setattr(module, name, function)
 
 
-def _noting(name: str, function: Callable[..., Any], made: list[dict[str, Any]]) -> Callable[..., Any]:
+def _noting(name: str, function: Callable[..., Any], made: list[dict[str, Any]], asked: Callable[[str], bool]
+            ) -> Callable[..., Any]:  # fmt: skip
     def noting(one: Any, other: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        tensors = isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)
+        if tensors and asked(sys._getframe(1).f_code.co_filename):
             limits = _limits(name, one, args, kwargs)
             made.append({"one": one.detach().cpu().clone(), "other": other.detach().cpu().clone(), **limits})
         return function(one, other, *args, **kwargs)

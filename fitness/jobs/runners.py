@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from fitness.child import Refused
-from fitness.jobs import host, recorded
+from fitness.jobs import draws, host, recorded
 from suites.foreign import rules
 
 SEED = 42  # theirs, but for KernelBench-X's
@@ -80,7 +80,8 @@ def _script(payload: Any, name: str) -> tuple[Any, str]:
 def scripted(payload: Any, name: str) -> tuple[Any, str, str]:
     """Run a script of theirs; return what it compares, how it failed if it says so by its ending, and its words."""
     write(payload, name)
-    put(payload["place"], host.rewritten(payload["source"]) if payload["device"] == "cpu" else payload["source"])
+    text = host.rewritten(payload["source"]) if payload["device"] == "cpu" else payload["source"]
+    program = put(payload["place"], text)
     script, *arguments = payload["command"]
     file, before = os.path.abspath(script), set(sys.modules)
     home, words = os.getcwd(), io.StringIO()
@@ -88,7 +89,7 @@ def scripted(payload: Any, name: str) -> tuple[Any, str, str]:
     sys.path.insert(0, os.path.dirname(file))
     ended: Any = 0
     try:
-        with recorded.comparisons() as made, contextlib.redirect_stdout(words):
+        with recorded.comparisons(home, program) as made, contextlib.redirect_stdout(words):
             runpy.run_path(file, run_name="__main__")
     except SystemExit as ending:
         ended = ending.code
@@ -164,8 +165,12 @@ def _last_line(text: str) -> str:
 
 
 def modelled(payload: Any, name: str) -> tuple[Any, Any]:
-    """Return a reference as a module of Python's, and the torch module that a program builds as that says."""
-    theirs = imported(write({**payload, "source": payload["tests"], "tests": ""}, "reference"), "reference")
+    """Return what draws a reference's inputs as a module of Python's, and the torch module that a program builds.
+
+    The reference itself is not in it: a program beside it could hand in what that makes.
+    """
+    drawing = {**payload, "source": draws.alone(payload["tests"]), "tests": ""}
+    theirs = imported(write(drawing, "reference"), "reference")
     made = imported(write({**payload, "tests": ""}, name), name)
     kind = getattr(made, "Model" if payload["source"] == payload["tests"] else "ModelNew", None)
     if kind is None:

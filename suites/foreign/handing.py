@@ -12,7 +12,10 @@ from suites.task import Input, Task
 
 MODULE = """
 
-import reference as evo_theirs
+import types as evo_types
+
+evo_theirs = evo_types.ModuleType("evo_theirs")  # whose parameters the test draws
+exec({source!r}, vars(evo_theirs))
 
 
 class ModelNew(evo_theirs.Model):
@@ -93,7 +96,7 @@ def theirs(own: Task, program: str) -> str:
     """
     found = made(own)
     if found.kind == "Modules":
-        return program.rstrip() + MODULE.format(entry=own.entry, held=found.rest[0])
+        return program.rstrip() + MODULE.format(entry=own.entry, held=found.rest[0], source=found.source)
     adapter, functions = str(found.rest[0]), _functions(program)
     launcher = _functions(adapter)[own.entry]
     call = _call(launcher)

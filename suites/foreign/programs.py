@@ -168,6 +168,11 @@ def assigned(module: ast.Module) -> set[str]:
     return {t.id for n in module.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
 
 
+def before_tests(whole: str) -> str:
+    """Return what stands before a file's tests; all of it where it has none."""
+    return whole.partition(SEPARATOR)[0]
+
+
 def halves(whole: str) -> tuple[str, str, ast.Module, ast.Module]:
     """Return a file's program and its tests, as text and as trees; SuiteError says why it has no such halves."""
     source, *tests = whole.split(SEPARATOR)
