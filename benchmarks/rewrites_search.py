@@ -154,7 +154,8 @@ def peers(given: argparse.Namespace) -> None:
     import rewrites_search_peers
 
     rows = [*read(KEPT), *read(given.rows)]
-    rewrites_search_peers.run(given.rows, rows, given.tasks.split(","), given.target, given.minutes, given.patience)
+    rewrites_search_peers.run(given.rows, rows, given.tasks.split(","), given.target, given.minutes, given.patience,
+                              given.calls)  # fmt: skip
 
 
 def predict(given: argparse.Namespace) -> None:
@@ -213,6 +214,7 @@ def main() -> None:
     one.set_defaults(do=search)
     two = parts.add_parser("peers", help="time torch eager and compiled, on a machine with a GPU")
     two.add_argument("--patience", type=float, default=150.0, help="seconds of a compiler for all cases of a task")
+    two.add_argument("--calls", action="store_true", help="torch's calls alone, beside the best programs")
     two.set_defaults(do=peers)
     three = parts.add_parser("predict", help="predict the same children for another chip")
     three.add_argument("--chip", default="mi300")

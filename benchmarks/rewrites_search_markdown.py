@@ -5,7 +5,12 @@ from rewrites_search_table import Row, by, geometric, interval, logarithms, vers
 
 COLUMNS = ("task", "seeds", "seed us", "tuner", "roofline", "rewrites", "roofline", "rewrites / tuner", "rewritten by")
 # what torch takes over the best program's time
-BESIDE = {"eager": "eager / best", "compiled": "max-autotune / best", "compiled, no graphs": "without graphs / best"}
+BESIDE = {
+    "eager": "eager / best",
+    "call": "call / best",
+    "compiled": "max-autotune / best",
+    "compiled, no graphs": "without graphs / best",
+}
 ARMS = ("rewrites", "tuner")
 
 
@@ -54,10 +59,11 @@ def families(found: list[Row]) -> str:
 
 def over(peers: list[Row], what: str) -> str:
     """Return torch's time over that of the best program with rewrites, both on one clock, over a task's cases."""
-    times = {p["what"]: p["cases"] for p in peers}
-    if not {what, "best of rewrites"} <= set(times):
+    rows = {p["what"]: p for p in peers}
+    if not {what, "best of rewrites"} <= set(rows):
         return ""
-    both = [list(times[name].values()) for name in (what, "best of rewrites")]
+    best = rows[what].get("beside", rows["best of rewrites"]["cases"])
+    both = [list(rows[what]["cases"].values()), list(best.values())]
     if not all(isinstance(t, float) for one in both for t in one):
         return "too slow" if any("not compiled in" in str(t) for t in both[0]) else "failed"
     return f"{geometric(both[0]) / geometric(both[1]):.2f}"

@@ -1,4 +1,6 @@
-"""Times torch, eager and compiled, beside a task's seed and the best programs that searches found, on one clock.
+"""Times torch beside a task's seed and the best programs that searches found, on one clock.
+
+Torch is a task's reference, eager and compiled, and where that computes in float32 also what a person would call.
 
 The clock is that of open mode: a cold cache, inputs in turn, a pair of events around each call, so a launch from Python
 is hidden behind work of the device as long as it can be. Programs run here as a person would call them.
@@ -17,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch_calls  # beside this file
 import triton
-from rewrites_search_row import unpacked  # beside this file
+from rewrites_search_row import unpacked
 
 from archives.candidate import fingerprint
 from fitness import targets
@@ -28,6 +31,8 @@ from fitness.jobs.open import Clock
 from suites import Task, load
 
 COMPILED = {"compiled": "max-autotune", "compiled, no graphs": "max-autotune-no-cudagraphs"}
+BEST = "best of rewrites"
+CALL = "call"  # what a person would call, where the reference computes in float32
 SEED = 0  # of the inputs
 AGAIN = 5.0  # seconds after which a compiler that went on hears again that its time is up
 
@@ -36,11 +41,13 @@ class Late(BaseException):
     """The time for one compiler is up: no Exception, which compilers catch to go on with another choice."""
 
 
-def run(file: Path, rows: list[dict[str, Any]], tasks: list[str], target: str, minutes: float, patience: float) -> None:
+def run(file: Path, rows: list[dict[str, Any]], tasks: list[str], target: str, minutes: float, patience: float,
+        calls: bool) -> None:  # fmt: skip
     """Time every task that has no rows yet for all that stands beside its best programs, and add them to the file.
 
     What is compared was timed in one process on one device: a task that the time cut short, or whose best program is
-    another one by now, is timed again as a whole. A compiler has so many seconds for a task.
+    another one by now, is timed again as a whole. With `calls` torch's calls alone are, beside the best programs: the
+    row of a call has their times. A compiler has so many seconds for a task.
     """
     if not torch.cuda.is_available():
         raise SystemExit("this compares programs on a GPU: there is none here")
@@ -53,22 +60,27 @@ def run(file: Path, rows: list[dict[str, Any]], tasks: list[str], target: str, m
         for name in tasks:
             task = load(name)
             beside = list(wanted(task, rows, Path(scratch)))
-            if all((name, what, program) in done for what, program, _ in beside):
+            if calls:
+                beside = [one for one in beside if one[0] in (BEST, CALL)]
+            if {(name, what, program) for what, program, _ in beside if not calls or what == CALL} <= done:
                 continue
             if time.monotonic() > until:
                 print("the time is up: call again")
                 return
-            timed_now = []
+            timed_now: dict[str, dict[str, Any]] = {}
             for what, program, make in beside:
                 began = time.monotonic()
                 with turns.alone():
                     found = timed(task, make, cache, patience)
                 row = {**own, "task": name, "what": what, "program": program, "cases": found,
                        "seconds": time.monotonic() - began}  # fmt: skip
-                timed_now.append(row)
+                if what == CALL:
+                    row |= {"error": torch_calls.error(task, "cuda"), "beside": timed_now[BEST]["cases"]}
+                timed_now[what] = row
                 print(f"{name:<22} {what:<20} {found}  {row['seconds']:.1f} s", flush=True)
+            told = [timed_now[CALL]] if calls else timed_now.values()
             with file.open("a") as opened:
-                opened.writelines(json.dumps(row) + "\n" for row in timed_now)
+                opened.writelines(json.dumps(row) + "\n" for row in told)
 
 
 def wanted(task: Task, rows: list[dict[str, Any]], scratch: Path) -> Iterator[tuple[str, str, Callable]]:
@@ -81,6 +93,8 @@ def wanted(task: Task, rows: list[dict[str, Any]], scratch: Path) -> Iterator[tu
         if best is not None:
             source = unpacked(best["source"])
             yield f"best of {arm}", fingerprint(source), partial(launcher, task, source, scratch)
+    if task.name in torch_calls.CALLS:
+        yield CALL, "", lambda: torch_calls.CALLS[task.name]
     for what, mode in COMPILED.items():
         yield what, "", partial(compiled, task, mode, scratch)
 

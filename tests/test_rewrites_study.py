@@ -23,6 +23,7 @@ import rewrites_search_row as study
 import rewrites_search_table
 import rewrites_singles_table
 import rewrites_singles_variants
+import torch_calls
 
 
 def verdict(ratio: float, confirmed: bool, program: str) -> Evaluation:
@@ -162,6 +163,26 @@ def test_the_table_of_tasks_has_torch_beside_where_it_was_timed_and_names_famili
         lines = rewrites_search_markdown.text([*rows, *peers, late]).splitlines()
         assert lines[0].endswith("eager / best | max-autotune / best |")
         assert lines[2].endswith(f"| 3.00 | {said} |")
+
+
+def test_a_call_is_laid_beside_the_best_program_as_it_was_timed_with_it(run: Path) -> None:
+    found = study.figures(run)
+    rows = [row("flip", 0, arm, found, 0.5) for arm in ("rewrites", "tuner")]
+    peers = [{"kind": "peer", "task": "flip", "what": "best of rewrites", "program": "", "cases": {"1": 10.0}},
+             {"kind": "peer", "task": "flip", "what": "call", "program": "", "cases": {"1": 30.0}, "beside": {"1": 20.0}}]  # fmt: skip
+    lines = rewrites_search_markdown.text([*rows, *peers]).splitlines()
+    assert (lines[0].endswith("| call / best |"), lines[2].endswith("| 1.50 |")) == (True, True)
+
+
+@pytest.mark.parametrize("name", torch_calls.CALLS)
+def test_what_a_person_would_call_in_torch_is_right_by_the_tasks_limits(name: str) -> None:
+    assert torch_calls.error(load(name), "cpu") <= 1.0
+
+
+def test_a_call_that_is_off_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = torch_calls.CALLS["dot"]
+    monkeypatch.setitem(torch_calls.CALLS, "dot", lambda x, y, z: right(x, y, 1.01 * z))
+    assert torch_calls.error(load("dot"), "cpu") > 1.0
 
 
 def test_single_rewrites_are_counted_over_what_they_change_and_only_where_they_are_right() -> None:
