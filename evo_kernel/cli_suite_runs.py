@@ -148,13 +148,14 @@ def suite_judge(name: str, file: Path | None, root: Path | None, names: tuple[st
         source = None if file is None else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"cannot read {file}: {error}") from error
-    if source is not None and (program := before_tests(source)) != source:
-        say(f"{file} holds tests too: what follows its line of 146 # is left out")
-        source = program
     talk = (lambda _: None) if quiet else say
     clock = suite_timed.device(on) if timed else None
     survey = suite_survey.survey(name, root)
-    suite_survey.require_theirs(suite_survey.chosen(survey.tasks, names), root, file)
+    tasks = suite_survey.chosen(survey.tasks, names)
+    suite_survey.require_theirs(tasks, root, file)
+    if source is not None and (program := before_tests(source, tasks[0].tests)) != source:
+        say(f"{file} holds the task's tests too: they are left out")
+        source = program
     remark(name, survey.notes)
     found = suite_theirs.judge(name, root, names, source, on, seconds, workers, talk)
     own = suite_theirs.ours(name, root, names, source, on, talk) if rules == "both" else []

@@ -44,8 +44,8 @@ def lint(task: Task, seed: int = 0) -> tuple[Finding, ...]:
     cases = (*task.cases, *(e for e in task.edges if interpretable(e)))
     trials = [t for group in few(task, cases).values() for t in group]
     grounds = [ground(own, trial, seed) for trial in trials]
-    judged = (*_wrong(own, grounds), *_honest(own, grounds, seed), *_counted(task, grounds))
-    return (*judged, *_unread(own, grounds, seed), *_small(grounds))
+    judged = (*_wrong(own, grounds), *_honest(own, grounds, seed), *_counted(task, grounds), *_empty(task, grounds))
+    return (*judged, *_unread(task, own, grounds, seed), *_small(grounds))
 
 
 def doubts(findings: tuple[Finding, ...]) -> list[str]:
@@ -157,18 +157,41 @@ def _counted(task: Task, grounds: list[Ground]) -> Iterator[Finding]:
                       f"a result of 16 bits or fewer with {COUNTED} elements")  # fmt: skip
 
 
-def _unread(own: Functions, grounds: list[Ground], seed: int) -> Iterator[Finding]:
-    """Say which tensors change nothing: those for which others drawn give the truth in every trial."""
-    for name, value in grounds[0].values.items():
-        others = [(g, draw(g.trial, seed + 1)[name]) for g in grounds] if isinstance(value, torch.Tensor) else []
-        asked = [(g, other) for g, other in others if not torch.equal(other, g.values[name])]
+def _empty(task: Task, grounds: list[Ground]) -> Iterator[Finding]:
+    """Say which cases compute nothing: no program of theirs could be wrong, and none could be timed."""
+    whole = {g.trial.case for g in grounds if any(o.numel() for o in g.eager)}
+    for name in [c.name for c in task.cases if c.name not in whole]:
+        told = f"case `{name}` has a result without elements, which nothing can be wrong in: make it an `edge`"
+        yield Finding(f"case {name}", ACCEPTED, "whatever a program computes", told)
+
+
+def _unread(task: Task, own: Functions, grounds: list[Ground], seed: int) -> Iterator[Finding]:
+    """Say which arguments change nothing: those for which others give the truth in every trial."""
+    for name in [n for n in grounds[0].values if n not in task.in_place]:
+        others = [(g, _other(g, name, seed)) for g in grounds]
+        asked = [(g, other) for g, other in others if not _same(other, g.values[name])]
         if asked and not any(_changes(own, g, name, other) for g, other in asked):
-            told = f"other values of `{name}` change no result: a program that never reads it would pass"
+            told = f"other values of `{name}` change no result: a program that never asks for them would pass"
             yield Finding(f"`{name}` matters", DOUBTFUL, told)
 
 
-def _changes(own: Functions, ground: Ground, name: str, other: torch.Tensor) -> bool:
-    made = own.reference(*yardstick.lifted({**ground.values, name: other}).values())
+def _other(ground: Ground, name: str, seed: int) -> Any:
+    """Return another value for an argument: a tensor as another seed draws it, another number, or the other flag."""
+    value = ground.values[name]
+    if isinstance(value, torch.Tensor):
+        return draw(ground.trial, seed + 1)[name]
+    return not value if isinstance(value, bool) else value + 1 if isinstance(value, (int, float)) else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else bool(one == other)
+
+
+def _changes(own: Functions, ground: Ground, name: str, other: Any) -> bool:
+    try:
+        made = own.reference(*yardstick.lifted({**ground.values, name: other}).values())
+    except Exception:  # noqa: BLE001  whatever it raises at another number, it read it
+        return True
     return not all(map(_equal, yardstick.wide(made), ground.truths))
 
 

@@ -1,8 +1,10 @@
 """Runs the reference of a foreign task in a jail, under limits."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from fitness import draws
 from fitness.child import PATIENCE, Limits
 from fitness.jail import Jail, Outcome
 from fitness.words import message
@@ -18,6 +20,14 @@ def payload(task: Loaded) -> dict[str, Any]:
         "thresholds": [list(t) for t in task.thresholds], "files": [list(f) for f in task.files],
         "place": task.place, "command": list(task.command),
     }  # fmt: skip
+
+
+def beside(task: Loaded, source: str) -> dict[str, Any]:
+    """Return what a child needs to run a program by a task's test: of a module what draws its inputs, and no more."""
+    if task.style != "model":
+        return payload(replace(task, source=source))
+    kind = "Model" if source == task.source else "ModelNew"
+    return {**payload(replace(task, source=source, tests=draws.alone(task.source))), "class": kind}
 
 
 def run(task: Loaded, jail: Jail, seconds: float, idle: bool = False, reference: bool = True) -> Outcome:

@@ -5,12 +5,12 @@ could be the clock it reads ("untrusted-host"); here it is only seen to be a tim
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fitness.child import Limits
 from fitness.jail import Jail, Outcome
-from fitness.references import payload
+from fitness.references import beside
 from fitness.words import message
 from suites.foreign import Loaded
 
@@ -37,9 +37,8 @@ def take(task: Loaded, source: str, jail: Jail, seconds: float, visible: str | N
     """
     if why := lacking(task):
         return Times((), 0.0, why)
-    tests = task.source if task.style == "model" else task.tests
     given = {
-        **payload(replace(task, source=source, tests=tests)), "timing": [list(t) for t in task.timing],
+        **beside(task, source), "timing": [list(t) for t in task.timing],
         "timed": list(task.timed), "visible": visible or "", "seconds": seconds,
     }  # fmt: skip
     job = "foreign-times-interpreted" if visible is None else "foreign-times"

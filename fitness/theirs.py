@@ -6,13 +6,13 @@ data and is compared here, so nothing that a program prints, and no way of endin
 the same: the program runs beside the test, and can hand in what it did not compute.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fitness import results, wire
 from fitness.child import Limits
 from fitness.jail import Jail, Outcome
-from fitness.references import payload
+from fitness.references import beside
 from fitness.results import Unlike
 from fitness.words import message
 from suites.foreign import Loaded, rules
@@ -90,7 +90,7 @@ def run_twice(task: Loaded, jail: Jail, seconds: float, visible: str | None) -> 
 
 def _asked(task: Loaded, source: str, seconds: float, visible: str | None) -> tuple[str, dict[str, Any], Limits]:
     """Return a job for a jail, what it is given and its limits."""
-    given = payload(replace(task, source=source, tests=task.source if task.style == "model" else task.tests))
+    given = beside(task, source)
     if task.style == "model":
         given["trials"] = rules.KERNELBENCH_TRIALS
     job = "foreign-result" if visible is None else "foreign-on-device"

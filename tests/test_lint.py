@@ -29,7 +29,7 @@ def reference(x):
     return {operation}
 def case(name, shape, distribution="normal", dtype="float32", trials=None):
     x = Input(shape, dtype, distribution, trials=trials)
-    return Case(name, {{"x": x}}, flops=1, bytes=2 * x.bytes)
+    return Case(name, {{"x": x}}, flops=1, bytes=max(1, 2 * x.bytes))
 cases = [{cases}]
 held_out = [case("other", (5, 33))]
 {more}
@@ -249,6 +249,17 @@ def test_an_argument_that_changes_nothing_and_cases_of_one_tile_are_doubted() ->
         found = lint(task)
         assert {f.name for f in found if f.state == DOUBTFUL} == wanted
         assert len(doubts(found)) == len(wanted)
+
+
+def test_a_flag_that_changes_nothing_is_doubted_and_a_case_without_elements_is_a_fault() -> None:
+    two = TASK.replace("def reference(x):", "def reference(x, flag):").replace('{{"x": x}}', '{{"x": x, "flag": True}}')
+    two = two.replace("def toy(x)", "def toy(x, flag)")
+    honest = HONEST.replace("(x)", "(x, flag)")
+    for operation, wanted in (("x * 2", {"`flag` matters"}), ("x * 2 if flag else x", set())):
+        found = lint(read(two.format(operation=operation, cases='case("a", (9, 200))', more=honest), "toy"))
+        assert {f.name for f in found if f.state == DOUBTFUL} == wanted
+    empty = findings("x * 2", 'case("a", (9, 200)), case("none", (0, 3))', HONEST)
+    assert [f.name for f in empty.values() if f.fault] == ["case none"]
 
 
 def test_every_input_is_sampled_alone_and_along_every_dimension() -> None:

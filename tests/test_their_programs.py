@@ -9,10 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evo_kernel.cli import main
-from fitness import ours, theirs
+from fitness import draws, ours, theirs
 from fitness.foreign import FLAVOUR
 from fitness.jail import Jail
-from fitness.jobs import draws
 from suites import foreign
 from suites.foreign import Loaded, handing
 
@@ -64,7 +63,15 @@ def test_a_file_with_the_suites_tests_in_it_is_judged_without_them(tmp_path: Pat
     (tmp_path / "whole.py").write_text(whole)
     made = run("tritonbench-revised", tmp_path / "whole.py", "--task", "double", "--root", HERE / "geak")
     assert verdicts(made) == (True, True)
-    assert f"{tmp_path / 'whole.py'} holds tests too: what follows its line of 146 # is left out\n" in made.stderr
+    assert f"{tmp_path / 'whole.py'} holds the task's tests too: they are left out\n" in made.stderr
+
+
+def test_a_rule_of_signs_in_a_program_is_no_end_of_it(tmp_path: Path) -> None:
+    program = (HERE / "geak" / DOUBLE).read_text().partition("#" * 146)[0]
+    (tmp_path / "mine.py").write_text(f"{'#' * 160}\n# mine\n{'#' * 146}\n{program}")
+    made = run("tritonbench-revised", tmp_path / "mine.py", "--task", "double", "--root", HERE / "geak")
+    assert verdicts(made) == (True, True)
+    assert "are left out" not in made.stderr
 
 
 def test_a_parameter_may_have_a_built_in_functions_name(tmp_path: Path) -> None:
@@ -77,7 +84,8 @@ def test_a_parameter_may_have_a_built_in_functions_name(tmp_path: Path) -> None:
 
 def test_what_a_program_compares_is_not_its_scripts_comparison(jail: Jail) -> None:
     negate = found("agent-kernel-arena", HERE / "arena", "own/negate")
-    for line in ("assert torch.allclose(x, x)", "torch.testing.assert_close(x, x)", "assert not torch.equal(x, x + 1)"):
+    for line in ("assert torch.allclose(x, x)", "torch.testing.assert_close(x, x)", "assert not torch.equal(x, x + 1)",
+                 "eval('torch.equal(x, x)')"):  # fmt: skip
         asks = negate.source.replace("    return y\n", f"    {line}\n    return y\n")
         assert asks != negate.source
         assert theirs.judge(negate, asks, jail, 30).passed is True
@@ -96,6 +104,26 @@ class TestTheReferenceOfAModule:
             False,
             "exception: AttributeError: module 'reference' has no attribute 'Model'",
         )
+
+    def test_its_text_is_not_either(self, jail: Jail) -> None:
+        layer = found("kernelbench", HERE / "kernelbench", "level3/1_Layer")
+        looks = """
+import sys
+import torch
+
+frame, texts = sys._getframe(), []
+while frame is not None:
+    texts += [t for v in frame.f_locals.values() if isinstance(v, dict) for t in v.values() if isinstance(t, str)]
+    frame = frame.f_back
+theirs = {}
+exec(next(t for t in texts if "class " + "Model(nn" in t), theirs)
+
+
+class ModelNew(theirs["Model"]):
+    pass
+"""
+        one = theirs.judge(layer, looks, jail, 30)
+        assert (one.passed, one.why) == (False, "exception: StopIteration: ")
 
     def test_what_draws_its_inputs_keeps_the_classes_that_this_needs(self) -> None:
         text = "class Model:\n    pass\n\nclass Wide:\n    size = Twice\n\nclass Twice:\n    pass\n\ndef get_inputs():\n    return [Wide()]"

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from fitness.child import Refused
-from fitness.jobs import draws, host, recorded
+from fitness.jobs import host, recorded
 from suites.foreign import rules
 
 SEED = 42  # theirs, but for KernelBench-X's
@@ -165,16 +165,12 @@ def _last_line(text: str) -> str:
 
 
 def modelled(payload: Any, name: str) -> tuple[Any, Any]:
-    """Return what draws a reference's inputs as a module of Python's, and the torch module that a program builds.
-
-    The reference itself is not in it: a program beside it could hand in what that makes.
-    """
-    drawing = {**payload, "source": draws.alone(payload["tests"]), "tests": ""}
-    theirs = imported(write(drawing, "reference"), "reference")
+    """Return what draws a reference's inputs as a module of Python's, and the torch module that a program builds."""
+    theirs = imported(write({**payload, "source": payload["tests"], "tests": ""}, "reference"), "reference")
     made = imported(write({**payload, "tests": ""}, name), name)
-    kind = getattr(made, "Model" if payload["source"] == payload["tests"] else "ModelNew", None)
-    if kind is None:
-        raise Refused("result", "it defines no class ModelNew")
+    named = payload.get("class", "Model")
+    if (kind := getattr(made, named, None)) is None:
+        raise Refused("result", f"it defines no class {named}")
     with torch.no_grad():
         _seed(payload["style"])
         settings = [_placed(v, payload["device"]) for v in theirs.get_init_inputs()]

@@ -168,9 +168,10 @@ def assigned(module: ast.Module) -> set[str]:
     return {t.id for n in module.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
 
 
-def before_tests(whole: str) -> str:
-    """Return what stands before a file's tests; all of it where it has none."""
-    return whole.partition(SEPARATOR)[0]
+def before_tests(whole: str, tests: str) -> str:
+    """Return what stands before these tests in a suite's file; all of any other text."""
+    program, _, rest = whole.rpartition(SEPARATOR)
+    return program if program and rest.strip() == tests.strip() else whole
 
 
 def halves(whole: str) -> tuple[str, str, ast.Module, ast.Module]:
