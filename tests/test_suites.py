@@ -215,7 +215,9 @@ class TestWhatRunsWithoutAGpu:
         assert (found.ran, found.audit, found.itself, found.why) == (True, "tests", True, "")
         assert (found.varies, found.repeats) == (True, True)
         unwritten = (
-            task("double").tests.replace("return {", "return {'unwritten': torch.empty(3), **{").replace("}", "}}", 1)
+            task("double")
+            .tests.replace("return {", "return {'unwritten': torch.empty(3, dtype=torch.int32), **{")
+            .replace("}", "}}", 1)
         )
         assert check(replace(task("double"), tests=unwritten), jail).repeats is False
 
