@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from fitness.foreign import FLAVOUR
 from fitness.jail import Jail
 from suites import foreign
 from suites.foreign import Loaded, handing
+from suites.task import Task
 
 pytestmark = pytest.mark.usefixtures("shared_jails")
 
@@ -137,3 +139,35 @@ class ModelNew(theirs["Model"]):
             program = "import torch\n\n\ndef forward(x, gain, weight, bias):\n"
             program += f"    return torch.tanh(x @ weight.T + bias) * {gain}\n"
             assert theirs.judge(layer, handing.theirs(own, program), jail, 60).passed is right
+
+
+SIGNED = "def twice(x, alpha=1, *, out=None):\n    return alpha * 2 * x\n"
+CALLS = ("inputs(6)", "inputs(3), alpha=2")
+
+
+@pytest.fixture(scope="module")
+def signed() -> Loaded:
+    twice = found("kernelbench-x", HERE / "kernelbenchx", "Math/twice")
+    text = twice.source.replace("def twice(x):\n    return 2 * x\n", SIGNED)
+    tests = twice.tests.replace("inputs(6)", CALLS[0]).replace("inputs(3)", CALLS[1])
+    return replace(twice, source=text, tests=tests, thresholds=())
+
+
+@pytest.fixture(scope="module")
+def own(signed: Loaded, jail: Jail) -> Task:
+    return ours.turn("kernelbench-x", signed, jail)
+
+
+class TestWhatATestLeavesToItsDefault:
+    """A program need take only what the suite's test gives it, by the names that the test writes."""
+
+    def test_our_launcher_gives_what_the_test_gives_and_by_its_names(self, own: Task) -> None:
+        assert handing.ours(own, "").endswith(
+            "def evo_twice(x, alpha):\n    made = twice(x, alpha=alpha)\n    return made\n"
+        )
+
+    def test_a_found_program_keeps_to_the_form_that_was_called(self, signed: Loaded, own: Task, jail: Jail) -> None:
+        handed = handing.theirs(own, "def evo_twice(x, alpha):\n    return 2 * alpha * x\n")
+        assert "for calls of one form alone: out=None" in handed
+        assert theirs.judge(signed, handed, jail, 30).passed is True
+        assert theirs.judge(signed, handed.replace("2 * alpha", "3 * alpha"), jail, 30).passed is False

@@ -40,6 +40,7 @@ class Call:
     seconds: float = 0.0
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)  # before an argument that is not given by its place alone
+    left: frozenset[str] = frozenset()  # arguments that the call leaves to their defaults
 
 
 @dataclass(slots=True)
@@ -133,11 +134,17 @@ def _call(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Ca
         bound = signature.bind(*args, **kwargs)
     except TypeError:
         return None
+    said = frozenset(bound.arguments)
     bound.apply_defaults()
     given = {n: v.detach() if isinstance(v, torch.Tensor) else v for n, v in bound.arguments.items()}
     tensors = {n: v for n, v in given.items() if isinstance(v, torch.Tensor)}
-    marks = {n: MARKS[p.kind](n) for n, p in signature.parameters.items() if n in given and p.kind in MARKS}
-    return Call(name, {n: _copy(v) for n, v in given.items()}, tensors=tensors, marks=marks)
+    parameters = [(n, p.kind) for n, p in signature.parameters.items() if n in given]
+    marks = {n: MARKS[kind](n) for n, kind in parameters if kind in MARKS}
+    for n, kind in parameters:
+        if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and (n in kwargs or n not in said):
+            marks[n] = f"{n}="
+    left = frozenset(given) - said
+    return Call(name, {n: _copy(v) for n, v in given.items()}, tensors=tensors, marks=marks, left=left)
 
 
 def _copy(value: Any) -> Any:

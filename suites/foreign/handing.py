@@ -143,12 +143,15 @@ def _function(own: Task, launcher: ast.FunctionDef, call: ast.Call, original: as
 
 
 def _pairs(taken: ast.arguments, call: ast.Call) -> list[tuple[str, str]]:
-    """Return what each parameter of theirs is given by our launcher, as Python writes it."""
+    """Return what each parameter of theirs is by our launcher, as Python writes it: given, or the default."""
     if taken.vararg or taken.kwarg:
         raise Unhandable("the suite's function takes any number of arguments")
     plain = [a.arg for a in (*taken.posonlyargs, *taken.args)]
-    named = [(k.arg, ast.unparse(k.value)) for k in call.keywords if k.arg is not None]
-    return [*zip(plain, map(ast.unparse, call.args), strict=True), *named]
+    found = dict(zip(plain[len(plain) - len(taken.defaults) :], taken.defaults, strict=True))
+    found |= {a.arg: value for a, value in zip(taken.kwonlyargs, taken.kw_defaults, strict=True) if value is not None}
+    found |= dict(zip(plain, call.args, strict=False))
+    found |= {k.arg: k.value for k in call.keywords if k.arg is not None}
+    return [(name, ast.unparse(found[name])) for name in (*plain, *(a.arg for a in taken.kwonlyargs))]
 
 
 def _parameters(function: ast.FunctionDef) -> str:

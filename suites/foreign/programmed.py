@@ -48,6 +48,7 @@ def parts(suite: str, name: str, source: str, instruction: str, calls: Sequence[
 
 def _parts(suite: str, name: str, source: str, instruction: str, same: Sequence[Any], plain: bool) -> Parts:
     """Make a task of calls of one form."""
+    same = _as_given(same)
     first = same[0]
     given = _drawn(first)
     if not any(isinstance(a, Input) for a in given.values()):
@@ -101,6 +102,17 @@ def _drawable(same: Sequence[Any]) -> list[Any]:
     if not kept:
         raise why
     return kept
+
+
+def _as_given(same: Sequence[Any]) -> list[Any]:
+    """Return calls without what all of them leave to its default, and with the names that all of them write.
+
+    What a test never gives a program need not take, and what it gives by place may have another name there.
+    """
+    left = frozenset.intersection(*(c.left for c in same))
+    marks = {n: mark for n, mark in same[0].marks.items() if all(n in c.marks for c in same)}
+    given = [{n: v for n, v in c.arguments.items() if n not in left} for c in same]
+    return [replace(c, arguments=arguments, marks=marks) for c, arguments in zip(same, given, strict=True)]
 
 
 def _drawn(call: Any) -> dict[str, Argument]:
