@@ -2,6 +2,7 @@
 
     python benchmarks/rewrites_search.py search rows.jsonl --minutes 9   on a machine with a GPU; call it again to go on
     python benchmarks/rewrites_search.py peers rows.jsonl --minutes 5    there too: torch beside seeds and best programs
+    python benchmarks/rewrites_search.py again rows.jsonl --minutes 9    there too: best programs, huge edges as well
     python benchmarks/rewrites_search.py predict rows.jsonl --minutes 9  anywhere: the same children on another chip
     python benchmarks/rewrites_search.py keep rows.jsonl             put them to those that are kept in benchmarks/rows
     python benchmarks/rewrites_search.py table [rows.jsonl]          of these rows, or of those that are kept
@@ -158,6 +159,14 @@ def peers(given: argparse.Namespace) -> None:
                               given.calls)  # fmt: skip
 
 
+def again(given: argparse.Namespace) -> None:
+    """Judge the best programs again, with all of a GPU's memory."""
+    import rewrites_search_again
+
+    rows = [*read(KEPT), *read(given.rows)]
+    rewrites_search_again.run(given.rows, rows, given.tasks.split(","), given.target, given.minutes, given.arm)
+
+
 def predict(given: argparse.Namespace) -> None:
     """Predict the children that were measured for another chip."""
     import rewrites_search_predicted
@@ -216,6 +225,9 @@ def main() -> None:
     two.add_argument("--patience", type=float, default=150.0, help="seconds of a compiler for all cases of a task")
     two.add_argument("--calls", action="store_true", help="torch's calls alone, beside the best programs")
     two.set_defaults(do=peers)
+    six = parts.add_parser("again", help="judge the best programs again, alone on a GPU: on all edges, huge ones too")
+    six.add_argument("--arm", default="rewrites", choices=tuple(ARMS))
+    six.set_defaults(do=again)
     three = parts.add_parser("predict", help="predict the same children for another chip")
     three.add_argument("--chip", default="mi300")
     three.add_argument("--most", type=int, default=12, help="children of each search")
@@ -225,13 +237,13 @@ def main() -> None:
     five = parts.add_parser("table", help="print the tables")
     five.set_defaults(do=table)
     five.add_argument("--markdown", action="store_true", help="the table of tasks, for RESULTS.md")
-    for part in (one, two, three, four):
+    for part in (one, two, three, four, six):
         part.add_argument("rows", type=Path, help="the file of rows, which each part adds to")
     five.add_argument("rows", type=Path, nargs="?", default=KEPT, help="the file of rows [those that are kept]")
-    for part in (one, two):
+    for part in (one, two, six):
         part.add_argument("--tasks", default=",".join(names()))
         part.add_argument("--target", default="h200")
-    for part in (one, two, three):
+    for part in (one, two, three, six):
         part.add_argument("--minutes", type=float, default=9.0)
     given = parser.parse_args()
     given.do(given)

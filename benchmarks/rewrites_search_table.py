@@ -17,8 +17,10 @@ def text(rows: list[Row]) -> str:
         return "no search is over yet"
     parts = [described(searches), gains(searches), spread(searches), curves(searches), families(searches)]
     peers = [r for r in rows if r["kind"] == "peer"]
+    twice = [r for r in rows if r["kind"] == "again"]
     predicted = [r for r in rows if r["kind"] == "predicted"]
     parts += [torch_beside(searches, peers)] if peers else []
+    parts += [judged_again(twice)] if twice else []
     parts += [correlations(predicted)] if predicted else []
     return "\n\n".join(parts)
 
@@ -165,6 +167,21 @@ def torch_beside(searches: list[Row], peers: list[Row]) -> str:
             cells.append(f"{geometric(times):.2f}" if whole else "failed" if times else "")
         lines.append(f"{task:<22}" + "".join(f"{c:>21}" for c in cells))
     return "\n".join(lines)
+
+
+def judged_again(rows: list[Row]) -> str:
+    """Return what became of best programs when they were judged again, alone, on all edges that there was room for."""
+    passed = [r for r in rows if r["passed"]]
+    moved = {r["task"]: math.log(r["ratio"][0] / r["before"][0]) for r in passed}
+    most = max(moved, key=lambda task: abs(moved[task]), default="none")
+    left = [r["task"] for r in rows if any("edge not run" in note for note in r["notes"])]
+    ran = sum(bool(r["huge"]) for r in rows) - len(left)
+    lines = [f"judged again: {len(passed)} of {len(rows)} best programs pass, {sum(r['confirmed'] for r in rows)} "
+             f"confirmed; on {ran} huge edges, without room on those of {', '.join(left) or 'none'}"]  # fmt: skip
+    if moved:
+        lines.append(f"  their time over the seed's: {math.exp(np.mean(list(moved.values()))):.4f} times what it was, "
+                     f"at most {100 * math.expm1(moved[most]):+.1f}% off ({most})")  # fmt: skip
+    return "\n".join([*lines, *(f"  {r['task']} ({r['arm']}): {r['failure']}" for r in rows if not r["passed"])])
 
 
 def correlations(predicted: list[Row]) -> str:
