@@ -245,9 +245,10 @@ def _yardstick(truth: torch.Tensor, dtype: str, bank: list[_Spread], trial: Tria
         dtype=dtype,
         shape=shape,
         truth=truth,
-        whole=factor * max(m.errors.whole for m in bank) + mean_floor * scale + tiny,
+        # of few elements the mean is hardly steadier than the largest, and members may all have been lucky at once
+        whole=factor * (1 + 3 / truth.numel()) * max(m.errors.whole for m in bank) + mean_floor * scale + tiny,
         peak=4 * factor * max(m.errors.peak for m in bank) + most_floor * largest + tiny,
-        rows=2 * factor * rows + most_floor * squares.sqrt() + tiny,
+        rows=2 * factor * (1 + 1 / size.shape[1]) * rows + most_floor * squares.sqrt() + tiny,
         allowed=allowed,
         exact=trial.exact,
         # the elements of a row share its statistics' errors, so it is rows that are independent, where there are many
